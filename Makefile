@@ -1,0 +1,44 @@
+# Each target sets up .venv by itself; a bare machine needs only Python >= 3.11 and make.
+# make PYTHON=/path/to/python3 …   another interpreter (the best one on PATH otherwise)
+# make test ARGS="-k cursor -x"    arguments for pytest
+PYTHON ?=
+ARGS ?=
+
+BIN := .venv/bin
+READY := .venv/.ready
+
+.PHONY: help demo test test-all check bench clean
+
+help:
+	@echo "make demo      record example apps, stop the database, replay them"
+	@echo "make test      the tests that need only Python"
+	@echo "make test-all  every test"
+	@echo "make check     lint, format, types, dependencies between rooms"
+	@echo "make bench     overhead and replay speed beside the bare driver"
+	@echo "make clean     remove .venv and caches"
+
+$(READY): pyproject.toml scripts/venv.sh
+	@scripts/venv.sh $(PYTHON)
+	@touch $@
+
+demo: $(READY)
+	@$(BIN)/python -m examples.demo
+
+test: $(READY)
+	@$(BIN)/python -m pytest -m "not system" $(ARGS)
+
+test-all: $(READY)
+	@$(BIN)/python -m pytest $(ARGS)
+
+check: $(READY)
+	@$(BIN)/ruff check
+	@$(BIN)/ruff format --check
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports --no-logo
+
+bench: $(READY)
+	@$(BIN)/python benchmarks/run.py
+
+clean:
+	@rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache build dist
+	@find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,186 @@
+"""The doors into a process: the entry point that ``opentelemetry-instrument`` loads, and ``install()``."""
+
+from __future__ import annotations
+
+import atexit
+import importlib
+import importlib.util
+import logging
+from dataclasses import replace
+from types import ModuleType
+from typing import Any
+
+import wrapt
+
+from timetracer_otel import config, seams
+from timetracer_otel.config import Settings
+from timetracer_otel.errors import ConfigError, IntegrationError, TimetracerError
+from timetracer_otel.integrations import discover
+from timetracer_otel.seams import patching
+from timetracer_otel.seams import runtime as runtime_module
+
+__all__ = ["disable", "enable", "install", "pre_instrument", "uninstall"]
+
+_log = logging.getLogger("timetracer_otel")
+
+_INSTRUMENTORS = {
+    "threading": "opentelemetry.instrumentation.threading:ThreadingInstrumentor",
+    "pymongo": "opentelemetry.instrumentation.pymongo:PymongoInstrumentor",
+    "flask": "opentelemetry.instrumentation.flask:FlaskInstrumentor",
+    "fastapi": "opentelemetry.instrumentation.fastapi:FastAPIInstrumentor",
+    "starlette": "opentelemetry.instrumentation.starlette:StarletteInstrumentor",
+}
+"""Standard instrumentors that ``install()`` turns on by itself, by the library whose import does it."""
+
+_installed: Settings | None = None
+
+
+def pre_instrument() -> None:
+    """Set the process up as its settings say. Called by ``opentelemetry-instrument`` before the instrumentors; never raises."""
+    try:
+        settings = config.load()
+        if settings.mode != "off":
+            _set_up(settings)
+    except TimetracerError as error:
+        _log.error("timetracer is off: %s", error)
+    except Exception:  # an exception here would abort the instrumentation of everything else
+        _log.exception("timetracer is off: it could not be set up")
+
+
+def install(**settings: Any) -> Settings:  # noqa: ANN401 - any setting, checked below
+    """Turn recording or replay on in this process, from code.
+
+    Call it before the libraries are used; calling it again with the same settings does nothing.
+
+    Args:
+        settings: fields of :class:`timetracer_otel.config.Settings`; they win over environment variables. Without a
+            ``mode`` here, in ``TIMETRACER_MODE`` or in pyproject.toml, the mode is record.
+
+    Returns:
+        The settings in force.
+
+    Raises:
+        ConfigError: a setting is wrong, or another mode is in force already.
+    """
+    wanted = _wanted(settings)
+    if _installed is not None:
+        if _installed.mode != wanted.mode:
+            raise ConfigError(f"timetracer is in mode {_installed.mode} already; it cannot change to {wanted.mode}")
+        return _installed
+    if wanted.mode != "off":
+        _set_up(wanted)
+        _instrument_on_import()
+    return wanted
+
+
+def _wanted(given: dict[str, Any]) -> Settings:
+    unknown = sorted(set(given) - set(config.PARSERS))
+    if unknown:
+        raise ConfigError(f"install() has no setting {unknown[0]!r}; known: {', '.join(config.PARSERS)}")
+    loaded = config.load()
+    texts = {key: ",".join(value) if isinstance(value, list | tuple) else str(value) for key, value in given.items()}
+    parsed: dict[str, Any] = {key: config.PARSERS[key](f"install({key}=…)", text) for key, text in texts.items()}
+    if "mode" not in parsed and not config.is_given("mode"):
+        parsed["mode"] = "record"
+    return replace(loaded, **parsed)
+
+
+def enable(name: str) -> None:
+    """Install as the settings say, and patch one integration again if it was switched off.
+
+    Args:
+        name: of the integration.
+
+    Raises:
+        ConfigError: a setting is wrong.
+    """
+    if install().mode != "off":
+        patching.apply(discover()[name])
+
+
+def disable(name: str) -> None:
+    """Put back what is patched for one integration.
+
+    Args:
+        name: of the integration.
+    """
+    patching.undo(name)
+
+
+def uninstall() -> None:
+    """Put every patched object back and stop recording or replaying."""
+    global _installed  # noqa: PLW0603 - a process has one installation
+    patching.undo_all()
+    seams.set_active(None)
+    seams.integrations.clear()
+    _installed = None
+
+
+def _set_up(settings: Settings) -> None:
+    global _installed  # noqa: PLW0603 - a process has one installation
+    if _installed is not None:
+        return
+    known = discover()
+    _check_plugins(settings, set(known) | {alias for one in known.values() for alias in one.aliases})
+    seams.integrations.update(known)
+    if settings.mode == "record":
+        _record(settings)
+    else:
+        from timetracer_otel.replay.session import start  # noqa: PLC0415 - only a replay pays for loading cassettes
+
+        start(settings)
+    for integration in known.values():
+        patching.apply(integration)
+    _installed = settings
+
+
+def _check_plugins(settings: Settings, known: set[str]) -> None:
+    for name in (*settings.live_plugins, *settings.mock_plugins):
+        if name not in known:
+            raise IntegrationError(f"there is no integration {name!r}; known: {', '.join(sorted(known))}")
+
+
+def _record(settings: Settings) -> None:
+    from opentelemetry import trace  # noqa: PLC0415 - a process in mode off does not pay for the SDK
+    from opentelemetry.sdk.trace import TracerProvider  # noqa: PLC0415 - see above
+
+    from timetracer_otel.exporters import processor, session  # noqa: PLC0415 - see above
+    from timetracer_otel.exporters.recorder import Recorder  # noqa: PLC0415 - see above
+
+    provider = trace.get_tracer_provider()
+    if isinstance(provider, trace.ProxyTracerProvider):
+        provider = TracerProvider()
+        trace.set_tracer_provider(provider)
+    if not isinstance(provider, TracerProvider):
+        raise ConfigError(f"the tracer provider is a {type(provider).__name__}, not the OpenTelemetry SDK's")
+    recorder = Recorder(settings, provider)
+    processor.attach(recorder, provider)
+    settle_exit = session.watch_exit(recorder.session)
+    session.watch_output(recorder.session)
+    seams.set_active(recorder)
+
+    def at_exit() -> None:
+        settle_exit()
+        recorder.session().end()
+        recorder.sink.drain(timeout=30)
+
+    atexit.register(at_exit)
+
+
+def _instrument_on_import() -> None:
+    for library, target in _INSTRUMENTORS.items():
+        if importlib.util.find_spec(library) is not None:
+            wrapt.register_post_import_hook(_instrument(target), library)
+
+
+def _instrument(target: str) -> Any:  # noqa: ANN401 - wrapt's hook type is untyped
+    def on_import(_module: ModuleType) -> None:
+        module, _, name = target.partition(":")
+        instrumentor = getattr(importlib.import_module(module), name)()
+        if not instrumentor.is_instrumented_by_opentelemetry:
+            instrumentor.instrument(skip_dep_check=True)
+
+    return on_import
+
+
+runtime_module.installer = install

@@ -1,0 +1,1 @@
+"""Cassettes: recorded traces as OTLP JSON lines. Knows no library."""

@@ -1,0 +1,80 @@
+"""Several lanes and their sessions in one file, to carry away."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from os import PathLike
+from pathlib import Path
+
+from timetracer_otel.cassette import files
+from timetracer_otel.cassette.reading import line_spans
+from timetracer_otel.cassette.sessions import SessionSearch
+from timetracer_otel.cassette.storage import whole_file
+from timetracer_otel.errors import CassetteError
+
+__all__ = ["bundle"]
+
+
+def bundle(paths: Iterable[str | PathLike[str]], output: Path) -> int:
+    """Write cassettes and the sessions that they name into one file, line by line as they are.
+
+    Args:
+        paths: the files.
+        output: the file to write, compressed when its name ends in ``.gz`` or ``.zst``; whole or absent.
+
+    Returns:
+        How many files went into it.
+
+    Raises:
+        CassetteError: a file is missing, damaged, foreign or without spans; the output cannot be written or is one of
+            the files.
+    """
+    copied: dict[Path, None] = {}
+    search = SessionSearch()
+    with whole_file(output) as descriptor, _writer(descriptor, output) as write:
+        more = [Path(path) for path in paths]
+        while more:
+            for path in more:
+                _copy(path, output, copied, search, write)
+            more = search.files()
+    return len(copied)
+
+
+def _copy(
+    path: Path, output: Path, copied: dict[Path, None], search: SessionSearch, write: Callable[[bytes], object]
+) -> None:
+    """Copy a file's lines unless that was done already, and take note of the sessions that they name."""
+    real = path.resolve()
+    if real in copied:
+        return
+    if real == output.resolve():
+        raise CassetteError("is also one of the files to bundle: choose another name for the output", file=output)
+    copied[real] = None
+    empty = True
+    for number, line in files.read_lines(path):
+        for span in line_spans(line, path, number):
+            search.saw(span, path)
+            empty = False
+        write(line + b"\n")
+    if empty:
+        raise CassetteError("holds no span: leave it out", file=path)
+
+
+@contextmanager
+def _writer(descriptor: int, output: Path) -> Iterator[Callable[[bytes], object]]:
+    """Give what writes to a descriptor, compressed as the output's name says."""
+    with os.fdopen(descriptor, "wb", closefd=False) as file:
+        if output.suffix == ".gz":
+            import gzip  # noqa: PLC0415 - only when it is asked for
+
+            with gzip.GzipFile(filename="", fileobj=file, mode="wb", mtime=0) as compressed:
+                yield compressed.write
+        elif output.suffix == ".zst":
+            import zstandard  # noqa: PLC0415 - only when it is asked for
+
+            with zstandard.ZstdCompressor(write_checksum=True).stream_writer(file, closefd=False) as frame:
+                yield frame.write
+        else:
+            yield file.write

@@ -1,0 +1,119 @@
+"""Loading cassettes: from files to lanes and sessions."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from os import PathLike
+from pathlib import Path
+from typing import Final
+
+from timetracer_otel import spans as names
+from timetracer_otel.cassette.model import Cassette, Kind, Lane, Span
+from timetracer_otel.cassette.reading import read_spans
+from timetracer_otel.cassette.sessions import SessionSearch
+from timetracer_otel.errors import CassetteError
+
+__all__ = ["load"]
+
+_PAYLOADS: Final = ("timetracer.", names.HTTP_REQUEST_BODY, names.HTTP_RESPONSE_BODY)
+"""How the attributes begin of which a part knows better than the span that it completes."""
+
+SpanKey = tuple[str, str]
+"""Trace id and span id."""
+
+
+def load(paths: Iterable[str | PathLike[str]]) -> Cassette:
+    """Load cassettes, with the sessions that their lanes name.
+
+    A session that is not among the files is looked for beside the lane's file and in the folders of other hours and
+    days, as are the sessions of its parent processes. One that is nowhere is left out: its lanes still load.
+
+    A span that stands in several files is taken once, from where it has most attributes. Parts are folded into the
+    spans that they complete; a part whose span is nowhere stays as it is.
+
+    Args:
+        paths: the files.
+
+    Raises:
+        CassetteError: a file is missing, damaged, foreign, or without any span.
+    """
+    loaded = _Files()
+    for path in paths:
+        loaded.read(Path(path))
+    while sessions := loaded.search.files():
+        for path in sessions:
+            loaded.read(path)
+    _fold_parts(loaded.spans)
+    return _grouped(loaded)
+
+
+class _Files:
+    """The spans of the files read so far, each once, and where each was first."""
+
+    def __init__(self) -> None:
+        self.files: dict[Path, None] = {}
+        self.search = SessionSearch()
+        self.spans: dict[SpanKey, Span] = {}
+        self.file_of: dict[SpanKey, Path] = {}
+
+    def read(self, path: Path) -> None:
+        if path in self.files:
+            return
+        self.files[path] = None
+        empty = True
+        for span in read_spans(path):
+            empty = False
+            self.search.saw(span, path)
+            key = (span.trace_id, span.span_id)
+            known = self.spans.get(key)
+            if known is None:
+                self.file_of[key] = path
+            if known is None or len(known.attributes) < len(span.attributes):
+                self.spans[key] = span
+        if empty:
+            raise CassetteError("holds no span: nothing was recorded, or it was not written to its end", file=path)
+
+
+def _fold_parts(spans: dict[SpanKey, Span]) -> None:
+    """Let every part complete its span, and drop it."""
+    parts = [(key, span) for key, span in spans.items() if names.PART in span.attributes]
+    for key, part in parts:
+        fold = _FOLDS.get(str(part.attributes[names.PART]))
+        whole = spans.get((part.trace_id, part.parent_id or ""))
+        if fold is not None and whole is not None:
+            fold(whole, part)
+            del spans[key]
+
+
+def _fold_entry(whole: Span, part: Span) -> None:
+    """What an entry's seam saw, joined to the entry's span: the span's own values stay, but for payloads."""
+    for name, value in part.attributes.items():
+        if name != names.PART and (name not in whole.attributes or name.startswith(_PAYLOADS)):
+            whole.attributes[name] = value
+
+
+_FOLDS: Final = {"entry": _fold_entry}
+"""How to fold each kind of part."""
+
+
+def _grouped(loaded: _Files) -> Cassette:
+    lanes: dict[str, list[SpanKey]] = {}
+    for key, span in loaded.spans.items():
+        lanes.setdefault(span.lane_id, []).append(key)
+    made = [_lane(lane_id, keys, loaded) for lane_id, keys in lanes.items()]
+    made.sort(key=lambda lane: lane.spans[0].start)
+    return Cassette(
+        lanes=[lane for lane in made if not lane.is_session],
+        sessions={lane.id: lane for lane in made if lane.is_session},
+        files=list(loaded.files),
+    )
+
+
+def _lane(lane_id: str, keys: list[SpanKey], loaded: _Files) -> Lane:
+    """A lane of spans in order of start; its file and session are those of its entry, else of its first span."""
+    keys.sort(key=lambda key: loaded.spans[key].start)
+    spans = [loaded.spans[key] for key in keys]
+    entries = [key for key in keys if loaded.spans[key].kind in (Kind.SERVER, Kind.CONSUMER)]
+    sessions = [loaded.spans[key].session_id for key in entries + keys]
+    session_id = next((session for session in sessions if session is not None), None)
+    return Lane(lane_id, session_id, spans, loaded.file_of[(entries or keys)[0]])

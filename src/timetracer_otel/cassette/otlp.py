@@ -1,0 +1,254 @@
+"""Writing spans as OTLP/JSON, by hand: four times as fast as the official encoder, on the path of every recorded call.
+
+The encoding is that of opentelemetry-proto's trace.proto under the rules of the OTLP specification, section
+"JSON Protobuf Encoding": camel-case names, ids in hexadecimal, 64-bit integers as decimal strings, enums as numbers.
+A file is one ``TracesData`` a line (specification "OpenTelemetry Protocol File Exporter").
+
+What OTLP cannot hold is written as the nearest thing that every reader loads: a lone surrogate as U+FFFD, an integer
+beyond 64 bits as its decimal string, a value nested deeper than protobuf parsers go as its ``repr``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from math import isfinite, isnan
+from types import MappingProxyType
+from typing import Any, Final, cast
+
+import orjson
+import pybase64
+from opentelemetry.sdk.trace import Event, ReadableSpan
+from opentelemetry.sdk.util.instrumentation import InstrumentationScope
+from opentelemetry.trace import Link, SpanContext, Status, StatusCode
+
+from timetracer_otel.spans import Attribute
+
+__all__ = ["resource_fragment", "span_to_dict", "traces_line"]
+
+Json = dict[str, Any]
+
+MAX_DEPTH: Final = 30
+"""Nested values below this are written as text: protobuf parsers stop at 100 messages, and a level takes three."""
+
+HAS_IS_REMOTE: Final = 0x100
+IS_REMOTE: Final = 0x200
+"""SpanFlags of trace.proto: whether it is known, and true, that the parent is in another process."""
+
+
+def span_to_dict(span: ReadableSpan, extra: Mapping[str, Attribute] | None = None) -> Json:
+    """Give a span as the dict of its OTLP/JSON.
+
+    Args:
+        span: an ended span.
+        extra: attributes to write besides the span's own; of two with one name, these win.
+    """
+    # A mapping proxy's own copy() is far faster than dict(): the SDK's mapping locks and looks up each item.
+    attributes = cast("MappingProxyType[str, Any]", span.attributes).copy()
+    if extra:
+        attributes |= extra
+    context = span.context
+    result: Json = {
+        "traceId": f"{context.trace_id:032x}" if context else "",
+        "spanId": f"{context.span_id:016x}" if context else "",
+        "name": span.name,
+        "kind": span.kind.value + 1,
+        "startTimeUnixNano": str(span.start_time or 0),
+        "endTimeUnixNano": str(span.end_time or 0),
+        "attributes": _attributes(attributes),
+    }
+    flags = HAS_IS_REMOTE | context.trace_flags if context else HAS_IS_REMOTE
+    parent = span.parent
+    if parent is not None:
+        result["parentSpanId"] = f"{parent.span_id:016x}"
+        if parent.is_remote:
+            flags |= IS_REMOTE
+    result["flags"] = flags
+    if context and context.trace_state:
+        result["traceState"] = context.trace_state.to_header()
+    _add_details(result, span)
+    return result
+
+
+def resource_fragment(attributes: Mapping[str, Any]) -> orjson.Fragment:
+    """Give a resource in its encoded form, to be put into every line of :func:`traces_line`.
+
+    The encoding of a mapping is kept, by identity: the mapping must not change afterwards (a ``Resource`` does not).
+
+    Args:
+        attributes: the resource's attributes.
+    """
+    kept = _resources.get(id(attributes))
+    if kept is None or kept[0] is not attributes:
+        if len(_resources) >= _RESOURCES_KEPT:
+            _resources.clear()
+        kept = attributes, orjson.Fragment(_dumps({"attributes": _attributes(attributes)}))
+        _resources[id(attributes)] = kept
+    return kept[1]
+
+
+def traces_line(resource: orjson.Fragment, spans: Sequence[tuple[InstrumentationScope | None, Json]]) -> bytes:
+    r"""Give one ``TracesData`` as a line of a cassette, with its ``\n``.
+
+    Args:
+        resource: from :func:`resource_fragment`.
+        spans: what :func:`span_to_dict` gave, each with the scope of its span. The order within a scope is kept.
+    """
+    scopes: dict[InstrumentationScope | None, list[Json]] = {}
+    last: InstrumentationScope | None = None
+    group: list[Json] | None = None
+    for scope, span in spans:
+        if group is None or scope is not last:
+            group = scopes.setdefault(scope, [])
+            last = scope
+        group.append(span)
+    scope_spans = [_scope_spans(scope, group) for scope, group in scopes.items()]
+    return _dumps({"resourceSpans": [{"resource": resource, "scopeSpans": scope_spans}]}, orjson.OPT_APPEND_NEWLINE)
+
+
+_RESOURCES_KEPT: Final = 16
+_resources: dict[int, tuple[Mapping[str, Any], orjson.Fragment]] = {}
+
+
+def _add_details(result: Json, span: ReadableSpan) -> None:
+    """Add what most spans lack: events, links, a status, counts of what the SDK dropped."""
+    if events := span.events:
+        result["events"] = [_event(event) for event in events]
+    if links := span.links:
+        result["links"] = [_link(link) for link in links]
+    if (status := span.status).status_code is not StatusCode.UNSET:
+        result["status"] = _status(status)
+    if span.dropped_attributes:
+        result["droppedAttributesCount"] = span.dropped_attributes
+    if span.dropped_events:
+        result["droppedEventsCount"] = span.dropped_events
+    if span.dropped_links:
+        result["droppedLinksCount"] = span.dropped_links
+
+
+def _attributes(attributes: Mapping[str, Any]) -> list[Json]:
+    # The test for str is here and not in _value: most values are strings, and a call costs more than the rest.
+    return [
+        {"key": key, "value": {"stringValue": value} if type(value) is str else _value(value, 1)}
+        for key, value in attributes.items()
+    ]
+
+
+def _value(value: object, depth: int) -> Json:
+    """An ``AnyValue`` of opentelemetry-proto's common.proto."""
+    if (encode := _BY_TYPE.get(type(value))) is not None:
+        return encode(value)
+    if depth > MAX_DEPTH:
+        return {"stringValue": repr(value)}
+    if isinstance(value, Mapping):
+        pairs = [{"key": str(key), "value": _value(item, depth + 1)} for key, item in value.items()]
+        return {"kvlistValue": {"values": pairs}}
+    for base, encode_base in _BY_TYPE.items():
+        if isinstance(value, base):
+            return encode_base(value)
+    if isinstance(value, Sequence):
+        return {"arrayValue": {"values": [_value(item, depth + 1) for item in value]}}
+    return {"stringValue": str(value)}
+
+
+def _bool(value: Any) -> Json:
+    return {"boolValue": value}
+
+
+def _string(value: Any) -> Json:
+    return {"stringValue": str.__str__(value)}
+
+
+def _int(value: Any) -> Json:
+    number = int.__repr__(value)
+    return {"intValue": number} if -(2**63) <= value < 2**63 else {"stringValue": number}
+
+
+def _float(value: Any) -> Json:
+    number = float(value)
+    if isfinite(number):
+        return {"doubleValue": number}
+    return {"doubleValue": "NaN" if isnan(number) else "Infinity" if number > 0 else "-Infinity"}
+
+
+def _bytes(value: Any) -> Json:
+    return {"bytesValue": pybase64.b64encode_as_string(value)}
+
+
+def _nothing(_value: Any) -> Json:
+    return {}
+
+
+_BY_TYPE: Final[dict[type, Callable[[Any], Json]]] = {
+    bool: _bool,  # before int, which it is a subclass of
+    str: _string,
+    int: _int,
+    float: _float,
+    bytes: _bytes,
+    bytearray: _bytes,
+    type(None): _nothing,
+}
+
+
+def _event(event: Event) -> Json:
+    result: Json = {"name": event.name, "timeUnixNano": str(event.timestamp)}
+    if event.attributes:
+        result["attributes"] = _attributes(event.attributes)
+    if event.dropped_attributes:
+        result["droppedAttributesCount"] = event.dropped_attributes
+    return result
+
+
+def _link(link: Link) -> Json:
+    context: SpanContext = link.context
+    flags = HAS_IS_REMOTE | context.trace_flags
+    result: Json = {
+        "traceId": f"{context.trace_id:032x}",
+        "spanId": f"{context.span_id:016x}",
+        "flags": flags | IS_REMOTE if context.is_remote else flags,
+    }
+    if context.trace_state:
+        result["traceState"] = context.trace_state.to_header()
+    if link.attributes:
+        result["attributes"] = _attributes(link.attributes)
+    if link.dropped_attributes:
+        result["droppedAttributesCount"] = link.dropped_attributes
+    return result
+
+
+def _status(status: Status) -> Json:
+    result: Json = {"code": status.status_code.value}
+    if status.description:
+        result["message"] = status.description
+    return result
+
+
+def _scope_spans(scope: InstrumentationScope | None, spans: list[Json]) -> Json:
+    if scope is None:
+        return {"scope": {}, "spans": spans}
+    described: Json = {"name": scope.name}
+    if scope.version:
+        described["version"] = scope.version
+    if scope.attributes:
+        described["attributes"] = _attributes(scope.attributes)
+    result: Json = {"scope": described, "spans": spans}
+    if scope.schema_url:
+        result["schemaUrl"] = scope.schema_url
+    return result
+
+
+def _dumps(document: Json, option: int = 0) -> bytes:
+    try:
+        return orjson.dumps(document, option=option)
+    except TypeError:  # a lone surrogate: orjson writes only strings that UTF-8 can hold
+        return orjson.dumps(_mended(document), option=option)
+
+
+def _mended(value: Any) -> Any:
+    """The same tree with surrogate pairs joined and lone surrogates replaced by U+FFFD."""
+    if isinstance(value, str):
+        return value.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    if isinstance(value, list):
+        return [_mended(item) for item in value]
+    if isinstance(value, dict):
+        return {_mended(key): _mended(item) for key, item in value.items()}
+    return value

@@ -1,0 +1,43 @@
+"""Defaults that ``opentelemetry-instrument`` takes over before it starts the program (an environment-variables module).
+
+opentelemetry-distro sends metrics and logs by OTLP unless told otherwise. Somebody who only asked for cassettes has no
+collector: the exporters would fail at start-up, or hold the program's end for seconds. So with timetracer as the only
+traces exporter and no OTLP end point configured, metrics and logs default to none. No name here begins with ``OTEL_``:
+the command would take it for an option of its own.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import MutableMapping, Sequence
+
+__all__ = ["set_defaults"]
+
+
+def set_defaults(environ: MutableMapping[str, str], argv: Sequence[str]) -> None:
+    """Default metrics and logs to none, when cassettes are all that was asked for.
+
+    Args:
+        environ: the environment, changed in place.
+        argv: the command line of ``opentelemetry-instrument``, whose option wins over the environment.
+    """
+    exporters = _option(argv, "--traces_exporter") or environ.get("OTEL_TRACES_EXPORTER", "")
+    if exporters.strip() != "timetracer" or any(name.startswith("OTEL_EXPORTER_OTLP_") for name in environ):
+        return
+    for name in ("OTEL_METRICS_EXPORTER", "OTEL_LOGS_EXPORTER"):
+        environ.setdefault(name, "none")
+
+
+def _option(argv: Sequence[str], name: str) -> str | None:
+    for position, argument in enumerate(argv[1:], start=1):
+        if argument == name and position + 1 < len(argv):
+            return argv[position + 1]
+        if argument.startswith(name + "="):
+            return argument.partition("=")[2]
+        if not argument.startswith("-") and not argv[position - 1].startswith("--"):
+            break  # the program's own arguments begin
+    return None
+
+
+set_defaults(os.environ, sys.argv)

@@ -1,0 +1,39 @@
+"""Span exporters, and the recorder that feeds cassettes from every span of the process."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from opentelemetry.sdk.trace import ReadableSpan
+from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
+
+from timetracer_otel import config
+from timetracer_otel.exporters.cassette import CassetteSpanExporter
+from timetracer_otel.seams import active
+
+__all__ = ["CassetteSpanExporter", "TimetracerSpanExporter"]
+
+
+class TimetracerSpanExporter(SpanExporter):
+    """What ``--traces_exporter timetracer`` builds.
+
+    Beside our recorder, which has seen every span already, it writes nothing. Where the recorder could not be
+    installed it writes the spans as they are.
+    """
+
+    def __init__(self) -> None:
+        settings = config.load()
+        off = settings.mode == "off"
+        self._alone = None if off else CassetteSpanExporter(settings.dir, settings.compression)
+
+    def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
+        if self._alone is None or active() is not None:
+            return SpanExportResult.SUCCESS
+        return self._alone.export(spans)
+
+    def shutdown(self) -> None:
+        if self._alone is not None:
+            self._alone.shutdown()
+
+    def force_flush(self, timeout_millis: int = 30000) -> bool:
+        return self._alone is None or self._alone.force_flush(timeout_millis)

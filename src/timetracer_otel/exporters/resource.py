@@ -1,0 +1,58 @@
+"""What a cassette says about the process that recorded it, as resource attributes."""
+
+from __future__ import annotations
+
+import platform
+import sys
+from collections.abc import Mapping
+from dataclasses import fields
+from importlib import metadata
+from pathlib import Path
+
+from timetracer_otel import redaction, spans
+from timetracer_otel.config import Settings
+
+__all__ = ["describe_process", "program_name"]
+
+_LIBRARIES = (
+    "pymongo", "motor", "flask", "werkzeug", "starlette", "fastapi", "django", "uvicorn", "gunicorn",
+    "httpx", "requests", "urllib3", "aiohttp", "tornado", "redis", "sqlalchemy",
+)  # fmt: skip
+"""Whose versions matter to a replay, when the process has imported them."""
+
+
+def describe_process(settings: Settings) -> dict[str, spans.Attribute]:
+    """Attributes that say which program, versions and settings made a recording."""
+    attributes: dict[str, spans.Attribute] = {
+        spans.SCHEMA: spans.SCHEMA_VERSION,
+        "timetracer.version": metadata.version("timetracer-otel"),
+        "process.runtime.name": sys.implementation.name,
+        "process.runtime.version": platform.python_version(),
+        "process.command_args": redaction.arguments(sys.orig_argv),
+        "timetracer.settings": _settings(settings),
+    }
+    for library in _LIBRARIES:
+        if library in sys.modules and (version := _version(library)):
+            attributes[f"timetracer.library.{library}"] = version
+    return attributes
+
+
+def _settings(settings: Settings) -> list[str]:
+    values: Mapping[str, object] = {field.name: getattr(settings, field.name) for field in fields(settings)}
+    defaults = Settings()
+    return [f"{name}={value}" for name, value in values.items() if name != "dir" and value != getattr(defaults, name)]
+
+
+def _version(library: str) -> str | None:
+    try:
+        return metadata.version(library)
+    except metadata.PackageNotFoundError:
+        return None
+
+
+def program_name() -> str:
+    """A short name of the running program: of the script, or of the module after ``-m``."""
+    argv = sys.orig_argv
+    if "-m" in argv[1:-1]:
+        return argv[argv.index("-m") + 1].rpartition(".")[2]
+    return Path(sys.argv[0]).stem if sys.argv and sys.argv[0] not in ("", "-c") else "python"

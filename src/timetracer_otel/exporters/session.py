@@ -1,0 +1,164 @@
+"""The session of a recorded process: what happens outside any entry, its output and how it ended."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import IO, TYPE_CHECKING
+
+from opentelemetry.trace import SpanContext, SpanKind
+
+from timetracer_otel import spans
+from timetracer_otel.cassette import otlp, storage
+from timetracer_otel.exporters.resource import program_name
+from timetracer_otel.seams import Call, Lane, Request, Response, faults
+
+if TYPE_CHECKING:
+    from opentelemetry.sdk.trace import ReadableSpan
+
+    from timetracer_otel.exporters.recorder import Recorder
+
+__all__ = ["SessionLane", "watch_exit", "watch_output"]
+
+_new_id = os.urandom
+_now = time.time_ns
+
+OUTPUT_BYTES = 8 * 1024 * 1024
+"""How much of a script's output is kept of each stream; more is cut, and marked."""
+
+
+class SessionLane(Lane):
+    """All calls of one process that belong to no entry, appended to one file as they end.
+
+    Args:
+        runtime: the recorder.
+        parent_id: session of the process that forked this one.
+    """
+
+    def __init__(self, runtime: Recorder, parent_id: str | None) -> None:
+        super().__init__(_new_id(16).hex(), runtime, None)
+        self.recorder = runtime
+        self.parent_id = parent_id
+        self.start = _now()
+        self.path: Path | None = None
+        self.output: dict[str, list[str]] | None = None
+        self.exit_status: int | None = None
+
+    def resource_attributes(self) -> dict[str, spans.Attribute]:
+        """What every line that this process writes says of the session."""
+        attributes: dict[str, spans.Attribute] = {spans.SESSION_ID: self.id}
+        if self.parent_id is not None:
+            attributes[spans.SESSION_PARENT_ID] = self.parent_id
+        return attributes
+
+    def finish(self, response: Response | None, error: BaseException | None) -> None:
+        """A session has no response; it ends with its process."""
+
+    def add(self, span: ReadableSpan, call: Call | None) -> None:
+        """Append an ended span."""
+        if self.recorder.settings.files:
+            size = call.size() if call else 0
+            self.recorder.sink.submit(self.id, size, lambda: self._append(self.recorder.line(self, [(span, call)])))
+
+    def _append(self, line: bytes) -> None:
+        settings = self.recorder.settings
+        data = storage.compress(line, settings.compression)
+        if self.path is None:
+            path = storage.session_path(settings.dir, self.start, program_name(), self.id, settings.compression)
+            storage.write_whole(path, data)
+            self.path = path
+        else:
+            storage.append(self.path, data)
+
+    def stop_output(self) -> None:
+        """A process that serves requests is no script: its output is not part of what is compared."""
+        self.output = None
+
+    def end(self) -> None:
+        """Write the session's own span: output and exit status."""
+        if not self.recorder.settings.files or (self.path is None and not self.output):
+            return
+        line = otlp.traces_line(self.recorder.resource(), [(None, otlp.span_to_dict(self._own_span(), self._own()))])
+        self.recorder.sink.submit(self.id, len(line), lambda: self._append(line))
+
+    def _own(self) -> dict[str, spans.Attribute]:
+        attributes: dict[str, spans.Attribute] = {spans.LANE_ID: self.id}
+        if self.exit_status is not None:
+            attributes[spans.SESSION_EXIT_STATUS] = self.exit_status
+        for name, chunks in (self.output or {}).items():
+            attributes |= spans.encode_payload(name, [chunk.encode("utf-8", "surrogateescape") for chunk in chunks])
+        return attributes
+
+    def _own_span(self) -> ReadableSpan:
+        from opentelemetry.sdk.trace import ReadableSpan  # noqa: PLC0415 - keeps the SDK out of a process in mode off
+
+        return ReadableSpan(
+            name=f"session {program_name()}",
+            context=SpanContext(int(self.id, 16), int.from_bytes(_new_id(8), "big"), is_remote=False),
+            resource=self.recorder.provider.resource,
+            kind=SpanKind.INTERNAL,
+            start_time=self.start,
+            end_time=_now(),
+        )
+
+
+def watch_output(session: Callable[[], SessionLane]) -> None:
+    """Keep what the program writes to stdout and stderr, from now until it turns out to be a server.
+
+    Only the ``write`` of the two stream objects is shadowed; the streams stay the objects that they are.
+    """
+    session().output = {spans.SESSION_STDOUT: [], spans.SESSION_STDERR: []}
+    for stream, name in ((sys.stdout, spans.SESSION_STDOUT), (sys.stderr, spans.SESSION_STDERR)):
+        if stream is not None:
+            _shadow_write(stream, name, session)
+
+
+def _shadow_write(stream: IO[str], name: str, session: Callable[[], SessionLane]) -> None:
+    write = stream.write
+    kept = 0
+
+    def keeping(text: str, /) -> int:
+        nonlocal kept
+        output = session().output
+        if output is None:
+            _restore(stream, keeping)
+        elif kept < OUTPUT_BYTES:
+            kept += len(text)
+            output[name].append(text)
+        return write(text)
+
+    try:
+        stream.write = keeping  # type: ignore[method-assign]  # the least that sees print() and leaves the object alone
+    except AttributeError as error:
+        faults.report("session.output", error)
+
+
+def _restore(stream: IO[str], shadow: object) -> None:
+    if vars(stream).get("write") is shadow:
+        del stream.write  # type: ignore[misc]  # removes the shadow, the method is back
+
+
+def watch_exit(session: Callable[[], SessionLane]) -> Callable[[], None]:
+    """Note the status that the program asks for by ``sys.exit``; give what settles it when the process ends.
+
+    A ``raise SystemExit(n)`` that does not go through ``sys.exit`` cannot be seen from Python: the status then stays
+    unknown.
+    """
+    asked: list[int] = []
+    exit_ = sys.exit
+
+    def noting(status: object = None, /) -> None:
+        asked.append(0 if status is None else status & 0xFF if isinstance(status, int) else 1)
+        exit_(status)  # type: ignore[arg-type]  # any object is allowed: it is printed
+
+    sys.exit = noting  # type: ignore[assignment]  # same signature, and it never returns either
+
+    def settle() -> None:
+        uncaught = getattr(sys, "last_value", None) is not None
+        session().exit_status = 1 if uncaught else asked[-1] if asked else 0
+
+    return partial(settle)

@@ -1,0 +1,239 @@
+"""The MongoDB family: what a wire message asks, in the form that recorded and live commands are compared by."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from hashlib import blake2b
+from operator import itemgetter
+from uuid import UUID
+
+from timetracer_otel.families.bson_walk import (
+    ARRAY,
+    BOOL,
+    DATETIME,
+    DOCUMENT,
+    INT64,
+    OBJECT_ID,
+    PLAIN,
+    STRING,
+    UUID_LEGACY,
+    UUID_STANDARD,
+    Element,
+    Found,
+    blanked,
+    documents,
+    elements,
+    guarded,
+    rebind,
+    scan,
+    values,
+)
+from timetracer_otel.families.mongodb_report import difference, render, render_message
+from timetracer_otel.families.mongodb_wire import (
+    VOLATILE,
+    Message,
+    command_name,
+    cursor_id,
+    getmore_cursor_id,
+    parse_message,
+    redacted,
+    redacted_reply,
+    sections_of,
+    set_cursor_id,
+)
+from timetracer_otel.seams.integration import Description, Value
+
+__all__ = [
+    "Message",
+    "command_name",
+    "cursor_id",
+    "describe",
+    "difference",
+    "getmore_cursor_id",
+    "parse_message",
+    "rebind",
+    "redacted",
+    "redacted_reply",
+    "render",
+    "render_message",
+    "set_cursor_id",
+    "text_forms",
+    "values",
+]
+
+# Commands that change nothing, in small letters: old servers also know "ismaster", "collstats", "buildinfo".
+_READS = frozenset(
+    b"aggregate buildinfo collstats connectionstatus connpoolstats count currentop datasize dbhash dbstats distinct"
+    b" explain features filemd5 find geonear geosearch getcmdlineopts getlog getmore getparameter hello hostinfo"
+    b" isdbgrid ismaster listcollections listcommands listdatabases listindexes listshards lockinfo ping"
+    b" replsetgetconfig replsetgetstatus rolesinfo serverstatus top usersinfo whatsmyuri".split()
+)
+_WRITING_STAGES = (b"$out", b"$merge")
+_NAME = itemgetter(1)
+
+
+class _Shape:
+    """What a message asks, as it is put together: bytes with the generated values zeroed, and these values."""
+
+    __slots__ = ("pieces", "values")
+
+    def __init__(self) -> None:
+        self.pieces: list[bytes] = []
+        self.values: list[Value] = []
+
+    def add(self, buf: bytes, start: int, end: int, found: list[Found]) -> None:
+        if found:
+            self.pieces.append(blanked(buf, start, end, found))
+            self.values.extend([bytes((tag,)) + buf[first:last] for tag, first, last in found])
+        else:
+            self.pieces.append(buf[start:end])
+
+    def add_command(self, buf: bytes, command: list[Element]) -> None:
+        """Add the elements of the message's body."""
+        kind, name, start, value, end = command[0]
+        if name == b"explain" and kind == DOCUMENT:  # what is explained is a command with the same fields
+            self.pieces.append(buf[start:value])
+            self._add_elements(buf, _ordered(elements(buf, value, end)))
+            self.pieces.append(b"\0")
+            self._add_elements(buf, _ordered(command)[1:])
+        elif name == b"getMore" and kind == INT64:  # a cursor's id: the caller follows these
+            self.pieces.append(buf[start:value] + bytes(8))
+            self._add_elements(buf, _ordered(command)[1:])
+        else:
+            self._add_elements(buf, _ordered(command))
+
+    def _add_elements(self, buf: bytes, found: list[Element]) -> None:
+        for kind, _name, start, _value, end in found:
+            if PLAIN[kind]:
+                self.pieces.append(buf[start:end])
+            else:
+                self.add(buf, start, end, scan(buf, start, end))
+
+    def add_section(self, name: str, content: bytes) -> None:
+        # A zero is no type of an element: nothing in a body can look like the start of a section.
+        self.pieces.append(b"\0%b\0%d\0" % (name.encode(), len(content)))
+        found = [value for start, end in documents(content) for value in scan(content, start + 4, end - 1)]
+        self.add(content, 0, len(content), found)
+
+
+def _ordered(command: list[Element]) -> list[Element]:
+    """Give the command's name first, the other kept elements sorted; repeated names keep their order."""
+    kept = [element for element in command[1:] if element[1] not in VOLATILE]
+    kept.sort(key=_NAME)
+    return command[:1] + kept
+
+
+@guarded
+def describe(message: Message) -> Description:
+    """Say what a message asks, so that the same request made in another run compares equal.
+
+    The key is ``("mongodb", database, command, collection)``, the last empty for commands without one. The shape keeps
+    everything but the fields that the driver adds (session, cluster time, timeouts, concerns, comment) and the values
+    that an app may generate anew, which are zeroed and listed (see :func:`values` for their kinds). ``1``, ``1.0`` and
+    a 64-bit ``1`` differ: no supported driver version was found to vary between them. A getMore's cursor id counts
+    for nothing here. Nested documents count with their order.
+
+    Raises:
+        CassetteError: the body is no BSON document, names no command, or is nested too deep.
+    """
+    body = message.body
+    command = elements(body, 0, len(body))
+    if not command:
+        raise ValueError("a command without a name")
+    shape = _Shape()
+    shape.add_command(body, command)
+    for name, content in sorted(sections_of(message)):
+        shape.add_section(name, content)
+    digest = blake2b(b"".join(shape.pieces), digest_size=16).digest()
+    return Description(_key(message, command), digest, tuple(shape.values), _is_read(body, command))
+
+
+def _key(message: Message, command: list[Element]) -> tuple[str, ...]:
+    body = message.body
+    database = message.namespace.partition(".")[0]
+    continued = ""
+    for kind, name, _start, value, end in command:
+        if kind == STRING and name == b"$db":
+            database = _text(body, value, end)
+        elif kind == STRING and name == b"collection":
+            continued = _text(body, value, end)
+    kind, name, _start, value, end = command[0]
+    collection = _text(body, value, end) if kind == STRING else ""
+    if name == b"explain" and kind == DOCUMENT:
+        inner = elements(body, value, end)
+        collection = _text(body, inner[0][3], inner[0][4]) if inner[:1] and inner[0][0] == STRING else ""
+    elif name == b"getMore":
+        collection = continued
+    return ("mongodb", database, name.decode("utf-8", "replace"), collection)
+
+
+def _text(buf: bytes, value: int, end: int) -> str:
+    return buf[value + 4 : end - 1].decode("utf-8", "replace")
+
+
+def _is_read(body: bytes, command: list[Element]) -> bool:
+    name = command[0][1].lower()
+    if name not in _READS:
+        return False
+    for kind, field, _start, value, end in command:
+        if kind == BOOL and field == b"autocommit" and not body[value]:
+            return False  # in a transaction: it sees what that transaction wrote
+        if kind == ARRAY and field == b"pipeline" and name == b"aggregate" and _writes(body, value, end):
+            return False
+    return True
+
+
+def _writes(body: bytes, start: int, end: int) -> bool:
+    if not any(body.find(stage + b"\0", start, end) > 0 for stage in _WRITING_STAGES):
+        return False
+    stages = [
+        elements(body, value, last) for kind, _name, _at, value, last in elements(body, start, end) if kind == DOCUMENT
+    ]
+    return any(stage[0][1] in _WRITING_STAGES for stage in stages if stage)
+
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_SMALLEST_EPOCH_TEXT = 9
+_CLOCK_SEPARATORS = ("T%H:%M", " %H:%M", "%%20%H:%M", "+%H:%M", "T%H%%3A%M", "%%20%H%%3A%M", "+%H%%3A%M")
+
+
+def text_forms(value: Value) -> tuple[bytes, ...]:
+    """Give the ways a value may be written in a URL, a JSON body, a form or a cookie, none percent-encoded but a time.
+
+    ObjectId: hexadecimal in both cases. UUID: with and without dashes in both cases; of binary subtype 3 in each of the
+    byte orders that drivers have used. Datetime: the UTC date, and unless it is midnight the hour and minute; epoch
+    seconds and milliseconds when they have 9 digits or more (fewer would be found in any text). Text: itself.
+    Timestamp: none.
+    """
+    tag, raw = value[0], value[1:]
+    if tag == OBJECT_ID:
+        return _both_cases(raw.hex())
+    if tag == UUID_STANDARD:
+        return _uuid_forms(raw)
+    if tag == UUID_LEGACY:  # as Python, as C# and as Java wrote it
+        orders = (raw, UUID(bytes_le=raw).bytes, raw[7::-1] + raw[:7:-1])
+        return tuple(dict.fromkeys(form for order in orders for form in _uuid_forms(order)))
+    if tag == DATETIME:
+        return _datetime_forms(int.from_bytes(raw, "little", signed=True))
+    return (raw,) if tag == STRING else ()
+
+
+def _both_cases(text: str) -> tuple[bytes, ...]:
+    return tuple(dict.fromkeys((text.lower().encode(), text.upper().encode())))
+
+
+def _uuid_forms(raw: bytes) -> tuple[bytes, ...]:
+    return _both_cases(str(UUID(bytes=raw))) + _both_cases(raw.hex())
+
+
+def _datetime_forms(milliseconds: int) -> tuple[bytes, ...]:
+    epochs = [str(number) for number in (milliseconds // 1000, milliseconds)]
+    forms = [text for text in epochs if len(text) >= _SMALLEST_EPOCH_TEXT]
+    try:
+        moment = _EPOCH + timedelta(milliseconds=milliseconds)
+    except OverflowError:  # BSON reaches further than the calendar
+        return tuple(form.encode() for form in forms)
+    date = moment.date().isoformat()
+    midnight = not milliseconds % 86_400_000
+    dates = [date] if midnight else [date + moment.strftime(clock) for clock in _CLOCK_SEPARATORS]
+    return tuple(form.encode() for form in (*dates, *forms))

@@ -1,0 +1,36 @@
+"""Flask: each request that reaches ``Flask.__call__`` is an entry."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from timetracer_otel.families.wsgi import TimeTracerMiddleware, wsgi_call
+from timetracer_otel.seams import Integration, Patch
+from timetracer_otel.seams.door import set_up
+
+if TYPE_CHECKING:
+    from flask import Flask
+
+__all__ = ["INTEGRATION", "TimeTracerMiddleware", "auto_setup"]
+
+INTEGRATION = Integration(name="flask", patches=(Patch("flask.app", "Flask.__call__", wsgi_call),))
+
+
+def auto_setup(app: Flask, **settings: Any) -> Flask:
+    """Record or replay an app, and give it OpenTelemetry's instrumentation when it has none.
+
+    Args:
+        app: made, and not yet serving.
+        settings: fields of :class:`timetracer_otel.config.Settings`; they win over environment variables.
+
+    Returns:
+        The same app. In mode off it is as it was.
+
+    Raises:
+        ConfigError: a setting is wrong, or another mode is in force already.
+    """
+    if set_up(**settings) and not getattr(app, "_is_instrumented_by_opentelemetry", False):
+        from opentelemetry.instrumentation.flask import FlaskInstrumentor  # noqa: PLC0415 - it imports Flask
+
+        FlaskInstrumentor().instrument_app(app)  # type: ignore[no-untyped-call] # OpenTelemetry's is untyped
+    return app

@@ -1,0 +1,281 @@
+"""MongoDB through PyMongo: MongoClient, AsyncMongoClient and Motor, by the driver's wire messages.
+
+The seam is the pair of functions that send and receive one whole message, in the modules of the driver that hold
+them. Above it every method of the driver works without being named.
+"""
+
+from __future__ import annotations
+
+import json
+import struct
+from collections.abc import Iterable
+from typing import Any
+
+from timetracer_otel import seams, spans
+from timetracer_otel.cassette.model import Span
+from timetracer_otel.families import mongodb
+from timetracer_otel.integrations import _pymongo_replay as replaying
+from timetracer_otel.seams import Call, Description, Integration, Patch, Value, faults
+from timetracer_otel.seams.integration import Wrapper
+
+__all__ = ["INTEGRATION"]
+
+NAME = "pymongo"
+_HANDSHAKE = frozenset(
+    {"hello", "ismaster", "isMaster", "saslStart", "saslContinue", "authenticate", "logout", "endSessions", "killCursors"}
+)
+_MORE_TO_COME = 2  # OP_MSG flag bit 1: no reply follows (MongoDB wire protocol, OP_MSG)
+_COMPRESSED = 2012
+_header = struct.Struct("<iiiiI").unpack_from
+
+
+def _begin(buf: bytes) -> Call | None:
+    """Find the call that a message belongs to: the instrumentor's span, or one of ours when there is none."""
+    runtime = seams.active()
+    if runtime is None:
+        return None
+    call = seams.pending.get()
+    if call is None or call.state is not None or not _is_mongodb(call):
+        name = mongodb.command_name(buf)
+        if name in _HANDSHAKE:
+            return None
+        call = runtime.begin(f"mongodb.{name or 'command'}", {"db.system.name": "mongodb", "db.operation.name": name or ""})
+        if call is None:
+            return None
+        call.attributes["timetracer.own_span"] = True
+    call.state = "sent"
+    call.attributes[spans.PLUGIN] = NAME
+    call.put_binary(spans.REQUEST, mongodb.redacted(buf))
+    return call
+
+
+def _is_mongodb(call: Call) -> bool:
+    scope = call.span.instrumentation_scope
+    return scope is not None and "pymongo" in scope.name
+
+
+def _sent(call: Call | None, buf: bytes) -> None:
+    if call is None:
+        return
+    _length, _request_id, _response_to, opcode, flags = _header(buf)
+    if opcode == _COMPRESSED or flags & _MORE_TO_COME:
+        call.complete()
+        if opcode != _COMPRESSED:
+            _end_own(call)
+
+
+def _failed(call: Call | None, error: BaseException) -> None:
+    if call is not None:
+        call.fail(error)
+        call.complete()
+        _end_own(call)
+
+
+def _received(conn: Any, reply: Any) -> None:  # noqa: ANN401 - the driver's Connection and _OpMsg
+    call = seams.pending.get()
+    if call is None or not _is_mongodb(call) and "timetracer.own_span" not in call.attributes:
+        return
+    if call.state is None:
+        # An exhaust cursor's next batch: a reply that nothing asked for.
+        call.attributes[spans.PLUGIN] = NAME
+        call.attributes["timetracer.mongodb.continues"] = getattr(conn, "_timetracer_last", "")
+    elif call.state != "sent":
+        return
+    call.state = "answered"
+    call.put_binary(spans.RESPONSE, reply.payload_document)
+    call.attributes["timetracer.mongodb.server"] = _server(conn)
+    if reply.more_to_come:
+        call.attributes["timetracer.mongodb.more_to_come"] = True
+        conn._timetracer_last = f"{call.span.get_span_context().span_id:016x}"  # noqa: SLF001 - our own name on their object
+    call.complete()
+    _end_own(call)
+
+
+def _end_own(call: Call) -> None:
+    if call.attributes.pop("timetracer.own_span", False):
+        call.span.end()
+
+
+def _server(conn: Any) -> str:  # noqa: ANN401 - the driver's Connection
+    """What a replay needs to know of the server, once a connection."""
+    known: str | None = getattr(conn, "_timetracer_server", None)
+    if known is None:
+        limits = ("max_wire_version", "max_bson_size", "max_message_size", "max_write_batch_size")
+        traits = {name: getattr(conn, name, None) for name in (*limits, "is_mongos", "is_repl", "is_standalone")}
+        known = conn._timetracer_server = json.dumps(traits)  # noqa: SLF001 - our own name on their object
+    return known
+
+
+def _guarded(where: str, function: Any, *arguments: Any) -> Any:  # noqa: ANN401 - one of the functions above
+    try:
+        return function(*arguments)
+    except Exception as error:  # noqa: BLE001 - recording never breaks the app
+        faults.report(f"pymongo.{where}", error)
+        return None
+
+
+def _sendall(wrapped: Any, _instance: Any, args: Any, kwargs: Any) -> Any:  # noqa: ANN401 - wrapt's signature
+    conn, buf = args
+    if isinstance(conn, replaying.Connection):
+        return conn.send(buf)
+    call = _guarded("send", _begin, buf)
+    try:
+        result = wrapped(*args, **kwargs)
+    except BaseException as error:
+        _guarded("send", _failed, call, error)
+        raise
+    _guarded("send", _sent, call, buf)
+    return result
+
+
+async def _async_sendall(wrapped: Any, _instance: Any, args: Any, kwargs: Any) -> Any:  # noqa: ANN401 - wrapt's signature
+    conn, buf = args
+    if isinstance(conn, replaying.Connection):
+        return conn.send(buf)
+    call = _guarded("send", _begin, buf)
+    try:
+        result = await wrapped(*args, **kwargs)
+    except BaseException as error:
+        _guarded("send", _failed, call, error)
+        raise
+    _guarded("send", _sent, call, buf)
+    return result
+
+
+def _receive(wrapped: Any, _instance: Any, args: Any, kwargs: Any) -> Any:  # noqa: ANN401 - wrapt's signature
+    conn = args[0]
+    if isinstance(conn.conn, replaying.Connection):
+        return conn.conn.receive()
+    try:
+        reply = wrapped(*args, **kwargs)
+    except BaseException as error:
+        _guarded("receive", _failed, _under_way(), error)
+        raise
+    _guarded("receive", _received, conn, reply)
+    return reply
+
+
+async def _async_receive(wrapped: Any, _instance: Any, args: Any, kwargs: Any) -> Any:  # noqa: ANN401 - wrapt's signature
+    conn = args[0]
+    if isinstance(conn.conn, replaying.Connection):
+        return await conn.conn.receive_async()
+    try:
+        reply = await wrapped(*args, **kwargs)
+    except BaseException as error:
+        _guarded("receive", _failed, _under_way(), error)
+        raise
+    _guarded("receive", _received, conn, reply)
+    return reply
+
+
+def _under_way() -> Call | None:
+    call = seams.pending.get()
+    return call if call is not None and call.state == "sent" else None
+
+
+def _before_command(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:  # noqa: ANN401 - wrapt's signature
+    """Around server selection and checkout, which fail before there is any command to record."""
+    replaying.raise_recorded(wrapped.__name__)
+    try:
+        return wrapped(*args, **kwargs)
+    except Exception as error:
+        _guarded("before_command", _record_early, wrapped.__name__, instance, error)
+        raise
+
+
+async def _before_async(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:  # noqa: ANN401 - wrapt's signature
+    replaying.raise_recorded(wrapped.__name__)
+    try:
+        return await wrapped(*args, **kwargs)
+    except Exception as error:
+        _guarded("before_command", _record_early, wrapped.__name__, instance, error)
+        raise
+
+
+def _record_early(step: str, instance: Any, error: Exception) -> None:  # noqa: ANN401 - the driver's Pool or Topology
+    runtime = seams.active()
+    if runtime is None or getattr(instance, "is_sdam", False) or not replaying.is_driver_error(error):
+        return
+    call = runtime.begin(f"mongodb.{step}", {"db.system.name": "mongodb", "db.operation.name": step})
+    if call is not None:
+        call.state = "answered"
+        call.attributes |= {spans.PLUGIN: NAME, replaying.STEP: step}
+        call.fail(error)
+        call.complete()
+        call.span.end()
+
+
+def _describe(recorded: Span) -> Description | None:
+    step = recorded.text(replaying.STEP)
+    if step is not None:
+        return replaying.early_description(step)
+    request = recorded.payload(spans.REQUEST)
+    if request is None:
+        # The next batch of an exhaust cursor: served in turn, never asked for.
+        return Description(("mongodb", "", "getMore", ""), b"", (), read=True)
+    message = mongodb.parse_message(request)
+    description = mongodb.describe(message)
+    return None if description.key[2] in _HANDSHAKE else description
+
+
+def _reply_values(recorded: Span) -> Iterable[Value]:
+    reply = recorded.payload(spans.RESPONSE)
+    return () if reply is None else mongodb.values(reply)
+
+
+def _render(recorded: Span) -> dict[str, Any]:
+    shown = mongodb.render(recorded.payload(spans.REQUEST), recorded.payload(spans.RESPONSE))
+    if (error := recorded.text(spans.ERROR)) is not None:
+        shown["error"] = json.loads(error)
+    return shown
+
+
+def _message_patches() -> Iterable[Patch]:
+    """The pairs, wherever a version of the driver holds them; ``pool`` always does."""
+    for side, pairs in (
+        ("synchronous", (("sendall", _sendall), ("receive_message", _receive))),
+        (
+            "asynchronous",
+            (("async_sendall", _async_sendall), ("async_receive_message", _async_receive), ("receive_message", _async_receive)),
+        ),
+    ):
+        for module in ("network", "pool"):
+            for name, wrapper in pairs:
+                required = module == "pool" and not name.endswith("receive_message")
+                yield Patch(f"pymongo.{side}.{module}", name, wrapper, required=required)
+
+
+def _connection_patches() -> Iterable[Patch]:
+    makers: tuple[tuple[str, Wrapper, str], ...] = (
+        ("synchronous", replaying.connect, "Connection"),
+        ("asynchronous", replaying.connect_async, "AsyncConnection"),
+    )
+    for side, connect, connection in makers:
+        pool = f"pymongo.{side}.pool"
+        for name in ("_configured_socket", "_configured_socket_interface", "_configured_protocol_interface"):
+            yield Patch(pool, name, connect, required=False)
+        yield Patch(pool, f"{connection}.conn_closed", replaying.conn_closed)
+        before = _before_command if side == "synchronous" else _before_async
+        yield Patch(pool, "Pool._get_conn", before)
+        yield Patch(f"pymongo.{side}.topology", "Topology.select_server", before)
+        yield Patch(f"pymongo.{side}.topology", "Topology.__init__", replaying.topology)
+        yield Patch(f"pymongo.{side}.auth", "authenticate", replaying.authenticate if side == "synchronous" else replaying.authenticate_async)
+
+
+def _address_patches() -> Iterable[Patch]:
+    yield Patch("pymongo.client_options", "get_ssl_context", replaying.ssl_context)
+    yield Patch("pymongo.common", "open", replaying.readable)
+    for module, asynchronous in (("srv_resolver", False), ("synchronous.srv_resolver", False), ("asynchronous.srv_resolver", True)):
+        for name, wrapper in replaying.srv(asynchronous=asynchronous).items():
+            yield Patch(f"pymongo.{module}", f"_SrvResolver.{name}", wrapper, required=False)
+
+
+INTEGRATION = Integration(
+    name=NAME,
+    aliases=("motor",),
+    patches=(*_message_patches(), *_connection_patches(), *_address_patches()),
+    describe=_describe,
+    reply_values=_reply_values,
+    text_forms=mongodb.text_forms,
+    render=_render,
+)

@@ -1,0 +1,61 @@
+"""The one place where secrets are masked, at capture, so that no exporter can leak them.
+
+Every capture path sends its headers and payloads through here. A replay sends the live ones through as well, so that
+both sides compare equal.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Iterable, Sequence
+from urllib.parse import urlsplit
+
+__all__ = ["MASK", "arguments", "headers", "url"]
+
+MASK = "[redacted]"
+
+_MASKED_HEADERS = frozenset({"authorization", "proxy-authorization"})
+_SECRET_OPTION = re.compile(r"(?i)(pass(word|wd|phrase)?|secret|token|api-?_?key|credential)")
+_USERINFO = re.compile(r"(?P<scheme>[a-zA-Z][a-zA-Z0-9+.-]*://)(?P<userinfo>[^/\s?#@]+)@")
+
+
+def headers(pairs: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:
+    """Mask the values of credential headers, in order, names as they are.
+
+    A bearer token keeps 16 bits of its digest, enough to tell the recorded requests of two users apart and nothing
+    to recover a random token from. Other schemes, whose secrets may be guessable, keep only the scheme.
+    """
+    return [(name, _masked(value) if name.lower() in _MASKED_HEADERS else value) for name, value in pairs]
+
+
+def _masked(value: str) -> str:
+    scheme, _, rest = value.partition(" ")
+    if not rest:
+        return MASK
+    if scheme.lower() != "bearer":
+        return f"{scheme} {MASK}"
+    digest = hashlib.blake2b(rest.encode("utf-8", "surrogateescape"), digest_size=2, person=b"timetracer").hexdigest()
+    return f"{scheme} {MASK[:-1]}:{digest}]"
+
+
+def url(text: str) -> str:
+    """Mask the user name and password of every URL in a text."""
+    return _USERINFO.sub(rf"\g<scheme>{MASK}@", text)
+
+
+def arguments(argv: Sequence[str]) -> list[str]:
+    """Mask a command line: URLs' credentials, and the values of options whose name speaks of a secret."""
+    masked: list[str] = []
+    hide_next = False
+    for argument in argv:
+        name, equals, _value = argument.partition("=")
+        option = argument.startswith("-") and bool(_SECRET_OPTION.search(name))
+        if hide_next and not argument.startswith("-"):
+            masked.append(MASK)
+        elif (option or ("=" in argument and not urlsplit(name).scheme and _SECRET_OPTION.search(name))) and equals:
+            masked.append(f"{name}={MASK}")
+        else:
+            masked.append(url(argument))
+        hide_next = option and not equals
+    return masked

@@ -1,0 +1,124 @@
+"""What a replay did, noted line by line as it happens, so that a killed process has said all but its last word."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+__all__ = ["JOURNAL_VARIABLE", "Journal", "Outcome", "read"]
+
+JOURNAL_VARIABLE = "TIMETRACER_REPLAY_JOURNAL"
+"""Set by the launcher: the folder where each process of the replay keeps its journal."""
+
+
+class Journal:
+    """One process's notes: a file in the launcher's folder, or memory without one.
+
+    Args:
+        folder: where; None keeps them in memory.
+    """
+
+    def __init__(self, folder: Path | None) -> None:
+        self._folder = folder
+        self._descriptor = -1
+        self._pid = -1
+        self.kept: list[dict[str, Any]] = []
+
+    def note(self, what: str, **facts: object) -> None:
+        """Note one thing; one write, whole or not at all.
+
+        Args:
+            what: ``lane``, ``end``, ``answered``, ``miss`` or ``refused``.
+            facts: JSON-like.
+        """
+        entry = {"what": what, "pid": os.getpid(), **facts}
+        if self._folder is None:
+            self.kept.append(entry)
+            return
+        if self._pid != os.getpid():
+            self._pid = os.getpid()
+            flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC
+            self._descriptor = os.open(self._folder / f"{self._pid}.jsonl", flags, 0o600)
+        os.write(self._descriptor, orjson.dumps(entry, default=str, option=orjson.OPT_APPEND_NEWLINE))
+
+
+def read(folder: Path) -> Iterator[dict[str, Any]]:
+    """Give the notes of all processes.
+
+    Args:
+        folder: the launcher's.
+    """
+    for file in sorted(folder.glob("*.jsonl")):
+        for line in file.read_bytes().splitlines():
+            try:
+                yield orjson.loads(line)
+            except ValueError:
+                continue  # a process killed in the middle of its last note
+
+
+@dataclass
+class Outcome:
+    """What a whole replay came to.
+
+    Attributes:
+        lanes: how many entries ran, and how many of them followed a recorded lane.
+        answered: calls by how they were answered.
+        misses: each live call that nothing answered.
+        refused: addresses that were refused.
+        unused: recorded calls of followed lanes that were not asked for.
+    """
+
+    lanes: int = 0
+    followed: int = 0
+    answered: Counter[str] = field(default_factory=Counter)
+    misses: list[Mapping[str, Any]] = field(default_factory=list)
+    refused: list[str] = field(default_factory=list)
+    unused: list[Mapping[str, Any]] = field(default_factory=list)
+
+    @classmethod
+    def of(cls, notes: Iterator[dict[str, Any]]) -> Outcome:
+        """Sum up the notes of all processes."""
+        outcome = cls()
+        for note in notes:
+            match note["what"]:
+                case "lane":
+                    outcome.lanes += 1
+                    outcome.followed += note.get("recorded") is not None
+                case "answered":
+                    outcome.answered[note["how"]] += 1
+                case "miss":
+                    outcome.misses.append(note)
+                case "refused":
+                    outcome.refused.append(note["address"])
+                case "end":
+                    outcome.unused.extend({**call, "request": note["request"]} for call in note["unused"])
+        return outcome
+
+    def as_json(self) -> dict[str, Any]:
+        """The report as data, for ``--report``."""
+        return {
+            "requests": self.lanes,
+            "followed": self.followed,
+            "answered": dict(self.answered),
+            "missed": [dict(miss) for miss in self.misses],
+            "refused": self.refused,
+            "unused": [dict(call) for call in self.unused],
+        }
+
+    def as_text(self) -> str:
+        """The report in a few lines, for people."""
+        answered = ", ".join(f"{count} {how}" for how, count in sorted(self.answered.items())) or "0"
+        lines = [
+            f"timetracer replay: {self.lanes} requests, {self.followed} of them recorded; "
+            f"{sum(self.answered.values())} calls answered ({answered}), {len(self.misses)} missed, {len(self.unused)} unused"
+        ]
+        lines += [f"  missed: {miss['message']}" for miss in self.misses[:5]]
+        lines += [f"  refused: {address}" for address in dict.fromkeys(self.refused)]
+        lines += [f"  unused: {' '.join(filter(None, call['key']))} of {call['request']}" for call in self.unused[:5]]
+        return "\n".join(lines)

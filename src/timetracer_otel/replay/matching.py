@@ -1,0 +1,217 @@
+"""The matching ladder: which recorded call answers a live one. Pure: it knows descriptions, not libraries.
+
+A value is *generated* when it first turns up in a call's request: the request that started the lane did not bring it,
+no earlier reply did, nor the session. Only generated values may differ between recording and replay, and only
+one-to-one. So a lookup replaces them by a placeholder on both sides, and costs the same however large the cassette is.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import defaultdict
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import TypeAlias
+
+from timetracer_otel.cassette.model import Span
+from timetracer_otel.seams import Description, Value
+
+__all__ = ["Index", "Match", "Matcher", "Recorded"]
+
+Template: TypeAlias = tuple[Value | None, ...]
+_Exact: TypeAlias = tuple[tuple[str, ...], bytes, tuple[Value, ...]]
+_Shaped: TypeAlias = tuple[tuple[str, ...], bytes, Template]
+
+
+@dataclass(frozen=True, slots=True)
+class Recorded:
+    """A recorded call with what matching needs of it.
+
+    Args:
+        span: the call.
+        description: what it asked.
+        reply_values: values in its reply.
+    """
+
+    span: Span
+    description: Description
+    reply_values: frozenset[Value]
+
+
+@dataclass(frozen=True, slots=True)
+class Match:
+    """The answer to a live call.
+
+    Args:
+        recorded: the call that answers.
+        how: ``exact``, ``shape``, ``repeated``, ``session`` or ``borrowed``.
+    """
+
+    recorded: Recorded
+    how: str
+
+
+class Index:
+    """The calls of one recorded lane or session, ready to be looked up. It never changes once built.
+
+    Args:
+        calls: in order of start.
+        brought: whether the request that started the lane brought a value, or the session knows it.
+    """
+
+    def __init__(self, calls: Iterable[Recorded], brought: Callable[[Value], bool]) -> None:
+        self.calls = list(calls)
+        self.generated = _generated(self.calls, brought)
+        self.exact: dict[_Exact, list[Recorded]] = defaultdict(list)
+        self.shaped: dict[_Shaped, list[Recorded]] = defaultdict(list)
+        self.by_key: dict[tuple[str, ...], list[Recorded]] = defaultdict(list)
+        for call in self.calls:
+            asked = call.description
+            self.exact[asked.key, asked.shape, asked.values].append(call)
+            template = tuple(None if value in self.generated else value for value in asked.values)
+            self.shaped[asked.key, asked.shape, template].append(call)
+            self.by_key[asked.key].append(call)
+
+
+def _generated(calls: list[Recorded], brought: Callable[[Value], bool]) -> frozenset[Value]:
+    known: set[Value] = set()
+    generated: set[Value] = set()
+    events = [(call.span.start, 0, n) for n, call in enumerate(calls)] + [(call.span.end, 1, n) for n, call in enumerate(calls)]
+    for _, is_reply, number in sorted(events):
+        if is_reply:
+            known |= calls[number].reply_values - generated
+            continue
+        for value in calls[number].description.values:
+            if value not in known and value not in generated:
+                (known if brought(value) else generated).add(value)
+    return frozenset(generated)
+
+
+@dataclass
+class Matcher:
+    """One live lane that follows a recorded one: what is used up, and which live value stands for which recorded one.
+
+    Args:
+        index: of the recorded lane.
+        brought: whether the live request brought a value, or the session knows it.
+    """
+
+    index: Index
+    brought: Callable[[Value], bool]
+    used: set[str] = field(default_factory=set)
+    to_recorded: dict[Value, Value] = field(default_factory=dict)
+    to_live: dict[Value, Value] = field(default_factory=dict)
+    _served: list[Recorded] = field(default_factory=list)
+    _known: set[Value] = field(default_factory=set)
+    _first: dict[object, int] = field(default_factory=dict)
+    _lock: threading.RLock = field(default_factory=threading.RLock)
+
+    def match(self, asked: Description, *, may_bind: bool = True) -> Match | None:
+        """Find what answers a live call and use it up.
+
+        Args:
+            asked: the live call.
+            may_bind: whether generated values may differ.
+
+        Returns:
+            The match, None when this lane has none.
+        """
+        with self._lock:
+            values = tuple(self.to_recorded.get(value, value) for value in asked.values)
+            same = self.index.exact.get((asked.key, asked.shape, values), [])
+            for call in self._unused((asked.key, asked.shape, values), same):
+                return self._use(call, "exact" if values == asked.values else "translated")
+            if may_bind and asked.values and (bound := self._bindable(asked)) is not None:
+                return self._use(bound, "shape")
+            if same and asked.read:
+                return self._use(same[-1], "repeated")
+            return None
+
+    def serve(self, span: Span) -> None:
+        """Count a call as answered that its integration chose."""
+        with self._lock:
+            self.used.add(span.span_id)
+
+    def next(self) -> Recorded | None:
+        """The earliest call not answered yet."""
+        with self._lock:
+            return next(self._unused(None, self.index.calls), None)
+
+    def unused(self) -> list[Recorded]:
+        """The calls not answered."""
+        return [call for call in self.index.calls if call.span.span_id not in self.used]
+
+    def _unused(self, bucket: object, calls: list[Recorded]) -> Iterator[Recorded]:
+        """The bucket's unused calls; what is used up at its head is skipped once and for all."""
+        start = self._first.get(bucket, 0)
+        while start < len(calls) and calls[start].span.span_id in self.used:
+            start += 1
+        self._first[bucket] = start
+        return (call for call in calls[start:] if call.span.span_id not in self.used)
+
+    def _use(self, call: Recorded, how: str) -> Match:
+        self.used.add(call.span.span_id)
+        self._served.append(call)
+        return Match(call, how)
+
+    def _bindable(self, asked: Description) -> Recorded | None:
+        fresh = {value for value in asked.values if value in self.to_recorded or self._is_fresh(value)}
+        template = tuple(None if value in fresh else value for value in asked.values)
+        bucket = (asked.key, asked.shape, template)
+        for call in self._unused(bucket, self.index.shaped.get(bucket, [])):
+            if self._bind(asked.values, call.description.values, fresh):
+                return call
+        return None
+
+    def _bind(self, live: tuple[Value, ...], recorded: tuple[Value, ...], fresh: Container[Value]) -> bool:
+        """Bind pair by pair, one to one; all or nothing."""
+        to_recorded: dict[Value, Value] = {}
+        to_live: dict[Value, Value] = {}
+        for mine, theirs in zip(live, recorded, strict=True):
+            if mine not in fresh:
+                continue
+            if (self.to_recorded | to_recorded).get(mine, theirs) != theirs or (self.to_live | to_live).get(theirs, mine) != mine:
+                return False
+            to_recorded[mine], to_live[theirs] = theirs, mine
+        self.to_recorded |= to_recorded
+        self.to_live |= to_live
+        return True
+
+    def _is_fresh(self, value: Value) -> bool:
+        for call in self._served:
+            self._known |= {self.to_live.get(known, known) for known in call.reply_values}
+        self._served.clear()
+        return value not in self._known and not self.brought(value)
+
+
+def first_difference(recorded: object, asked: object, path: str = "") -> str | None:
+    """Say where two JSON-like values first differ.
+
+    Args:
+        recorded: what the cassette holds.
+        asked: what the app asks now.
+        path: of both, dotted.
+
+    Returns:
+        ``path: recorded … , asked …``; None when they are equal.
+    """
+    if isinstance(recorded, Mapping) and isinstance(asked, Mapping):
+        for key in [*recorded, *(key for key in asked if key not in recorded)]:
+            here = f"{path}.{key}" if path else str(key)
+            if key not in recorded or key not in asked:
+                side = ("recorded", recorded[key]) if key in recorded else ("asked", asked[key])
+                return f"{here}: only {side[0]}, {_short(side[1])}"
+            if (found := first_difference(recorded[key], asked[key], here)) is not None:
+                return found
+        return None
+    if isinstance(recorded, list) and isinstance(asked, list):
+        for number, (mine, theirs) in enumerate(zip(recorded, asked, strict=False)):
+            if (found := first_difference(mine, theirs, f"{path}[{number}]")) is not None:
+                return found
+        return None if len(recorded) == len(asked) else f"{path}: {len(recorded)} items recorded, {len(asked)} asked"
+    return None if recorded == asked else f"{path or 'value'}: {_short(recorded)} recorded, {_short(asked)} asked"
+
+
+def _short(value: object) -> str:
+    text = repr(value)
+    return text if len(text) <= 120 else text[:117] + "…"  # noqa: PLR2004 - one terminal line

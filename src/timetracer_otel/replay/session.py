@@ -1,0 +1,288 @@
+"""Replay: the runtime that answers calls from a cassette, lane by lane."""
+
+from __future__ import annotations
+
+import atexit
+import os
+import sys
+import threading
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import cached_property
+from pathlib import Path
+
+from timetracer_otel import seams, spans
+from timetracer_otel.cassette import loading, model, storage
+from timetracer_otel.config import Settings
+from timetracer_otel.errors import ReplayMiss
+from timetracer_otel.replay.entries import Entries
+from timetracer_otel.replay.guard import refuse_outbound
+from timetracer_otel.replay.journal import JOURNAL_VARIABLE, Journal, Outcome
+from timetracer_otel.replay.matching import Index, Match, Matcher, Recorded, first_difference
+from timetracer_otel.seams import Answer, Call, Description, Lane, Request, Response, Value, current_lane
+
+__all__ = ["Player", "start"]
+
+
+class ReplayLane(Lane):
+    """A live lane and the recorded one that it follows; ``recorded`` is None when no recorded one matched."""
+
+    def __init__(self, runtime: Player, request: Request | None, recorded: model.Lane | None, index: Index | None) -> None:
+        super().__init__(recorded.id if recorded is not None else os.urandom(16).hex(), runtime, request)
+        self.player = runtime
+        self.recorded = recorded
+        self.matcher = Matcher(index, self._brought) if index is not None else None
+
+    def _brought(self, value: Value) -> bool:
+        if self.is_session:
+            return False
+        return _brings(value, _texts(self.request)) or self.player.session_knows(value)
+
+    def finish(self, response: Response | None, error: BaseException | None) -> None:
+        if self.matcher is None or self.request is None:
+            return
+        unused = [{"key": call.description.key, "span": call.span.span_id} for call in self.matcher.unused()]
+        name = f"{self.request.method} {self.request.target}"
+        self.player.journal.note("end", lane=self.id, request=name, unused=unused)
+
+
+class PluginResponder:
+    """Answers one integration's calls.
+
+    Args:
+        player: the runtime.
+        plugin: the integration's name.
+    """
+
+    def __init__(self, player: Player, plugin: str) -> None:
+        self._player = player
+        self._plugin = plugin
+        self._facts: dict[str, str | None] = {}
+
+    def answer(self, description: Description, asked: Callable[[], object]) -> Answer:
+        player = self._player
+        lane = player.lane()
+        found = player.find(lane, description)
+        if found is None:
+            player.miss(lane, description, asked)
+        match, matcher = found
+        player.journal.note("answered", how=match.how, lane=lane.id, span=match.recorded.span.span_id)
+        return Answer(match.recorded.span, matcher.to_live)
+
+    def next_in_lane(self, description: Description) -> Answer | None:
+        lane = self._player.lane()
+        matcher = lane.matcher or self._player.session_lane.matcher
+        upcoming = matcher.next() if matcher is not None else None
+        if matcher is None or upcoming is None or upcoming.description != description:
+            return None
+        return self.serve(upcoming.span)
+
+    def serve(self, recorded: model.Span) -> Answer:
+        lane = self._player.lane()
+        matcher = lane.matcher or self._player.session_lane.matcher
+        assert matcher is not None  # noqa: S101 - the session's lane always has one
+        matcher.serve(recorded)
+        self._player.journal.note("answered", how="exact", lane=lane.id, span=recorded.span_id)
+        return Answer(recorded, matcher.to_live)
+
+    def siblings(self, recorded: model.Span) -> Sequence[model.Span]:
+        return self._player.siblings(recorded)
+
+    def facts(self, name: str) -> str | None:
+        if name not in self._facts:
+            values = (span.text(name) for span in self._player.all_calls() if span.text(spans.PLUGIN) == self._plugin)
+            self._facts[name] = next((value for value in values if value is not None), None)
+        return self._facts[name]
+
+
+class Player:
+    """The runtime of mode replay.
+
+    Args:
+        settings: the settings in force.
+        cassette: what to answer from.
+        journal: where to note what happens.
+    """
+
+    strips_lane_header = True
+
+    def __init__(self, settings: Settings, cassette: model.Cassette, journal: Journal) -> None:
+        self.settings = settings
+        self.cassette = cassette
+        self.journal = journal
+        self._entries = Entries(cassette)
+        self._responders: dict[str, PluginResponder | None] = {}
+        self._indexes: dict[str, Index] = {}
+        self._lock = threading.RLock()
+        calls = [span for session in cassette.sessions.values() for span in session.calls]
+        self._session_calls = sorted(calls, key=lambda span: span.start)
+        self.session_lane = self._new_session()
+        os.register_at_fork(after_in_child=self._after_fork)
+
+    def _after_fork(self) -> None:
+        self._lock = threading.RLock()
+        self.session_lane = self._new_session()
+
+    def _new_session(self) -> ReplayLane:
+        """What a forked worker asks at its start it asks of the whole session again: its parent used other copies."""
+        return ReplayLane(self, None, None, Index(self._described(self._session_calls), lambda _value: False))
+
+    def session(self) -> ReplayLane:
+        return self.session_lane
+
+    def lane(self) -> ReplayLane:
+        """The live lane that the current code belongs to."""
+        lane = current_lane(self)
+        return lane if isinstance(lane, ReplayLane) else self.session_lane
+
+    def open_lane(self, request: Request) -> ReplayLane:
+        recorded = self._entries.choose(request)
+        self.journal.note("lane", request=f"{request.method} {request.target}", recorded=recorded and recorded.id)
+        return ReplayLane(self, request, recorded, None if recorded is None else self._index(recorded))
+
+    def wants_body(self, request: Request) -> bool:
+        return self._entries.wants_body(request)
+
+    def begin(self, name: str, attributes: Mapping[str, spans.Attribute]) -> Call | None:
+        return None
+
+    def complete(self, call: Call) -> None:
+        """Nothing is recorded in a replay."""
+
+    def responder(self, plugin: str) -> PluginResponder | None:
+        if plugin not in self._responders:
+            names = {plugin, *seams.integrations[plugin].aliases}
+            mocked = not self.settings.mock_plugins or bool(names & set(self.settings.mock_plugins))
+            live = bool(names & set(self.settings.live_plugins)) or not mocked
+            self._responders[plugin] = None if live else PluginResponder(self, plugin)
+        return self._responders[plugin]
+
+    def find(self, lane: ReplayLane, asked: Description) -> tuple[Match, Matcher] | None:
+        """Go down the ladder: this lane, the session, an identical read of another lane."""
+        own, session = lane.matcher, self.session_lane.matcher
+        assert session is not None  # noqa: S101 - the session's lane always has one
+        if own is not None and (match := own.match(asked)) is not None:
+            return match, own
+        if own is not session and (match := session.match(asked, may_bind=False)) is not None:
+            return Match(match.recorded, "session"), session
+        if asked.read and own is not None and (read := self._reads.get((asked.key, asked.shape, asked.values))) is not None:
+            return Match(read, "borrowed"), own
+        return None
+
+    @cached_property
+    def _reads(self) -> dict[object, Recorded]:
+        """Every read of every lane, by what it asks: built when a lane first asks for what only another one has."""
+        return {
+            (call.description.key, call.description.shape, call.description.values): call
+            for lane in self.cassette.lanes
+            for call in self._index(lane).calls
+            if call.description.read and spans.ERROR not in call.span.attributes
+        }
+
+    def miss(self, lane: ReplayLane, asked: Description, render: Callable[[], object]) -> None:
+        """Raise a miss that shows the closest recorded call, after noting it for the report."""
+        what = " ".join(filter(None, asked.key))
+        closest = self._closest(lane, asked, render())
+        where = f" (lane {lane.id})" if lane.recorded is not None else " (no recorded request matched, so only the session answers)"
+        if lane.is_session:
+            where = " (outside any request)"
+        message = f"no recorded call answers {what}{where}. {closest}"
+        self.journal.note("miss", lane=lane.id, key=list(asked.key), message=message)
+        raise ReplayMiss(message)
+
+    def _closest(self, lane: ReplayLane, asked: Description, shown: object) -> str:
+        matchers = [m for m in (lane.matcher, self.session_lane.matcher) if m is not None]
+        candidates = [(m, call) for m in matchers for call in m.index.by_key.get(asked.key, [])[:50]]
+        if not candidates:
+            known = sorted({" ".join(filter(None, key)) for m in matchers for key in m.index.by_key})
+            return f"Nothing of that kind was recorded here; recorded: {', '.join(known[:10]) or 'nothing'}"
+        compared = [(self._difference(call, shown), call.span.span_id in m.used, call) for m, call in candidates]
+        same = [used for difference, used, _ in compared if difference is None]
+        if same:
+            return f"It was recorded {len(same)} times, and each of these is used up"
+        difference, _, call = min(compared, key=lambda one: one[1])
+        return f"The closest recorded call is span {call.span.span_id}, which differs in {difference}"
+
+    def _difference(self, call: Recorded, shown: object) -> str | None:
+        render = seams.integrations[call.span.text(spans.PLUGIN) or ""].render
+        return first_difference(render(call.span)["request"] if render is not None else {}, shown)
+
+    def session_knows(self, value: Value) -> bool:
+        """Whether a reply of the recorded session holds a value."""
+        return value in self._session_values
+
+    @cached_property
+    def _session_values(self) -> frozenset[Value]:
+        matcher = self.session_lane.matcher
+        return frozenset().union(*(call.reply_values for call in matcher.index.calls)) if matcher is not None else frozenset()
+
+    def siblings(self, recorded: model.Span) -> Sequence[model.Span]:
+        """The calls of the lane or session that a recorded call belongs to."""
+        lane = self.cassette.lane(recorded.lane_id)
+        if lane is not None:
+            return lane.calls
+        session = self.cassette.sessions.get(recorded.lane_id)
+        return session.calls if session is not None else self._session_calls
+
+    def all_calls(self) -> Iterable[model.Span]:
+        """Every recorded call, the session's first."""
+        yield from self._session_calls
+        for lane in self.cassette.lanes:
+            yield from lane.calls
+
+    def _index(self, lane: model.Lane) -> Index:
+        with self._lock:
+            if lane.id not in self._indexes:
+                texts = _recorded_texts(lane)
+                brought = lambda value: _brings(value, texts) or self.session_knows(value)  # noqa: E731 - one use, two lines below
+                self._indexes[lane.id] = Index(self._described(lane.calls), brought)
+            return self._indexes[lane.id]
+
+    def _described(self, calls: Iterable[model.Span]) -> Iterable[Recorded]:
+        for span in calls:
+            integration = seams.integrations.get(span.text(spans.PLUGIN) or "")
+            if integration is None or integration.describe is None:
+                continue
+            description = integration.describe(span)
+            if description is not None:
+                yield Recorded(span, description, frozenset(integration.reply_values(span)))
+
+
+def _brings(value: Value, texts: Sequence[bytes]) -> bool:
+    forms = {form for integration in seams.integrations.values() for form in integration.text_forms(value)}
+    return any(form in text for text in texts for form in forms)
+
+
+def _texts(request: Request | None) -> list[bytes]:
+    if request is None:
+        return []
+    pairs = [f"{name}: {value}".encode("latin-1", "replace") for name, value in request.headers]
+    return [request.target.encode("utf-8", "replace"), *pairs, b"".join(request.body)]
+
+
+def _recorded_texts(lane: model.Lane) -> list[bytes]:
+    entry = lane.entry
+    if entry is None:
+        return []
+    headers = spans.decode_headers(entry.attributes, spans.HTTP_REQUEST_HEADERS)
+    target, body = entry.text(spans.HTTP_TARGET) or "", entry.payload(spans.HTTP_REQUEST_BODY) or b""
+    return _texts(Request("", target, headers, body=[body]))
+
+
+def start(settings: Settings) -> Player:
+    """Load the cassette and answer from it, in this process, from now on.
+
+    Args:
+        settings: with the cassette to replay.
+
+    Raises:
+        CassetteError: it cannot be found or read.
+    """
+    folder = os.environ.get(JOURNAL_VARIABLE)
+    journal = Journal(Path(folder) if folder else None)
+    cassette = loading.load(storage.find([settings.cassette], settings.dir))
+    player = Player(settings, cassette, journal)
+    refuse_outbound(lambda address: journal.note("refused", address=address))
+    seams.set_active(player)
+    if folder is None:
+        atexit.register(lambda: print(Outcome.of(iter(journal.kept)).as_text(), file=sys.stderr))
+    return player

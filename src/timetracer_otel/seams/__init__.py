@@ -1,0 +1,35 @@
+"""Where libraries and modes meet: what a call, an entry, a lane and an integration are, and who decides live or recorded."""
+
+from timetracer_otel.seams.calls import Call, error_attribute, pending, rebuilt
+from timetracer_otel.seams.entries import Headers, Request, Response, entry_attributes
+from timetracer_otel.seams.integration import Answer, Description, Integration, Patch, Responder, Value
+from timetracer_otel.seams.lanes import Entered, Lane, lane_of, mark
+from timetracer_otel.seams.runtime import Runtime, active, current_lane, integrations, live_io, responder, set_active
+
+__all__ = [
+    "Answer",
+    "Call",
+    "Description",
+    "Entered",
+    "Headers",
+    "Integration",
+    "Lane",
+    "Patch",
+    "Request",
+    "Responder",
+    "Response",
+    "Runtime",
+    "Value",
+    "active",
+    "current_lane",
+    "entry_attributes",
+    "error_attribute",
+    "integrations",
+    "lane_of",
+    "live_io",
+    "mark",
+    "pending",
+    "rebuilt",
+    "responder",
+    "set_active",
+]

@@ -1,0 +1,99 @@
+"""One outbound call while it happens: its span and the payloads that wait beside it."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sys
+from collections.abc import Callable
+from contextvars import ContextVar
+from typing import TYPE_CHECKING, Any
+
+from timetracer_otel import spans
+from timetracer_otel.errors import CassetteError
+
+if TYPE_CHECKING:
+    from opentelemetry.sdk.trace import Span
+
+    from timetracer_otel.seams.lanes import Lane
+
+__all__ = ["Call", "error_attribute", "pending", "rebuilt"]
+
+
+class Call:
+    """A call that is being recorded. Holds references to bytes; encodes nothing until it is written.
+
+    Args:
+        span: the CLIENT or PRODUCER span of the call.
+        lane: the lane that it belongs to.
+    """
+
+    __slots__ = ("attributes", "lane", "payloads", "span", "state")
+
+    def __init__(self, span: Span, lane: Lane) -> None:
+        self.span = span
+        self.lane = lane
+        self.payloads: list[tuple[Callable[[str, Any], dict[str, spans.Attribute]], str, Any]] = []
+        self.attributes: dict[str, spans.Attribute] = {}
+        self.state: Any = None
+        """The integration's own, while the call is under way."""
+
+    def put(self, name: str, payload: spans.Payload) -> None:
+        """Keep a payload that may be text."""
+        self.payloads.append((spans.encode_payload, name, payload))
+
+    def put_binary(self, name: str, payload: spans.Payload) -> None:
+        """Keep a payload that is never text."""
+        self.payloads.append((spans.encode_binary, name, payload))
+
+    def fail(self, error: BaseException) -> None:
+        """Keep the exception that the call's I/O raised."""
+        self.attributes[spans.ERROR] = error_attribute(error)
+
+    def size(self) -> int:
+        """Bytes of payload held."""
+        return sum(
+            sum(map(len, payload)) if isinstance(payload, list) else len(payload) for _, _, payload in self.payloads
+        )
+
+    def encoded(self) -> dict[str, spans.Attribute]:
+        """All attributes to add to the span, payloads encoded."""
+        attributes = dict(self.attributes)
+        for encode, name, payload in self.payloads:
+            attributes |= encode(name, payload)
+        return attributes
+
+    def complete(self) -> None:
+        """Say that nothing more will be put: called by the integration, if it can before the span ends."""
+        self.lane.runtime.complete(self)
+
+
+pending: ContextVar[Call | None] = ContextVar("timetracer_pending", default=None)
+"""The call whose span was last started in this context. A seam below the driver finds its span here."""
+
+
+def error_attribute(error: BaseException) -> str:
+    """Encode an exception for :data:`spans.ERROR`: its class and those of its arguments that are plain values."""
+    kind = type(error)
+    arguments = [value if isinstance(value, str | int | float | bool | None) else str(value) for value in error.args]
+    return json.dumps({"type": f"{kind.__module__}.{kind.__qualname__}", "args": arguments})
+
+
+def rebuilt(error: str) -> BaseException:
+    """Make a recorded exception again. Only classes of modules that are loaded, so that no cassette imports code.
+
+    Args:
+        error: the JSON of :data:`spans.ERROR`.
+
+    Raises:
+        CassetteError: it names no exception of this process.
+    """
+    try:
+        described = json.loads(error)
+        module, _, name = described["type"].rpartition(".")
+        kind = getattr(sys.modules.get(module), name, None)
+        if not (isinstance(kind, type) and issubclass(kind, Exception | asyncio.CancelledError)):
+            raise CassetteError(f"the recorded exception {described['type']} is not known here; use the recorded driver version")
+        return kind(*described["args"])
+    except (ValueError, TypeError, KeyError, AttributeError) as cause:
+        raise CassetteError(f"{spans.ERROR} is damaged ({cause}): record it again") from cause

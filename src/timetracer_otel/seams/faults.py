@@ -1,0 +1,37 @@
+"""Our own faults while recording: logged once, counted, and raised only under tests."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections import Counter
+
+__all__ = ["counts", "report"]
+
+_log = logging.getLogger("timetracer_otel")
+
+counts: Counter[str] = Counter()
+"""How often each place failed in this process."""
+
+
+def report(where: str, error: BaseException) -> None:
+    """Take note of a fault of ours; the app goes on as if nothing had happened.
+
+    Args:
+        where: a stable name of the place, such as ``pymongo.sendall``.
+        error: what was raised there.
+
+    Raises:
+        BaseException: the same error, when ``TIMETRACER_RAISE_FAULTS`` is set (our own tests set it).
+    """
+    counts[where] += 1
+    if os.environ.get("TIMETRACER_RAISE_FAULTS"):
+        raise error
+    if counts[where] == 1:
+        _log.error(
+            "timetracer could not record at %s: %s: %s. The app is not affected; later faults there are only counted",
+            where,
+            type(error).__name__,
+            error,
+            exc_info=_log.isEnabledFor(logging.DEBUG),
+        )

@@ -1,0 +1,131 @@
+"""How a library is declared: where it is patched, how its calls are described and decoded. Data and a few conversions."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
+
+if TYPE_CHECKING:
+    from timetracer_otel.cassette.model import Span
+
+__all__ = ["Answer", "Description", "Integration", "Patch", "Responder", "Value", "Wrapper"]
+
+Value: TypeAlias = bytes
+"""A value that an app may generate anew in each run (an id, a time): a type tag and the raw bytes."""
+
+Wrapper: TypeAlias = Callable[[Any, Any, tuple[Any, ...], dict[str, Any]], Any]
+"""``wrapper(wrapped, instance, args, kwargs)``, as wrapt calls it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Patch:
+    """One name to wrap, as soon as its module is imported.
+
+    Args:
+        module: dotted module name.
+        name: attribute path in it, such as ``sendall`` or ``Flask.__call__``.
+        wrapper: what goes around it.
+        required: whether a supported version always has that name; if it then is missing, a warning says so.
+    """
+
+    module: str
+    name: str
+    wrapper: Wrapper
+    required: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Description:
+    """What a call asks, in the form that recorded and live calls are compared by.
+
+    Args:
+        key: the readable address: system, namespace, operation, collection …
+        shape: digest of everything asked, volatile fields left out and ``values`` blanked.
+        values: the blanked values, in order.
+        read: whether the call changes nothing, so that its answer may serve another lane.
+    """
+
+    key: tuple[str, ...]
+    shape: bytes
+    values: tuple[Value, ...]
+    read: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A recorded call that answers a live one.
+
+    Args:
+        recorded: the recorded span, whose payloads the integration decodes.
+        bindings: recorded value to live value, to put into the payload.
+    """
+
+    recorded: Span
+    bindings: Mapping[Value, Value]
+
+
+class Responder(Protocol):
+    """What stands in for a library's I/O in replay."""
+
+    def answer(self, description: Description, asked: Callable[[], object]) -> Answer:
+        """Give the recorded call that answers the live one, in the current lane.
+
+        Args:
+            description: of the live call.
+            asked: renders the live call for a miss report (JSON-like); called only then.
+
+        Raises:
+            ReplayMiss: nothing recorded answers it.
+        """
+        ...
+
+    def next_in_lane(self, description: Description) -> Answer | None:
+        """Give the recorded call of that description if it is the earliest unanswered of the current lane, else None.
+
+        For what a library raises before it sends anything: a live run cannot ask for it, only arrive at it.
+        """
+        ...
+
+    def serve(self, recorded: Span) -> Answer:
+        """Count a recorded call as answered that the integration chose itself (the next batch of a cursor)."""
+        ...
+
+    def siblings(self, recorded: Span) -> Sequence[Span]:
+        """The calls of the lane or session that a recorded call belongs to, in order of start."""
+        ...
+
+    def facts(self, name: str) -> str | None:
+        """The first value that any recorded call of this integration has of an attribute: versions, limits of the peer."""
+        ...
+
+
+def _no_values(_span: Span) -> Iterable[Value]:
+    return ()
+
+
+def _no_forms(_value: Value) -> tuple[bytes, ...]:
+    return ()
+
+
+@dataclass(frozen=True, slots=True)
+class Integration:
+    """A library, declared.
+
+    Args:
+        name: what ``--live`` and ``--mock`` call it, and the ``timetracer.plugin`` of its spans.
+        patches: the seams.
+        aliases: other names that mean it (``motor`` for pymongo).
+        describe: a recorded call's :class:`Description`; None when the call never counts.
+        reply_values: the values in a recorded call's reply.
+        text_forms: how a value may be written in a URL or a body, to tell whether a request brought it.
+        render: a recorded call as JSON-like data for people: ``{"request": …, "response": …}``.
+    """
+
+    name: str
+    patches: tuple[Patch, ...]
+    aliases: tuple[str, ...] = ()
+    describe: Callable[[Span], Description | None] | None = None
+    reply_values: Callable[[Span], Iterable[Value]] = _no_values
+    text_forms: Callable[[Value], tuple[bytes, ...]] = _no_forms
+    render: Callable[[Span], dict[str, Any]] | None = None

@@ -1,0 +1,91 @@
+"""The one place that decides live or recorded: a process has one runtime, that of its mode, or none."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from contextvars import ContextVar
+from typing import TYPE_CHECKING, Any, Protocol
+
+from timetracer_otel import spans
+
+from timetracer_otel.seams.lanes import Lane, lane_of
+
+if TYPE_CHECKING:
+    from opentelemetry.context import Context
+
+    from timetracer_otel.seams.calls import Call
+    from timetracer_otel.seams.entries import Request
+    from timetracer_otel.seams.integration import Integration, Responder
+
+__all__ = ["Runtime", "active", "current_lane", "integrations", "live_io", "responder", "set_active"]
+
+
+class Runtime(Protocol):
+    """What a mode does at the seams.
+
+    ``strips_lane_header`` says whether the entry's seam removes :data:`spans.LANE_HEADER` from requests.
+    """
+
+    strips_lane_header: bool
+
+    def open_lane(self, request: Request) -> Lane | None:
+        """Begin an entry; None when it is not to be recorded."""
+        ...
+
+    def wants_body(self, request: Request) -> bool:
+        """Whether the entry's seam must read the whole body before it opens the lane."""
+        ...
+
+    def session(self) -> Lane:
+        """The session of this process."""
+        ...
+
+    def begin(self, name: str, attributes: Mapping[str, spans.Attribute]) -> Call | None:
+        """Start the span of a call that no instrumentor made one for; None when calls are not recorded.
+
+        Args:
+            name: of the span.
+            attributes: semantic-convention attributes of the call.
+        """
+        ...
+
+    def complete(self, call: Call) -> None:
+        """A recorded call has all its payloads."""
+        ...
+
+    def responder(self, plugin: str) -> Responder | None:
+        """What answers the calls of an integration; None when they go out."""
+        ...
+
+
+integrations: dict[str, Integration] = {}
+"""The integrations at work in this process, by name. The door fills it; nobody below imports a library's module."""
+
+installer: Callable[..., Any] | None = None
+"""What ``auto_setup`` calls to install a runtime; the door sets it."""
+
+live_io: ContextVar[bool] = ContextVar("timetracer_live_io", default=False)
+"""Set while an integration that stays live connects, so that a replay's guard lets it through."""
+
+_active: Runtime | None = None
+
+
+def set_active(runtime: Runtime | None) -> None:
+    """Install the runtime of this process, or remove it."""
+    global _active  # noqa: PLW0603 - a process has exactly one mode
+    _active = runtime
+
+
+def active() -> Runtime | None:
+    """The runtime of this process; None in mode off."""
+    return _active
+
+
+def responder(plugin: str) -> Responder | None:
+    """What answers an integration's calls in this process; None when they are live."""
+    return None if _active is None else _active.responder(plugin)
+
+
+def current_lane(runtime: Runtime, context: Context | None = None) -> Lane:
+    """The lane that the current code belongs to: its entry's, else the session."""
+    return lane_of(context) or runtime.session()

@@ -1,0 +1,126 @@
+"""The names of our span attributes, and payloads as the strings that go into them.
+
+A payload is bytes. In a span it is three attributes: ``<name>`` (a string), ``<name>.codec`` (``utf-8`` or
+``base64``) and ``<name>.size`` (the length in bytes before encoding), so that a value cut by anyone on the way is
+noticed. Strings, because backends and older SDKs drop attributes of type bytes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import TypeAlias
+
+import orjson
+import pybase64
+
+from timetracer_otel.errors import CassetteError
+
+SCHEMA_VERSION = "1"
+
+SCHEMA = "timetracer.schema_version"
+LANE_ID = "timetracer.lane.id"
+SESSION_ID = "timetracer.session.id"
+SESSION_PARENT_ID = "timetracer.session.parent_id"
+SESSION_STDOUT = "timetracer.session.stdout"
+SESSION_STDERR = "timetracer.session.stderr"
+SESSION_EXIT_STATUS = "timetracer.session.exit_status"
+PLUGIN = "timetracer.plugin"
+"""Which integration can decode the span's payloads: ``pymongo``, ``httpx`` …"""
+PART = "timetracer.part"
+"""On a child span that completes its parent: ``entry`` (what an entry's seam saw) or ``chunk``."""
+REQUEST = "timetracer.request"
+RESPONSE = "timetracer.response"
+ERROR = "timetracer.error"
+"""JSON ``{"type": "module.Class", "args": […]}`` of the exception that the call's I/O raised."""
+INCOMPLETE = "timetracer.incomplete"
+"""Which sides were not seen to their end: ``request``, ``response`` or ``request,response``."""
+
+HTTP_REQUEST_BODY = "http.request.body.content"
+HTTP_RESPONSE_BODY = "http.response.body.content"
+HTTP_REQUEST_HEADERS = "timetracer.http.request.headers"
+"""All headers in order as one JSON list of pairs; likewise of the response."""
+HTTP_RESPONSE_HEADERS = "timetracer.http.response.headers"
+HTTP_RESPONSE_TRAILERS = "timetracer.http.response.trailers"
+HTTP_METHOD = "http.request.method"
+HTTP_TARGET = "timetracer.http.target"
+"""Path and query exactly as received."""
+HTTP_STATUS = "http.response.status_code"
+HTTP_STATUS_LINE = "timetracer.http.response.status"
+
+LANE_HEADER = "x-timetracer-lane"
+"""Request header that names the recorded lane to follow. Only a replay reads it, and removes it."""
+
+Attribute: TypeAlias = str | bool | int | float | list[str]
+Payload: TypeAlias = bytes | bytearray | memoryview | list[bytes]
+"""The bytes of a payload, or its chunks."""
+
+
+def encode_payload(name: str, payload: Payload) -> dict[str, Attribute]:
+    """Give the three attributes of a payload.
+
+    Args:
+        name: the attribute, such as :data:`REQUEST`.
+        payload: the bytes, or a list of chunks.
+    """
+    data = b"".join(payload) if isinstance(payload, list) else bytes(payload)
+    try:
+        text, codec = data.decode("utf-8"), "utf-8"
+    except UnicodeDecodeError:
+        text, codec = pybase64.b64encode_as_string(data), "base64"
+    return {name: text, name + ".codec": codec, name + ".size": len(data)}
+
+
+def encode_binary(name: str, payload: Payload) -> dict[str, Attribute]:
+    """As :func:`encode_payload` for what is never text: base64 without trying."""
+    data = b"".join(payload) if isinstance(payload, list) else payload
+    return {name: pybase64.b64encode_as_string(data), name + ".codec": "base64", name + ".size": len(data)}
+
+
+def encode_headers(name: str, pairs: Iterable[tuple[str, str]]) -> dict[str, Attribute]:
+    """Give headers as one attribute: a JSON list of pairs, in order, duplicates kept."""
+    return {name: orjson.dumps([[key, value] for key, value in pairs]).decode("utf-8")}
+
+
+def decode_headers(attributes: Mapping[str, object], name: str) -> list[tuple[str, str]]:
+    """Give the pairs of :func:`encode_headers` back; empty when the span has none.
+
+    Raises:
+        CassetteError: the value is damaged.
+    """
+    text = attributes.get(name, "[]")
+    try:
+        return [(str(key), str(value)) for key, value in orjson.loads(text if isinstance(text, str) else "")]
+    except (ValueError, TypeError) as error:
+        raise CassetteError(f"{name} is damaged ({error}): record it again") from error
+
+
+def decode_payload(attributes: Mapping[str, object], name: str) -> bytes | None:
+    """Give a payload's bytes back.
+
+    Returns:
+        The bytes, or None when the span has no such payload.
+
+    Raises:
+        CassetteError: the value is not what was recorded: cut, of an unknown codec, or without its length.
+    """
+    text = attributes.get(name)
+    if text is None:
+        return None
+    codec, size = attributes.get(name + ".codec"), attributes.get(name + ".size")
+    if not isinstance(text, str) or not isinstance(size, int):
+        raise CassetteError(f"{name} has no codec and size beside it: it was not written by timetracer")
+    try:
+        if codec == "utf-8":
+            data = text.encode("utf-8")
+        elif codec == "base64":
+            data = pybase64.b64decode(text, validate=True)
+        else:
+            raise CassetteError(f"{name} has the unknown codec {codec!r}: read it with a newer timetracer-otel")
+    except ValueError as error:
+        raise CassetteError(f"{name} is damaged ({error}): record it again") from error
+    if len(data) != size:
+        raise CassetteError(
+            f"{name} has {len(data)} of its {size} bytes: something between the app and this file cuts long "
+            "attributes (OTEL_ATTRIBUTE_VALUE_LENGTH_LIMIT, a collector or a backend); raise that limit, record again"
+        )
+    return data

@@ -1,0 +1,32 @@
+"""What all tests need: a clean environment, our faults raised, a MongoDB server."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+
+import pytest
+
+from tests.support.mongo import MongoServer
+
+# Before anything of ours is imported, and for every process that a test starts.
+for _name in [name for name in os.environ if name.startswith(("OTEL_", "TIMETRACER_"))]:
+    del os.environ[_name]
+os.environ["TIMETRACER_RAISE_FAULTS"] = "1"
+
+
+@pytest.fixture(scope="session")
+def mongo_uri() -> Iterator[str]:
+    """The MongoDB server that all tests share: ``MONGODB_URI``, else one that is started for them."""
+    if uri := os.environ.get("MONGODB_URI"):
+        yield uri
+        return
+    with MongoServer() as server:
+        yield server.uri
+
+
+@pytest.fixture
+def mongo_server() -> Iterator[MongoServer]:
+    """A server for this test alone, to stop and start: has ``uri``, ``stop()`` and ``restart()``."""
+    with MongoServer() as server:
+        yield server

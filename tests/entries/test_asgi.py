@@ -1,0 +1,479 @@
+"""An ASGI entry: what the lane sees, and that the app and the server see no difference."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextvars import copy_context
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.entries.doubles import Events, NotingRuntime, here, scope, serve_asgi
+from timetracer_otel.families import asgi
+from timetracer_otel.seams import faults
+
+Message = dict[str, Any]
+Scope = dict[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+
+EMPTY = [{"type": "http.request", "body": b"", "more_body": False}]
+OK = {"type": "http.response.start", "status": 200, "headers": [(b"content-type", b"text/plain")]}
+
+
+def seamed(app: Callable[..., Any]) -> Callable[..., Any]:
+    """The app behind the seam."""
+    return lambda request, receive, send: asgi.run(app, request, receive, send)
+
+
+def sending(*messages: Message) -> Callable[..., Any]:
+    """An app that sends these messages."""
+
+    async def app(_scope: Scope, _receive: Receive, send: Send) -> None:
+        for message in messages:
+            await send(message)
+
+    return app
+
+
+def body(data: bytes, *, more: bool = False) -> Message:
+    """One message of a response's body."""
+    return {"type": "http.response.body", "body": data, "more_body": more}
+
+
+hello = sending(OK, body(b"hello"))
+
+
+async def serve(app: Callable[..., Any], request: Scope | None = None, incoming: list[Message] | None = None) -> Events:
+    """Serve the app behind the seam."""
+    return await serve_asgi(seamed(app), scope() if request is None else request, EMPTY if incoming is None else incoming)
+
+
+@pytest.mark.parametrize("kind", ["websocket", "lifespan", "something.new"])
+async def test_other_scopes_are_untouched(runtime: NotingRuntime, kind: str) -> None:
+    """Websockets and lifespan get the very scope, receive and send of the server."""
+    got: list[Any] = []
+
+    async def app(*args: Any) -> None:
+        got.extend(args)
+
+    given = ({"type": kind}, object(), object())
+    await asgi.run(app, *given)  # type: ignore[arg-type] # any object is passed on
+    assert all(one is other for one, other in zip(got, given, strict=True))
+    assert given[0] == {"type": kind}
+    assert runtime.lanes == []
+
+
+async def test_without_a_runtime_the_app_gets_what_the_server_gave() -> None:
+    """Mode off: nothing is wrapped, nothing is put into the scope."""
+    got: list[Any] = []
+
+    async def app(*args: Any) -> None:
+        got.extend(args)
+
+    request = scope()
+    before = dict(request)
+    await asgi.run(app, request, len, print)  # type: ignore[arg-type] # any object is passed on
+    assert got == [before, len, print]
+    assert got[0] is request
+
+
+async def test_request_and_response_are_seen_whole(runtime: NotingRuntime) -> None:
+    """Method, target, headers in order with duplicates, body, status and body reach the lane."""
+    incoming = [
+        {"type": "http.request", "body": b"one", "more_body": True},
+        {"type": "http.request", "body": b"two"},
+    ]
+
+    async def app(_scope: Scope, receive: Receive, send: Send) -> None:
+        assert await receive() is incoming[0]
+        assert await receive() is incoming[1]
+        await send({"type": "http.response.start", "status": 201, "headers": [(b"x", b"1"), (b"x", b"\xff")]})
+        await send({"type": "http.response.body", "body": b"a", "more_body": True})
+        await send({"type": "http.response.body", "body": b"b"})
+
+    headers = [(b"X-A", b"1"), (b"x-a", b"\xe9"), (b"content-length", b"6")]
+    request = scope("PUT", "/a", raw_path=b"/%61", query_string=b"q=%20&q", headers=headers, scheme="https")
+    await serve(app, request, incoming)
+    lane = runtime.lane
+    assert (lane.asked.method, lane.asked.target, lane.asked.scheme) == ("PUT", "/%61?q=%20&q", "https")
+    assert lane.asked.headers == [("X-A", "1"), ("x-a", "é"), ("content-length", "6")]
+    assert (lane.asked.body, lane.asked.complete) == ([b"one", b"two"], True)
+    assert (lane.response.code, lane.response.headers) == (201, [("x", "1"), ("x", "ÿ")])
+    assert (lane.response.body, lane.response.complete, lane.error) == ([b"a", b"b"], True, None)
+
+
+@pytest.mark.parametrize(
+    ("given", "target"),
+    [
+        ({"raw_path": None, "path": "/ü b"}, "/%C3%BC%20b"),
+        ({"raw_path": b"/p?left=in"}, "/p"),
+        ({"raw_path": b"http://host/p", "query_string": b"q"}, "/p?q"),
+    ],
+)
+async def test_the_target_is_as_received(runtime: NotingRuntime, given: dict[str, Any], target: str) -> None:
+    """raw_path where the server gives it, as path and query."""
+    await serve(hello, scope(**given))
+    assert runtime.lane.asked.target == target
+
+
+async def test_every_message_is_passed_on_as_it_is(runtime: NotingRuntime) -> None:
+    """The server gets the very message objects, also those that we do not know."""
+    messages = [
+        {"type": "http.response.early_hint", "links": [b"<x>"]}, OK, body(b"1", more=True), {"type": "http.response.debug"}, body(b"2"),
+    ]  # fmt: skip
+    events = await serve(sending(*messages))
+    assert all(event[1] is message for event, message in zip(events, messages, strict=False))
+    assert runtime.lane.sent == b"12"
+
+
+async def test_headers_that_can_be_read_once_still_reach_the_server(runtime: NotingRuntime) -> None:
+    """ASGI allows any iterable of headers; ours is not the reading that counts."""
+    events = await serve(sending({**OK, "headers": iter([(b"a", b"1")])}, body(b"")))
+    assert list(events[0][1]["headers"]) == [(b"a", b"1")]
+    assert runtime.lane.response.headers == [("a", "1")]
+
+
+async def test_bytes_that_may_change_are_copied(runtime: NotingRuntime) -> None:
+    """A bytearray or memoryview belongs to the app, which may use it again."""
+    buffer = bytearray(b"one")
+
+    async def app(_scope: Scope, _receive: Receive, send: Send) -> None:
+        await send(OK)
+        await send(body(buffer, more=True))  # type: ignore[arg-type] # servers take any buffer
+        buffer[:] = b"two"
+        await send(body(memoryview(buffer)))  # type: ignore[arg-type] # see above
+
+    await serve(app)
+    assert runtime.lane.response.body == [b"one", b"two"]
+
+
+async def test_the_lane_ends_with_the_last_message_and_late_work_stays_in_it(runtime: NotingRuntime) -> None:
+    """The lane has ended when send() of the last message returns; background work still runs inside it."""
+    seen: list[Any] = []
+
+    async def app(_scope: Scope, _receive: Receive, send: Send) -> None:
+        await send(OK)
+        await send(body(b"x", more=True))
+        seen.append(len(runtime.lane.ends))
+        await send(body(b""))
+        seen.append(len(runtime.lane.ends))
+        await asyncio.sleep(0)
+        seen.append(here())
+        raise ValueError("in the background")
+
+    events = await serve(app)
+    assert seen == [0, 1, runtime.lane.id]
+    assert type(events[-1][1]) is ValueError
+    assert (runtime.lane.error, runtime.lane.response.complete) == (None, True)
+    assert here() is None
+
+
+async def test_nothing_is_sent_ahead(runtime: NotingRuntime) -> None:
+    """Each chunk is with the server before the app makes the next one."""
+    order: list[str] = []
+
+    async def chunks() -> AsyncIterator[bytes]:
+        for name in ("1", "2"):
+            order.append(f"made {name}")
+            yield name.encode()
+
+    async def app(_scope: Scope, _receive: Receive, send: Send) -> None:
+        await send(OK)
+        async for chunk in chunks():
+            await send(body(chunk, more=True))
+        await send(body(b""))
+
+    async def send(message: Message) -> None:
+        order.append(f"sent {message.get('body', b'').decode()}")
+
+    await asgi.run(app, scope(), serve_asgi, send)  # type: ignore[arg-type] # never received from
+    assert order == ["sent ", "made 1", "sent 1", "made 2", "sent 2", "sent "]
+    assert runtime.lane.sent == b"12"
+
+
+async def test_trailers_end_the_response(runtime: NotingRuntime) -> None:
+    """With trailers announced, the last body message is not the end."""
+    trailers = {"type": "http.response.trailers", "headers": [(b"etag", b"1")]}
+    start = {**OK, "trailers": True}
+    await serve(sending(start, body(b"x"), {**trailers, "more_trailers": True}, trailers))
+    await serve(sending(start, body(b"x")))
+    first, second = (lane.response for lane in runtime.lanes)
+    assert (first.trailers, first.complete) == ([("etag", "1"), ("etag", "1")], True)
+    assert not second.complete
+
+
+async def test_a_file_that_the_server_sends_is_the_body(runtime: NotingRuntime, tmp_path: Path) -> None:
+    """http.response.pathsend: the file's content; incomplete when the file is gone."""
+    file = tmp_path / "f"
+    file.write_bytes(b"content")
+    message = {"type": "http.response.pathsend", "path": str(file)}
+    await serve(sending(OK, message))
+    file.unlink()
+    await serve(sending(OK, message))
+    there, gone = (lane.response for lane in runtime.lanes)
+    assert (there.body, there.complete) == ([b"content"], True)
+    assert (gone.body, gone.complete) == ([], False)
+
+
+async def test_a_file_descriptor_is_not_read(runtime: NotingRuntime) -> None:
+    """http.response.zerocopysend shows us no bytes: the response is incomplete, and the file's position untouched."""
+    await serve(sending(OK, body(b"x", more=True), {"type": "http.response.zerocopysend", "file": 99}))
+    assert (runtime.lane.response.body, runtime.lane.response.complete) == ([b"x"], False)
+
+
+@pytest.mark.parametrize(("method", "status", "complete"), [("HEAD", 200, True), ("GET", 204, True), ("GET", 304, True), ("GET", 200, False)])
+async def test_responses_without_a_body_are_complete(
+    runtime: NotingRuntime, method: str, status: int, *, complete: bool
+) -> None:
+    """HEAD, 204 and 304 need no body message; any other response does."""
+    await serve(sending({**OK, "status": status, "headers": [(b"content-length", b"5")]}), scope(method))
+    assert runtime.lane.response.complete is complete
+
+
+async def test_an_exception_is_the_same_exception(runtime: NotingRuntime) -> None:
+    """What the app raises reaches the server as the same object."""
+    error = ZeroDivisionError("of the app")
+
+    async def app(*_: Any) -> None:
+        raise error
+
+    assert await serve(app) == [("error", error)]
+    assert (error.__context__, error.__cause__) == (None, None)
+    assert runtime.lane.ends == [(None, error)]
+
+
+async def test_a_response_that_breaks_off_is_incomplete(runtime: NotingRuntime) -> None:
+    """An app that raises, or simply returns, in the middle of its body."""
+    error = ValueError("middle")
+
+    async def failing(_scope: Scope, _receive: Receive, send: Send) -> None:
+        await send(OK)
+        await send(body(b"x", more=True))
+        raise error
+
+    await serve(failing)
+    await serve(sending(OK, body(b"x", more=True)))
+    failed, stopped = runtime.lanes
+    assert (failed.sent, failed.response.complete, failed.error) == (b"x", False, error)
+    assert (stopped.sent, stopped.response.complete, stopped.error) == (b"x", False, None)
+
+
+async def test_a_send_that_fails_ends_the_lane_incomplete(runtime: NotingRuntime) -> None:
+    """Some servers raise OSError when the client has left; the app sees that very error."""
+    error = OSError("client left")
+
+    async def send(_message: Message) -> None:
+        raise error
+
+    with pytest.raises(OSError, match="client left") as caught:
+        await asgi.run(hello, scope(), serve_asgi, send)  # type: ignore[arg-type] # never received from
+    assert caught.value is error
+    assert (runtime.lane.response.complete, runtime.lane.error) == (False, error)
+
+
+async def test_a_cancelled_request_ends_its_lane(runtime: NotingRuntime) -> None:
+    """Cancellation passes through, and the lane has it as its error."""
+    started = asyncio.Event()
+
+    async def app(*_: Any) -> None:
+        started.set()
+        await asyncio.sleep(60)
+
+    task = asyncio.create_task(serve(app))
+    await started.wait()
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert isinstance(runtime.lane.error, asyncio.CancelledError)
+
+
+def test_an_abandoned_request_closes_quietly(runtime: NotingRuntime) -> None:
+    """A coroutine that is closed from another context, as at the end of a loop, raises nothing new."""
+
+    async def app(*_: Any) -> None:
+        await asyncio.Event().wait()
+
+    async def drive() -> None:
+        await asgi.run(app, scope(), serve_asgi, print)  # type: ignore[arg-type] # never used
+
+    coroutine = drive()
+
+    def begin() -> None:
+        loop = asyncio.new_event_loop()
+        asyncio._set_running_loop(loop)
+        coroutine.send(None)
+        asyncio._set_running_loop(None)
+        loop.close()
+
+    copy_context().run(begin)
+    coroutine.close()
+    assert isinstance(runtime.lane.error, GeneratorExit)
+
+
+async def test_a_body_that_is_not_read_to_its_end_is_incomplete(runtime: NotingRuntime) -> None:
+    """Never read, partly read, or broken off by the client."""
+
+    def reading(count: int) -> Callable[..., Any]:
+        async def app(request: Scope, receive: Receive, send: Send) -> None:
+            for _ in range(count):
+                await receive()
+            await hello(request, receive, send)
+
+        return app
+
+    request = {"headers": [(b"content-length", b"6")]}
+    parts = [{"type": "http.request", "body": b"abc", "more_body": True}, {"type": "http.disconnect"}]
+    for count in (0, 1, 2):
+        await serve(reading(count), scope("POST", **request), parts)
+    assert [(lane.received, lane.asked.complete) for lane in runtime.lanes] == [(b"", False), (b"abc", False), (b"abc", False)]
+
+
+async def test_a_request_without_a_body_is_complete_unread(runtime: NotingRuntime) -> None:
+    """Most apps never receive() for a GET; over HTTP/2 a POST needs no length to have a body."""
+    await serve(hello)
+    await serve(hello, scope("POST", http_version="2"))
+    assert [lane.asked.complete for lane in runtime.lanes] == [True, False]
+
+
+async def test_a_last_message_that_comes_again_is_kept_once(runtime: NotingRuntime) -> None:
+    """Simple servers answer every receive() with the same message."""
+
+    async def app(request: Scope, receive: Receive, send: Send) -> None:
+        await receive()
+        await receive()
+        await hello(request, receive, send)
+
+    message = {"type": "http.request", "body": b"abc"}
+    await serve(app, scope("POST"), [message, message])
+    assert runtime.lane.received == b"abc"
+
+
+async def test_a_mounted_app_does_not_open_a_second_lane(runtime: NotingRuntime) -> None:
+    """A seam inside a seam passes through, also with a scope that was copied; state and extensions stay as they are."""
+    state, extensions = {"a": 1}, {"http.response.push": {}}
+
+    async def outer(request: Scope, receive: Receive, send: Send) -> None:
+        assert request["state"] is state
+        assert request["extensions"] is extensions
+        await asgi.run(hello, {**request, "path": "/inner"}, receive, send)
+
+    request = scope(state=state, extensions=extensions)
+    await serve(outer, request)
+    await serve(outer, request)
+    assert [len(lane.ends) for lane in runtime.lanes] == [1, 1]
+
+
+async def test_a_request_that_a_send_started_is_an_entry_of_its_own(runtime: NotingRuntime) -> None:
+    """A server may start a pipelined request's task from inside the earlier one's send(): in that lane's context."""
+    tasks: list[asyncio.Task[Any]] = []
+
+    async def send(_message: Message) -> None:
+        if not tasks:
+            tasks.append(asyncio.create_task(serve(app, scope(path="/second"))))
+
+    inside: list[str | None] = []
+
+    async def app(request: Scope, receive: Receive, send: Send) -> None:
+        inside.append(here())
+        await hello(request, receive, send)
+
+    await asgi.run(app, scope(path="/first"), serve_asgi, send)  # type: ignore[arg-type] # never received from
+    await tasks[0]
+    assert [lane.asked.target for lane in runtime.lanes] == ["/first", "/second"]
+    assert inside == [lane.id for lane in runtime.lanes]
+
+
+async def test_concurrent_requests_have_lanes_of_their_own(runtime: NotingRuntime) -> None:
+    """Interleaved requests, their tasks and their threads keep to their own lanes."""
+
+    async def app(_scope: Scope, receive: Receive, send: Send) -> None:
+        await send(OK)
+        await asyncio.sleep(0)
+        await send(body((await receive())["body"], more=True))
+        await send(body((await asyncio.create_task(_later()) or "").encode(), more=True))
+        await send(body((await asyncio.to_thread(here) or "").encode()))
+
+    async def _later() -> str | None:
+        await asyncio.sleep(0)
+        return here()
+
+    bodies = [str(number).encode() for number in range(50)]
+    await asyncio.gather(*(serve(app, scope("POST"), [{"type": "http.request", "body": data}]) for data in bodies))
+    assert {lane.received for lane in runtime.lanes} == set(bodies)
+    assert all(lane.response.body == [lane.received, lane.id.encode(), lane.id.encode()] for lane in runtime.lanes)
+
+
+def test_the_wrapper_returns_what_the_app_returns(runtime: NotingRuntime) -> None:
+    """Wrong arguments raise the app's own TypeError, and a right call gives something to await."""
+    with pytest.raises(TypeError, match="app"):
+        asgi.asgi_call(hello, None, (), {})
+    coroutine = asgi.asgi_call(hello, None, (scope(), len, print), {})
+    assert inspect.iscoroutine(coroutine)
+    coroutine.close()
+    assert runtime.lanes == []
+
+
+async def test_our_own_fault_does_not_reach_the_app(runtime: NotingRuntime, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A request that we cannot read, a lane that fails to open or to end: reported, and the response is what it was."""
+    monkeypatch.delenv("TIMETRACER_RAISE_FAULTS")
+    monkeypatch.setattr(faults, "counts", faults.Counter())
+    plain = await serve_asgi(hello, scope(), EMPTY)
+
+    def fail(*_: Any) -> None:
+        raise RuntimeError("a bug of ours")
+
+    monkeypatch.setattr("tests.entries.doubles.NotedLane.finish", fail)
+    assert await serve(hello) == plain
+    monkeypatch.setattr(runtime, "open_lane", fail)
+    assert await serve(hello) == plain
+    monkeypatch.setattr(asgi, "latin1", fail)
+    assert await serve(hello) == plain
+    assert faults.counts == {"asgi.finish": 1, "asgi.open": 1, "asgi.request": 1}
+
+
+async def test_replay_receives_the_body_before_the_lane_opens(replay: NotingRuntime) -> None:
+    """In replay the lane is chosen by the body too; the app then receives the very same messages, and the later ones."""
+    got: list[Message] = []
+
+    async def app(request: Scope, receive: Receive, send: Send) -> None:
+        got.extend([await receive() for _ in range(3)])
+        await hello(request, receive, send)
+
+    parts = [{"type": "http.request", "body": b"a", "more_body": True}, {"type": "http.request", "body": b"b"}]
+    await serve(app, scope("POST"), parts)
+    assert replay.bodies == [b"ab"]
+    assert [got[0] is parts[0], got[1] is parts[1], got[2]["type"]] == [True, True, "http.disconnect"]
+    assert (replay.lane.received, replay.lane.asked.complete) == (b"ab", True)
+
+
+async def test_replay_marks_a_body_that_broke_off(replay: NotingRuntime) -> None:
+    """A client that leaves in the middle of its upload: the app gets what came, and the disconnect."""
+    got: list[Message] = []
+
+    async def app(request: Scope, receive: Receive, send: Send) -> None:
+        got.extend([await receive() for _ in range(2)])
+        await hello(request, receive, send)
+
+    await serve(app, scope("POST"), [{"type": "http.request", "body": b"a", "more_body": True}])
+    assert [message["type"] for message in got] == ["http.request", "http.disconnect"]
+    assert (replay.lane.received, replay.lane.asked.complete) == (b"a", False)
+
+
+@pytest.mark.parametrize(("mode", "kept"), [("runtime", True), ("replay", False)])
+async def test_our_header_is_removed_in_replay_only(request: pytest.FixtureRequest, mode: str, *, kept: bool) -> None:
+    """The header that names a lane reaches the runtime; the app sees it only while recording."""
+    noting: NotingRuntime = request.getfixturevalue(mode)
+    seen: list[list[tuple[bytes, bytes]]] = []
+
+    async def app(request: Scope, receive: Receive, send: Send) -> None:
+        seen.append(request["headers"])
+        await hello(request, receive, send)
+
+    headers = [(b"a", b"1"), (b"X-Timetracer-Lane", b"abc"), (b"b", b"2")]
+    await serve(app, scope(headers=headers))
+    assert seen == [headers if kept else [headers[0], headers[2]]]
+    assert noting.lane.asked.header("x-timetracer-lane") == "abc"
