@@ -6,6 +6,7 @@ import atexit
 import importlib
 import importlib.util
 import logging
+from contextlib import ExitStack
 from dataclasses import replace
 from types import ModuleType
 from typing import Any
@@ -33,6 +34,8 @@ _INSTRUMENTORS = {
 """Standard instrumentors that ``install()`` turns on by itself, by the library whose import does it."""
 
 _installed: Settings | None = None
+_undoing = ExitStack()
+"""What ``uninstall()`` has to put back beside the patches."""
 
 
 def pre_instrument() -> None:
@@ -47,7 +50,7 @@ def pre_instrument() -> None:
         _log.exception("timetracer is off: it could not be set up")
 
 
-def install(**settings: Any) -> Settings:  # noqa: ANN401 - any setting, checked below
+def install(**settings: Any) -> Settings:
     """Turn recording or replay on in this process, from code.
 
     Call it before the libraries are used; calling it again with the same settings does nothing.
@@ -111,6 +114,7 @@ def uninstall() -> None:
     """Put every patched object back and stop recording or replaying."""
     global _installed  # noqa: PLW0603 - a process has one installation
     patching.undo_all()
+    _undoing.close()
     seams.set_active(None)
     seams.integrations.clear()
     _installed = None
@@ -123,12 +127,13 @@ def _set_up(settings: Settings) -> None:
     known = discover()
     _check_plugins(settings, set(known) | {alias for one in known.values() for alias in one.aliases})
     seams.integrations.update(known)
+    seams.set_settings(settings)
     if settings.mode == "record":
         _record(settings)
     else:
         from timetracer_otel.replay.session import start  # noqa: PLC0415 - only a replay pays for loading cassettes
 
-        start(settings)
+        _undoing.callback(atexit.unregister, start(settings).print_outcome)
     for integration in known.values():
         patching.apply(integration)
     _installed = settings
@@ -154,10 +159,7 @@ def _record(settings: Settings) -> None:
     if not isinstance(provider, TracerProvider):
         raise ConfigError(f"the tracer provider is a {type(provider).__name__}, not the OpenTelemetry SDK's")
     recorder = Recorder(settings, provider)
-    processor.attach(recorder, provider)
     settle_exit = session.watch_exit(recorder.session)
-    session.watch_output(recorder.session)
-    seams.set_active(recorder)
 
     def at_exit() -> None:
         settle_exit()
@@ -165,6 +167,11 @@ def _record(settings: Settings) -> None:
         recorder.sink.drain(timeout=30)
 
     atexit.register(at_exit)
+    _undoing.callback(atexit.unregister, at_exit)
+    _undoing.callback(at_exit)
+    _undoing.callback(processor.attach(recorder, provider))
+    _undoing.callback(session.watch_output(recorder.session))
+    seams.set_active(recorder)
 
 
 def _instrument_on_import() -> None:
@@ -173,12 +180,17 @@ def _instrument_on_import() -> None:
             wrapt.register_post_import_hook(_instrument(target), library)
 
 
-def _instrument(target: str) -> Any:  # noqa: ANN401 - wrapt's hook type is untyped
+def _instrument(target: str) -> Any:
+    mine = _installed
+
     def on_import(_module: ModuleType) -> None:
+        if _installed is not mine:
+            return  # uninstalled since: import hooks cannot be unregistered
         module, _, name = target.partition(":")
         instrumentor = getattr(importlib.import_module(module), name)()
         if not instrumentor.is_instrumented_by_opentelemetry:
             instrumentor.instrument(skip_dep_check=True)
+            _undoing.callback(instrumentor.uninstrument)
 
     return on_import
 

@@ -38,6 +38,9 @@ class Settings:
         live_plugins: integrations that stay live in replay.
         span_payloads: put payloads on the spans themselves, for other exporters too.
         files: write cassette files while recording.
+        ignore_headers: names of HTTP request headers that do not count when calls are compared.
+        ignore_query: names of URL query parameters that do not count.
+        ignore_fields: names of JSON members and form fields in HTTP request bodies that do not count.
     """
 
     mode: Mode = "off"
@@ -51,6 +54,9 @@ class Settings:
     live_plugins: tuple[str, ...] = ()
     span_payloads: bool = False
     files: bool = True
+    ignore_headers: tuple[str, ...] = ()
+    ignore_query: tuple[str, ...] = ()
+    ignore_fields: tuple[str, ...] = ()
 
 
 def load(environ: Mapping[str, str] = os.environ, directory: Path | None = None) -> Settings:
@@ -136,6 +142,10 @@ def _names(_name: str, text: str) -> tuple[str, ...]:
     return tuple(part.strip() for part in text.split(",") if part.strip())
 
 
+def _lower_names(name: str, text: str) -> tuple[str, ...]:
+    return _names(name, text.lower())
+
+
 def _text(name: str, text: str) -> str:
     if not text.strip():
         raise ConfigError(f"{name} is empty: give a value or unset it")
@@ -158,6 +168,9 @@ PARSERS: dict[str, Callable[[str, str], object]] = {
     "live_plugins": _names,
     "span_payloads": _flag,
     "files": _flag,
+    "ignore_headers": _lower_names,
+    "ignore_query": _lower_names,
+    "ignore_fields": _lower_names,
 }
 """How each setting is read from text; the one list of settings beside the dataclass (a test compares the two)."""
 

@@ -6,16 +6,18 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import orjson
 import pytest
 from hypothesis import strategies as st
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import Event, ReadableSpan
 from opentelemetry.sdk.util.instrumentation import InstrumentationScope
-from opentelemetry.trace import Link, SpanContext, SpanKind, Status, TraceFlags
+from opentelemetry.trace import Link, SpanContext, SpanKind, Status, StatusCode, TraceFlags
 
 from timetracer_otel import spans as names
 from timetracer_otel.cassette import model, otlp, reading, storage
 from timetracer_otel.config import Compression
+from timetracer_otel.errors import CassetteError
 
 TRACE = 0x0AF7651916CD43DD8448EB211C80319C
 START = 1_700_000_000_000_000_000
@@ -104,7 +106,9 @@ scalars: st.SearchStrategy[Any] = (
     | st.none()
 )
 values: st.SearchStrategy[Any] = st.recursive(
-    scalars, lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(min_size=1), inner, max_size=4), max_leaves=8
+    scalars,
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(min_size=1), inner, max_size=4),
+    max_leaves=8,
 )
 attributes_strategy = st.dictionaries(st.text(min_size=1, max_size=20), values, max_size=8)
 
@@ -118,3 +122,40 @@ def as_read(value: Any) -> Any:
     if isinstance(value, Mapping):
         return {as_read(key): as_read(item) for key, item in value.items()}
     return value
+
+
+VALID = lines(
+    [
+        a_span(
+            1,
+            parent=2,
+            kind=SpanKind.SERVER,
+            attributes={"s": "ü", "i": 5, "f": 0.5, "b": b"x", "l": [1, {"k": None}], "t": True},
+            resource={"service.name": "shop"},
+            events=[Event("e", {"k": "v"}, START)],
+            links=[Link(SpanContext(5, 6, is_remote=False), {"k": "v"})],
+            status=Status(StatusCode.ERROR, "why"),
+        ),
+        a_span(2, resource={"service.name": "shop"}),
+    ]
+)
+
+
+def one_span(**fields: Any) -> bytes:
+    """A line with one minimal span that has these fields besides."""
+    span = {"traceId": f"{TRACE:032x}", "spanId": "00000000000000ab", **fields}
+    return orjson.dumps({"resourceSpans": [{"scopeSpans": [{"spans": [span]}]}]})
+
+
+def refusal(path: Path, data: bytes) -> CassetteError:
+    """The error that reading a file of this content raises."""
+    with pytest.raises(CassetteError) as caught:
+        read_data(path, data)
+    assert caught.value.file == str(path)
+    assert str(path) in str(caught.value)
+    return caught.value
+
+
+def with_attribute(value: object) -> bytes:
+    """A line whose span has the attribute ``k`` of this AnyValue."""
+    return one_span(attributes=[{"key": "k", "value": value}])

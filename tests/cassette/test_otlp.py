@@ -179,7 +179,10 @@ def test_a_line_ends_with_the_only_newline() -> None:
 
 def test_spans_are_grouped_by_scope() -> None:
     """Scopes stand in order of their first span, spans in their own order, equal scopes together."""
-    first, again = InstrumentationScope("a", "1", "https://schema", {"k": 1}), InstrumentationScope("a", "1", "https://schema", {"k": 1})
+    first, again = (
+        InstrumentationScope("a", "1", "https://schema", {"k": 1}),
+        InstrumentationScope("a", "1", "https://schema", {"k": 1}),
+    )
     spans = [(first, {"n": 1}), (None, {"n": 2}), (again, {"n": 3}), (first, {"n": 4})]
     written = orjson.loads(otlp.traces_line(otlp.resource_fragment({}), spans))["resourceSpans"][0]["scopeSpans"]
     scope = {"name": "a", "version": "1", "attributes": [{"key": "k", "value": {"intValue": "1"}}]}
@@ -246,7 +249,13 @@ def test_subclasses_and_strangers_are_written() -> None:
         def __str__(self) -> str:
             return "changed"
 
-    extra: dict[str, Any] = {"s": Name("x"), "i": type("I", (int,), {})(3), "t": (1,), "c": 1 + 2j, "b": bytearray(b"a")}
+    extra: dict[str, Any] = {
+        "s": Name("x"),
+        "i": type("I", (int,), {})(3),
+        "t": (1,),
+        "c": 1 + 2j,
+        "b": bytearray(b"a"),
+    }
     written = {pair["key"]: pair["value"] for pair in otlp.span_to_dict(a_span(), extra)["attributes"]}
     assert written == {
         "s": {"stringValue": "x"},
@@ -264,7 +273,9 @@ def test_any_attributes_are_read_as_they_were_written(
     """Attributes of spans, events, links and resources come back with their types."""
     event = Event("e", attributes, START)
     link = Link(SpanContext(1, 2, is_remote=False), attributes)
-    (span,) = read_data(scratch, lines([a_span(attributes=attributes, resource=resource, events=[event], links=[link])]))
+    (span,) = read_data(
+        scratch, lines([a_span(attributes=attributes, resource=resource, events=[event], links=[link])])
+    )
     expected = as_read(attributes)
     assert span.attributes == expected
     assert span.events[0].attributes == expected
@@ -276,5 +287,7 @@ def test_any_attributes_are_read_as_they_were_written(
 @given(attributes=attributes_strategy)
 def test_the_official_classes_read_any_attributes(attributes: dict[str, Any]) -> None:
     """Whatever the attributes, a line parses as TracesData."""
-    (pair,) = parsed(lines([a_span(attributes={"all": attributes})])).resource_spans[0].scope_spans[0].spans[0].attributes
+    (pair,) = (
+        parsed(lines([a_span(attributes={"all": attributes})])).resource_spans[0].scope_spans[0].spans[0].attributes
+    )
     assert pair.key == "all"

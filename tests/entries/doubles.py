@@ -7,13 +7,34 @@ import io
 import socket
 import threading
 import uuid
+import warnings
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
+from opentelemetry.context import Context
+from opentelemetry.sdk.trace import Span, SpanProcessor, TracerProvider
+
 from timetracer_otel import spans
-from timetracer_otel.seams import Call, Lane, Request, Responder, Response, lane_of
+from timetracer_otel.seams import Call, Lane, Request, Responder, Response, lane_of, mark
 
 Events = list[Any]
+
+
+class Marking(SpanProcessor):
+    """Lets each span carry its lane, as the processor of a recording does."""
+
+    def on_start(self, span: Span, parent_context: Context | None = None) -> None:
+        """Mark the span."""
+        lane = lane_of(parent_context) or lane_of()
+        if lane is not None:
+            mark(span, lane)
+
+
+def marking_provider() -> TracerProvider:
+    """A tracer provider whose spans carry their lanes."""
+    provider = TracerProvider()
+    provider.add_span_processor(Marking())
+    return provider
 
 
 class NotedLane(Lane):
@@ -25,6 +46,7 @@ class NotedLane(Lane):
         self.over = threading.Event()
 
     def finish(self, response: Response | None, error: BaseException | None) -> None:
+        """Note the end."""
         self.ends.append((response, error))
         self.over.set()
 
@@ -77,6 +99,7 @@ class NotingRuntime:
         self._session = NotedLane(self, None)
 
     def open_lane(self, request: Request) -> Lane | None:
+        """Open a lane, unless the path is excluded."""
         self.bodies.append(b"".join(request.body))
         if self.excluded and request.path.startswith(self.excluded):
             return None
@@ -84,18 +107,27 @@ class NotingRuntime:
         return self.lanes[-1]
 
     def wants_body(self, request: Request) -> bool:
+        """Read ahead in replay, where a body may be."""
         return self.replaying and request.method != "GET"
 
     def session(self) -> Lane:
+        """Give the session."""
         return self._session
 
     def begin(self, name: str, attributes: Mapping[str, spans.Attribute]) -> Call | None:
+        """Fail: entries make no calls."""
         raise AssertionError(f"no call is made here: {name} {attributes}")
 
     def complete(self, call: Call) -> None:
+        """Fail, as above."""
         raise AssertionError(f"no call is made here: {call}")
 
+    def late(self, call: Call, kind: str, attributes: dict[str, spans.Attribute]) -> None:
+        """Fail, as above."""
+        raise AssertionError(f"no call is made here: {call} {kind} {attributes}")
+
     def responder(self, plugin: str) -> Responder | None:
+        """Fail, as above."""
         raise AssertionError(f"nothing is answered here: {plugin}")
 
     @property
@@ -111,7 +143,7 @@ def here() -> str | None:
     return None if lane is None else lane.id
 
 
-def environ(method: str = "GET", path: str = "/", body: bytes = b"", **more: Any) -> dict[str, Any]:
+def environ(method: Any = "GET", path: Any = "/", body: Any = b"", **more: Any) -> dict[str, Any]:
     """A WSGI environ as a plain server makes it."""
     made = {
         "REQUEST_METHOD": method,
@@ -168,7 +200,7 @@ def serve_wsgi(app: Callable[..., Any], request: dict[str, Any], *, at_most: int
     return events
 
 
-def scope(method: str = "GET", path: str = "/", **more: Any) -> dict[str, Any]:
+def scope(method: Any = "GET", path: Any = "/", **more: Any) -> dict[str, Any]:
     """An ASGI scope as a plain server makes it."""
     made = {
         "type": "http",
@@ -189,7 +221,7 @@ def scope(method: str = "GET", path: str = "/", **more: Any) -> dict[str, Any]:
 
 
 async def serve_asgi(app: Callable[..., Any], request: dict[str, Any], incoming: list[dict[str, Any]]) -> Events:
-    """Serve a request and give everything that a server sees, in order: what is received, what is sent, what is raised."""
+    """Serve a request and give everything that a server sees, in order: received, sent, returned, raised."""
     events: Events = []
     waiting = iter(incoming)
 
@@ -255,3 +287,12 @@ def uvicorn_server(app: Callable[..., Any], **settings: Any) -> Iterator[int]:
         server.should_exit = True
         thread.join(20)
         listening.close()
+
+
+def starlette_client(app: Any) -> Any:
+    """Starlette's test client for an app."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # on import it asks for a successor of httpx
+        from starlette.testclient import TestClient  # noqa: PLC0415 - see above
+
+    return TestClient(app)

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import inspect
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextvars import copy_context
-from pathlib import Path
+from collections import Counter
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import pytest
@@ -49,7 +48,9 @@ hello = sending(OK, body(b"hello"))
 
 async def serve(app: Callable[..., Any], request: Scope | None = None, incoming: list[Message] | None = None) -> Events:
     """Serve the app behind the seam."""
-    return await serve_asgi(seamed(app), scope() if request is None else request, EMPTY if incoming is None else incoming)
+    return await serve_asgi(
+        seamed(app), scope() if request is None else request, EMPTY if incoming is None else incoming
+    )
 
 
 @pytest.mark.parametrize("kind", ["websocket", "lifespan", "something.new"])
@@ -83,7 +84,7 @@ async def test_without_a_runtime_the_app_gets_what_the_server_gave() -> None:
 
 async def test_request_and_response_are_seen_whole(runtime: NotingRuntime) -> None:
     """Method, target, headers in order with duplicates, body, status and body reach the lane."""
-    incoming = [
+    incoming: list[Message] = [
         {"type": "http.request", "body": b"one", "more_body": True},
         {"type": "http.request", "body": b"two"},
     ]
@@ -122,9 +123,8 @@ async def test_the_target_is_as_received(runtime: NotingRuntime, given: dict[str
 
 async def test_every_message_is_passed_on_as_it_is(runtime: NotingRuntime) -> None:
     """The server gets the very message objects, also those that we do not know."""
-    messages = [
-        {"type": "http.response.early_hint", "links": [b"<x>"]}, OK, body(b"1", more=True), {"type": "http.response.debug"}, body(b"2"),
-    ]  # fmt: skip
+    hint: Message = {"type": "http.response.early_hint", "links": [b"<x>"]}
+    messages = [hint, OK, body(b"1", more=True), {"type": "http.response.debug"}, body(b"2")]
     events = await serve(sending(*messages))
     assert all(event[1] is message for event, message in zip(events, messages, strict=False))
     assert runtime.lane.sent == b"12"
@@ -151,169 +151,6 @@ async def test_bytes_that_may_change_are_copied(runtime: NotingRuntime) -> None:
     assert runtime.lane.response.body == [b"one", b"two"]
 
 
-async def test_the_lane_ends_with_the_last_message_and_late_work_stays_in_it(runtime: NotingRuntime) -> None:
-    """The lane has ended when send() of the last message returns; background work still runs inside it."""
-    seen: list[Any] = []
-
-    async def app(_scope: Scope, _receive: Receive, send: Send) -> None:
-        await send(OK)
-        await send(body(b"x", more=True))
-        seen.append(len(runtime.lane.ends))
-        await send(body(b""))
-        seen.append(len(runtime.lane.ends))
-        await asyncio.sleep(0)
-        seen.append(here())
-        raise ValueError("in the background")
-
-    events = await serve(app)
-    assert seen == [0, 1, runtime.lane.id]
-    assert type(events[-1][1]) is ValueError
-    assert (runtime.lane.error, runtime.lane.response.complete) == (None, True)
-    assert here() is None
-
-
-async def test_nothing_is_sent_ahead(runtime: NotingRuntime) -> None:
-    """Each chunk is with the server before the app makes the next one."""
-    order: list[str] = []
-
-    async def chunks() -> AsyncIterator[bytes]:
-        for name in ("1", "2"):
-            order.append(f"made {name}")
-            yield name.encode()
-
-    async def app(_scope: Scope, _receive: Receive, send: Send) -> None:
-        await send(OK)
-        async for chunk in chunks():
-            await send(body(chunk, more=True))
-        await send(body(b""))
-
-    async def send(message: Message) -> None:
-        order.append(f"sent {message.get('body', b'').decode()}")
-
-    await asgi.run(app, scope(), serve_asgi, send)  # type: ignore[arg-type] # never received from
-    assert order == ["sent ", "made 1", "sent 1", "made 2", "sent 2", "sent "]
-    assert runtime.lane.sent == b"12"
-
-
-async def test_trailers_end_the_response(runtime: NotingRuntime) -> None:
-    """With trailers announced, the last body message is not the end."""
-    trailers = {"type": "http.response.trailers", "headers": [(b"etag", b"1")]}
-    start = {**OK, "trailers": True}
-    await serve(sending(start, body(b"x"), {**trailers, "more_trailers": True}, trailers))
-    await serve(sending(start, body(b"x")))
-    first, second = (lane.response for lane in runtime.lanes)
-    assert (first.trailers, first.complete) == ([("etag", "1"), ("etag", "1")], True)
-    assert not second.complete
-
-
-async def test_a_file_that_the_server_sends_is_the_body(runtime: NotingRuntime, tmp_path: Path) -> None:
-    """http.response.pathsend: the file's content; incomplete when the file is gone."""
-    file = tmp_path / "f"
-    file.write_bytes(b"content")
-    message = {"type": "http.response.pathsend", "path": str(file)}
-    await serve(sending(OK, message))
-    file.unlink()
-    await serve(sending(OK, message))
-    there, gone = (lane.response for lane in runtime.lanes)
-    assert (there.body, there.complete) == ([b"content"], True)
-    assert (gone.body, gone.complete) == ([], False)
-
-
-async def test_a_file_descriptor_is_not_read(runtime: NotingRuntime) -> None:
-    """http.response.zerocopysend shows us no bytes: the response is incomplete, and the file's position untouched."""
-    await serve(sending(OK, body(b"x", more=True), {"type": "http.response.zerocopysend", "file": 99}))
-    assert (runtime.lane.response.body, runtime.lane.response.complete) == ([b"x"], False)
-
-
-@pytest.mark.parametrize(("method", "status", "complete"), [("HEAD", 200, True), ("GET", 204, True), ("GET", 304, True), ("GET", 200, False)])
-async def test_responses_without_a_body_are_complete(
-    runtime: NotingRuntime, method: str, status: int, *, complete: bool
-) -> None:
-    """HEAD, 204 and 304 need no body message; any other response does."""
-    await serve(sending({**OK, "status": status, "headers": [(b"content-length", b"5")]}), scope(method))
-    assert runtime.lane.response.complete is complete
-
-
-async def test_an_exception_is_the_same_exception(runtime: NotingRuntime) -> None:
-    """What the app raises reaches the server as the same object."""
-    error = ZeroDivisionError("of the app")
-
-    async def app(*_: Any) -> None:
-        raise error
-
-    assert await serve(app) == [("error", error)]
-    assert (error.__context__, error.__cause__) == (None, None)
-    assert runtime.lane.ends == [(None, error)]
-
-
-async def test_a_response_that_breaks_off_is_incomplete(runtime: NotingRuntime) -> None:
-    """An app that raises, or simply returns, in the middle of its body."""
-    error = ValueError("middle")
-
-    async def failing(_scope: Scope, _receive: Receive, send: Send) -> None:
-        await send(OK)
-        await send(body(b"x", more=True))
-        raise error
-
-    await serve(failing)
-    await serve(sending(OK, body(b"x", more=True)))
-    failed, stopped = runtime.lanes
-    assert (failed.sent, failed.response.complete, failed.error) == (b"x", False, error)
-    assert (stopped.sent, stopped.response.complete, stopped.error) == (b"x", False, None)
-
-
-async def test_a_send_that_fails_ends_the_lane_incomplete(runtime: NotingRuntime) -> None:
-    """Some servers raise OSError when the client has left; the app sees that very error."""
-    error = OSError("client left")
-
-    async def send(_message: Message) -> None:
-        raise error
-
-    with pytest.raises(OSError, match="client left") as caught:
-        await asgi.run(hello, scope(), serve_asgi, send)  # type: ignore[arg-type] # never received from
-    assert caught.value is error
-    assert (runtime.lane.response.complete, runtime.lane.error) == (False, error)
-
-
-async def test_a_cancelled_request_ends_its_lane(runtime: NotingRuntime) -> None:
-    """Cancellation passes through, and the lane has it as its error."""
-    started = asyncio.Event()
-
-    async def app(*_: Any) -> None:
-        started.set()
-        await asyncio.sleep(60)
-
-    task = asyncio.create_task(serve(app))
-    await started.wait()
-    task.cancel()
-    with pytest.raises(asyncio.CancelledError):
-        await task
-    assert isinstance(runtime.lane.error, asyncio.CancelledError)
-
-
-def test_an_abandoned_request_closes_quietly(runtime: NotingRuntime) -> None:
-    """A coroutine that is closed from another context, as at the end of a loop, raises nothing new."""
-
-    async def app(*_: Any) -> None:
-        await asyncio.Event().wait()
-
-    async def drive() -> None:
-        await asgi.run(app, scope(), serve_asgi, print)  # type: ignore[arg-type] # never used
-
-    coroutine = drive()
-
-    def begin() -> None:
-        loop = asyncio.new_event_loop()
-        asyncio._set_running_loop(loop)
-        coroutine.send(None)
-        asyncio._set_running_loop(None)
-        loop.close()
-
-    copy_context().run(begin)
-    coroutine.close()
-    assert isinstance(runtime.lane.error, GeneratorExit)
-
-
 async def test_a_body_that_is_not_read_to_its_end_is_incomplete(runtime: NotingRuntime) -> None:
     """Never read, partly read, or broken off by the client."""
 
@@ -326,10 +163,14 @@ async def test_a_body_that_is_not_read_to_its_end_is_incomplete(runtime: NotingR
         return app
 
     request = {"headers": [(b"content-length", b"6")]}
-    parts = [{"type": "http.request", "body": b"abc", "more_body": True}, {"type": "http.disconnect"}]
+    parts: list[Message] = [{"type": "http.request", "body": b"abc", "more_body": True}, {"type": "http.disconnect"}]
     for count in (0, 1, 2):
         await serve(reading(count), scope("POST", **request), parts)
-    assert [(lane.received, lane.asked.complete) for lane in runtime.lanes] == [(b"", False), (b"abc", False), (b"abc", False)]
+    assert [(lane.received, lane.asked.complete) for lane in runtime.lanes] == [
+        (b"", False),
+        (b"abc", False),
+        (b"abc", False),
+    ]
 
 
 async def test_a_request_without_a_body_is_complete_unread(runtime: NotingRuntime) -> None:
@@ -354,9 +195,10 @@ async def test_a_last_message_that_comes_again_is_kept_once(runtime: NotingRunti
 
 async def test_a_mounted_app_does_not_open_a_second_lane(runtime: NotingRuntime) -> None:
     """A seam inside a seam passes through, also with a scope that was copied; state and extensions stay as they are."""
-    state, extensions = {"a": 1}, {"http.response.push": {}}
+    state: Message = {"a": 1}
+    extensions: Message = {"http.response.push": {}}
 
-    async def outer(request: Scope, receive: Receive, send: Send) -> None:
+    async def outer(request: Scope, receive: Receive, send: Any) -> None:
         assert request["state"] is state
         assert request["extensions"] is extensions
         await asgi.run(hello, {**request, "path": "/inner"}, receive, send)
@@ -371,7 +213,7 @@ async def test_a_request_that_a_send_started_is_an_entry_of_its_own(runtime: Not
     """A server may start a pipelined request's task from inside the earlier one's send(): in that lane's context."""
     tasks: list[asyncio.Task[Any]] = []
 
-    async def send(_message: Message) -> None:
+    async def send(_message: Any) -> None:
         if not tasks:
             tasks.append(asyncio.create_task(serve(app, scope(path="/second"))))
 
@@ -420,7 +262,7 @@ def test_the_wrapper_returns_what_the_app_returns(runtime: NotingRuntime) -> Non
 async def test_our_own_fault_does_not_reach_the_app(runtime: NotingRuntime, monkeypatch: pytest.MonkeyPatch) -> None:
     """A request that we cannot read, a lane that fails to open or to end: reported, and the response is what it was."""
     monkeypatch.delenv("TIMETRACER_RAISE_FAULTS")
-    monkeypatch.setattr(faults, "counts", faults.Counter())
+    monkeypatch.setattr(faults, "counts", Counter())
     plain = await serve_asgi(hello, scope(), EMPTY)
 
     def fail(*_: Any) -> None:
@@ -436,14 +278,17 @@ async def test_our_own_fault_does_not_reach_the_app(runtime: NotingRuntime, monk
 
 
 async def test_replay_receives_the_body_before_the_lane_opens(replay: NotingRuntime) -> None:
-    """In replay the lane is chosen by the body too; the app then receives the very same messages, and the later ones."""
+    """In replay the lane is chosen by the body too; the app then receives the very same messages."""
     got: list[Message] = []
 
     async def app(request: Scope, receive: Receive, send: Send) -> None:
         got.extend([await receive() for _ in range(3)])
         await hello(request, receive, send)
 
-    parts = [{"type": "http.request", "body": b"a", "more_body": True}, {"type": "http.request", "body": b"b"}]
+    parts: list[Message] = [
+        {"type": "http.request", "body": b"a", "more_body": True},
+        {"type": "http.request", "body": b"b"},
+    ]
     await serve(app, scope("POST"), parts)
     assert replay.bodies == [b"ab"]
     assert [got[0] is parts[0], got[1] is parts[1], got[2]["type"]] == [True, True, "http.disconnect"]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import sys
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
@@ -14,7 +13,9 @@ from tests.entries.doubles import Events, NotingRuntime, environ, scope, serve_a
 from timetracer_otel import seams
 from timetracer_otel.families import asgi, wsgi
 
-HEADERS = st.lists(st.tuples(st.sampled_from(["A", "b", "Content-Length"]), st.sampled_from(["", "1", "3", "ÿ"])), max_size=3)
+HEADERS = st.lists(
+    st.tuples(st.sampled_from(["A", "b", "Content-Length"]), st.sampled_from(["", "1", "3", "ÿ"])), max_size=3
+)
 CHUNKS = st.lists(st.binary(max_size=4), max_size=4)
 
 
@@ -95,10 +96,7 @@ def wsgi_app(plan: Plan, notes: Events) -> Callable[..., Any]:
         for data in plan.written:
             write(data)
         if plan.fails == "start":
-            try:
-                raise AppError("start")
-            except AppError:
-                start("500 Late", [], sys.exc_info())
+            start("500 Late", [], (AppError, AppError("start"), None))
 
     def generator(request: dict[str, Any], start: Callable[..., Any]) -> Iterator[bytes]:
         if plan.late_start:
@@ -125,7 +123,12 @@ def wsgi_app(plan: Plan, notes: Events) -> Callable[..., Any]:
     return app
 
 
-@given(plan=PLANS, method=st.sampled_from(["GET", "HEAD", "POST"]), data=st.binary(max_size=8), at_most=st.none() | st.integers(1, 3))
+@given(
+    plan=PLANS,
+    method=st.sampled_from(["GET", "HEAD", "POST"]),
+    data=st.binary(max_size=8),
+    at_most=st.none() | st.integers(1, 3),
+)
 def test_wsgi_is_transparent(plan: Plan, method: str, data: bytes, at_most: int | None) -> None:
     """Calls of start_response and write, length, chunks, their order and laziness, errors and close are the same."""
     plain: Events = []
@@ -197,7 +200,7 @@ def asgi_app(steps: list[tuple[Any, ...]]) -> Callable[..., Any]:
 
 @given(steps=STEPS, method=st.sampled_from(["GET", "HEAD", "POST"]), parts=CHUNKS)
 def test_asgi_is_transparent(steps: list[tuple[Any, ...]], method: str, parts: list[bytes]) -> None:
-    """Messages both ways, their order, what is returned and what is raised are the same, even of an app that is wrong."""
+    """Messages both ways, their order, what is returned and what is raised are the same, even of a wrong app."""
     incoming = [{"type": "http.request", "body": part, "more_body": n < len(parts) - 1} for n, part in enumerate(parts)]
     app = asgi_app(steps)
     plain = asyncio.run(serve_asgi(app, scope(method), incoming))

@@ -28,9 +28,11 @@ class Pipe(io.RawIOBase):
         self.step = step
 
     def readable(self) -> bool:
+        """Yes."""
         return True
 
     def readinto(self, buffer: Any) -> int:
+        """Give a step at most."""
         return self.data.readinto(memoryview(buffer)[: self.step])
 
 
@@ -47,12 +49,12 @@ READERS: list[Callable[[Any], bytes]] = [
     lambda stream: stream.read(-1),
     lambda stream: b"".join(iter(lambda: stream.read(4), b"")),
     lambda stream: b"".join(iter(lambda: stream.read1(4), b"")),
-    lambda stream: b"".join(iter(lambda: stream.read1(), b"")),
-    lambda stream: b"".join(iter(lambda: stream.readline(), b"")),
+    lambda stream: b"".join(iter(stream.read1, b"")),
+    lambda stream: b"".join(iter(stream.readline, b"")),
     lambda stream: b"".join(iter(lambda: stream.readline(3), b"")),
     lambda stream: b"".join(stream.readlines()),
     lambda stream: b"".join(line for _ in range(4) for line in stream.readlines(1)),
-    lambda stream: b"".join(stream),
+    b"".join,
     lambda stream: b"".join(iter(lambda: next(stream, b""), b"")),
     lambda stream: b"".join(iter(lambda: _into(stream), b"")),
 ]
@@ -190,7 +192,9 @@ def test_a_multipart_upload_is_parsed_alike(runtime: NotingRuntime, *, seamed: b
     """Werkzeug's form parser, which reads in its own way, gets every field and file."""
     body = (
         b'--B\r\nContent-Disposition: form-data; name="a"\r\n\r\n1\r\n'
-        b'--B\r\nContent-Disposition: form-data; name="f"; filename="f.bin"\r\n\r\n' + bytes(range(256)) + b"\r\n--B--\r\n"
+        b'--B\r\nContent-Disposition: form-data; name="f"; filename="f.bin"\r\n\r\n'
+        + bytes(range(256))
+        + b"\r\n--B--\r\n"
     )
 
     def app(request: dict[str, Any], start: Callable[..., Any]) -> list[bytes]:

@@ -14,7 +14,7 @@ from typing import Final, NoReturn
 from timetracer_otel.cassette.naming import ENDINGS, LATEST
 from timetracer_otel.errors import CassetteError
 
-__all__ = ["find"]
+__all__ = ["below", "find"]
 
 _URL: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://")
 
@@ -55,19 +55,27 @@ def _matches(spec: str, directory: Path) -> Iterator[Path]:
     if spec == "latest":
         yield _latest(directory)
     elif os.path.isdir(spec):
-        yield from _below(Path(spec))
+        yield from below(Path(spec))
     elif os.path.exists(spec):
         yield _real(Path(spec))
     else:
         for match in sorted(glob.glob(spec, recursive=True)):
             path = Path(match)
             if path.is_dir():
-                yield from _below(path)
+                yield from below(path)
             elif path.suffix != ".part" and path.name != LATEST:
                 yield path
 
 
-def _below(folder: Path) -> Iterator[Path]:
+def below(folder: Path) -> Iterator[Path]:
+    """Give the cassettes in a directory and all below it, those of one folder in order of name.
+
+    Args:
+        folder: the directory.
+
+    Raises:
+        CassetteError: a folder in it cannot be read.
+    """
     for parent, folders, names in os.walk(folder, onerror=_unreadable):
         folders.sort()
         for name in sorted(names):

@@ -2,21 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from os import PathLike
 from pathlib import Path
 from typing import Final
 
 from timetracer_otel import spans as names
+from timetracer_otel.cassette.chunks import fold_body, fold_chunks
 from timetracer_otel.cassette.model import Cassette, Kind, Lane, Span
 from timetracer_otel.cassette.reading import read_spans
 from timetracer_otel.cassette.sessions import SessionSearch
 from timetracer_otel.errors import CassetteError
 
-__all__ = ["load"]
+__all__ = ["load", "load_alone", "outline"]
 
 _PAYLOADS: Final = ("timetracer.", names.HTTP_REQUEST_BODY, names.HTTP_RESPONSE_BODY)
 """How the attributes begin of which a part knows better than the span that it completes."""
+
+_BULK: Final = (
+    names.REQUEST,
+    names.RESPONSE,
+    names.HTTP_REQUEST_BODY,
+    names.HTTP_RESPONSE_BODY,
+    names.SESSION_STDOUT,
+    names.SESSION_STDERR,
+)
 
 SpanKey = tuple[str, str]
 """Trace id and span id."""
@@ -43,8 +53,42 @@ def load(paths: Iterable[str | PathLike[str]]) -> Cassette:
     while sessions := loaded.search.files():
         for path in sessions:
             loaded.read(path)
-    _fold_parts(loaded.spans)
     return _grouped(loaded)
+
+
+def load_alone(paths: Iterable[str | PathLike[str]]) -> Cassette:
+    """As :func:`load`, without looking for the sessions that the lanes name.
+
+    Args:
+        paths: the files.
+
+    Raises:
+        CassetteError: as :func:`load`.
+    """
+    loaded = _Files()
+    for path in paths:
+        loaded.read(Path(path))
+    return _grouped(loaded)
+
+
+def outline(path: str | PathLike[str]) -> Cassette:
+    """Load one file alone and without payloads, to list what is in it in little memory.
+
+    Args:
+        path: the file.
+
+    Raises:
+        CassetteError: as :func:`load`, but that a payload was cut is not noticed.
+    """
+    loaded = _Files()
+    loaded.take(Path(path), map(_without_payloads, read_spans(path)))
+    return _grouped(loaded)
+
+
+def _without_payloads(span: Span) -> Span:
+    for name in _BULK:
+        span.attributes.pop(name, None)
+    return span
 
 
 class _Files:
@@ -57,11 +101,13 @@ class _Files:
         self.file_of: dict[SpanKey, Path] = {}
 
     def read(self, path: Path) -> None:
-        if path in self.files:
-            return
+        if path not in self.files:
+            self.take(path, read_spans(path))
+
+    def take(self, path: Path, spans: Iterator[Span]) -> None:
         self.files[path] = None
         empty = True
-        for span in read_spans(path):
+        for span in spans:
             empty = False
             self.search.saw(span, path)
             key = (span.trace_id, span.span_id)
@@ -83,6 +129,7 @@ def _fold_parts(spans: dict[SpanKey, Span]) -> None:
         if fold is not None and whole is not None:
             fold(whole, part)
             del spans[key]
+    fold_chunks(spans)
 
 
 def _fold_entry(whole: Span, part: Span) -> None:
@@ -92,11 +139,12 @@ def _fold_entry(whole: Span, part: Span) -> None:
             whole.attributes[name] = value
 
 
-_FOLDS: Final = {"entry": _fold_entry}
+_FOLDS: Final = {"entry": _fold_entry, "body": fold_body}
 """How to fold each kind of part."""
 
 
 def _grouped(loaded: _Files) -> Cassette:
+    _fold_parts(loaded.spans)
     lanes: dict[str, list[SpanKey]] = {}
     for key, span in loaded.spans.items():
         lanes.setdefault(span.lane_id, []).append(key)

@@ -69,6 +69,78 @@ def span_to_dict(span: ReadableSpan, extra: Mapping[str, Attribute] | None = Non
     return result
 
 
+def span_fragment(span: ReadableSpan, extra: Mapping[str, Attribute] | None = None) -> orjson.Fragment:
+    """Give a span encoded, as :func:`traces_line` takes it beside dicts; it holds no objects but its bytes.
+
+    The same as :func:`span_to_dict` in a third of the time: attributes repeat from span to span, so their encoding is
+    kept, and no dict is built for them.
+    """
+    context, parent = span.context, span.parent
+    if context is None or context.trace_state or (parent is not None and parent.is_remote) or _has_details(span):
+        return orjson.Fragment(_dumps(span_to_dict(span, extra)))
+    attributes = cast("MappingProxyType[str, Any]", span.attributes).copy()
+    if extra:
+        attributes |= extra
+    known = _encoded_attributes
+    encoded = [
+        (known.get((key, value)) or _keep((key, value), _encode_attribute(key, value)))
+        if type(value) is str and len(value) <= _SHORT
+        else _encode_attribute(key, value)
+        for key, value in attributes.items()
+    ]
+    above = b"" if parent is None else b'"parentSpanId":"%016x",' % parent.span_id
+    return orjson.Fragment(
+        b'{"traceId":"%032x","spanId":"%016x",%s"name":%s,"kind":%d,"startTimeUnixNano":"%d","endTimeUnixNano":"%d",'
+        b'"flags":%d,"attributes":[%s]}'
+        % (
+            context.trace_id,
+            context.span_id,
+            above,
+            _encode_name(span.name),
+            span.kind.value + 1,
+            span.start_time or 0,
+            span.end_time or 0,
+            HAS_IS_REMOTE | context.trace_flags,
+            b",".join(encoded),
+        )
+    )
+
+
+_encoded_attributes: dict[object, bytes] = {}
+"""Encodings of short attributes and of span names; started anew when full."""
+_ENCODINGS_KEPT: Final = 4096
+_SHORT: Final = 256
+
+
+def _has_details(span: ReadableSpan) -> bool:
+    return bool(
+        span._events  # noqa: SLF001 - the property copies
+        or span._links  # noqa: SLF001 - the property copies
+        or span.status.status_code is not StatusCode.UNSET
+        or span.dropped_attributes
+    )
+
+
+def _encode_attribute(key: str, value: object) -> bytes:
+    kind = type(value)
+    if kind is str:
+        return b'{"key":%s,"value":{"stringValue":%s}}' % (_encode_name(key), _dumps(cast("str", value)))
+    if kind is int and -(2**63) <= cast("int", value) < 2**63:
+        return b'{"key":%s,"value":{"intValue":"%d"}}' % (_encode_name(key), value)
+    return _dumps({"key": key, "value": _value(value, 1)})
+
+
+def _encode_name(name: str) -> bytes:
+    return _encoded_attributes.get(name) or (_keep(name, _dumps(name)) if len(name) <= _SHORT else _dumps(name))
+
+
+def _keep(key: object, encoded: bytes) -> bytes:
+    if len(_encoded_attributes) >= _ENCODINGS_KEPT:
+        _encoded_attributes.clear()
+    _encoded_attributes[key] = encoded
+    return encoded
+
+
 def resource_fragment(attributes: Mapping[str, Any]) -> orjson.Fragment:
     """Give a resource in its encoded form, to be put into every line of :func:`traces_line`.
 
@@ -86,16 +158,16 @@ def resource_fragment(attributes: Mapping[str, Any]) -> orjson.Fragment:
     return kept[1]
 
 
-def traces_line(resource: orjson.Fragment, spans: Sequence[tuple[InstrumentationScope | None, Json]]) -> bytes:
+def traces_line(resource: orjson.Fragment, spans: Sequence[tuple[InstrumentationScope | None, Json | orjson.Fragment]]) -> bytes:
     r"""Give one ``TracesData`` as a line of a cassette, with its ``\n``.
 
     Args:
         resource: from :func:`resource_fragment`.
-        spans: what :func:`span_to_dict` gave, each with the scope of its span. The order within a scope is kept.
+        spans: what :func:`span_to_dict` or :func:`span_fragment` gave, each with the scope of its span. The order within a scope is kept.
     """
-    scopes: dict[InstrumentationScope | None, list[Json]] = {}
+    scopes: dict[InstrumentationScope | None, list[Json | orjson.Fragment]] = {}
     last: InstrumentationScope | None = None
-    group: list[Json] | None = None
+    group: list[Json | orjson.Fragment] | None = None
     for scope, span in spans:
         if group is None or scope is not last:
             group = scopes.setdefault(scope, [])
@@ -222,7 +294,7 @@ def _status(status: Status) -> Json:
     return result
 
 
-def _scope_spans(scope: InstrumentationScope | None, spans: list[Json]) -> Json:
+def _scope_spans(scope: InstrumentationScope | None, spans: list[Json | orjson.Fragment]) -> Json:
     if scope is None:
         return {"scope": {}, "spans": spans}
     described: Json = {"name": scope.name}
@@ -236,7 +308,7 @@ def _scope_spans(scope: InstrumentationScope | None, spans: list[Json]) -> Json:
     return result
 
 
-def _dumps(document: Json, option: int = 0) -> bytes:
+def _dumps(document: Json | str, option: int = 0) -> bytes:
     try:
         return orjson.dumps(document, option=option)
     except TypeError:  # a lone surrogate: orjson writes only strings that UTF-8 can hold

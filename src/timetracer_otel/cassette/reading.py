@@ -93,11 +93,10 @@ def _parse(line: bytes) -> Any:
 def _traces(document: Any) -> list[Span]:
     if not isinstance(document, dict):
         raise Malformed(f"is {shown(document)}, not an OTLP TracesData object: this file is no cassette")
-    resources = document.get("resourceSpans", document.get("resource_spans"))
-    if resources is None and document:
+    if document and "resourceSpans" not in document and "resource_spans" not in document:
         raise Malformed(foreign.not_traces(document))
     spans: list[Span] = []
-    for entry in items_of({"resourceSpans": resources}, "resourceSpans", "resource_spans"):
+    for entry in items_of(document, "resourceSpans", "resource_spans"):
         resource = _resource(_get(entry, "resource", "resource"))
         if "instrumentationLibrarySpans" in entry:
             raise Malformed("was written by an OTLP older than 0.15: send it through a newer collector")

@@ -11,6 +11,7 @@ from __future__ import annotations
 import errno
 import os
 import shutil
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -100,7 +101,7 @@ def whole_file(path: Path) -> Iterator[int]:
 
 
 def append(path: Path, data: bytes) -> None:
-    """Append to a file, or begin it, in one write: other processes' lines stay whole.
+    """Append to a file, or begin it, in one write: lines of several processes do not mix.
 
     Args:
         path: the file.
@@ -109,15 +110,21 @@ def append(path: Path, data: bytes) -> None:
     Raises:
         CassetteError: the disk is full, the file cannot be written; what was written of ``data`` is taken back.
     """
+    begins = False
     try:
         file = _open(str(path), os.O_WRONLY | os.O_CREAT | os.O_APPEND)
         try:
-            before = os.fstat(file).st_size
-            if not before:
+            status = os.fstat(file)
+            begins = not status.st_size and stat.S_ISREG(status.st_mode)
+            if begins:
                 os.fchmod(file, 0o600)
             written = os.write(file, data)
             if written != len(data):
                 _complete(file, data, written)
+        except OSError:
+            if begins and not os.fstat(file).st_size:
+                os.unlink(path)
+            raise
         finally:
             os.close(file)
     except (OSError, ValueError) as error:

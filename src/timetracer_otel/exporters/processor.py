@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, cast
 
 from opentelemetry.sdk.trace import ReadableSpan, Span, SpanProcessor
@@ -109,16 +109,32 @@ class RecordAll(Sampler):
         return self._sampler.get_description()
 
 
-def attach(recorder: Recorder, provider: TracerProvider) -> None:
+def attach(recorder: Recorder, provider: TracerProvider) -> Callable[[], None]:
     """Add the processor to the host's provider, and let dropped spans reach it when files are written.
 
     Args:
         recorder: the runtime.
         provider: the host's; its exporters get what they got before.
+
+    Returns:
+        What takes the processor away again.
     """
-    provider.add_span_processor(LaneProcessor(recorder))
+    processor, sampler = LaneProcessor(recorder), provider.sampler
+    provider.add_span_processor(processor)
     if recorder.settings.files:
-        provider.sampler = RecordAll(provider.sampler)
-        # Tracers made before us hold the old sampler.
-        for tracer in getattr(provider, "_tracers", {}).values():
-            tracer.sampler = provider.sampler
+        _sample_by(provider, RecordAll(sampler))
+
+    def detach() -> None:
+        _sample_by(provider, sampler)
+        processors = provider._active_span_processor  # noqa: SLF001 - the SDK can only add
+        kept = tuple(one for one in processors._span_processors if one is not processor)  # noqa: SLF001 - as above
+        processors._span_processors = kept  # noqa: SLF001 - as above
+
+    return detach
+
+
+def _sample_by(provider: TracerProvider, sampler: Sampler) -> None:
+    provider.sampler = sampler
+    # Tracers that exist already hold the sampler of their time.
+    for tracer in getattr(provider, "_tracers", {}).values():
+        tracer.sampler = sampler

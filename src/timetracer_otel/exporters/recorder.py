@@ -6,16 +6,19 @@ import asyncio
 import os
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from http import HTTPStatus
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from opentelemetry import trace
-from opentelemetry.trace import SpanContext, SpanKind, StatusCode, TraceFlags
+from opentelemetry.trace import SpanContext, SpanKind, StatusCode
 
 from timetracer_otel import spans
-from timetracer_otel.cassette import otlp, storage
+from timetracer_otel.cassette import naming, otlp, storage
 from timetracer_otel.config import Settings
+from timetracer_otel.exporters import parts
+from timetracer_otel.exporters.ended import Ended
 from timetracer_otel.exporters.resource import describe_process
 from timetracer_otel.exporters.session import SessionLane
 from timetracer_otel.exporters.sink import Sink
@@ -24,6 +27,7 @@ from timetracer_otel.seams import Call, Lane, Request, Response, entry_attribute
 if TYPE_CHECKING:
     import orjson
     from opentelemetry.sdk.trace import ReadableSpan, Span, TracerProvider
+    from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 
 __all__ = ["Recorder", "RecordingLane"]
 
@@ -39,16 +43,20 @@ class RecordingLane(Lane):
         super().__init__(_new_id(16).hex(), runtime, request)
         self.recorder = runtime
         self.start = _now()
-        self.ended: list[tuple[ReadableSpan, Call | None]] = []
+        self.ended: list[Ended] = []
         self.entry: Span | None = None
+        self.ended_entry: ReadableSpan | None = None
         self.path: Path | None = None
         self.response: Response | None = None
         self.error: BaseException | None = None
+        self.failed = False
         self.finished = False
         self.written = False
-        self.kept = True
+        self.kept = runtime.samples(self.id)
+        self.spill = parts.Spill(runtime.settings, self.id)
 
     def finish(self, response: Response | None, error: BaseException | None) -> None:
+        """Take the response; write once the entry's span has ended too."""
         self.response, self.error, self.finished = response, error, True
         self.recorder.emit_entry(self)
         if self.entry is None or not self.entry.is_recording():
@@ -62,12 +70,18 @@ class RecordingLane(Lane):
 
     def add(self, span: ReadableSpan, call: Call | None) -> None:
         """Take an ended span; write when it was the last thing that the lane waited for."""
-        if self.written:
-            self.append(span, call)
+        if not self.kept:
             return
-        self.ended.append((span, call))
-        if self.finished and self.entry is not None and _same(span, self.entry):
-            self.write()
+        self.failed |= span.status.status_code is StatusCode.ERROR
+        is_entry = self.entry is not None and _same(span, self.entry)
+        if self.written:
+            self._append(Ended.of(self, span, call))
+        elif not is_entry:
+            self.ended.append(Ended.of(self, span, call))
+        else:
+            self.ended_entry = span
+            if self.finished:
+                self.write()
 
     def write(self) -> None:
         """Write the whole lane, once."""
@@ -75,46 +89,56 @@ class RecordingLane(Lane):
             return
         self.written = True
         ended, self.ended = self.ended, []
-        self.kept = self.recorder.keeps(self, ended)
+        self.kept = self.kept and self.recorder.keeps(self)
         if self.kept:
-            size = _size(self.request) + _size(self.response) + sum(call.size() for _, call in ended if call)
+            size = _size(self.request) + _size(self.response) + sum(one.size() for one in ended)
             self.kept = self.recorder.sink.submit(self.id, size, lambda: self._write(ended))
+        if not self.kept:
+            self.spill.discard()
 
-    def append(self, span: ReadableSpan, call: Call | None) -> None:
+    def add_part(self, part: Ended) -> None:
+        """Take a part of a call: beside the lane while it is open, behind it afterwards."""
+        if not self.kept:
+            return
+        if self.written:
+            self._append(part)
+        else:
+            self.spill.write(self.recorder.line([(part.scope, part.fragment(self))]))
+
+    def _append(self, ended: Ended) -> None:
         """Add a span that ended after the lane was written: a background task's, or the entry's own."""
-        if self.kept:
-            self.recorder.sink.submit(self.id, call.size() if call else 0, lambda: self._append(span, call))
 
-    def _append(self, span: ReadableSpan, call: Call | None) -> None:
-        if self.path is not None:
-            line = self.recorder.line(self, [(span, call)])
-            storage.append(self.path, storage.compress(line, self.recorder.settings.compression))
+        def write() -> None:
+            if self.path is not None:
+                line = self.recorder.line([(ended.scope, ended.fragment(self))])
+                storage.append(self.path, storage.compress(line, self.recorder.settings.compression))
 
-    def _write(self, ended: list[tuple[ReadableSpan, Call | None]]) -> None:
-        recorder = self.recorder
-        entry = next((s for s, _ in ended if self.entry is not None and _same(s, self.entry)), None)
-        if entry is None:
-            entry = self.snapshot(ended)
-            ended = [*ended, (entry, None)]
+        self.recorder.sink.submit(self.id, ended.size(), write)
+
+    def _write(self, ended: list[Ended]) -> None:
+        request, settings = self.request, self.recorder.settings
+        entry = self.ended_entry or self._unended_entry()
         context = entry.get_span_context()
-        if context is None or self.request is None:
+        if request is None or context is None:
             return
         route = (entry.attributes or {}).get("http.route")
-        path = storage.lane_path(
-            recorder.settings.dir,
+        path = naming.lane_path(
+            settings.dir,
             self.start,
-            self.request.method,
-            route if isinstance(route, str) else self.request.path,
+            request.method,
+            route if isinstance(route, str) else request.path,
             f"{context.trace_id:032x}",
             f"{context.span_id:016x}",
-            recorder.settings.compression,
+            settings.compression,
         )
-        line = recorder.line(self, ended, entry)
-        storage.write_whole(path, storage.compress(line, recorder.settings.compression))
+        extra = {spans.LANE_ID: self.id, **entry_attributes(request, self.response, self.error)}
+        whole = [(one.scope, one.fragment(self)) for one in ended]
+        whole.append((entry.instrumentation_scope, otlp.span_fragment(entry, extra)))
+        self.spill.write_whole(path, storage.compress(self.recorder.line(whole), settings.compression))
         self.path = path
-        storage.point_latest(recorder.settings.dir, path)
+        self.recorder.latest(path)
 
-    def snapshot(self, ended: list[tuple[ReadableSpan, Call | None]]) -> ReadableSpan:
+    def _unended_entry(self) -> ReadableSpan:
         """Give the entry's span as far as it is; one of our own when no instrumentor made one."""
         from opentelemetry.sdk.trace import ReadableSpan  # noqa: PLC0415 - keeps the SDK out of a process in mode off
 
@@ -122,14 +146,10 @@ class RecordingLane(Lane):
             span = self.entry._readable_span()  # noqa: SLF001 - the SDK's only way to read an open span
             span._end_time = _now()  # noqa: SLF001 - see above
             return span
-        parents = [span.parent for span, _ in ended if span.parent is not None]
-        known = next((span.get_span_context() for span, _ in ended), None)
-        trace_id = known.trace_id if known else int.from_bytes(_new_id(16), "big")
         request = self.request
         return ReadableSpan(
             name=f"{request.method} {request.path}" if request else "entry",
-            context=SpanContext(trace_id, int.from_bytes(_new_id(8), "big"), is_remote=False),
-            parent=next((parent for parent in parents if parent.is_remote), None),
+            context=SpanContext(int.from_bytes(_new_id(16), "big"), int.from_bytes(_new_id(8), "big"), is_remote=False),
             resource=self.recorder.provider.resource,
             kind=SpanKind.SERVER,
             start_time=self.start,
@@ -188,6 +208,9 @@ class Recorder:
         if self.settings.span_payloads and call.span.is_recording():
             call.span.set_attributes(dict(call.encoded()))
 
+    def late(self, call: Call, kind: str, attributes: dict[str, spans.Attribute]) -> None:
+        parts.emit(self, call, kind, attributes)
+
     def emit_entry(self, lane: RecordingLane) -> None:
         """Send what the entry's seam saw by the host's exporters: a child span, because the entry's may have ended."""
         if not self.settings.span_payloads or lane.entry is None or lane.request is None:
@@ -198,28 +221,23 @@ class Recorder:
         part.set_attributes({**attributes, spans.PART: "entry"})
         part.end()
 
-    def keeps(self, lane: RecordingLane, ended: list[tuple[ReadableSpan, Call | None]]) -> bool:
-        """Whether a finished lane is written, by the settings."""
-        if not self.settings.files:
-            return False
-        if self.settings.sample_rate < 1.0 and int(lane.id[:8], 16) / 0xFFFFFFFF > self.settings.sample_rate:
-            return False
-        if not self.settings.errors_only:
-            return True
-        failed = lane.error is not None or (lane.response is not None and lane.response.code >= 500)  # noqa: PLR2004
-        return failed or any(span.status.status_code is StatusCode.ERROR for span, _ in ended)
+    def samples(self, lane_id: str) -> bool:
+        """Whether a lane is among those that the sample rate keeps."""
+        settings = self.settings
+        return settings.files and (settings.sample_rate >= 1.0 or int(lane_id[:8], 16) / 2**32 < settings.sample_rate)
 
-    def line(self, lane: Lane, ended: list[tuple[ReadableSpan, Call | None]], entry: ReadableSpan | None = None) -> bytes:
-        """Encode ended spans of one lane as one line of a cassette; ``entry`` is the one that carries the lane's request."""
-        encoded = []
-        for span, call in ended:
-            extra: dict[str, spans.Attribute] = {spans.LANE_ID: lane.id}
-            if call is not None:
-                extra |= call.encoded()
-            elif span is entry and isinstance(lane, RecordingLane) and lane.request is not None:
-                extra |= entry_attributes(lane.request, lane.response, lane.error)
-            encoded.append((span.instrumentation_scope, otlp.span_to_dict(span, extra)))
-        return otlp.traces_line(self.resource(), encoded)
+    def keeps(self, lane: RecordingLane) -> bool:
+        """Whether a finished lane is written: all, or only those in which something failed."""
+        server_error = lane.response is not None and lane.response.code >= HTTPStatus.INTERNAL_SERVER_ERROR
+        return not self.settings.errors_only or lane.failed or lane.error is not None or server_error
+
+    def latest(self, path: Path) -> None:
+        """Let ``latest.jsonl`` lead to a lane soon: at most twenty times a second, so that traffic does not pay for it."""
+        self.sink.soon("latest", lambda: storage.point_latest(self.settings.dir, path))
+
+    def line(self, ended: Sequence[tuple[InstrumentationScope | None, orjson.Fragment]]) -> bytes:
+        """Put encoded spans into one line of a cassette."""
+        return otlp.traces_line(self.resource(), ended)
 
     def resource(self) -> orjson.Fragment:
         """The resource of this process, encoded; made anew when modules were imported since."""

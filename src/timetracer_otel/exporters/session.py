@@ -6,7 +6,7 @@ import os
 import sys
 import time
 from collections.abc import Callable
-from functools import partial
+from contextlib import ExitStack
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
@@ -14,8 +14,9 @@ from opentelemetry.trace import SpanContext, SpanKind
 
 from timetracer_otel import spans
 from timetracer_otel.cassette import otlp, storage
+from timetracer_otel.exporters.ended import Ended
 from timetracer_otel.exporters.resource import program_name
-from timetracer_otel.seams import Call, Lane, Request, Response, faults
+from timetracer_otel.seams import Call, Lane, Response, faults
 
 if TYPE_CHECKING:
     from opentelemetry.sdk.trace import ReadableSpan
@@ -61,8 +62,16 @@ class SessionLane(Lane):
     def add(self, span: ReadableSpan, call: Call | None) -> None:
         """Append an ended span."""
         if self.recorder.settings.files:
-            size = call.size() if call else 0
-            self.recorder.sink.submit(self.id, size, lambda: self._append(self.recorder.line(self, [(span, call)])))
+            ended = Ended.of(self, span, call)
+            self.recorder.sink.submit(
+                self.id, ended.size(), lambda: self._append(self.recorder.line([(ended.scope, ended.fragment(self))]))
+            )
+
+    def add_part(self, part: Ended) -> None:
+        """Append a part of a call, at once: what waits for a writer could pile up."""
+        if self.recorder.settings.files:
+            line = self.recorder.line([(part.scope, part.fragment(self))])
+            self.recorder.sink.submit(self.id, 0, lambda: self._append(line))
 
     def _append(self, line: bytes) -> None:
         settings = self.recorder.settings
@@ -82,7 +91,7 @@ class SessionLane(Lane):
         """Write the session's own span: output and exit status."""
         if not self.recorder.settings.files or (self.path is None and not self.output):
             return
-        line = otlp.traces_line(self.recorder.resource(), [(None, otlp.span_to_dict(self._own_span(), self._own()))])
+        line = otlp.traces_line(self.recorder.resource(), [(None, otlp.span_fragment(self._own_span(), self._own()))])
         self.recorder.sink.submit(self.id, len(line), lambda: self._append(line))
 
     def _own(self) -> dict[str, spans.Attribute]:
@@ -106,18 +115,23 @@ class SessionLane(Lane):
         )
 
 
-def watch_output(session: Callable[[], SessionLane]) -> None:
+def watch_output(session: Callable[[], SessionLane]) -> Callable[[], None]:
     """Keep what the program writes to stdout and stderr, from now until it turns out to be a server.
 
     Only the ``write`` of the two stream objects is shadowed; the streams stay the objects that they are.
+
+    Returns:
+        What ends it.
     """
     session().output = {spans.SESSION_STDOUT: [], spans.SESSION_STDERR: []}
+    undo = ExitStack()
     for stream, name in ((sys.stdout, spans.SESSION_STDOUT), (sys.stderr, spans.SESSION_STDERR)):
         if stream is not None:
-            _shadow_write(stream, name, session)
+            undo.callback(_restore, stream, _shadow_write(stream, name, session))
+    return undo.close
 
 
-def _shadow_write(stream: IO[str], name: str, session: Callable[[], SessionLane]) -> None:
+def _shadow_write(stream: IO[str], name: str, session: Callable[[], SessionLane]) -> object:
     write = stream.write
     kept = 0
 
@@ -135,10 +149,11 @@ def _shadow_write(stream: IO[str], name: str, session: Callable[[], SessionLane]
         stream.write = keeping  # type: ignore[method-assign]  # the least that sees print() and leaves the object alone
     except AttributeError as error:
         faults.report("session.output", error)
+    return keeping
 
 
 def _restore(stream: IO[str], shadow: object) -> None:
-    if vars(stream).get("write") is shadow:
+    if getattr(stream, "__dict__", {}).get("write") is shadow:
         del stream.write  # type: ignore[misc]  # removes the shadow, the method is back
 
 
@@ -160,5 +175,7 @@ def watch_exit(session: Callable[[], SessionLane]) -> Callable[[], None]:
     def settle() -> None:
         uncaught = getattr(sys, "last_value", None) is not None
         session().exit_status = 1 if uncaught else asked[-1] if asked else 0
+        if sys.exit is noting:
+            sys.exit = exit_
 
-    return partial(settle)
+    return settle

@@ -13,6 +13,7 @@ __all__ = ["Sink"]
 
 INLINE_BYTES = 64 * 1024
 """Up to here, writing at once costs the caller about what queueing would."""
+SOON_SECONDS = 0.05
 
 
 class Sink:
@@ -31,6 +32,7 @@ class Sink:
     def _reset(self) -> None:
         self._work: deque[tuple[str, int, Callable[[], None]]] = deque()
         self._waiting: Counter[str] = Counter()
+        self._soon: dict[str, Callable[[], None]] = {}
         self._bytes = 0
         self._changed = threading.Condition()
         self._thread: threading.Thread | None = None
@@ -56,11 +58,28 @@ class Sink:
             self._work.append((key, size, write))
             self._waiting[key] += 1
             self._bytes += size
-            if self._thread is None:
-                self._thread = threading.Thread(target=self._write_all, name="timetracer-writer", daemon=True)
-                self._thread.start()
+            self._start()
             self._changed.notify_all()
         return True
+
+    def _start(self) -> None:
+        if self._thread is None:
+            self._thread = threading.Thread(target=self._write_all, name="timetracer-writer", daemon=True)
+            self._thread.start()
+
+    def soon(self, key: str, write: Callable[[], None]) -> None:
+        """Run a write by the thread within :data:`SOON_SECONDS`; a later one of the same key takes its place.
+
+        Args:
+            key: names what is written.
+            write: does it.
+        """
+        waiting = key in self._soon
+        self._soon[key] = write
+        if not waiting:
+            with self._changed:
+                self._start()
+                self._changed.notify_all()
 
     def drain(self, timeout: float) -> bool:
         """Wait until everything queued is written.
@@ -72,13 +91,24 @@ class Sink:
             Whether all was written in time.
         """
         with self._changed:
-            return self._changed.wait_for(lambda: not self._waiting, timeout)
+            done = self._changed.wait_for(lambda: not self._waiting, timeout)
+        self._run_soon()
+        return done
+
+    def _run_soon(self) -> None:
+        while self._soon:
+            _run(self._soon.popitem()[1])
 
     def _write_all(self) -> None:
         while True:
             with self._changed:
-                self._changed.wait_for(lambda: self._work)
-                key, size, write = self._work.popleft()
+                self._changed.wait_for(lambda: self._work or self._soon)
+                self._changed.wait_for(lambda: self._work, SOON_SECONDS)
+                task = self._work.popleft() if self._work else None
+            self._run_soon()
+            if task is None:
+                continue
+            key, size, write = task
             _run(write)
             with self._changed:
                 self._bytes -= size

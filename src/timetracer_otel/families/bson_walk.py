@@ -74,6 +74,9 @@ _is_id = re.compile(
     rb"[0-9a-fA-F]{24}|[0-9a-fA-F]{32}|[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}"
 ).fullmatch
 
+_WORTH_A_SEARCH = 30
+"""Bindings up to which a search for each costs less than one walk."""
+
 _P = ParamSpec("_P")
 _R = TypeVar("_R")
 
@@ -260,10 +263,10 @@ def rebind(document: bytes, bindings: Mapping[Value, Value]) -> bytes:
         CassetteError: the bytes are no BSON document.
     """
     wanted = {
-        old: new[1:]
-        for old, new in bindings.items()
-        if old != new and old[:1] == new[:1] and len(old) == len(new) and old[1:] in document
+        old: new[1:] for old, new in bindings.items() if old != new and old[:1] == new[:1] and len(old) == len(new)
     }
+    if len(wanted) <= _WORTH_A_SEARCH:
+        wanted = {old: raw for old, raw in wanted.items() if old[1:] in document}
     if not wanted:
         return document
     rebound = bytearray(document)

@@ -70,7 +70,7 @@ class Exchange:
         lane: opened for the request.
     """
 
-    __slots__ = ("_carrier", "finished", "lane", "place", "response", "unseen")
+    __slots__ = ("_carrier", "finished", "lane", "left", "place", "response", "unseen")
 
     def __init__(self, place: str, carrier: MutableMapping[str, Any], lane: Lane) -> None:
         self.place = place
@@ -78,6 +78,8 @@ class Exchange:
         self.response: Response | None = None
         self.unseen = False
         """Whether a part of the body went out by a way that shows us no bytes."""
+        self.left: int | None = None
+        """How many bytes of the announced Content-Length are still to come; None without one."""
         self.finished = False
         self._carrier = carrier
         carrier[MARK] = lane
@@ -85,13 +87,24 @@ class Exchange:
     @_step
     def start(self, status: str, headers: Headers) -> None:
         """Take the response's head; a later one replaces it (the server has refused it if that was too late)."""
-        self.response = Response(status, headers, [] if self.response is None else self.response.body)
+        body = [] if self.response is None else self.response.body
+        self.response = Response(status, headers, body)
+        length = next((value for name, value in headers if name.lower() == "content-length"), "")
+        self.left = int(length) - sum(map(len, body)) if length.isdecimal() else None
 
     @_step
     def sent(self, chunk: bytes | bytearray | memoryview) -> None:
         """Take a piece of the response's body."""
         if self.response is not None and chunk:
-            self.response.body.append(held(chunk))
+            data = held(chunk)
+            self.response.body.append(data)
+            if self.left is not None:
+                self.left -= len(data)
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether the body is as long as its announced length."""
+        return self.left is not None and self.left <= 0
 
     def finish(self, *, ended: bool, error: BaseException | None = None) -> None:
         """End the lane's entry; only the first call counts.
@@ -117,8 +130,7 @@ class Exchange:
         request = self.lane.request
         if (request is not None and request.method == "HEAD") or response.code in {204, 304}:
             return True
-        length = next((value for name, value in response.headers if name.lower() == "content-length"), "")
-        return length.isdecimal() and sum(map(len, response.body)) >= int(length)
+        return self.is_whole
 
 
 def open_exchange(place: str, runtime: Runtime, carrier: MutableMapping[str, Any], request: Request) -> Exchange | None:

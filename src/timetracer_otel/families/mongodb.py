@@ -34,7 +34,9 @@ from timetracer_otel.families.mongodb_wire import (
     Message,
     command_name,
     cursor_id,
+    cursor_namespace,
     getmore_cursor_id,
+    max_time_ms,
     parse_message,
     redacted,
     redacted_reply,
@@ -44,12 +46,15 @@ from timetracer_otel.families.mongodb_wire import (
 from timetracer_otel.seams.integration import Description, Value
 
 __all__ = [
+    "VOLATILE",
     "Message",
     "command_name",
     "cursor_id",
+    "cursor_namespace",
     "describe",
     "difference",
     "getmore_cursor_id",
+    "max_time_ms",
     "parse_message",
     "rebind",
     "redacted",

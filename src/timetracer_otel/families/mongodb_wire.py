@@ -33,7 +33,9 @@ __all__ = [
     "Message",
     "command_name",
     "cursor_id",
+    "cursor_namespace",
     "getmore_cursor_id",
+    "max_time_ms",
     "parse_message",
     "redacted",
     "redacted_reply",
@@ -229,6 +231,33 @@ def set_cursor_id(reply: bytes, new: int) -> bytes:
         return reply
     start, end = found
     return reply[:start] + new.to_bytes(end - start, "little", signed=True) + reply[end:]
+
+
+@guarded
+def cursor_namespace(reply: bytes) -> str:
+    """Give the ``database.collection`` that a reply says its cursor reads; empty when it does not say.
+
+    Raises:
+        CassetteError: the bytes are no BSON document.
+    """
+    cursor = _named(elements(reply, 0, len(reply)), b"cursor")
+    if cursor is None or cursor[0] != DOCUMENT:
+        return ""
+    name = _named(elements(reply, cursor[3], cursor[4]), b"ns")
+    return reply[name[3] + 4 : name[4] - 1].decode() if name is not None and name[0] == STRING else ""
+
+
+@guarded
+def max_time_ms(message: Message) -> int | None:
+    """Give the milliseconds that a command allows the server, None when it does not say.
+
+    Raises:
+        CassetteError: the message's body is no BSON document.
+    """
+    found = _named(elements(message.body, 0, len(message.body)), b"maxTimeMS")
+    if found is None or found[0] not in (INT32, INT64):
+        return None
+    return int.from_bytes(message.body[found[3] : found[4]], "little", signed=True)
 
 
 def _cursor_id_at(reply: bytes) -> tuple[int, int] | None:

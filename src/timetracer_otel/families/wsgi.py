@@ -147,14 +147,14 @@ def _observed_result(exchange: Exchange, result: Any) -> Any:
 class _Body:
     """A response's iterable: each step and ``close()`` in the lane, no chunk pulled ahead.
 
-    ``close()`` ends the lane; being forgotten does too, because some middlewares call no ``close()``.
+    The lane's entry ends with the first of: the last byte of an announced length, the end of the iterable, an error,
+    ``close()``, being forgotten. Not every middleware and test client calls ``close()``.
     """
 
     def __init__(self, exchange: Exchange, result: Iterable[bytes]) -> None:
         self._exchange = exchange
         self._result = result
         self._steps: Iterator[bytes] | None = None
-        self._ended = False
 
     def __iter__(self) -> Iterator[bytes]:
         self._begin()
@@ -176,12 +176,14 @@ class _Body:
             with self._exchange.lane.entered():
                 chunk = next(steps)
         except StopIteration:
-            self._ended = True
+            self._exchange.finish(ended=True)
             raise
         except BaseException as error:
             self._exchange.finish(ended=False, error=error)
             raise
         self._exchange.sent(chunk)
+        if self._exchange.is_whole:
+            self._exchange.finish(ended=True)
         return chunk
 
     def close(self) -> None:
@@ -192,12 +194,12 @@ class _Body:
                 with self._exchange.lane.entered():
                     close()
         except BaseException as error:
-            self._exchange.finish(ended=self._ended, error=error)
+            self._exchange.finish(ended=False, error=error)
             raise
-        self._exchange.finish(ended=self._ended)
+        self._exchange.finish(ended=False)
 
     def __del__(self) -> None:
-        self._exchange.finish(ended=self._ended)
+        self._exchange.finish(ended=False)
 
 
 class _SizedBody(_Body):

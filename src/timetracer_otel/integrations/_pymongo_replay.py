@@ -1,38 +1,59 @@
-"""MongoDB in replay: connections that are none, a made-up server, and replies from the cassette, in the caller."""
+"""MongoDB in replay: connections that are none, and replies from the cassette, in the caller."""
 
 from __future__ import annotations
 
 import asyncio
-import io
-import json
 import sys
 import time
 from collections import deque
-from collections.abc import Callable, Iterator
-from itertools import count
-from typing import Any
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, NoReturn
 
 from timetracer_otel import seams, spans
 from timetracer_otel.cassette.model import Span
-from timetracer_otel.errors import CassetteError
 from timetracer_otel.families import mongodb
+from timetracer_otel.integrations import _pymongo_cursors as cursors
+from timetracer_otel.integrations import _pymongo_server as server
 from timetracer_otel.seams import Answer, Description, Responder, rebuilt
-from timetracer_otel.seams.integration import Wrapper
 
 __all__ = ["STEP", "Connection", "connect", "early_description", "raise_recorded"]
 
 STEP = "timetracer.mongodb.step"
 """The driver's step that failed before any command was sent."""
+MORE_TO_COME = "timetracer.mongodb.more_to_come"
+"""On a reply that the server lets others follow by itself."""
 
-_NAME = "pymongo"
-_MORE_TO_COME = 2
-_SECONDARY = "secondary.timetracer.invalid"  # RFC 2606: never resolves; it is never asked to
-_cursor_ids = count(1 << 40)
-_cursors: dict[int, Iterator[Span]] = {}
-"""What is still to come of each cursor that a reply opened, by the id that the app was given."""
-_seeds: dict[tuple[str, int | None], Any] = {}
-"""The topology settings by server address: what the URI wants the server to be."""
-_TAILABLE_WAIT = 1000  # milliseconds, the server's own default for awaitData (maxAwaitTimeMS)
+_NAME = server.NAME
+_MORE_TO_COME = 2  # OP_MSG flag bit 1 (MongoDB wire protocol, OP_MSG)
+_PATIENCE = 5.0
+"""Seconds that a call waits, beyond the recorded time, for the app to cancel it as it did in the recording."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Reply:
+    """What a connection has to say.
+
+    Args:
+        give: gives the driver's reply, or raises.
+        wait: seconds until then.
+    """
+
+    give: Callable[[], Any]
+    wait: float = 0.0
+
+
+def _saying(document: bytes, *, more: bool = False, wait: float = 0.0) -> _Reply:
+    from pymongo.message import _OpMsg  # noqa: PLC0415 - the driver is there when a connection of it is
+
+    return _Reply(lambda: _OpMsg(_MORE_TO_COME if more else 0, document), wait)
+
+
+def _raising(error: BaseException) -> _Reply:
+    def give() -> NoReturn:
+        raise error
+
+    return _Reply(give)
 
 
 class Connection:
@@ -46,9 +67,9 @@ class Connection:
     def __init__(self, responder: Responder, address: tuple[str, int | None]) -> None:
         self._responder = responder
         self._address = address
-        self._replies: deque[Callable[[], tuple[int, bytes]]] = deque()
+        self._asked: deque[tuple[mongodb.Message, bytes]] = deque()
         self._timeout: float | None = None
-        self._streaming: Iterator[Span] | None = None
+        self._streaming: cursors.OpenCursor | None = None
         self.closed = False
 
     # What the driver asks of a socket or of its networking interface.
@@ -59,7 +80,7 @@ class Connection:
     def settimeout(self, timeout: float | None) -> None:
         self._timeout = timeout
 
-    def close(self) -> Any:  # noqa: ANN401 - None, or an awaitable in the asynchronous driver
+    def close(self) -> Any:
         self.closed = True
 
     def is_closing(self) -> bool:
@@ -79,122 +100,74 @@ class Connection:
         if message.more_to_come:
             self._answer(message, buf)
         else:
-            self._replies.append(lambda: self._answer(message, buf))
+            self._asked.append((message, buf))
 
-    def receive(self) -> Any:  # noqa: ANN401 - the driver's _OpMsg
+    def receive(self) -> Any:
         """Give the reply to the message last sent, or the next one of an exhaust cursor."""
-        return self._reply(time.sleep)
+        reply = self._next()
+        if reply.wait:
+            time.sleep(reply.wait)
+        return reply.give()
 
-    async def receive_async(self) -> Any:  # noqa: ANN401 - the driver's _OpMsg
+    async def receive_async(self) -> Any:
         """As :meth:`receive`; what has to wait waits on the loop."""
-        waits: list[float] = []
-        reply = self._reply(waits.append)
-        for seconds in waits:
-            await asyncio.sleep(seconds)
-        return reply
+        reply = self._next()
+        if reply.wait:
+            await asyncio.sleep(reply.wait)
+        return reply.give()
 
-    def _reply(self, wait: Callable[[float], None]) -> Any:  # noqa: ANN401 - the driver's _OpMsg
-        from pymongo.message import _OpMsg  # noqa: PLC0415 - the driver is there when a connection of it is
+    def _next(self) -> _Reply:
+        if self._asked:
+            return self._answer(*self._asked.popleft())
+        cursor = self._streaming
+        recorded = cursor.next() if cursor is not None else None
+        if recorded is None:
+            self._responder.refuse("an exhaust cursor asks for more batches than were recorded: record it to its end")
+        return self._decode(self._responder.serve(recorded), cursor)
 
-        if self._replies:
-            flags, document = self._replies.popleft()()
-        else:
-            recorded = next(self._streaming or iter(()), None)
-            if recorded is None:
-                raise CassetteError("an exhaust cursor asks for more batches than were recorded; record it to its end")
-            flags, document = self._decode(self._responder.serve(recorded))
-        if flags < 0:
-            wait(-flags / 1000)
-            flags = 0
-        return _OpMsg(flags, document)
+    def _answer(self, message: mongodb.Message, buf: bytes) -> _Reply:
+        if server.is_drivers_own(message):
+            return _saying(server.made_up(message, self._responder, self._address))
+        cursor = cursors.continued(mongodb.getmore_cursor_id(message))
+        if cursor is not None:
+            recorded = cursor.next()
+            if recorded is not None:
+                return self._decode(self._responder.serve(recorded), cursor)
+            if cursor.tailable:  # the recording ended while it was open: it goes on to have nothing new
+                return _saying(server.no_batch(cursor), wait=cursor.patience(mongodb.max_time_ms(message)))
+        asked = self._responder.answer(mongodb.describe(message), lambda: mongodb.render(buf, None)["request"])
+        return self._decode(asked, cursor)
 
-    def _answer(self, message: mongodb.Message, buf: bytes) -> tuple[int, bytes]:
-        """Give flags and document; negative flags are milliseconds to wait first."""
-        made_up = self._made_up(message)
-        if made_up is not None:
-            return 0, made_up
-        cursor = mongodb.getmore_cursor_id(message)
-        if cursor is not None and cursor in _cursors:
-            return self._next_batch(cursor, message)
-        description = mongodb.describe(message)
-        answer = self._responder.answer(description, lambda: mongodb.render(buf, None)["request"])
-        return self._decode(answer)
-
-    def _decode(self, answer: Answer, live_cursor: int | None = None) -> tuple[int, bytes]:
+    def _decode(self, answer: Answer, cursor: cursors.OpenCursor | None = None) -> _Reply:
         recorded = answer.recorded
         if (error := recorded.text(spans.ERROR)) is not None:
-            raise rebuilt(error)
-        reply = recorded.payload(spans.RESPONSE)
-        if reply is None:
-            return 0, _document({"ok": 1.0})  # unacknowledged: the driver makes the same up
-        reply = mongodb.rebind(reply, answer.bindings)
-        cursor = mongodb.cursor_id(reply)
-        if cursor:
-            if live_cursor is None:
-                live_cursor = next(_cursor_ids)
-                _cursors[live_cursor] = _batches(self._responder, recorded, cursor)
-                _note_tailable(live_cursor, recorded)
-            reply = mongodb.set_cursor_id(reply, live_cursor)
-        elif live_cursor is not None:
-            _cursors.pop(live_cursor, None)
-        more = bool(recorded.attributes.get("timetracer.mongodb.more_to_come"))
-        if more and self._streaming is None:
-            self._streaming = _continuations(self._responder, recorded)
-        elif not more:
-            self._streaming = None
-        return (_MORE_TO_COME if more else 0), reply
+            return self._raised(recorded, rebuilt(error))
+        document = recorded.payload(spans.RESPONSE)
+        if document is None:
+            return self._unanswered(recorded)
+        document = mongodb.rebind(document, answer.bindings)
+        recorded_id = mongodb.cursor_id(document)
+        if recorded_id:
+            cursor = cursor or cursors.opened(self._responder, recorded, recorded_id, mongodb.cursor_namespace(document))
+            document = mongodb.set_cursor_id(document, cursor.id)
+        elif cursor is not None:
+            cursors.close([cursor.id])
+        more = bool(recorded.attributes.get(MORE_TO_COME))
+        self._streaming = cursor if more else None
+        return _saying(document, more=more)
 
-    def _next_batch(self, cursor: int, message: mongodb.Message) -> tuple[int, bytes]:
-        recorded = next(_cursors[cursor], None)
-        if recorded is not None:
-            return self._decode(self._responder.serve(recorded), cursor)
-        # The recording ended while the cursor was open. Nothing new is what a tailable cursor says of that; any
-        # other cursor's missing batch is a miss, which the responder words.
-        if cursor in _tailable:
-            wait, namespace = _tailable[cursor]
-            return -wait, _document({"cursor": {"nextBatch": [], "id": cursor, "ns": namespace}, "ok": 1.0})
-        description = mongodb.describe(message)
-        return self._decode(self._responder.answer(description, lambda: mongodb.render_message(message)), cursor)
+    def _raised(self, recorded: Span, error: BaseException) -> _Reply:
+        if not isinstance(error, asyncio.CancelledError):
+            return _raising(error)
+        message = "the app cancelled this call while it was recorded, and does not now: its reply is not known"
+        wait = (recorded.end - recorded.start) / 1e9 + _PATIENCE
+        return _Reply(lambda: self._responder.refuse(message), wait)
 
-    def _made_up(self, message: mongodb.Message) -> bytes | None:
-        name = message.name
-        if name in ("hello", "ismaster", "isMaster"):
-            return _document(self._hello())
-        if name == "killCursors":
-            return _document({"cursorsKilled": [], "cursorsNotFound": [], "cursorsAlive": [], "cursorsUnknown": [], "ok": 1.0})
-        if name in ("endSessions", "logout", "saslStart", "saslContinue", "authenticate"):
-            return _document({"ok": 1.0, "done": True, "conversationId": 1, "payload": b""})
-        return None
-
-    def _hello(self) -> dict[str, Any]:
-        """A hello reply: the recorded limits, and the kind of server that the URI needs or that was recorded."""
-        recorded = json.loads(self._responder.facts("timetracer.mongodb.server") or "{}")
-        settings = _seeds.get(self._address)
-        name = getattr(settings, "replica_set_name", None) or ("rs0" if recorded.get("is_repl") else None)
-        hello: dict[str, Any] = {
-            "ok": 1.0, "helloOk": True, "isWritablePrimary": True, "ismaster": True, "minWireVersion": 0,
-            "maxWireVersion": recorded.get("max_wire_version") or 21,
-            "maxBsonObjectSize": recorded.get("max_bson_size") or 16777216,
-            "maxMessageSizeBytes": recorded.get("max_message_size") or 48000000,
-            "maxWriteBatchSize": recorded.get("max_write_batch_size") or 100000,
-            "logicalSessionTimeoutMinutes": 30, "connectionId": 1, "readOnly": False,
-        }  # fmt: skip
-        if getattr(settings, "load_balanced", False):
-            return hello | {"msg": "isdbgrid", "serviceId": _object_id()}
-        if recorded.get("is_mongos") and name is None:
-            return hello | {"msg": "isdbgrid"}
-        if name is None:
-            return hello
-        return hello | self._member(name, getattr(settings, "seeds", None) or [self._address])
-
-    def _member(self, name: str, seeds: Any) -> dict[str, Any]:  # noqa: ANN401 - the driver's set of addresses
-        hosts = sorted(f"{host}:{port or 27017}" for host, port in seeds)
-        me = f"{self._address[0]}:{self._address[1] or 27017}"
-        primary = hosts[0]
-        member: dict[str, Any] = {"setName": name, "setVersion": 1, "hosts": [*hosts, f"{_SECONDARY}:27017"], "primary": primary, "me": me}
-        if me != primary:
-            member |= {"isWritablePrimary": False, "ismaster": False, "secondary": True}
-        return member
+    def _unanswered(self, recorded: Span) -> _Reply:
+        request = recorded.payload(spans.REQUEST)
+        if request is None or not mongodb.parse_message(request).more_to_come:
+            self._responder.refuse("the recording ended before this call was answered: record it to its end")
+        return _saying(server.acknowledged())  # the driver awaits none
 
 
 class AsyncConnection(Connection):
@@ -206,40 +179,6 @@ class AsyncConnection(Connection):
 
     async def close(self) -> None:
         self.closed = True
-
-
-_tailable: dict[int, tuple[int, str]] = {}
-"""Milliseconds to wait and namespace, of cursors that the server would keep open."""
-
-
-def _note_tailable(cursor: int, opener: Span) -> None:
-    message = mongodb.parse_message(opener.payload(spans.REQUEST) or b"")
-    if b"$changeStream\x00" in message.body or b"\x08tailable\x00\x01" in message.body:
-        key = mongodb.describe(message).key
-        _tailable[cursor] = (_TAILABLE_WAIT, f"{key[1]}.{key[3]}")
-
-
-def _batches(responder: Responder, opener: Span, cursor: int) -> Iterator[Span]:
-    """The recorded getMores of a cursor, from the call that opened it until another call opens the same id."""
-    after = False
-    for call in responder.siblings(opener):
-        if call is opener:
-            after = True
-        elif after and call.text(spans.PLUGIN) == _NAME and (request := call.payload(spans.REQUEST)) is not None:
-            asked = mongodb.getmore_cursor_id(mongodb.parse_message(request))
-            if asked == cursor:
-                yield call
-            elif asked is None and mongodb.cursor_id(call.payload(spans.RESPONSE) or b"") == cursor:
-                return
-
-
-def _continuations(responder: Responder, first: Span) -> Iterator[Span]:
-    """The recorded replies of an exhaust cursor that followed one another on a connection."""
-    last = first.span_id
-    for call in responder.siblings(first):
-        if call.text("timetracer.mongodb.continues") == last:
-            last = call.span_id
-            yield call
 
 
 def early_description(step: str) -> Description:
@@ -263,7 +202,7 @@ def is_driver_error(error: Exception) -> bool:
     return errors is not None and isinstance(error, errors.PyMongoError)
 
 
-def connect(wrapped: Any, _instance: Any, args: Any, kwargs: Any) -> Any:  # noqa: ANN401 - wrapt's signature
+def connect(wrapped: Any, _instance: Any, args: Any, kwargs: Any) -> Any:
     responder = seams.responder(_NAME)
     if responder is not None:
         return Connection(responder, args[0])
@@ -274,7 +213,7 @@ def connect(wrapped: Any, _instance: Any, args: Any, kwargs: Any) -> Any:  # noq
         seams.live_io.reset(token)
 
 
-async def connect_async(wrapped: Any, _instance: Any, args: Any, kwargs: Any) -> Any:  # noqa: ANN401 - wrapt's signature
+async def connect_async(wrapped: Any, _instance: Any, args: Any, kwargs: Any) -> Any:
     responder = seams.responder(_NAME)
     if responder is not None:
         return AsyncConnection(responder, args[0]) if "interface" in wrapped.__name__ else Connection(responder, args[0])
@@ -285,74 +224,15 @@ async def connect_async(wrapped: Any, _instance: Any, args: Any, kwargs: Any) ->
         seams.live_io.reset(token)
 
 
-def conn_closed(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:  # noqa: ANN401 - wrapt's signature
+def conn_closed(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:
     if isinstance(instance.conn, Connection):
         return instance.conn.closed
     return wrapped(*args, **kwargs)
 
 
-def topology(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:  # noqa: ANN401 - wrapt's signature
-    wrapped(*args, **kwargs)
-    if seams.responder(_NAME) is not None:
-        settings = instance._settings  # noqa: SLF001 - the driver keeps what the URI wants there
-        _seeds.update(dict.fromkeys(settings.seeds, settings))
-        _seeds[_SECONDARY, 27017] = settings
-
-
-def authenticate(wrapped: Any, _instance: Any, args: Any, kwargs: Any) -> Any:  # noqa: ANN401 - wrapt's signature
+def authenticate(wrapped: Any, _instance: Any, args: Any, kwargs: Any) -> Any:
     return None if isinstance(args[1].conn, Connection) else wrapped(*args, **kwargs)
 
 
-async def authenticate_async(wrapped: Any, _instance: Any, args: Any, kwargs: Any) -> Any:  # noqa: ANN401 - wrapt's signature
+async def authenticate_async(wrapped: Any, _instance: Any, args: Any, kwargs: Any) -> Any:
     return None if isinstance(args[1].conn, Connection) else await wrapped(*args, **kwargs)
-
-
-def ssl_context(wrapped: Any, _instance: Any, args: Any, kwargs: Any) -> Any:  # noqa: ANN401 - wrapt's signature
-    """TLS options count only as far as the driver checks them: files that this machine lacks are not opened."""
-    if seams.responder(_NAME) is None:
-        return wrapped(*args, **kwargs)
-    return wrapped(None, None, None, None, *args[4:], **kwargs)
-
-
-def readable(wrapped: Any, _instance: Any, args: Any, kwargs: Any) -> Any:  # noqa: ANN401 - wrapt's signature
-    try:
-        return wrapped(*args, **kwargs)
-    except OSError:
-        if seams.responder(_NAME) is None:
-            raise
-        return io.StringIO()
-
-
-def srv(*, asynchronous: bool) -> dict[str, Wrapper]:
-    """Wrappers for the SRV resolver: the domain itself stands for its servers, and nothing is looked up."""
-
-    def made_up(give: Callable[[str], Any]) -> Wrapper:
-        def wrapper(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:  # noqa: ANN401 - wrapt's signature
-            if seams.responder(_NAME) is None:
-                return wrapped(*args, **kwargs)
-            result = give(instance._SrvResolver__fqdn)  # noqa: SLF001 - the only place that has the name
-            return _resolved(result) if asynchronous else result
-
-        return wrapper
-
-    return {
-        "get_hosts": made_up(lambda name: [(name, 27017)]),
-        "get_hosts_and_min_ttl": made_up(lambda name: ([(name, 27017)], 86400)),
-        "get_options": made_up(lambda _name: None),
-    }
-
-
-async def _resolved(result: Any) -> Any:  # noqa: ANN401 - whatever the resolver gives
-    return result
-
-
-def _document(fields: dict[str, Any]) -> bytes:
-    import bson  # noqa: PLC0415 - part of the driver, which is there when it asks
-
-    return bson.encode(fields)
-
-
-def _object_id() -> Any:  # noqa: ANN401 - bson.ObjectId
-    import bson  # noqa: PLC0415 - part of the driver, which is there when it asks
-
-    return bson.ObjectId("0" * 24)

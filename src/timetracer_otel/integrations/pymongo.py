@@ -15,17 +15,16 @@ from timetracer_otel import seams, spans
 from timetracer_otel.cassette.model import Span
 from timetracer_otel.families import mongodb
 from timetracer_otel.integrations import _pymongo_replay as replaying
+from timetracer_otel.integrations import _pymongo_server as server
+from timetracer_otel.integrations._pymongo_cursors import CONTINUES
 from timetracer_otel.seams import Call, Description, Integration, Patch, Value, faults
 from timetracer_otel.seams.integration import Wrapper
 
 __all__ = ["INTEGRATION"]
 
-NAME = "pymongo"
-_HANDSHAKE = frozenset(
-    {"hello", "ismaster", "isMaster", "saslStart", "saslContinue", "authenticate", "logout", "endSessions", "killCursors"}
-)
+NAME = server.NAME
 _MORE_TO_COME = 2  # OP_MSG flag bit 1: no reply follows (MongoDB wire protocol, OP_MSG)
-_COMPRESSED = 2012
+_OP_QUERY, _COMPRESSED = 2004, 2012
 _header = struct.Struct("<iiiiI").unpack_from
 
 
@@ -35,10 +34,14 @@ def _begin(buf: bytes) -> Call | None:
     if runtime is None:
         return None
     call = seams.pending.get()
-    if call is None or call.state is not None or not _is_mongodb(call):
-        name = mongodb.command_name(buf)
-        if name in _HANDSHAKE:
-            return None
+    if call is not None and (call.state is not None or not _is_mongodb(call)):
+        call = None
+    name = mongodb.command_name(buf)
+    if _is_drivers_own(name, buf):
+        if call is not None:
+            call.state = "administration"  # log-ins among them: not even masked do they belong into a cassette
+        return None
+    if call is None:
         call = runtime.begin(f"mongodb.{name or 'command'}", {"db.system.name": "mongodb", "db.operation.name": name or ""})
         if call is None:
             return None
@@ -47,6 +50,12 @@ def _begin(buf: bytes) -> Call | None:
     call.attributes[spans.PLUGIN] = NAME
     call.put_binary(spans.REQUEST, mongodb.redacted(buf))
     return call
+
+
+def _is_drivers_own(name: str | None, buf: bytes) -> bool:
+    if name is None:
+        return _header(buf)[3] == _OP_QUERY  # only greetings still go by it
+    return name in server.ADMINISTRATION and server.is_drivers_own(mongodb.parse_message(buf))
 
 
 def _is_mongodb(call: Call) -> bool:
@@ -71,21 +80,21 @@ def _failed(call: Call | None, error: BaseException) -> None:
         _end_own(call)
 
 
-def _received(conn: Any, reply: Any) -> None:  # noqa: ANN401 - the driver's Connection and _OpMsg
+def _received(conn: Any, reply: Any) -> None:
     call = seams.pending.get()
-    if call is None or not _is_mongodb(call) and "timetracer.own_span" not in call.attributes:
+    if call is None or (not _is_mongodb(call) and "timetracer.own_span" not in call.attributes):
         return
     if call.state is None:
         # An exhaust cursor's next batch: a reply that nothing asked for.
         call.attributes[spans.PLUGIN] = NAME
-        call.attributes["timetracer.mongodb.continues"] = getattr(conn, "_timetracer_last", "")
+        call.attributes[CONTINUES] = getattr(conn, "_timetracer_last", "")
     elif call.state != "sent":
         return
     call.state = "answered"
     call.put_binary(spans.RESPONSE, reply.payload_document)
-    call.attributes["timetracer.mongodb.server"] = _server(conn)
+    call.attributes[server.SERVER] = _server(conn)
     if reply.more_to_come:
-        call.attributes["timetracer.mongodb.more_to_come"] = True
+        call.attributes[replaying.MORE_TO_COME] = True
         conn._timetracer_last = f"{call.span.get_span_context().span_id:016x}"  # noqa: SLF001 - our own name on their object
     call.complete()
     _end_own(call)
@@ -96,7 +105,7 @@ def _end_own(call: Call) -> None:
         call.span.end()
 
 
-def _server(conn: Any) -> str:  # noqa: ANN401 - the driver's Connection
+def _server(conn: Any) -> str:
     """What a replay needs to know of the server, once a connection."""
     known: str | None = getattr(conn, "_timetracer_server", None)
     if known is None:
@@ -106,7 +115,7 @@ def _server(conn: Any) -> str:  # noqa: ANN401 - the driver's Connection
     return known
 
 
-def _guarded(where: str, function: Any, *arguments: Any) -> Any:  # noqa: ANN401 - one of the functions above
+def _guarded(where: str, function: Any, *arguments: Any) -> Any:
     try:
         return function(*arguments)
     except Exception as error:  # noqa: BLE001 - recording never breaks the app
@@ -114,7 +123,7 @@ def _guarded(where: str, function: Any, *arguments: Any) -> Any:  # noqa: ANN401
         return None
 
 
-def _sendall(wrapped: Any, _instance: Any, args: Any, kwargs: Any) -> Any:  # noqa: ANN401 - wrapt's signature
+def _sendall(wrapped: Any, _instance: Any, args: Any, kwargs: Any) -> Any:
     conn, buf = args
     if isinstance(conn, replaying.Connection):
         return conn.send(buf)
@@ -128,7 +137,7 @@ def _sendall(wrapped: Any, _instance: Any, args: Any, kwargs: Any) -> Any:  # no
     return result
 
 
-async def _async_sendall(wrapped: Any, _instance: Any, args: Any, kwargs: Any) -> Any:  # noqa: ANN401 - wrapt's signature
+async def _async_sendall(wrapped: Any, _instance: Any, args: Any, kwargs: Any) -> Any:
     conn, buf = args
     if isinstance(conn, replaying.Connection):
         return conn.send(buf)
@@ -142,7 +151,7 @@ async def _async_sendall(wrapped: Any, _instance: Any, args: Any, kwargs: Any) -
     return result
 
 
-def _receive(wrapped: Any, _instance: Any, args: Any, kwargs: Any) -> Any:  # noqa: ANN401 - wrapt's signature
+def _receive(wrapped: Any, _instance: Any, args: Any, kwargs: Any) -> Any:
     conn = args[0]
     if isinstance(conn.conn, replaying.Connection):
         return conn.conn.receive()
@@ -155,7 +164,7 @@ def _receive(wrapped: Any, _instance: Any, args: Any, kwargs: Any) -> Any:  # no
     return reply
 
 
-async def _async_receive(wrapped: Any, _instance: Any, args: Any, kwargs: Any) -> Any:  # noqa: ANN401 - wrapt's signature
+async def _async_receive(wrapped: Any, _instance: Any, args: Any, kwargs: Any) -> Any:
     conn = args[0]
     if isinstance(conn.conn, replaying.Connection):
         return await conn.conn.receive_async()
@@ -173,7 +182,7 @@ def _under_way() -> Call | None:
     return call if call is not None and call.state == "sent" else None
 
 
-def _before_command(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:  # noqa: ANN401 - wrapt's signature
+def _before_command(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:
     """Around server selection and checkout, which fail before there is any command to record."""
     replaying.raise_recorded(wrapped.__name__)
     try:
@@ -183,7 +192,7 @@ def _before_command(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:
         raise
 
 
-async def _before_async(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:  # noqa: ANN401 - wrapt's signature
+async def _before_async(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:
     replaying.raise_recorded(wrapped.__name__)
     try:
         return await wrapped(*args, **kwargs)
@@ -192,7 +201,7 @@ async def _before_async(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> 
         raise
 
 
-def _record_early(step: str, instance: Any, error: Exception) -> None:  # noqa: ANN401 - the driver's Pool or Topology
+def _record_early(step: str, instance: Any, error: Exception) -> None:
     runtime = seams.active()
     if runtime is None or getattr(instance, "is_sdam", False) or not replaying.is_driver_error(error):
         return
@@ -214,8 +223,7 @@ def _describe(recorded: Span) -> Description | None:
         # The next batch of an exhaust cursor: served in turn, never asked for.
         return Description(("mongodb", "", "getMore", ""), b"", (), read=True)
     message = mongodb.parse_message(request)
-    description = mongodb.describe(message)
-    return None if description.key[2] in _HANDSHAKE else description
+    return None if server.is_drivers_own(message) else mongodb.describe(message)
 
 
 def _reply_values(recorded: Span) -> Iterable[Value]:
@@ -258,15 +266,15 @@ def _connection_patches() -> Iterable[Patch]:
         before = _before_command if side == "synchronous" else _before_async
         yield Patch(pool, "Pool._get_conn", before)
         yield Patch(f"pymongo.{side}.topology", "Topology.select_server", before)
-        yield Patch(f"pymongo.{side}.topology", "Topology.__init__", replaying.topology)
+        yield Patch(f"pymongo.{side}.topology", "Topology.__init__", server.topology)
         yield Patch(f"pymongo.{side}.auth", "authenticate", replaying.authenticate if side == "synchronous" else replaying.authenticate_async)
 
 
 def _address_patches() -> Iterable[Patch]:
-    yield Patch("pymongo.client_options", "get_ssl_context", replaying.ssl_context)
-    yield Patch("pymongo.common", "open", replaying.readable)
+    yield Patch("pymongo.client_options", "get_ssl_context", server.ssl_context)
+    yield Patch("pymongo.common", "open", server.readable)
     for module, asynchronous in (("srv_resolver", False), ("synchronous.srv_resolver", False), ("asynchronous.srv_resolver", True)):
-        for name, wrapper in replaying.srv(asynchronous=asynchronous).items():
+        for name, wrapper in server.patches_of_resolver(asynchronous=asynchronous).items():
             yield Patch(f"pymongo.{module}", f"_SrvResolver.{name}", wrapper, required=False)
 
 
@@ -278,4 +286,5 @@ INTEGRATION = Integration(
     reply_values=_reply_values,
     text_forms=mongodb.text_forms,
     render=_render,
+    volatile=frozenset(name.decode() for name in mongodb.VOLATILE),
 )

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
+import heapq
 import re
 import threading
 from collections import defaultdict
+from dataclasses import dataclass, field
 
 import orjson
 
@@ -24,6 +27,25 @@ _VOLATILE = frozenset(
 """Headers that differ between two sendings of the same request."""
 
 
+@dataclass
+class _Alike:
+    """Recorded lanes whose requests say the same in every header that counts. They are followed in turn.
+
+    Args:
+        headers: those that count.
+        waiting: how often each was followed, its number, and the lane; a heap.
+    """
+
+    headers: frozenset[tuple[str, str]]
+    waiting: list[tuple[int, int, Lane]] = field(default_factory=list)
+
+    def next(self) -> Lane:
+        """The least followed, then the earliest lane; counts it as followed."""
+        followed, number, lane = self.waiting[0]
+        heapq.heapreplace(self.waiting, (followed + 1, number, lane))
+        return lane
+
+
 class Entries:
     """The recorded entries, looked up by what a live request says.
 
@@ -35,7 +57,7 @@ class Entries:
         self._cassette = cassette
         self._by_target: dict[tuple[str, str], list[Lane]] = defaultdict(list)
         self._by_trace: dict[str, list[Lane]] = defaultdict(list)
-        self._followed: dict[str, int] = defaultdict(int)
+        self._alike: dict[tuple[object, bytes], list[_Alike]] = {}
         self._lock = threading.Lock()
         for lane in cassette.lanes:
             if lane.entry is not None:
@@ -44,7 +66,7 @@ class Entries:
 
     def wants_body(self, request: Request) -> bool:
         """Whether the body is needed to tell the candidates apart."""
-        candidates = self._by_target.get((request.method, redaction.url(request.target)), [])
+        candidates = self._by_target.get(_target(request), [])
         return any(lane.entry is not None and lane.entry.attributes.get(spans.HTTP_REQUEST_BODY) for lane in candidates)
 
     def choose(self, request: Request) -> Lane | None:
@@ -58,20 +80,34 @@ class Entries:
             request: with its body, when :meth:`wants_body` said so.
         """
         named = self._cassette.lane(request.header(spans.LANE_HEADER) or "")
+        if named is not None:
+            return named
         with self._lock:
-            lane = named or self._best(request)
-            if lane is not None:
-                self._followed[lane.id] += 1
-            return lane
+            groups = self._groups(request)
+            if not groups:
+                return None
+            mine = _counting(redaction.headers(request.headers))
+            return max(groups, key=lambda group: _likeness(mine, group.headers)).next()
 
-    def _best(self, request: Request) -> Lane | None:
-        target = (request.method, redaction.url(request.target))
-        traced = self._by_trace.get((request.header("traceparent") or "").split("-")[1:2][0] if "-" in (request.header("traceparent") or "") else "", [])
-        candidates = [lane for lane in traced if _address(lane) == target] or self._by_target.get(target, [])
+    def _groups(self, request: Request) -> list[_Alike]:
+        """The recorded requests of that method, target and body, by their headers; sorted out once a body."""
+        target = _target(request)
+        trace_id = (request.header("traceparent") or "").partition("-")[2].partition("-")[0]
+        traced = [lane for lane in self._by_trace.get(trace_id, []) if _address(lane) == target]
         body = b"".join(request.body)
-        same = [lane for lane in candidates if _same_body(body, _recorded_body(lane), request, lane)]
-        headers = redaction.headers(request.headers)
-        return max(same, key=lambda lane: (*_likeness(headers, lane), -self._followed[lane.id]), default=None)
+        key = (trace_id if traced else target, hashlib.blake2b(body, digest_size=16).digest())
+        if key not in self._alike:
+            alike: dict[frozenset[tuple[str, str]], _Alike] = {}
+            for number, lane in enumerate(traced or self._by_target.get(target, [])):
+                if _same_body(body, _recorded_body(lane), request, lane):
+                    headers = _counting(_recorded_headers(lane))
+                    alike.setdefault(headers, _Alike(headers)).waiting.append((0, number, lane))
+            self._alike[key] = list(alike.values())
+        return self._alike[key]
+
+
+def _target(request: Request) -> tuple[str, str]:
+    return request.method, redaction.url(request.target)
 
 
 def _address(lane: Lane) -> tuple[str, str]:
@@ -109,11 +145,11 @@ def _recorded_headers(lane: Lane) -> list[tuple[str, str]]:
     return spans.decode_headers(lane.entry.attributes, spans.HTTP_REQUEST_HEADERS) if lane.entry is not None else []
 
 
-def _likeness(live: list[tuple[str, str]], lane: Lane) -> tuple[bool, bool, int]:
-    mine = {(name.lower(), value) for name, value in live if name.lower() not in _VOLATILE}
-    theirs = {(name.lower(), value) for name, value in _recorded_headers(lane) if name.lower() not in _VOLATILE}
+def _counting(headers: list[tuple[str, str]]) -> frozenset[tuple[str, str]]:
+    return frozenset((name.lower(), value) for name, value in headers if name.lower() not in _VOLATILE)
 
-    def same(wanted: str) -> bool:
-        return {value for name, value in mine if name == wanted} == {value for name, value in theirs if name == wanted}
 
-    return same("authorization"), same("cookie"), -len(mine ^ theirs)
+def _likeness(mine: frozenset[tuple[str, str]], theirs: frozenset[tuple[str, str]]) -> tuple[bool, bool, int]:
+    different = mine ^ theirs
+    names = {name for name, _ in different}
+    return "authorization" not in names, "cookie" not in names, -len(different)

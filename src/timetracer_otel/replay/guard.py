@@ -22,31 +22,41 @@ _SENDS = frozenset({"socket.connect", "socket.sendto", "socket.sendmsg"})
 _DEBUGGERS = ("pydevd", "_pydevd", "debugpy")
 
 
-def refuse_outbound(note: Callable[[str], None]) -> None:
-    """Refuse connections and name look-ups from now on, in this process and what it forks. It cannot be undone.
+_watches: list[tuple[Callable[[str], None], Callable[[], bool]]] = []
+"""Who is told of a refusal, and while what holds: the last replay of this process, none before the first."""
+
+
+def refuse_outbound(note: Callable[[str], None], *, while_: Callable[[], bool]) -> None:
+    """Refuse connections and name look-ups from now on, in this process and what it forks.
 
     Args:
         note: called with the refused address.
+        while_: whether the replay is still in force; an audit hook cannot be removed.
     """
+    first = not _watches
+    _watches[:] = [(note, while_)]
+    if first:
+        sys.addaudithook(_hook)
 
-    def hook(event: str, arguments: tuple[Any, ...]) -> None:
-        if event in _SENDS:
-            address = arguments[1]
-            refused = address is not None and not _is_local_pipe(address)
-        elif event in _LOOKUPS:
-            address = arguments[0]
-            refused = not _is_own_name(address)
-        else:
-            return
-        if refused and not live_io.get() and not _from_debugger():
+
+def _hook(event: str, arguments: tuple[Any, ...]) -> None:
+    if event in _SENDS:
+        address = arguments[1]
+        refused = address is not None and not _is_local_pipe(address)
+    elif event in _LOOKUPS:
+        address = arguments[0]
+        refused = not _is_own_name(address)
+    else:
+        return
+    if refused and not live_io.get() and not _from_debugger():
+        note, in_force = _watches[0]
+        if in_force():
             text = _text(address)
             note(text)
             raise OutboundRefused(
                 f"the replay refused {event.removeprefix('socket.')} to {text}: nothing recorded stands in for it. "
                 "If that peer should be reached, name its integration with --live"
             )
-
-    sys.addaudithook(hook)
 
 
 def _text(address: object) -> str:

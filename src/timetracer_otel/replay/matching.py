@@ -120,6 +120,7 @@ class Matcher:
             values = tuple(self.to_recorded.get(value, value) for value in asked.values)
             same = self.index.exact.get((asked.key, asked.shape, values), [])
             for call in self._unused((asked.key, asked.shape, values), same):
+                self._bind_same(asked.values, values)
                 return self._use(call, "exact" if values == asked.values else "translated")
             if may_bind and asked.values and (bound := self._bindable(asked)) is not None:
                 return self._use(bound, "shape")
@@ -176,6 +177,12 @@ class Matcher:
         self.to_recorded |= to_recorded
         self.to_live |= to_live
         return True
+
+    def _bind_same(self, live: tuple[Value, ...], recorded: tuple[Value, ...]) -> None:
+        """A generated value that did not change stands for itself from now on, as any other would."""
+        for mine, theirs in zip(live, recorded, strict=True):
+            if theirs in self.index.generated and theirs not in self.to_live:
+                self.to_recorded[mine], self.to_live[theirs] = theirs, mine
 
     def _is_fresh(self, value: Value) -> bool:
         for call in self._served:

@@ -9,6 +9,7 @@ import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
+from typing import NoReturn
 
 from timetracer_otel import seams, spans
 from timetracer_otel.cassette import loading, model, storage
@@ -67,6 +68,9 @@ class PluginResponder:
         match, matcher = found
         player.journal.note("answered", how=match.how, lane=lane.id, span=match.recorded.span.span_id)
         return Answer(match.recorded.span, matcher.to_live)
+
+    def refuse(self, message: str) -> NoReturn:
+        self._player.refuse(self._player.lane(), (self._plugin,), message)
 
     def next_in_lane(self, description: Description) -> Answer | None:
         lane = self._player.lane()
@@ -178,7 +182,7 @@ class Player:
             if call.description.read and spans.ERROR not in call.span.attributes
         }
 
-    def miss(self, lane: ReplayLane, asked: Description, render: Callable[[], object]) -> None:
+    def miss(self, lane: ReplayLane, asked: Description, render: Callable[[], object]) -> NoReturn:
         """Raise a miss that shows the closest recorded call, after noting it for the report."""
         what = " ".join(filter(None, asked.key))
         closest = self._closest(lane, asked, render())
@@ -186,7 +190,11 @@ class Player:
         if lane.is_session:
             where = " (outside any request)"
         message = f"no recorded call answers {what}{where}. {closest}"
-        self.journal.note("miss", lane=lane.id, key=list(asked.key), message=message)
+        self.refuse(lane, asked.key, message)
+
+    def refuse(self, lane: ReplayLane, key: tuple[str, ...], message: str) -> NoReturn:
+        """Note a miss for the report, and raise it."""
+        self.journal.note("miss", lane=lane.id, key=list(key), message=message)
         raise ReplayMiss(message)
 
     def _closest(self, lane: ReplayLane, asked: Description, shown: object) -> str:
@@ -203,8 +211,9 @@ class Player:
         return f"The closest recorded call is span {call.span.span_id}, which differs in {difference}"
 
     def _difference(self, call: Recorded, shown: object) -> str | None:
-        render = seams.integrations[call.span.text(spans.PLUGIN) or ""].render
-        return first_difference(render(call.span)["request"] if render is not None else {}, shown)
+        integration = seams.integrations[call.span.text(spans.PLUGIN) or ""]
+        recorded = integration.render(call.span)["request"] if integration.render is not None else {}
+        return first_difference(_without(recorded, integration.volatile), _without(shown, integration.volatile))
 
     def session_knows(self, value: Value) -> bool:
         """Whether a reply of the recorded session holds a value."""
@@ -229,6 +238,14 @@ class Player:
         for lane in self.cassette.lanes:
             yield from lane.calls
 
+    def outcome(self) -> Outcome:
+        """What this process did so far; empty when a launcher keeps the journals."""
+        return Outcome.of(iter(self.journal.kept))
+
+    def print_outcome(self) -> None:
+        """Say it to people, at exit."""
+        print(self.outcome().as_text(), file=sys.stderr)
+
     def _index(self, lane: model.Lane) -> Index:
         with self._lock:
             if lane.id not in self._indexes:
@@ -245,6 +262,10 @@ class Player:
             description = integration.describe(span)
             if description is not None:
                 yield Recorded(span, description, frozenset(integration.reply_values(span)))
+
+
+def _without(shown: object, names: frozenset[str]) -> object:
+    return {name: value for name, value in shown.items() if name not in names} if isinstance(shown, dict) else shown
 
 
 def _brings(value: Value, texts: Sequence[bytes]) -> bool:
@@ -281,8 +302,8 @@ def start(settings: Settings) -> Player:
     journal = Journal(Path(folder) if folder else None)
     cassette = loading.load(storage.find([settings.cassette], settings.dir))
     player = Player(settings, cassette, journal)
-    refuse_outbound(lambda address: journal.note("refused", address=address))
+    refuse_outbound(lambda address: journal.note("refused", address=address), while_=lambda: seams.active() is player)
     seams.set_active(player)
     if folder is None:
-        atexit.register(lambda: print(Outcome.of(iter(journal.kept)).as_text(), file=sys.stderr))
+        atexit.register(player.print_outcome)
     return player

@@ -4,7 +4,17 @@ from timetracer_otel.seams.calls import Call, error_attribute, pending, rebuilt
 from timetracer_otel.seams.entries import Headers, Request, Response, entry_attributes
 from timetracer_otel.seams.integration import Answer, Description, Integration, Patch, Responder, Value
 from timetracer_otel.seams.lanes import Entered, Lane, lane_of, mark
-from timetracer_otel.seams.runtime import Runtime, active, current_lane, integrations, live_io, responder, set_active
+from timetracer_otel.seams.runtime import (
+    Runtime,
+    active,
+    current_lane,
+    integrations,
+    live_io,
+    responder,
+    set_active,
+    set_settings,
+    settings,
+)
 
 __all__ = [
     "Answer",
@@ -32,4 +42,6 @@ __all__ = [
     "rebuilt",
     "responder",
     "set_active",
+    "set_settings",
+    "settings",
 ]

@@ -28,7 +28,7 @@ class Call:
         lane: the lane that it belongs to.
     """
 
-    __slots__ = ("attributes", "lane", "payloads", "span", "state")
+    __slots__ = ("attributes", "lane", "payloads", "span", "state", "unfinished", "written")
 
     def __init__(self, span: Span, lane: Lane) -> None:
         self.span = span
@@ -37,6 +37,10 @@ class Call:
         self.attributes: dict[str, spans.Attribute] = {}
         self.state: Any = None
         """The integration's own, while the call is under way."""
+        self.unfinished = False
+        """Whether a payload is still on its way: the lane then encodes the call only when it is written."""
+        self.written = False
+        """Whether the call was encoded into a cassette: what comes later goes by :meth:`late`."""
 
     def put(self, name: str, payload: spans.Payload) -> None:
         """Keep a payload that may be text."""
@@ -62,6 +66,20 @@ class Call:
         for encode, name, payload in self.payloads:
             attributes |= encode(name, payload)
         return attributes
+
+    def written_out(self) -> dict[str, spans.Attribute]:
+        """As :meth:`encoded`, into a cassette: from now on the call's own span can take no more."""
+        self.written = True  # first, so that a payload which completes meanwhile is written twice rather than never
+        return self.encoded()
+
+    def late(self, kind: str, attributes: dict[str, spans.Attribute]) -> None:
+        """Write payloads of a span that can take no more: as a child span, which the reader folds back.
+
+        Args:
+            kind: ``body`` or ``chunk``, see :data:`spans.PART`.
+            attributes: encoded payloads.
+        """
+        self.lane.runtime.late(self, kind, attributes)
 
     def complete(self) -> None:
         """Say that nothing more will be put: called by the integration, if it can before the span ends."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Any, NoReturn, Protocol, TypeAlias
 
 if TYPE_CHECKING:
     from timetracer_otel.cassette.model import Span
@@ -80,6 +80,17 @@ class Responder(Protocol):
         """
         ...
 
+    def refuse(self, message: str) -> NoReturn:
+        """Count a miss that the integration noticed itself.
+
+        Args:
+            message: what was asked, and what to do about it.
+
+        Raises:
+            ReplayMiss: always.
+        """
+        ...
+
     def next_in_lane(self, description: Description) -> Answer | None:
         """Give the recorded call of that description if it is the earliest unanswered of the current lane, else None.
 
@@ -120,6 +131,7 @@ class Integration:
         reply_values: the values in a recorded call's reply.
         text_forms: how a value may be written in a URL or a body, to tell whether a request brought it.
         render: a recorded call as JSON-like data for people: ``{"request": …, "response": …}``.
+        volatile: fields of such a request that no comparison looks at.
     """
 
     name: str
@@ -129,3 +141,4 @@ class Integration:
     reply_values: Callable[[Span], Iterable[Value]] = _no_values
     text_forms: Callable[[Value], tuple[bytes, ...]] = _no_forms
     render: Callable[[Span], dict[str, Any]] | None = None
+    volatile: frozenset[str] = frozenset()

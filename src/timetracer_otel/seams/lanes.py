@@ -89,7 +89,7 @@ class Entered:
 def entering() -> Lane | None:
     """The entry's lane whose ``with`` block the current code runs in, also in a thread that copied its context.
 
-    Weaker than :func:`lane_of`, and never stale: what an OpenTelemetry context kept from an earlier entry does not count.
+    Never stale: unlike :func:`lane_of`, what an OpenTelemetry context kept from an earlier entry does not count.
     """
     lane = _entering.get()
     return None if lane is None or lane.is_session or lane.pid != os.getpid() else lane
@@ -97,7 +97,9 @@ def entering() -> Lane | None:
 
 def lane_of(context: Context | None = None) -> Lane | None:
     """Give the lane of an OpenTelemetry context (the current one when None); None outside any entry."""
-    lane = otel_context.get_value(LANE_KEY, context)
+    if context is None:
+        context = otel_context.get_current()
+    lane = context.get(LANE_KEY)
     if lane is None:
         lane = getattr(trace.get_current_span(context), _SPAN_ATTRIBUTE, None)
     if lane is None:

@@ -56,7 +56,7 @@ def undo_all() -> None:
         undo(name)
 
 
-def _restore(owner: Any, name: str, original: Any, wrapper: Any) -> None:  # noqa: ANN401 - any object of any library
+def _restore(owner: Any, name: str, original: Any, wrapper: Any) -> None:
     if vars(owner).get(name) is not wrapper:
         return
     if original is _INHERITED:
@@ -65,7 +65,7 @@ def _restore(owner: Any, name: str, original: Any, wrapper: Any) -> None:  # noq
         setattr(owner, name, original)
 
 
-def _hook(patch: Patch) -> Any:  # noqa: ANN401 - wrapt's hook type is untyped
+def _hook(patch: Patch) -> Any:
     def on_import(module: ModuleType) -> None:
         name = _enabled[patch]
         if name is not None:

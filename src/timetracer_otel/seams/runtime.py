@@ -7,7 +7,7 @@ from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, Protocol
 
 from timetracer_otel import spans
-
+from timetracer_otel.config import Settings
 from timetracer_otel.seams.lanes import Lane, lane_of
 
 if TYPE_CHECKING:
@@ -17,7 +17,17 @@ if TYPE_CHECKING:
     from timetracer_otel.seams.entries import Request
     from timetracer_otel.seams.integration import Integration, Responder
 
-__all__ = ["Runtime", "active", "current_lane", "integrations", "live_io", "responder", "set_active"]
+__all__ = [
+    "Runtime",
+    "active",
+    "current_lane",
+    "integrations",
+    "live_io",
+    "responder",
+    "set_active",
+    "set_settings",
+    "settings",
+]
 
 
 class Runtime(Protocol):
@@ -53,6 +63,16 @@ class Runtime(Protocol):
         """A recorded call has all its payloads."""
         ...
 
+    def late(self, call: Call, kind: str, attributes: dict[str, spans.Attribute]) -> None:
+        """A payload completed after its call's span could take it, or is too large for one span.
+
+        Args:
+            call: that it belongs to.
+            kind: ``body`` or ``chunk``.
+            attributes: the payload, encoded.
+        """
+        ...
+
     def responder(self, plugin: str) -> Responder | None:
         """What answers the calls of an integration; None when they go out."""
         ...
@@ -68,12 +88,24 @@ live_io: ContextVar[bool] = ContextVar("timetracer_live_io", default=False)
 """Set while an integration that stays live connects, so that a replay's guard lets it through."""
 
 _active: Runtime | None = None
+_settings = Settings()
 
 
 def set_active(runtime: Runtime | None) -> None:
     """Install the runtime of this process, or remove it."""
     global _active  # noqa: PLW0603 - a process has exactly one mode
     _active = runtime
+
+
+def set_settings(settings: Settings) -> None:
+    """Put settings in force for what compares calls; the door does so before it installs a runtime."""
+    global _settings  # noqa: PLW0603 - a process has one installation
+    _settings = settings
+
+
+def settings() -> Settings:
+    """The settings in force; the defaults when nothing is installed."""
+    return _settings
 
 
 def active() -> Runtime | None:

@@ -1,0 +1,1 @@
+"""Measurements, as ratios within one run. Read the ratios, not the absolute times."""

@@ -1,0 +1,61 @@
+"""MongoDB: what recording costs beside plain OpenTelemetry, and how fast a replay answers."""
+
+from __future__ import annotations
+
+import json
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+from pymongo import MongoClient
+
+from tests.support.mongo import MongoServer
+
+REQUESTS = 150
+ROUNDS = 5
+_APP = str(Path(__file__).with_name("mongo_app.py"))
+_OTEL = [sys.executable, "-c", "from opentelemetry.instrumentation.auto_instrumentation import run; run()"]
+_NONE = {"OTEL_METRICS_EXPORTER": "none", "OTEL_LOGS_EXPORTER": "none"}
+
+
+def _run(command: list[str], env: dict[str, str]) -> dict[str, float]:
+    result = subprocess.run(command, env={**os.environ, **env}, capture_output=True, text=True, check=False)
+    if result.returncode:
+        raise SystemExit(f"{' '.join(command)} failed:\n{result.stderr}")
+    measured: dict[str, float] = json.loads(result.stdout.splitlines()[-1])
+    return measured
+
+
+def measure() -> list[tuple[str, float, str]]:
+    """Give rows of name, ratio and bound; the variants take turns, the median round counts."""
+    program = [sys.executable, _APP, str(REQUESTS)]
+    with tempfile.TemporaryDirectory() as folder, MongoServer() as server:
+        items = MongoClient(server.uri).bench.items  # type: ignore[var-annotated]  # any documents
+        items.insert_many([{"_id": n, "text": "x" * 500, "n": n, "tags": ["a", "b"]} for n in range(20)])
+        live = {"MONGODB_URI": server.uri}
+        record = {**live, "TIMETRACER_DIR": folder}
+        replay = {**live, "TIMETRACER_MODE": "replay", "TIMETRACER_CASSETTE": folder, "OTEL_TRACES_EXPORTER": "none", **_NONE}
+        variants: dict[str, Callable[[], dict[str, float]]] = {
+            "bare": lambda: _run(program, live),
+            "otel": lambda: _run([*_OTEL, "--traces_exporter", "none", *program[0:]], {**live, **_NONE}),
+            "record": lambda: _run([*_OTEL, "--traces_exporter", "timetracer", *program], record),
+            "replay": lambda: _run([*_OTEL, *program], replay),
+        }
+        rounds = [{name: run() for name, run in variants.items()} for _ in range(ROUNDS)]
+
+    print(rounds)
+    def median(name: str, figure: str) -> float:
+        return statistics.median(one[name][figure] for one in rounds)
+
+    return [
+        ("record ÷ OpenTelemetry, CPU of a request with 20 find_one", median("record", "cpu_us") / median("otel", "cpu_us"), "≤ 1.25"),
+        ("record ÷ bare driver, CPU of the same request", median("record", "cpu_us") / median("bare", "cpu_us"), ""),
+        ("OpenTelemetry ÷ bare driver, CPU of the same request", median("otel", "cpu_us") / median("bare", "cpu_us"), ""),
+        ("replay ÷ bare driver live, time of a find_one", median("replay", "find_us") / median("bare", "find_us"), "≤ 0.4"),
+        ("replay ÷ OpenTelemetry live, time of a find_one", median("replay", "find_us") / median("otel", "find_us"), ""),
+        ("replay ÷ bare driver live, time of the request", median("replay", "wall_us") / median("bare", "wall_us"), ""),
+    ]

@@ -1,0 +1,1 @@
+"""Apps to record and replay, and the demo that does it."""

@@ -1,0 +1,64 @@
+"""What the demo runs and asks."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from examples.asking import Ask, Example, Script, WebApp
+
+_HERE = Path(__file__).resolve().parent
+
+SHOP = WebApp(
+    folder=_HERE / "flask_pymongo",
+    command=("flask", "run"),
+    asks=(
+        Ask("POST", "/users", {"id": "ada", "email": "ada@example.org"}, status=201),
+        Ask("POST", "/users", {"id": "grace", "email": "grace@example.org"}, status=201),
+        Ask("POST", "/users", {"id": "eve", "email": "ada@example.org"}, status=409),
+        Ask("GET", "/users/ada"),
+        Ask("GET", "/users/nobody", status=404),
+        Ask("POST", "/checkout", {"id": "o-1", "user": "ada", "items": {"tea": 2, "cup": 1}}, status=201),
+        Ask("POST", "/checkout", {"id": "o-2", "user": "ada", "items": {"tea": 1, "cup": 9}}, status=409),
+        Ask("GET", "/products/tea"),
+        Ask("GET", "/users/ada"),
+        Ask("POST", "/orders/import", {"user": "grace", "count": 300}, status=201),
+        Ask("GET", "/orders/grace"),
+        Ask("GET", "/orders/grace.csv"),
+        Ask("GET", "/sales"),
+        Ask("HEAD", "/users/ada"),
+        Ask("DELETE", "/users/grace", status=204),
+        Ask("GET", "/users/grace", status=404),
+    ),
+)
+
+
+def _board(client: str) -> tuple[Ask, ...]:
+    return (
+        Ask("POST", f"/{client}/tasks", {"id": "t1", "title": "Write a test"}, status=201),
+        Ask("POST", f"/{client}/tasks", {"id": "t1", "title": "Write it again"}, status=409),
+        Ask("GET", f"/{client}/tasks/t1"),
+        Ask("PATCH", f"/{client}/tasks/t1", {"state": "doing"}),
+        Ask("POST", f"/{client}/fill", {"count": 300}, status=201),
+        Ask("GET", f"/{client}/tasks"),
+        Ask("GET", f"/{client}/board"),
+        Ask("DELETE", f"/{client}/done", status=204),
+        Ask("GET", f"/{client}/board"),
+        Ask("GET", f"/{client}/tasks/nothing", status=404),
+    )
+
+
+BOARD = WebApp(
+    folder=_HERE / "starlette_motor",
+    command=("uvicorn", "app:app"),
+    asks=(*_board("async"), *_board("motor")),
+)
+JOB = Script(folder=_HERE / "etl_script", command=("python", "etl.py"))
+STRICT_JOB = Script(folder=_HERE / "etl_script", command=("python", "etl.py", "--strict"), status=1)
+
+EXAMPLES: tuple[Example, ...] = (SHOP, BOARD, JOB, STRICT_JOB)
+DATABASES = (
+    "timetracer_example_flask",
+    "timetracer_example_async",
+    "timetracer_example_motor",
+    "timetracer_example_etl",
+)

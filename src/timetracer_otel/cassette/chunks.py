@@ -1,0 +1,60 @@
+"""Payloads that came in child spans of their call, put back where they belong."""
+
+from __future__ import annotations
+
+from collections.abc import MutableMapping
+
+from timetracer_otel import spans as names
+from timetracer_otel.cassette.model import Span
+from timetracer_otel.errors import CassetteError
+
+__all__ = ["fold_body", "fold_chunks"]
+
+_IDENTITY = (names.PART, names.PART_OF, names.PART_INDEX, names.LANE_ID, names.SESSION_ID, names.SCHEMA)
+
+
+def fold_body(whole: Span, part: Span) -> None:
+    """Join what completed late to its call.
+
+    Args:
+        whole: the call.
+        part: its ``body`` part.
+    """
+    whole.attributes.pop(names.INCOMPLETE, None)
+    whole.attributes |= {name: value for name, value in part.attributes.items() if name not in _IDENTITY}
+
+
+def fold_chunks(spans: MutableMapping[tuple[str, str], Span]) -> None:
+    """Join the ``chunk`` parts of large payloads to their calls, and drop them.
+
+    Chunks whose call is nowhere stay as they are.
+
+    Args:
+        spans: all that was read, by trace and span id.
+
+    Raises:
+        CassetteError: a chunk was cut or is missing.
+    """
+    found: dict[tuple[str, str, str], dict[int, Span]] = {}
+    for key, span in list(spans.items()):
+        name, index = span.text(names.PART_OF), span.attributes.get(names.PART_INDEX)
+        if span.attributes.get(names.PART) == "chunk" and name is not None and isinstance(index, int):
+            whole = (span.trace_id, span.parent_id or "")
+            if whole in spans:
+                found.setdefault((*whole, name), {})[index] = span
+                del spans[key]
+    for (trace_id, span_id, name), chunks in found.items():
+        _join(spans[trace_id, span_id], name, chunks)
+
+
+def _join(whole: Span, name: str, chunks: dict[int, Span]) -> None:
+    count = whole.attributes.pop(name + names.PARTS, None)
+    if count is None:  # the recording ended before the payload did
+        side = "request" if "request" in name else "response"
+        whole.attributes[names.INCOMPLETE] = ",".join(filter(None, {whole.text(names.INCOMPLETE), side}))
+        count = next(number for number in range(len(chunks) + 1) if number not in chunks)
+    if not isinstance(count, int) or any(number not in chunks for number in range(count)):
+        raise CassetteError(f"{name} of span {whole.span_id} has {len(chunks)} of its {count} chunks: load all files of the lane")
+    pieces = [chunks[number].payload(name) for number in range(count)]
+    if None not in pieces:
+        whole.attributes |= names.encode_payload(name, [piece for piece in pieces if piece is not None])

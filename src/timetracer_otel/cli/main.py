@@ -1,0 +1,132 @@
+"""The ``timetracer`` command line."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import os
+import sys
+from importlib import metadata
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from timetracer_otel import config
+from timetracer_otel.cassette import bundle, finding
+from timetracer_otel.cli import listing, output
+from timetracer_otel.errors import ConfigError, TimetracerError
+
+__all__ = ["app", "run"]
+
+app = typer.Typer(
+    name="timetracer",
+    add_completion=False,
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    help="Look at cassettes: recorded requests and the calls that they made.",
+)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"timetracer-otel {metadata.version('timetracer-otel')}")
+        raise typer.Exit
+
+
+@app.callback()
+def _main(
+    _version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    pass
+
+
+@app.command("list")
+def _list(
+    directory: Annotated[
+        Path | None, typer.Argument(help="A directory, or one cassette. Default: TIMETRACER_DIR.", metavar="[DIR]")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print a JSON array, an object a lane.")] = False,
+) -> None:
+    """List the lanes and sessions of a directory, newest first.
+
+    Files that cannot be read are named on stderr, and the exit status is then 2.
+    """
+    folder = directory or config.load().dir
+    found = listing.collect(folder)
+    if as_json:
+        output.write_array(summary.as_json() for summary in found.summaries)
+    elif found.summaries:
+        listing.print_table(found.summaries)
+    elif not found.files:
+        typer.echo(f"{output.one_line(str(folder))}: nothing has been recorded here yet")
+    for error in found.errors:
+        output.complain(error)
+    if found.errors:
+        raise typer.Exit(2)
+
+
+@app.command("show")
+def _show(
+    cassette: Annotated[str, typer.Argument(help="A file, directory, glob, or 'latest'.", metavar="CASSETTE")],
+    as_json: Annotated[bool, typer.Option("--json", help="Print everything as one JSON object.")] = False,
+    lane: Annotated[
+        str | None, typer.Option(metavar="ID", help="Only this lane or session: its id, trace id, or how one begins.")
+    ] = None,
+) -> None:
+    """Show lanes: request, response, and a tree of decoded calls. Long payloads are shortened, but not with --json."""
+    from timetracer_otel.cli import describing, showing  # noqa: PLC0415 - imports every integration, which list needs not
+
+    described = describing.describe(finding.find([cassette], config.load().dir), lane)
+    if as_json:
+        output.write_object(described)
+    else:
+        showing.print_lanes(described["lanes"])
+
+
+@app.command("bundle")
+def _bundle(
+    cassettes: Annotated[
+        list[str], typer.Argument(help="Files, directories, globs, or 'latest'.", metavar="CASSETTE…")
+    ],
+    file: Annotated[
+        Path, typer.Option("--output", "-o", metavar="FILE", help="Compressed when it ends in .gz or .zst.")
+    ],
+) -> None:
+    """Put cassettes and the sessions that they name into one file, to carry away."""
+    if file.is_dir():
+        raise ConfigError(f"{file} is a directory: name a file, such as {file / 'bundle.jsonl'}")
+    count = bundle.bundle(finding.find(cassettes, config.load().dir), file)
+    typer.echo(f"{output.one_line(str(file))}: {count} {'file' if count == 1 else 'files'} bundled")
+
+
+def run() -> None:
+    """Run the console script. Errors of ours are one line on stderr and exit status 2; a closed pipe is no error."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+    try:
+        try:
+            app(prog_name="timetracer")
+        finally:
+            sys.stdout.flush()
+    except TimetracerError as error:
+        output.complain(error)
+        sys.exit(2)
+    except BrokenPipeError:
+        _leave_pipe()
+
+
+def _leave_pipe() -> None:
+    """End without a word: the reader of our output, such as ``head``, has what it wanted."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    with contextlib.suppress(OSError):  # stdout may be closed already
+        os.dup2(nowhere, sys.stdout.fileno())
+    sys.exit(1)
+
+
+if __name__ == "__main__":
+    run()

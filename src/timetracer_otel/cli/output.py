@@ -1,0 +1,88 @@
+"""What goes to the terminal: nothing recorded can control it, and only a terminal gets colours."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import sys
+from collections.abc import Iterable
+from typing import Any, Final
+
+from rich.console import Console
+
+__all__ = ["complain", "console", "one_line", "paragraph", "write_array", "write_object"]
+
+_CONTROLS: Final = re.compile(
+    "[\0-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff\ud800-\udfff\U000e0000-\U000e007f]"
+)
+"""What moves the cursor, colours, reorders or hides text; tab and line feed are let through."""
+_UNBOUNDED: Final = 1_000_000
+"""Columns of what is no terminal: nothing is wrapped or cut there, so that grep and cut see whole lines."""
+
+
+def console() -> Console:
+    """Give a console for stdout: colours only on a terminal and without NO_COLOR, elsewhere lines of any length."""
+    colour_wanted = not os.environ.get("NO_COLOR")
+    out = Console(highlight=False, markup=False, emoji=False, color_system="auto" if colour_wanted else None)
+    if not out.is_terminal:
+        out.width = _UNBOUNDED
+    return out
+
+
+def paragraph(text: str) -> str:
+    """Make control characters of a text visible as escapes; line ends stay.
+
+    Args:
+        text: anything that was recorded.
+    """
+    return _CONTROLS.sub(_escape, text.replace("\r\n", "\n"))
+
+
+def one_line(text: str) -> str:
+    """As :func:`paragraph`, with line ends and tabs as escapes too.
+
+    Args:
+        text: anything that was recorded.
+    """
+    return _CONTROLS.sub(_escape, text).replace("\n", "\\n").replace("\t", "\\t")
+
+
+def _escape(match: re.Match[str]) -> str:
+    return match[0].encode("unicode_escape").decode("ascii")
+
+
+def complain(error: object) -> None:
+    """Print an error as one line on stderr.
+
+    Args:
+        error: whose text it is.
+    """
+    print(f"timetracer: {one_line(str(error))}", file=sys.stderr)  # noqa: T201 - the command speaks to its user
+
+
+def write_array(items: Iterable[dict[str, Any]]) -> None:
+    """Write a JSON array to stdout, an object a line.
+
+    Args:
+        items: JSON-like; taken one at a time.
+    """
+    separator = "[\n"
+    for item in items:
+        sys.stdout.write(separator + _dumps(item))
+        separator = ",\n"
+    sys.stdout.write("[]\n" if separator == "[\n" else "\n]\n")
+
+
+def write_object(item: dict[str, Any]) -> None:
+    """Write a JSON object to stdout.
+
+    Args:
+        item: JSON-like.
+    """
+    sys.stdout.write(_dumps(item, indent=2) + "\n")
+
+
+def _dumps(item: dict[str, Any], indent: int | None = None) -> str:
+    """Encode as ASCII, which no terminal acts upon and every encoding has."""
+    return json.dumps(item, indent=indent, ensure_ascii=True, allow_nan=False)

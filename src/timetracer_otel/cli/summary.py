@@ -1,0 +1,203 @@
+"""A lane or a session in a few words: one row of a list."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any, Final, Literal
+
+from timetracer_otel import spans as names
+from timetracer_otel.cassette.model import Lane, Span
+
+__all__ = ["Summary", "error_text", "iso", "summarize"]
+
+_METHODS: Final = (names.HTTP_METHOD, "http.method")
+_TARGETS: Final = (names.HTTP_TARGET, "http.target", "messaging.destination.name", "http.route", "http.url")
+_STATUSES: Final = (names.HTTP_STATUS, "http.status_code")
+_SESSION_NAME: Final = "session "
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_SERVER_ERROR: Final = 500
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """What a list tells of a lane or a session.
+
+    Attributes:
+        kind: lane or session.
+        file: where it is.
+        lane_id: its id; a session's is the session's.
+        session_id: the session that it belongs to, or is.
+        trace_id: of its entry.
+        method: HTTP method; None when it is not HTTP.
+        target: path and query, a queue's name, or a session's program.
+        status: HTTP status; a session's exit status; None when unknown.
+        start: nanoseconds since the epoch.
+        end: likewise.
+        call_ids: span ids of its calls.
+        error: what went wrong, None when nothing did.
+        incomplete: which sides were not seen to their end, None when both were.
+        whole: whether its entry, or its session's own span, is there.
+    """
+
+    kind: Literal["lane", "session"]
+    file: str
+    lane_id: str
+    session_id: str | None
+    trace_id: str
+    method: str | None
+    target: str
+    status: int | None
+    start: int
+    end: int
+    call_ids: frozenset[int]
+    error: str | None
+    incomplete: str | None
+    whole: bool
+
+    @property
+    def duration_ms(self) -> float:
+        """Milliseconds from start to end."""
+        return max(self.end - self.start, 0) / 1e6
+
+    def merged(self, other: Summary) -> Summary:
+        """Join what another file has of the same lane.
+
+        Args:
+            other: of the same lane id.
+        """
+        first, second = (other, self) if other.whole and not self.whole else (self, other)
+        joined = replace(first, call_ids=first.call_ids | second.call_ids)
+        if first.whole:
+            return joined
+        return replace(joined, start=min(first.start, second.start), end=max(first.end, second.end))
+
+    def as_json(self) -> dict[str, Any]:
+        """The summary as data."""
+        return {
+            "kind": self.kind,
+            "file": self.file,
+            "lane_id": self.lane_id,
+            "session_id": self.session_id,
+            "trace_id": self.trace_id,
+            "method": self.method,
+            "target": self.target,
+            "status": self.status,
+            "start": iso(self.start),
+            "duration_ms": self.duration_ms,
+            "calls": len(self.call_ids),
+            "error": self.error,
+            "incomplete": self.incomplete,
+        }
+
+
+def summarize(lane: Lane) -> Summary:
+    """Sum up a lane or a session.
+
+    Args:
+        lane: as loaded, with or without payloads.
+    """
+    main = _session_span(lane) if lane.is_session else lane.entry
+    first = main or lane.spans[0]
+    attributes = first.attributes
+    status = _number(attributes, (names.SESSION_EXIT_STATUS,) if lane.is_session else _STATUSES)
+    return Summary(
+        kind="session" if lane.is_session else "lane",
+        file=str(lane.file or ""),
+        lane_id=lane.id,
+        session_id=lane.session_id,
+        trace_id=lane.id if lane.is_session else first.trace_id,
+        method=None if lane.is_session else _text(first, _METHODS),
+        target=_program(lane, main) if lane.is_session else _target(first),
+        status=status,
+        start=first.start if main else min(span.start for span in lane.spans),
+        end=first.end if main else max(span.end for span in lane.spans),
+        call_ids=frozenset(int(span.span_id or "0", 16) for span in lane.calls),
+        error=_session_error(status) if lane.is_session else _entry_error(first, status),
+        incomplete=first.text(names.INCOMPLETE),
+        whole=main is not None,
+    )
+
+
+def iso(time: int) -> str:
+    """Write a time as ISO 8601 in UTC, to the microsecond.
+
+    Args:
+        time: nanoseconds since the epoch.
+    """
+    moment = _EPOCH + timedelta(microseconds=time // 1000)
+    return moment.isoformat(timespec="microseconds").replace("+00:00", "Z")
+
+
+def error_text(span: Span) -> str | None:
+    """Say what a span failed with: the exception that was recorded, else its status; None when it did not fail.
+
+    Args:
+        span: an entry or a call.
+    """
+    recorded = span.text(names.ERROR)
+    if recorded is not None:
+        return _exception(recorded)
+    if span.status_code != 2:  # noqa: PLR2004 - STATUS_CODE_ERROR of trace.proto
+        return None
+    for event in reversed(span.events):
+        if event.name == "exception":
+            parts = (event.attributes.get(f"exception.{part}") for part in ("type", "message"))
+            return ": ".join(str(part) for part in parts if part) or "exception"
+    return span.status_message or "error"
+
+
+def _exception(recorded: str) -> str:
+    """The exception of :data:`names.ERROR` in words; as it stands when it is damaged."""
+    try:
+        described = json.loads(recorded)
+        arguments = ", ".join(map(str, described["args"]))
+        return f"{described['type']}: {arguments}" if arguments else str(described["type"])
+    except (ValueError, TypeError, KeyError, RecursionError):
+        return recorded
+
+
+def _entry_error(span: Span, status: int | None) -> str | None:
+    error = error_text(span)
+    if error in (None, "error") and status is not None and status >= _SERVER_ERROR:
+        return span.text(names.HTTP_STATUS_LINE) or f"status {status}"
+    return error
+
+
+def _session_error(status: int | None) -> str | None:
+    return f"exit status {status}" if status else None
+
+
+def _session_span(lane: Lane) -> Span | None:
+    """The session's own span, which is written when its process ends."""
+    own = (span for span in lane.spans if span.trace_id == lane.id and span.name.startswith(_SESSION_NAME))
+    return next(own, None)
+
+
+def _program(lane: Lane, own: Span | None) -> str:
+    if own is not None:
+        return own.name.removeprefix(_SESSION_NAME)
+    parts = Path(lane.file or "").name.split("__")
+    if parts[0] == "SESSION" and len(parts) > 1:
+        return parts[1]
+    return str(lane.spans[0].resource.get("service.name", "python"))
+
+
+def _target(span: Span) -> str:
+    path = span.text("url.path")
+    if names.HTTP_TARGET not in span.attributes and path is not None:
+        query = span.text("url.query")
+        return f"{path}?{query}" if query else path
+    return _text(span, _TARGETS) or span.name
+
+
+def _text(span: Span, keys: Sequence[str]) -> str | None:
+    return next((value for key in keys if (value := span.text(key))), None)
+
+
+def _number(attributes: dict[str, object], keys: Sequence[str]) -> int | None:
+    values = (attributes.get(key) for key in keys)
+    return next((value for value in values if isinstance(value, int) and not isinstance(value, bool)), None)

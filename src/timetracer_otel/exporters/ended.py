@@ -1,0 +1,59 @@
+"""A span that has ended, on its way into a cassette."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from timetracer_otel import spans
+from timetracer_otel.cassette import otlp
+from timetracer_otel.exporters.sink import INLINE_BYTES
+from timetracer_otel.seams import Call, Lane
+
+if TYPE_CHECKING:
+    import orjson
+    from opentelemetry.sdk.trace import ReadableSpan
+    from opentelemetry.sdk.util.instrumentation import InstrumentationScope
+
+__all__ = ["Ended"]
+
+
+@dataclass(slots=True)
+class Ended:
+    """A span that has ended, encoded at once: objects kept until the lane's end would cost the garbage collector more.
+
+    Large payloads are not encoded in the caller: they wait as they are. So does a call whose payload is on its way.
+
+    Args:
+        scope: that made the span.
+        encoded: the span's OTLP/JSON; None while ``span`` waits.
+        span: kept only for the entry and beside large payloads.
+        call: the payloads that wait.
+    """
+
+    scope: InstrumentationScope | None
+    encoded: orjson.Fragment | None
+    span: ReadableSpan | None = None
+    call: Call | None = None
+
+    @classmethod
+    def of(cls, lane: Lane, span: ReadableSpan, call: Call | None) -> Ended:
+        """Encode a span with its payloads, or keep them when they are large."""
+        if call is not None and (call.unfinished or call.size() > INLINE_BYTES):
+            return cls(span.instrumentation_scope, None, span, call)
+        extra: dict[str, spans.Attribute] = {spans.LANE_ID: lane.id}
+        if call is not None:
+            extra |= call.written_out()
+        return cls(span.instrumentation_scope, otlp.span_fragment(span, extra))
+
+    def fragment(self, lane: Lane) -> orjson.Fragment:
+        """The encoded span."""
+        if self.encoded is not None:
+            return self.encoded
+        assert self.span is not None  # noqa: S101 - one of the two is always there
+        extra = {spans.LANE_ID: lane.id, **(self.call.written_out() if self.call is not None else {})}
+        return otlp.span_fragment(self.span, extra)
+
+    def size(self) -> int:
+        """Bytes of payload that wait."""
+        return self.call.size() if self.call is not None else 0

@@ -1,0 +1,109 @@
+"""What a client's I/O raised, as text, and the same class with the same message again.
+
+Exceptions of HTTP clients hold other exceptions and objects of the client. Nested exceptions are kept whole; an object
+is kept by its type, and the live one of that type takes its place.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sys
+from collections.abc import Iterable
+from typing import Any
+
+from timetracer_otel.errors import CassetteError
+
+__all__ = ["encoded", "is_cancelled", "rebuilt"]
+
+_DEPTH = 8
+
+
+def encoded(error: BaseException) -> str:
+    """Give an exception as JSON: ``{"type": …, "args": […], "state": {…}, "text": …}``."""
+    return json.dumps(_described(error, 0))
+
+
+def _described(error: BaseException, depth: int) -> dict[str, Any]:
+    described: dict[str, Any] = {"type": _name(type(error)), "args": [_plain(value, depth) for value in error.args]}
+    state = {name: _plain(value, depth) for name, value in vars(error).items() if not name.startswith("__")}
+    if state:
+        described["state"] = state
+    if isinstance(error, OSError) and error.errno is not None:
+        described["args"] = [error.errno, error.strerror]
+    described["text"] = str(error)
+    return described
+
+
+def _plain(value: object, depth: int) -> Any:
+    if value is None or isinstance(value, str | int | float | bool):
+        return value
+    if isinstance(value, bytes):
+        return {"bytes": value.decode("latin-1")}
+    if depth < _DEPTH and isinstance(value, BaseException):
+        return {"error": _described(value, depth + 1)}
+    if depth < _DEPTH and type(value) in {tuple, list}:
+        return {"items": [_plain(item, depth + 1) for item in value]}  # type: ignore[attr-defined]  # one of the two, just tested
+    return {"object": _name(type(value)), "text": str(value)[:1000]}
+
+
+def _name(kind: type) -> str:
+    return f"{kind.__module__}.{kind.__qualname__}"
+
+
+def is_cancelled(error: str) -> bool:
+    """Whether the recorded app itself cancelled the exchange."""
+    return json.loads(error).get("type") == "asyncio.exceptions.CancelledError"
+
+
+def rebuilt(error: str, live: Iterable[object] = ()) -> BaseException:
+    """Make a recorded exception again. Only classes of modules that are loaded, so that no cassette imports code.
+
+    Args:
+        error: from :func:`encoded`.
+        live: objects that take the place of recorded ones of their type.
+
+    Raises:
+        CassetteError: it names no exception of this process, or is damaged.
+    """
+    try:
+        return _made(json.loads(error), {_name(type(value)): value for value in live})
+    except (ValueError, TypeError, KeyError, AttributeError) as cause:
+        raise CassetteError(f"a recorded exception is damaged ({cause}): record it again") from cause
+
+
+def _made(described: dict[str, Any], live: dict[str, object]) -> BaseException:
+    kind = _class_of(described["type"])
+    arguments = tuple(_value(value, live) for value in described["args"])
+    try:
+        error = kind(*arguments)
+    except Exception:  # noqa: BLE001 - a constructor of any library, with other parameters than its args
+        error = kind.__new__(kind, *arguments)
+    if error.args != arguments:
+        error.args = arguments
+    for name, value in described.get("state", {}).items():
+        try:
+            setattr(error, name, _value(value, live))
+        except AttributeError:  # a property without a setter: the constructor or the args made it
+            continue
+    return error
+
+
+def _class_of(name: str) -> type[BaseException]:
+    module, _, attribute = name.rpartition(".")
+    kind = getattr(sys.modules.get(module), attribute, None)
+    if not (isinstance(kind, type) and issubclass(kind, Exception | asyncio.CancelledError)):
+        raise CassetteError(f"the recorded exception {name} is not known here; use the recorded version of the library")
+    return kind
+
+
+def _value(value: Any, live: dict[str, object]) -> Any:
+    if not isinstance(value, dict):
+        return value
+    if "bytes" in value:
+        return value["bytes"].encode("latin-1")
+    if "error" in value:
+        return _made(value["error"], live)
+    if "items" in value:
+        return tuple(_value(item, live) for item in value["items"])
+    return live.get(value["object"], value.get("text"))

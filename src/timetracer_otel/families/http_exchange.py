@@ -1,0 +1,131 @@
+"""One HTTP exchange as data, and as the attributes of a span."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import orjson
+
+from timetracer_otel import redaction, spans
+from timetracer_otel.cassette.model import Span
+from timetracer_otel.errors import CassetteError
+from timetracer_otel.seams import Headers
+
+__all__ = ["Reply", "Sent", "chunks_attribute", "head_attributes", "reply_of", "request_attributes", "sent_of"]
+
+URL = "url.full"
+VERSION = "network.protocol.version"
+CHUNKS = "timetracer.http.response.chunks"
+"""JSON ``[[microseconds since the response's head, bytes], …]``: how the body arrived, when it came in pieces."""
+PHASE = "timetracer.http.error.phase"
+"""Where the exchange failed: ``connect``, ``head`` (before the response's head) or ``body``."""
+
+
+@dataclass(slots=True)
+class Sent:
+    """A request. ``url`` is absolute and exactly as asked; ``complete`` whether all of the body was seen."""
+
+    method: str
+    url: str
+    headers: Headers
+    body: bytes = b""
+    complete: bool = True
+
+    def header(self, name: str) -> str:
+        """The first header of that lower-case name; empty when there is none."""
+        return next((value for key, value in self.headers if key.lower() == name), "")
+
+
+@dataclass(slots=True)
+class Reply:
+    """A response as recorded: ``body`` before content decoding, without transfer coding.
+
+    ``pieces`` are the lengths in which the body arrived. ``error`` is the JSON of what ended the exchange, ``phase``
+    where. Without a ``status`` there was no response at all.
+    """
+
+    status: int = 0
+    reason: str = ""
+    version: str = "1.1"
+    headers: Headers = field(default_factory=list)
+    body: bytes = b""
+    pieces: list[int] = field(default_factory=list)
+    trailers: Headers = field(default_factory=list)
+    complete: bool = True
+    error: str | None = None
+    phase: str = ""
+
+    def header(self, name: str) -> str:
+        """The first header of that lower-case name; empty when there is none."""
+        return next((value for key, value in self.headers if key.lower() == name), "")
+
+    def chunks(self) -> list[bytes]:
+        """The body in the pieces in which it arrived."""
+        if sum(self.pieces) != len(self.body):
+            return [self.body] if self.body else []
+        ends = [0]
+        for length in self.pieces:
+            ends.append(ends[-1] + length)
+        return [self.body[start:end] for start, end in zip(ends, ends[1:], strict=False) if end > start]
+
+
+def request_attributes(plugin: str, request: Sent) -> dict[str, spans.Attribute]:
+    """Encode a request without its body, redacted."""
+    return {
+        spans.PLUGIN: plugin,
+        spans.HTTP_METHOD: request.method,
+        URL: redaction.url(request.url),
+        **spans.encode_headers(spans.HTTP_REQUEST_HEADERS, redaction.headers(request.headers)),
+    }
+
+
+def head_attributes(status: int, reason: str, version: str, headers: Headers) -> dict[str, spans.Attribute]:
+    """Encode a response's head, redacted."""
+    return {
+        spans.HTTP_STATUS_LINE: f"{status} {reason}",
+        VERSION: version,
+        **spans.encode_headers(spans.HTTP_RESPONSE_HEADERS, redaction.headers(headers)),
+    }
+
+
+def chunks_attribute(chunks: list[tuple[int, int]]) -> dict[str, spans.Attribute]:
+    """Encode how a body arrived: microseconds since the head, and bytes, of each piece."""
+    return {CHUNKS: orjson.dumps(chunks).decode()}
+
+
+def sent_of(recorded: Span) -> Sent | None:
+    """Give a recorded request back; None for a span that has none."""
+    url, method = recorded.text(URL), recorded.text(spans.HTTP_METHOD)
+    if url is None or method is None or spans.HTTP_REQUEST_HEADERS not in recorded.attributes:
+        return None
+    body = recorded.payload(spans.HTTP_REQUEST_BODY)
+    complete = "request" not in (recorded.text(spans.INCOMPLETE) or "")
+    return Sent(method, url, spans.decode_headers(recorded.attributes, spans.HTTP_REQUEST_HEADERS), body or b"", complete)
+
+
+def reply_of(recorded: Span) -> Reply:
+    """Give a recorded response, or what was raised instead.
+
+    Raises:
+        CassetteError: a part of it is damaged.
+    """
+    reply = Reply(error=recorded.text(spans.ERROR), phase=recorded.text(PHASE) or "")
+    reply.complete = "response" not in (recorded.text(spans.INCOMPLETE) or "")
+    line = recorded.text(spans.HTTP_STATUS_LINE)
+    if line is None:
+        return reply
+    status, _, reply.reason = line.partition(" ")
+    reply.status = int(status) if status.isdecimal() else 0
+    reply.version = str(recorded.attributes.get(VERSION, "1.1"))
+    reply.headers = spans.decode_headers(recorded.attributes, spans.HTTP_RESPONSE_HEADERS)
+    reply.trailers = spans.decode_headers(recorded.attributes, spans.HTTP_RESPONSE_TRAILERS)
+    reply.body = recorded.payload(spans.HTTP_RESPONSE_BODY) or b""
+    reply.pieces = _pieces(recorded) or [len(reply.body)]
+    return reply
+
+
+def _pieces(recorded: Span) -> list[int]:
+    try:
+        return [int(length) for _, length in orjson.loads(recorded.text(CHUNKS) or "[]")]
+    except (ValueError, TypeError) as error:
+        raise CassetteError(f"{CHUNKS} is damaged ({error}): record it again") from error

@@ -1,0 +1,98 @@
+"""What an HTTP request asks, in the form that recorded and live ones are compared by."""
+
+from __future__ import annotations
+
+import re
+from hashlib import blake2b
+from typing import Any
+from urllib.parse import parse_qsl, unquote, urlsplit
+
+from timetracer_otel import redaction, seams
+from timetracer_otel.families import http_body
+from timetracer_otel.families.http_exchange import Sent
+from timetracer_otel.families.http_values import Blanker
+from timetracer_otel.families.http_volatile import ignored_header, ignored_query
+from timetracer_otel.seams import Description
+
+__all__ = ["describe", "shown"]
+
+_SAFE = frozenset({"GET", "HEAD", "OPTIONS", "TRACE"})
+"""Methods that change nothing (RFC 9110, section 9.2.1)."""
+_PORTS = {"http": 80, "https": 443}
+
+
+def describe(request: Sent, *, body: bool = True) -> Description:
+    """Say what a request asks, so that the same request made in another run compares equal.
+
+    The key is ``("http", method, origin, path)``. The shape holds the query by name, the headers that count, and the
+    body by content. Ids and times count as values.
+
+    Args:
+        request: recorded or live.
+        body: False leaves the body out: for requests that were not sent to their end.
+    """
+    blank = Blanker()
+    origin, path, query = _parted(request.url)
+    settings = seams.settings()
+    pieces = [
+        http_body.pairs_of(_counted_query(query, settings.ignore_query), blank),
+        http_body.pairs_of(_counted_headers(request, settings.ignore_headers), blank),
+    ]
+    if body:
+        ignored = frozenset(settings.ignore_fields)
+        kind, coding = request.header("content-type"), request.header("content-encoding")
+        pieces.append(http_body.canonical(request.body, kind, coding, blank, ignored))
+    path_values = Blanker()
+    place = path_values.text(path).replace("\0", ":")
+    digest = blake2b(b"\0\0\0".join(pieces), digest_size=16, person=b"whole" if body else b"unsent").digest()
+    key = ("http", request.method.upper(), origin, place)
+    return Description(key, digest, (*path_values.values, *blank.values), request.method.upper() in _SAFE)
+
+
+def _parted(url: str) -> tuple[str, str, str]:
+    parts = urlsplit(redaction.url(url))
+    host = (parts.hostname or "").lower()
+    try:
+        port = parts.port
+    except ValueError:
+        port = None
+    shown_port = f":{port}" if port is not None and port != _PORTS.get(parts.scheme.lower()) else ""
+    path = re.sub(r"%2[fF]", "%252F", parts.path or "/")  # an encoded slash is not a slash
+    return f"{parts.scheme.lower()}://{host}{shown_port}", unquote(path), parts.query
+
+
+def _counted_query(query: str, more: tuple[str, ...]) -> list[tuple[str, str]]:
+    found = parse_qsl(query, keep_blank_values=True)
+    present = frozenset(name.lower() for name, _ in found)
+    return [(name, value) for name, value in found if not ignored_query(name.lower(), present, more)]
+
+
+def _counted_headers(request: Sent, more: tuple[str, ...]) -> list[tuple[str, str]]:
+    counted = []
+    for name, value in redaction.headers(request.headers):
+        lower = name.lower()
+        if lower == "content-type":
+            counted.append((lower, http_body.media_type(value)[0]))
+        elif not ignored_header(lower, more):
+            counted.append((lower, value.strip()))
+    return counted
+
+
+def shown(request: Sent) -> dict[str, Any]:
+    """Give a request as data for people and for the difference in a miss: only what counts."""
+    settings = seams.settings()
+    origin, path, query = _parted(request.url)
+    return {
+        "method": request.method.upper(),
+        "url": origin + path,
+        "query": _grouped(_counted_query(query, settings.ignore_query)),
+        "headers": _grouped(_counted_headers(request, settings.ignore_headers)),
+        "body": http_body.shown(request.body, request.header("content-type"), request.header("content-encoding")),
+    }
+
+
+def _grouped(pairs: list[tuple[str, str]]) -> dict[str, Any]:
+    grouped: dict[str, list[str]] = {}
+    for name, value in sorted(pairs, key=lambda pair: pair[0]):
+        grouped.setdefault(name, []).append(value)
+    return {name: values[0] if len(values) == 1 else values for name, values in grouped.items()}

@@ -1,0 +1,220 @@
+"""One HTTP exchange while it is recorded: its span, and what passes."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import Any, Concatenate, Final, ParamSpec
+from urllib.parse import urlsplit
+
+from opentelemetry import context as otel_context
+from opentelemetry.trace import Status, StatusCode
+
+from timetracer_otel import redaction, seams, spans
+from timetracer_otel.families import http_errors, http_exchange
+from timetracer_otel.families.http_exchange import Sent
+from timetracer_otel.families.http_stream import Body
+from timetracer_otel.seams import Call, Headers, faults, pending
+
+__all__ = ["Recording", "begin", "in_exchange", "suppressed", "within"]
+
+_P = ParamSpec("_P")
+
+_SCOPES: Final = tuple(
+    f"opentelemetry.instrumentation.{name}" for name in ("httpx", "requests", "urllib", "aiohttp_client", "tornado")
+)
+"""How the scopes of the standard HTTP instrumentors begin: their spans are calls of ours."""
+_SUPPRESSED: Final = "suppress_instrumentation"
+"""The key of OpenTelemetry's own exporters in the context while they send."""
+
+in_exchange: ContextVar[bool] = ContextVar("timetracer_in_exchange", default=False)
+"""Set while a seam's own I/O runs, so that a seam below it is not a second exchange."""
+
+
+@contextmanager
+def within() -> Iterator[None]:
+    """Mark what runs inside as the I/O of one exchange."""
+    token = in_exchange.set(True)
+    try:
+        yield
+    finally:
+        in_exchange.reset(token)
+
+
+def suppressed() -> bool:
+    """Whether calls here are nobody's business: an exporter's own, or below a seam that has them."""
+    return in_exchange.get() or bool(otel_context.get_value(_SUPPRESSED))
+
+
+def begin(plugin: str, request: Sent, *, timed: bool = True) -> Recording | None:
+    """Begin to record an exchange; None when nothing is recorded here. A fault of ours is reported, not raised.
+
+    Args:
+        plugin: the integration's name.
+        request: without its body.
+        timed: whether the response's pieces are as they came from the network.
+    """
+    try:
+        runtime = seams.active()
+        if runtime is None or suppressed():
+            return None
+        call, own = _instrumented(), False
+        if call is None:
+            call, own = runtime.begin(request.method, _span_attributes(request)), True
+        return None if call is None else Recording(call, plugin, request, own=own, timed=timed)
+    except Exception as error:  # noqa: BLE001 - recording never breaks the app
+        faults.report(f"{plugin}.begin", error)
+        return None
+
+
+def _instrumented() -> Call | None:
+    """The instrumentor's call that this exchange belongs to, if no other exchange took it (a redirect's hop before)."""
+    call = pending.get()
+    if call is None or call.state is not None or not call.span.is_recording():
+        return None
+    scope = call.span.instrumentation_scope
+    return call if scope is not None and scope.name.startswith(_SCOPES) else None
+
+
+def _span_attributes(request: Sent) -> dict[str, spans.Attribute]:
+    parts = urlsplit(request.url)
+    attributes: dict[str, spans.Attribute] = {
+        spans.HTTP_METHOD: request.method,
+        http_exchange.URL: redaction.url(request.url),
+        "server.address": parts.hostname or "",
+    }
+    try:
+        if parts.port is not None:
+            attributes["server.port"] = parts.port
+    except ValueError:  # a port that is no number: the client says so itself
+        return attributes
+    return attributes
+
+
+def _step(method: Callable[Concatenate[Recording, _P], None]) -> Callable[Concatenate[Recording, _P], None]:
+    """Let a fault of ours be reported, and only then be the end of this recording."""
+
+    def call(self: Recording, /, *args: _P.args, **kwargs: _P.kwargs) -> None:
+        if self.over:
+            return
+        try:
+            method(self, *args, **kwargs)
+        except Exception as error:  # noqa: BLE001 - recording never breaks the app
+            self.over = True
+            faults.report(f"{self.plugin}.{method.__name__}", error)
+
+    return call
+
+
+class Recording:
+    """What passes between one request and the end of its response.
+
+    Args:
+        call: the span, and what waits beside it.
+        plugin: the integration's name.
+        request: without its body.
+        own: whether the span is ours to end.
+        timed: whether the response's pieces are as they came from the network.
+    """
+
+    __slots__ = ("_lock", "_own", "_request_body", "_response_body", "_timed", "call", "over", "plugin", "request")
+
+    def __init__(self, call: Call, plugin: str, request: Sent, *, own: bool, timed: bool) -> None:
+        self.call = call
+        self.plugin = plugin
+        self.request = request
+        self.over = False
+        self._own = own
+        self._timed = timed
+        self._lock = threading.Lock()
+        self._request_body: Body | None = None
+        self._response_body: Body | None = None
+        call.state = self
+        call.unfinished = True
+        call.attributes |= http_exchange.request_attributes(plugin, request)
+        call.attributes[spans.INCOMPLETE] = "request,response"
+
+    @_step
+    def sent(self, piece: bytes) -> None:
+        """Take a piece of the request's body."""
+        if self._request_body is None:
+            self._request_body = Body(self.call, spans.HTTP_REQUEST_BODY, timed=False)
+        self._request_body.add(piece)
+
+    @_step
+    def sent_all(self) -> None:
+        """The request went out to its end."""
+        if self._request_body is not None:
+            self._request_body.end()
+        if self.call.attributes.get(spans.INCOMPLETE) == "request,response":
+            self.call.attributes[spans.INCOMPLETE] = "response"
+
+    @_step
+    def head(self, status: int, reason: str, version: str, headers: Headers) -> None:
+        """Take the response's head; what comes after it is its body."""
+        self.call.attributes |= http_exchange.head_attributes(status, reason, version, headers)
+        if self._own:
+            self.call.attributes[spans.HTTP_STATUS] = status
+            if status >= 400:  # noqa: PLR2004 - the semantic conventions: of a client's span, 4xx and 5xx are errors
+                self.call.span.set_status(Status(StatusCode.ERROR))
+        self._response_body = Body(self.call, spans.HTTP_RESPONSE_BODY, timed=self._timed)
+        if not self._own:
+            self.call.complete()  # the instrumentor may end its span now; of the body it then gets a part
+
+    @_step
+    def received(self, piece: bytes) -> None:
+        """Take a piece of the response's body."""
+        if self._response_body is not None:
+            self._response_body.add(piece)
+
+    @_step
+    def done(self, trailers: Headers | None = None) -> None:
+        """The response came to its end."""
+        if trailers:
+            attributes = spans.encode_headers(spans.HTTP_RESPONSE_TRAILERS, redaction.headers(trailers))
+            self.call.attributes |= attributes
+        self._finish(response=True)
+
+    @_step
+    def abandoned(self) -> None:
+        """The app stopped reading before the response's end."""
+        self._finish(response=False)
+
+    @_step
+    def fail(self, error: BaseException, phase: str) -> None:
+        """Take the exception that ended the exchange.
+
+        Args:
+            error: as the seam raised it.
+            phase: ``connect``, ``head`` or ``body``.
+        """
+        self.call.attributes |= {spans.ERROR: http_errors.encoded(error), http_exchange.PHASE: phase}
+        if self._own:
+            cancelled = isinstance(error, asyncio.CancelledError | GeneratorExit)
+            self.call.span.set_status(Status(StatusCode.UNSET if cancelled else StatusCode.ERROR))
+        self._finish(response=False)
+
+    def _finish(self, *, response: bool) -> None:
+        with self._lock:
+            if self.over:
+                return
+            self.over = True
+        call = self.call
+        if response:
+            missing = call.attributes.pop(spans.INCOMPLETE, "")
+            if missing == "request,response":
+                call.attributes[spans.INCOMPLETE] = "request"
+        for body in (self._request_body, self._response_body):
+            if body is not None and not body.complete:
+                body.end(failed=not response)
+        call.unfinished = False
+        if self._own:
+            call.complete()
+            call.span.end()
+        elif call.written or not call.span.is_recording():
+            call.late("body", call.encoded())
+        else:
+            call.complete()

@@ -1,0 +1,116 @@
+"""What never counts when HTTP requests are compared, with the reason beside each entry. Settings add to these lists."""
+
+from __future__ import annotations
+
+from typing import Final
+
+__all__ = ["BODY_PATTERNS", "HEADERS", "HEADER_PREFIXES", "QUERY", "ignored_header", "ignored_query"]
+
+HEADERS: Final = {
+    # Who asks, and with which secret: the recording has these masked, a replay may run with a made-up key.
+    "authorization": "a credential; also a signature over the date (SigV4), or a challenge's answer with a random nonce",
+    "proxy-authorization": "a credential",
+    "x-api-key": "a credential",
+    "api-key": "a credential",
+    "x-amz-security-token": "a credential that the cloud renews every few hours",
+    "cookie": "what earlier replies set; what of it has expired depends on the clock",
+    # Tracing: new in each run by design.
+    "traceparent": "the ids of this run's spans",
+    "tracestate": "belongs to traceparent",
+    "baggage": "belongs to traceparent",
+    "b3": "the ids of this run's spans",
+    "x-amzn-trace-id": "the ids of this run's spans",
+    "x-cloud-trace-context": "the ids of this run's spans",
+    "x-request-id": "made up for each request",
+    "x-correlation-id": "made up for each request",
+    # The clock.
+    "date": "when it was sent",
+    "x-amz-date": "when it was signed",
+    "x-ms-date": "when it was signed",
+    # The connection, and how the body travels: not what is asked.
+    "connection": "of the connection",
+    "keep-alive": "of the connection",
+    "proxy-connection": "of the connection",
+    "host": "in the URL already",
+    "te": "of the connection",
+    "upgrade": "of the connection; settled by the client",
+    "http2-settings": "of the connection",
+    "expect": "whether the client asks before it sends the body",
+    "content-length": "the body is compared itself, and ids in it may vary in length",
+    "transfer-encoding": "the body is compared itself",
+    "content-encoding": "the body is compared unpacked",
+    "content-md5": "a digest of the body, which is compared itself",
+    "x-amz-content-sha256": "a digest of the body, which is compared itself",
+    "accept-encoding": "depends on which decompressors are installed",
+    "trailer": "names the trailers, which hold digests of the body",
+    # The client's own name and state.
+    "user-agent": "names versions of the client, of Python and of the machine",
+    "x-amz-user-agent": "as user-agent",
+    "x-goog-api-client": "as user-agent, with an id of the invocation",
+    "x-stripe-client-user-agent": "as user-agent",
+    "x-stripe-client-telemetry": "how long the last request took",
+    "x-elastic-client-meta": "as user-agent",
+    "amz-sdk-invocation-id": "made up for each call",
+    "amz-sdk-request": "number of the attempt, and a deadline by the clock",
+    "x-goog-gcs-idempotency-token": "made up for each call",
+    "x-ms-client-request-id": "made up for each call",
+}
+"""Header names in small letters."""
+
+HEADER_PREFIXES: Final = {
+    "x-b3-": "the ids of this run's spans",
+    "x-datadog-": "the ids of this run's spans",
+    "x-stainless-": "as user-agent: versions, operating system, number of the attempt",
+    "x-amz-checksum-": "a digest of the body, which is compared itself",
+    "sec-websocket-": "a random key of the connection",
+}
+"""How such header names begin."""
+
+QUERY: Final = {
+    "x-amz-signature": "over the date",
+    "x-amz-date": "when the URL was signed",
+    "x-amz-credential": "a credential, with the date in it",
+    "x-amz-security-token": "a credential that the cloud renews",
+    "x-goog-signature": "over the date",
+    "x-goog-date": "when the URL was signed",
+    "x-goog-credential": "a credential, with the date in it",
+    "signature": "over the date, in URLs signed the old way",
+    "awsaccesskeyid": "a credential",
+    "expires": "when a signed URL ends, by the clock",
+    "sig": "a shared access signature, over dates",
+    "se": "when a shared access signature ends",
+    "st": "when a shared access signature begins",
+}
+"""Names of query parameters in small letters."""
+
+BODY_PATTERNS: Final = {
+    rb";chunk-signature=[0-9a-f]{64}": "SigV4 signature of a piece of an upload, over the date",
+    rb"x-amz-trailer-signature:[0-9a-f]{64}": "SigV4 signature of the trailers of an upload, over the date",
+}
+"""What is cut out of bodies with ``Content-Encoding: aws-chunked``."""
+
+_SIGNED = frozenset({"signature", "sig", "x-amz-signature", "x-goog-signature"})
+_ONLY_SIGNED = frozenset({"expires", "se", "st"})
+
+
+def ignored_header(name: str, more: tuple[str, ...] = ()) -> bool:
+    """Whether a header does not count.
+
+    Args:
+        name: in small letters.
+        more: names that the settings add, in small letters.
+    """
+    return name in HEADERS or name.startswith(tuple(HEADER_PREFIXES)) or name in more
+
+
+def ignored_query(name: str, present: frozenset[str], more: tuple[str, ...] = ()) -> bool:
+    """Whether a query parameter does not count.
+
+    Args:
+        name: in small letters.
+        present: all names in that query, in small letters: short names count for signatures only beside a signature.
+        more: names that the settings add, in small letters.
+    """
+    if name in more:
+        return True
+    return name in QUERY and (name not in _ONLY_SIGNED or bool(present & _SIGNED))

@@ -1,0 +1,165 @@
+"""The server that a replay makes up: how it greets, where its addresses come from, what it says of cursors and sessions."""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from timetracer_otel import seams
+from timetracer_otel.families import mongodb
+from timetracer_otel.integrations import _pymongo_cursors as cursors
+from timetracer_otel.seams import Responder
+from timetracer_otel.seams.integration import Wrapper
+
+__all__ = ["ADMINISTRATION", "NAME", "SERVER", "acknowledged", "is_drivers_own", "made_up", "no_batch", "patches_of_resolver", "readable", "ssl_context", "topology"]
+
+NAME = "pymongo"
+SERVER = "timetracer.mongodb.server"
+"""On each call: what the connection knew of the server, as JSON."""
+
+_GREETINGS = frozenset({"hello", "ismaster", "isMaster"})
+_LOGINS = frozenset({"saslStart", "saslContinue", "authenticate", "logout"})
+ADMINISTRATION = _GREETINGS | _LOGINS | {"endSessions", "killCursors"}
+"""Commands of the driver itself: they come and go with connections, and never count as asked."""
+
+_SECONDARY = "secondary.timetracer.invalid"  # RFC 2606: never resolves; it is never asked to
+_seeds: dict[tuple[str, int | None], Any] = {}
+"""The topology settings by server address: what the URI wants the server to be."""
+
+
+def is_drivers_own(message: mongodb.Message) -> bool:
+    """Whether the driver sends a command by itself. A greeting with a session is the app's: ``db.command("hello")``."""
+    return message.name in ADMINISTRATION and not (message.name in _GREETINGS and b"\x03lsid\0" in message.body)
+
+
+def made_up(message: mongodb.Message, responder: Responder, address: tuple[str, int | None]) -> bytes:
+    """Answer a command of :data:`ADMINISTRATION`.
+
+    Args:
+        message: the command.
+        responder: knows what was recorded of the server.
+        address: that the driver believes in.
+    """
+    if message.name in _GREETINGS:
+        return _document(_hello(responder, address))
+    if message.name == "killCursors":
+        killed = _killed(message)
+        cursors.close(killed)
+        return _document({"cursorsKilled": killed, "cursorsNotFound": [], "cursorsAlive": [], "cursorsUnknown": [], "ok": 1.0})
+    return _document({"ok": 1.0, "done": True, "conversationId": 1, "payload": b""})
+
+
+def acknowledged() -> bytes:
+    """What the driver makes up itself for a write that it awaits no reply to."""
+    return _document({"ok": 1.0})
+
+
+def no_batch(cursor: cursors.OpenCursor) -> bytes:
+    """What a server answers when a cursor that stays open has nothing new."""
+    import bson  # noqa: PLC0415 - part of the driver, which is there when it asks
+
+    return _document({"cursor": {"nextBatch": [], "id": bson.Int64(cursor.id), "ns": cursor.namespace}, "ok": 1.0})
+
+
+def _killed(message: mongodb.Message) -> list[int]:
+    import bson  # noqa: PLC0415 - part of the driver, which is there when it asks
+
+    return [bson.Int64(cursor) for cursor in bson.decode(message.body).get("cursors", [])]
+
+
+def _hello(responder: Responder, address: tuple[str, int | None]) -> dict[str, Any]:
+    """Greet with the recorded limits, as the kind of server that the URI needs or that was recorded.
+
+    No topologyVersion, so that no monitor streams; no compression; no speculative authentication.
+    """
+    recorded = json.loads(responder.facts(SERVER) or "{}")
+    settings = _seeds.get(address)
+    name = getattr(settings, "replica_set_name", None) or ("rs0" if recorded.get("is_repl") else None)
+    hello: dict[str, Any] = {
+        "ok": 1.0, "helloOk": True, "isWritablePrimary": True, "ismaster": True, "minWireVersion": 0,
+        "maxWireVersion": recorded.get("max_wire_version") or 21,
+        "maxBsonObjectSize": recorded.get("max_bson_size") or 16777216,
+        "maxMessageSizeBytes": recorded.get("max_message_size") or 48000000,
+        "maxWriteBatchSize": recorded.get("max_write_batch_size") or 100000,
+        "logicalSessionTimeoutMinutes": 30, "connectionId": 1, "readOnly": False,
+    }  # fmt: skip
+    if getattr(settings, "load_balanced", False):
+        return hello | {"msg": "isdbgrid", "serviceId": _object_id()}
+    if recorded.get("is_mongos") and name is None:
+        return hello | {"msg": "isdbgrid"}
+    if name is None:
+        return hello
+    return hello | _member(name, getattr(settings, "seeds", None) or [address], address)
+
+
+def _member(name: str, seeds: Iterable[tuple[str, int | None]], address: tuple[str, int | None]) -> dict[str, Any]:
+    hosts = sorted(f"{host}:{port or 27017}" for host, port in seeds)
+    me = f"{address[0]}:{address[1] or 27017}"
+    primary = hosts[0]
+    member: dict[str, Any] = {"setName": name, "setVersion": 1, "hosts": [*hosts, f"{_SECONDARY}:27017"], "primary": primary, "me": me}
+    if me != primary:
+        member |= {"isWritablePrimary": False, "ismaster": False, "secondary": True}
+    return member
+
+
+def topology(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:
+    """Around the making of a topology: keep what its URI wants."""
+    wrapped(*args, **kwargs)
+    if seams.responder(NAME) is not None:
+        settings = instance._settings  # noqa: SLF001 - the driver keeps what the URI wants there
+        _seeds.update(dict.fromkeys(settings.seeds, settings))
+        _seeds[_SECONDARY, 27017] = settings
+
+
+def ssl_context(wrapped: Any, _instance: Any, args: Any, kwargs: Any) -> Any:
+    """TLS options count only as far as the driver checks them: files that this machine lacks are not opened."""
+    if seams.responder(NAME) is None:
+        return wrapped(*args, **kwargs)
+    return wrapped(None, None, None, None, *args[4:], **kwargs)
+
+
+def readable(wrapped: Any, _instance: Any, args: Any, kwargs: Any) -> Any:
+    """Around the driver's check that a file of the URI can be read."""
+    try:
+        return wrapped(*args, **kwargs)
+    except OSError:
+        if seams.responder(NAME) is None:
+            raise
+        return io.StringIO()
+
+
+def patches_of_resolver(*, asynchronous: bool) -> dict[str, Wrapper]:
+    """Wrappers for the SRV resolver: the domain itself stands for its servers, and nothing is looked up."""
+
+    def given(give: Callable[[str], Any]) -> Wrapper:
+        def wrapper(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:
+            if seams.responder(NAME) is None:
+                return wrapped(*args, **kwargs)
+            result = give(instance._SrvResolver__fqdn)  # noqa: SLF001 - the only place that has the name
+            return _resolved(result) if asynchronous else result
+
+        return wrapper
+
+    return {
+        "get_hosts": given(lambda name: [(name, 27017)]),
+        "get_hosts_and_min_ttl": given(lambda name: ([(name, 27017)], 86400)),
+        "get_options": given(lambda _name: None),
+    }
+
+
+async def _resolved(result: Any) -> Any:
+    return result
+
+
+def _document(fields: dict[str, Any]) -> bytes:
+    import bson  # noqa: PLC0415 - part of the driver, which is there when it asks
+
+    return bson.encode(fields)
+
+
+def _object_id() -> Any:
+    import bson  # noqa: PLC0415 - part of the driver, which is there when it asks
+
+    return bson.ObjectId("0" * 24)

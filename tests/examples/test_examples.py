@@ -1,0 +1,82 @@
+"""The examples replay with the database gone, and the demo says so, or says what differs."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from examples.asking import Answer, Example
+from examples.cases import BOARD, JOB, SHOP, STRICT_JOB
+from examples.demo import Comparison, Row, compare, table
+
+ROOT = Path(__file__).parents[2]
+ANSWER = Answer(200, (("Content-Type", "text/plain"),), b"one")
+
+
+@pytest.mark.parametrize("example", [SHOP, BOARD, JOB, STRICT_JOB], ids=["shop", "board", "job", "strict job"])
+def test_an_example_replays_byte_for_byte(example: Example, tmp_path: Path) -> None:
+    """Recorded as a real process, then replayed with the server ended: each answer is the one expected, and identical."""
+    (comparison,) = compare([example], tmp_path, Console(quiet=True))
+    assert comparison.problems() == []
+    assert [(row.label, row.recorded.status) for row in comparison.rows] == list(example.expected)
+    assert comparison.answered > 0
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        Answer(500, ANSWER.headers, ANSWER.body),
+        Answer(200, (), ANSWER.body),
+        Answer(200, ANSWER.headers, b"two"),
+    ],
+    ids=["status", "headers", "body"],
+)
+def test_the_comparison_sees_any_difference(other: Answer) -> None:
+    """A replayed answer that differs in status, an app's header or the body is a problem, and no `yes` in the table."""
+    comparison = Comparison("app", [Row("GET /", 200, ANSWER, other)], answered=1, missed=[])
+    assert [problem.startswith("app: GET /: ") for problem in comparison.problems()] == [True]
+    console = Console(width=100, record=True, quiet=True)
+    console.print(table([comparison]))
+    assert "NO" in console.export_text()
+
+
+def test_the_comparison_wants_what_the_example_is_for() -> None:
+    """An app that fails the same way twice does not pass, and a miss is a problem even when the answers are equal."""
+    failed = Answer(500, (), b"")
+    assert Comparison("app", [Row("GET /", 200, failed, failed)], answered=0, missed=[]).problems() != []
+    assert Comparison("app", [Row("GET /", 200, ANSWER, ANSWER)], answered=0, missed=["x"]).problems() == [
+        "app: missed: x"
+    ]
+    assert Comparison("app", [Row("GET /", 200, ANSWER, ANSWER)], answered=1, missed=[]).problems() == []
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=["Ctrl-C", "SIGTERM"])
+def test_an_interrupted_demo_leaves_nothing(number: signal.Signals, tmp_path: Path) -> None:
+    """Interrupted while it records, the demo ends its processes and removes its folders."""
+    command, mark = [sys.executable, "-m", "examples.demo"], f"{os.getpid()}-{number}"
+    environ = {**os.environ, "TMPDIR": str(tmp_path), "PYTHONUNBUFFERED": "1", "DEMO_MARK": mark}
+    with subprocess.Popen(command, cwd=ROOT, env=environ, stdout=subprocess.PIPE, text=True) as demo:
+        assert demo.stdout is not None
+        said = []
+        for line in demo.stdout:
+            said.append(line)
+            if line.startswith("record:"):
+                demo.send_signal(number)
+    assert demo.returncode == 128 + number
+    assert said[-1].startswith("record:")
+    assert list(tmp_path.iterdir()) == []
+    assert [process for process in Path("/proc").glob("[0-9]*") if mark in environment_of(process)] == []
+
+
+def environment_of(process: Path) -> str:
+    """Read a process's environment; nothing when it is not ours, or has ended."""
+    try:
+        return (process / "environ").read_text(errors="replace")
+    except OSError:
+        return ""

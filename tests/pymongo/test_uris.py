@@ -1,0 +1,109 @@
+"""What was recorded with one URI replays with any other that the driver accepts, and nothing is looked up or opened."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.pymongo.driver import DRIVERS
+from tests.pymongo.harness import Both, both, run, twice
+from tests.pymongo.shown import renamed, text
+from timetracer_otel import testing
+
+URIS = {
+    "srv": "mongodb+srv://u:p@cluster.example.net/?replicaSet=rs0&tls=true",
+    "srv without options": "mongodb+srv://cluster.example.net/shop",
+    "srv sharded": "mongodb+srv://u:p@cluster.example.net/?srvMaxHosts=2&srvServiceName=mongodb",
+    "auth": "mongodb://u:p@db.example.net:27017/shop?authSource=admin&authMechanism=SCRAM-SHA-256",
+    "x509": "mongodb://db.example.net/?authMechanism=MONGODB-X509&tls=true&tlsCertificateKeyFile=/nowhere/client.pem",
+    "tls": "mongodb://db.example.net/?tls=true&tlsCAFile=/nowhere/ca.pem",
+    "tls insecure": "mongodb://db.example.net/?tls=true&tlsInsecure=true",
+    "direct": "mongodb://db.example.net/?directConnection=true",
+    "load balanced": "mongodb://db.example.net/?loadBalanced=true",
+    "unix socket": "mongodb://%2Fnowhere%2Fmongodb-27017.sock",
+    "unix socket with auth": "mongodb://u:p@%2Fnowhere%2Fmongodb-27017.sock/admin",
+    "secondary": "mongodb://a.example.net,b.example.net/?replicaSet=rs7&readPreference=secondary",
+    "several hosts": "mongodb://a.example.net:27018,b.example.net:27019,c.example.net/?replicaSet=other",
+    "several hosts without a set": "mongodb://a.example.net,b.example.net",
+    "ipv6": "mongodb://[2001:db8::1]:27017/",
+    "compressed": "mongodb://db.example.net/?compressors=zlib,zstd,snappy",
+    "options": "mongodb://db.example.net/?retryWrites=false&retryReads=false&w=majority&maxPoolSize=3&appName=x&serverMonitoringMode=stream",
+    "stable": "mongodb://db.example.net/?serverMonitoringMode=poll&heartbeatFrequencyMS=500&readConcernLevel=majority",
+}
+
+
+async def shop(client: Any, driver: str) -> str:
+    """Use a few operations of each kind: read, write, cursor, transaction."""
+    get, items = DRIVERS[driver].get, DRIVERS[driver].items
+    db = client.shop
+    await get(db.orders.delete_many({}))
+    await get(db.orders.insert_many([{"_id": n} for n in range(25)]))
+    made = await get(db.orders.insert_one({"name": "new"}))
+    async with DRIVERS[driver].entered(client.start_session()) as session, DRIVERS[driver].entered(session.start_transaction()):
+        await get(db.orders.update_one({"_id": 3}, {"$set": {"paid": True}}, session=session))
+    found = await items(db.orders.find({}, batch_size=10).sort("_id", 1))
+    return text([found, await get(db.orders.find_one({"_id": made.inserted_id})), await get(db.orders.count_documents({}))])
+
+
+@pytest.fixture(scope="module")
+def cassettes(mongo_uri: str, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Both]:
+    """The shop, recorded once with each driver. ``replayed`` is the folder."""
+    found = {}
+    for name, driver in DRIVERS.items():
+        folder = tmp_path_factory.mktemp(name)
+        with testing.record(folder):
+            recorded = run(driver, lambda client, name=name: shop(client, name), mongo_uri)
+        found[name] = (folder, recorded)
+    return found  # type: ignore[return-value] # see the next fixture
+
+
+@pytest.mark.parametrize("driver", DRIVERS)
+@pytest.mark.parametrize("uri", URIS)
+def test_any_uri_replays(cassettes: dict[str, Any], driver: str, uri: str) -> None:
+    """No address is resolved, no file read, and every answer is the recorded one."""
+    folder, recorded = cassettes[driver]
+    with testing.replay(folder) as replay:
+        replayed = run(DRIVERS[driver], lambda client: shop(client, driver), URIS[uri])
+    assert renamed(replayed) == renamed(recorded)
+    outcome = replay.outcome()
+    assert (outcome.misses, outcome.refused) == ([], [])
+
+
+@pytest.mark.parametrize("driver", DRIVERS)
+def test_tagged_secondary_replays(mongo_uri: str, tmp_path: Path, driver: str) -> None:
+    """A read preference with tags finds a server in replay, whatever tags the recorded servers had."""
+    preference = {"readPreference": "secondaryPreferred", "readPreferenceTags": "dc:east,use:reports"}
+    tagged = both(tmp_path, DRIVERS[driver], lambda client: DRIVERS[driver].get(client.t.x.find_one()), mongo_uri, **preference)
+    assert tagged.outcome.misses == []
+    secondary = "mongodb://a.example.net/?replicaSet=r&readPreference=secondary&readPreferenceTags=dc:east"
+    with testing.replay(tmp_path) as replay:
+        assert run(DRIVERS[driver], lambda client: DRIVERS[driver].get(client.t.x.find_one()), secondary, serverSelectionTimeoutMS=2000) is None
+    assert replay.outcome().misses == []
+
+
+@pytest.mark.parametrize("compressor", ["zlib", "zstd", "snappy"])
+@pytest.mark.parametrize("driver", DRIVERS)
+def test_compressed_traffic_replays(mongo_uri: str, tmp_path: Path, driver: str, compressor: str) -> None:
+    """What travels compressed is recorded readable, and replays without compression."""
+    options = {"compressors": compressor}
+    found = both(tmp_path, DRIVERS[driver], lambda client: shop(client, driver), mongo_uri, **options)
+    assert renamed(found.replayed) == renamed(found.recorded)
+    assert found.outcome.misses == []
+
+
+def test_replay_needs_no_recorded_server(tmp_path: Path, mongo_uri: str) -> None:
+    """A cassette without any answered call still lets a client connect; its first command is a miss."""
+
+    def ask(uri: str) -> str:
+        with DRIVERS["sync"].client(uri, serverSelectionTimeoutMS=50) as client:
+            try:
+                client.t.x.find_one()
+            except Exception as error:
+                return type(error).__name__
+            return "found"
+
+    unreachable = "mongodb://127.0.0.1:1/"
+    seen = twice(tmp_path, ask, unreachable)
+    assert (seen.recorded, seen.replayed) == ("ServerSelectionTimeoutError", "ServerSelectionTimeoutError")

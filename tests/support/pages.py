@@ -1,0 +1,135 @@
+"""Runs what a page of the documentation shows: its Python and its commands, in order, in one folder."""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+import subprocess
+import sys
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+
+from examples.support import MongoServer, Program, free_port
+
+_BLOCK = re.compile(r"^```(?P<language>\w*)[^\n]*\n(?P<text>.*?)^```$", re.MULTILINE | re.DOTALL)
+_FILE = re.compile(r"# (?P<name>[\w.]+\.py)\n")
+_SERVER = re.compile(r"\b(flask run|uvicorn|gunicorn)\b")
+_LOOPBACK = re.compile(r"127\.0\.0\.1:\d+")
+_SECONDS = 60
+
+
+@dataclass(frozen=True)
+class Block:
+    """A fenced block; ``line`` is that of its fence."""
+
+    language: str
+    text: str
+    line: int
+
+
+def blocks(page: str) -> list[Block]:
+    """Give the fenced blocks of a page."""
+    return [
+        Block(match["language"], match["text"], page.count("\n", 0, match.start()) + 1)
+        for match in _BLOCK.finditer(page)
+    ]
+
+
+def commands(block: str) -> Iterator[tuple[str, str]]:
+    """Give each command of a console block, and the output that the block shows."""
+    for part in re.split(r"^\$ ", block, flags=re.MULTILINE)[1:]:
+        command, _, output = part.partition("\n")
+        yield command, output
+
+
+class Reader:
+    """Does what a reader of a page would do, in a folder of its own, with a database that ends at the first replay.
+
+    Args:
+        folder: an empty one.
+        server: a MongoDB server that runs.
+    """
+
+    def __init__(self, folder: Path, server: MongoServer) -> None:
+        self._folder = folder
+        self._server = server
+        self._port = free_port()
+        self._running = ExitStack()
+        self._environ = {
+            **os.environ,
+            "PATH": os.pathsep.join((str(Path(sys.executable).parent), os.environ.get("PATH", ""))),
+            "TMPDIR": str(folder),
+            "MONGODB_URI": server.uri,
+            "FLASK_RUN_PORT": str(self._port),
+            "UVICORN_PORT": str(self._port),
+        }
+
+    def follow(self, page: str) -> None:
+        """Do everything on the page; servers that it starts end with it."""
+        with self._running:
+            for block in blocks(page):
+                if block.language == "python":
+                    self._python(block)
+                elif block.language == "console":
+                    for command, output in commands(block.text):
+                        self._command(command, output)
+
+    def _python(self, block: Block) -> None:
+        named = _FILE.match(block.text)
+        if named is not None:
+            (self._folder / named["name"]).write_text(block.text, encoding="utf-8")
+        else:
+            self._run([sys.executable, "-c", block.text])
+
+    def _command(self, command: str, output: str) -> None:
+        words = shlex.split(command, comments=True)
+        if "timetracer-replay" in words:
+            self._server.stop()
+        if words[0] == "pip":
+            return  # needs a package index; what it names is checked by a test of its own
+        if _SERVER.search(command):
+            self._serve(words)
+            return
+        shown = self._fetch(words[1:]) if words[0] == "curl" else self._run(words)
+        expected = re.escape(output.strip()).replace("…", ".*")
+        assert re.fullmatch(expected, shown.strip(), re.DOTALL), f"$ {command}\nshows\n{shown}\nand not\n{output}"
+
+    def _run(self, words: list[str]) -> str:
+        ended = subprocess.run(
+            words,
+            cwd=self._folder,
+            env=self._environ,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            timeout=_SECONDS,
+            check=False,
+            text=True,
+        )
+        assert ended.returncode == 0, f"{shlex.join(words)}: exit status {ended.returncode}\n{ended.stdout}"
+        return ended.stdout
+
+    def _serve(self, words: list[str]) -> None:
+        """Start a server on our port, instead of the one that the page started before."""
+        self._running.close()
+        program = Program(words, log=self._folder / "server.log", env=self._environ, cwd=self._folder)
+        self._running.enter_context(program)
+        program.wait_for_port(self._port)
+
+    def _fetch(self, words: list[str]) -> str:
+        """What curl prints, without needing it: for `curl URL` and `curl --json BODY URL`."""
+        *options, url = words
+        assert options[:1] in ([], ["--json"]), f"this stand-in does not know curl {shlex.join(options)}"
+        body = options[1].encode() if options else None
+        headers = {"Content-Type": "application/json"} if options else {}
+        request = urllib.request.Request(_LOOPBACK.sub(f"127.0.0.1:{self._port}", url), body, headers)
+        try:
+            with urllib.request.urlopen(request, timeout=_SECONDS) as response:
+                return str(response.read().decode())
+        except urllib.error.HTTPError as error:
+            return error.read().decode()
