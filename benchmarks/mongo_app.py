@@ -18,7 +18,7 @@ from pymongo import MongoClient
 FINDS = 20
 
 
-def make_app(collection: Any) -> Flask:  # noqa: ANN401 - a pymongo Collection of any document type
+def make_app(collection: Any) -> Flask:
     """An app with one route that makes the finds."""
     app = Flask(__name__)
 
@@ -32,9 +32,16 @@ def make_app(collection: Any) -> Flask:  # noqa: ANN401 - a pymongo Collection o
 def call(app: Flask) -> None:
     """One request straight through WSGI, without a server's own costs."""
     environ = {
-        "REQUEST_METHOD": "GET", "PATH_INFO": "/work", "QUERY_STRING": "", "SERVER_NAME": "localhost", "SERVER_PORT": "80",
-        "SERVER_PROTOCOL": "HTTP/1.1", "wsgi.url_scheme": "http", "wsgi.input": sys.stdin.buffer, "wsgi.errors": sys.stderr,
-    }  # fmt: skip
+        "REQUEST_METHOD": "GET",
+        "PATH_INFO": "/work",
+        "QUERY_STRING": "",
+        "SERVER_NAME": "localhost",
+        "SERVER_PORT": "80",
+        "SERVER_PROTOCOL": "HTTP/1.1",
+        "wsgi.url_scheme": "http",
+        "wsgi.input": sys.stdin.buffer,
+        "wsgi.errors": sys.stderr,
+    }
     body = app(environ, lambda *_: lambda _data: None)
     if b"found" not in b"".join(body):
         raise SystemExit("the measured app did not answer")

@@ -27,10 +27,9 @@ from rich.table import Table
 
 from examples.asking import Answer, Example
 from examples.cases import DATABASES, EXAMPLES
-from examples.support import MongoServer, accepts
+from examples.support import ENDING, MongoServer, accepts
 
 RECORD = ("opentelemetry-instrument", "--traces_exporter", "timetracer")
-SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 UNREACHABLE = "mongodb+srv://u:p@cluster.example.net/?replicaSet=rs0&tls=true"
 
 
@@ -76,7 +75,11 @@ class Comparison:
 
 @contextmanager
 def database() -> Iterator[tuple[str, int | None]]:
-    """Give the URI of a MongoDB server without the examples' data; and its port, when it is ours and ends here."""
+    """Give the URI of a MongoDB server without the examples' data; and its port, when it is ours and ends here.
+
+    Raises:
+        RuntimeError: there is no server.
+    """
     if uri := os.environ.get("MONGODB_URI"):
         _drop_examples(uri)
         try:
@@ -89,9 +92,13 @@ def database() -> Iterator[tuple[str, int | None]]:
 
 
 def _drop_examples(uri: str) -> None:
-    with MongoClient[dict[str, object]](uri, serverSelectionTimeoutMS=5000) as client:
-        for name in DATABASES:
-            client.drop_database(name)
+    try:
+        with MongoClient[dict[str, object]](uri, serverSelectionTimeoutMS=5000) as client:
+            for name in DATABASES:
+                client.drop_database(name)
+    except PyMongoError as error:
+        what = f"the server at MONGODB_URI cannot be used ({type(error).__name__})"
+        raise RuntimeError(f"{what}: start it, or unset MONGODB_URI for a stand-in") from error
 
 
 def record(example: Example, work: Path, uri: str) -> list[Answer]:
@@ -187,7 +194,7 @@ def main() -> int:
     try:
         with tempfile.TemporaryDirectory(prefix="timetracer-demo-") as work:
             comparisons = compare(EXAMPLES, Path(work), console)
-    except (RuntimeError, OSError, PyMongoError) as error:
+    except (RuntimeError, OSError) as error:
         console.print(f"the demo did not work: {error}", style="red", markup=False)
         return 1
     console.print(table(comparisons))
@@ -202,12 +209,12 @@ def main() -> int:
 
 def _end(number: int, _frame: FrameType | None) -> None:
     """End by an exception, so that every process and folder is cleaned up, which a second signal does not stop."""
-    for one in SIGNALS:
+    for one in ENDING:
         signal.signal(one, signal.SIG_IGN)
     sys.exit(128 + number)
 
 
 if __name__ == "__main__":
-    for ending in SIGNALS:
+    for ending in ENDING:
         signal.signal(ending, _end)
     sys.exit(main())

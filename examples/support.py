@@ -9,15 +9,20 @@ import socket
 import subprocess
 import sys
 import tempfile
+import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Self
+from typing import Self, TypeAlias
 
 START_SECONDS = 30.0
 RUN_SECONDS = 30.0
 STOP_SECONDS = 15.0
+ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+"""Signals that a user ends a program with."""
+
+Process: TypeAlias = "subprocess.Popen[bytes]"
 
 
 def free_port() -> int:
@@ -56,14 +61,16 @@ class Program:
         self._log = log
         self._name = command[0]
         with log.open("ab") as stderr, (output or log).open("ab") as stdout:
-            self._process = subprocess.Popen(
-                command,
-                cwd=cwd,
-                env=env,
-                stdin=subprocess.DEVNULL,
-                stdout=stdout,
-                stderr=stderr,
-                start_new_session=True,
+            self._process = _undisturbed(
+                lambda: subprocess.Popen(
+                    command,
+                    cwd=cwd,
+                    env=env,
+                    stdin=subprocess.DEVNULL,
+                    stdout=stdout,
+                    stderr=stderr,
+                    start_new_session=True,
+                )
             )
 
     def wait_for_port(self, port: int) -> None:
@@ -107,9 +114,7 @@ class Program:
 
     def kill(self) -> None:
         """End the whole group at once."""
-        with suppress(ProcessLookupError):  # all of it has ended by itself
-            os.killpg(self._process.pid, signal.SIGKILL)
-        self._process.wait()
+        _kill_group(self._process)
 
     def __enter__(self) -> Self:
         return self
@@ -119,6 +124,30 @@ class Program:
             self.stop()
         finally:
             self.kill()
+
+
+def _undisturbed(start: Callable[[], Process]) -> Process:
+    """Start a process; an interrupt waits until that is done, or nobody would know of the process and end it."""
+    if threading.current_thread() is not threading.main_thread():
+        return start()
+    held: list[int] = []
+    handled = [number for number in ENDING if callable(signal.getsignal(number))]
+    handlers = {number: signal.signal(number, lambda got, _frame: held.append(got)) for number in handled}
+    try:
+        process = start()
+    finally:
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
+    if held:
+        _kill_group(process)
+        signal.raise_signal(held[0])
+    return process
+
+
+def _kill_group(process: Process) -> None:
+    with suppress(ProcessLookupError):  # all of it has ended by itself
+        os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
 
 
 class MongoServer:

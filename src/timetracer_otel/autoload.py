@@ -8,16 +8,15 @@ import importlib.util
 import logging
 from contextlib import ExitStack
 from dataclasses import replace
-from types import ModuleType
 from typing import Any
 
 import wrapt
 
-from timetracer_otel import config, seams
+from timetracer_otel import config, nondeterminism, seams
 from timetracer_otel.config import Settings
 from timetracer_otel.errors import ConfigError, IntegrationError, TimetracerError
 from timetracer_otel.integrations import discover
-from timetracer_otel.seams import patching
+from timetracer_otel.seams import faults, patching
 from timetracer_otel.seams import runtime as runtime_module
 
 __all__ = ["disable", "enable", "install", "pre_instrument", "uninstall"]
@@ -39,14 +38,17 @@ _undoing = ExitStack()
 
 
 def pre_instrument() -> None:
-    """Set the process up as its settings say. Called by ``opentelemetry-instrument`` before the instrumentors; never raises."""
+    """Set the process up as its settings say; never raises.
+
+    ``opentelemetry-instrument`` calls it before the instrumentors.
+    """
     try:
         settings = config.load()
         if settings.mode != "off":
             _set_up(settings)
     except TimetracerError as error:
         _log.error("timetracer is off: %s", error)
-    except Exception:  # an exception here would abort the instrumentation of everything else
+    except Exception:  # noqa: BLE001 - it would abort the instrumentation of everything else
         _log.exception("timetracer is off: it could not be set up")
 
 
@@ -113,6 +115,7 @@ def disable(name: str) -> None:
 def uninstall() -> None:
     """Put every patched object back and stop recording or replaying."""
     global _installed  # noqa: PLW0603 - a process has one installation
+    nondeterminism.uninstall()
     patching.undo_all()
     _undoing.close()
     seams.set_active(None)
@@ -131,11 +134,11 @@ def _set_up(settings: Settings) -> None:
     if settings.mode == "record":
         _record(settings)
     else:
-        from timetracer_otel.replay.session import start  # noqa: PLC0415 - only a replay pays for loading cassettes
-
-        _undoing.callback(atexit.unregister, start(settings).print_outcome)
+        _replay(settings)
     for integration in known.values():
         patching.apply(integration)
+    draw = nondeterminism.note if settings.mode == "record" else nondeterminism.give
+    nondeterminism.install(settings.draws, draw, settings.app_packages)
     _installed = settings
 
 
@@ -145,19 +148,21 @@ def _check_plugins(settings: Settings, known: set[str]) -> None:
             raise IntegrationError(f"there is no integration {name!r}; known: {', '.join(sorted(known))}")
 
 
+def _replay(settings: Settings) -> None:
+    from timetracer_otel.replay.session import start  # noqa: PLC0415 - only a replay pays for loading cassettes
+    from timetracer_otel.seams import tracing  # noqa: PLC0415 - a process in mode off does not pay for the SDK
+
+    player = start(settings)
+    _undoing.callback(atexit.unregister, player.print_outcome)
+    _undoing.callback(tracing.attach(tracing.host_provider(), tracing.LaneMarker(player), every_span=True))
+
+
 def _record(settings: Settings) -> None:
-    from opentelemetry import trace  # noqa: PLC0415 - a process in mode off does not pay for the SDK
-    from opentelemetry.sdk.trace import TracerProvider  # noqa: PLC0415 - see above
-
-    from timetracer_otel.exporters import processor, session  # noqa: PLC0415 - see above
+    from timetracer_otel.exporters import processor, session  # noqa: PLC0415 - a process in mode off does not pay for it
     from timetracer_otel.exporters.recorder import Recorder  # noqa: PLC0415 - see above
+    from timetracer_otel.seams import tracing  # noqa: PLC0415 - see above
 
-    provider = trace.get_tracer_provider()
-    if isinstance(provider, trace.ProxyTracerProvider):
-        provider = TracerProvider()
-        trace.set_tracer_provider(provider)
-    if not isinstance(provider, TracerProvider):
-        raise ConfigError(f"the tracer provider is a {type(provider).__name__}, not the OpenTelemetry SDK's")
+    provider = tracing.host_provider()
     recorder = Recorder(settings, provider)
     settle_exit = session.watch_exit(recorder.session)
 
@@ -169,30 +174,33 @@ def _record(settings: Settings) -> None:
     atexit.register(at_exit)
     _undoing.callback(atexit.unregister, at_exit)
     _undoing.callback(at_exit)
-    _undoing.callback(processor.attach(recorder, provider))
+    _undoing.callback(tracing.attach(provider, processor.LaneProcessor(recorder), every_span=settings.files))
     _undoing.callback(session.watch_output(recorder.session))
     seams.set_active(recorder)
 
 
 def _instrument_on_import() -> None:
-    for library, target in _INSTRUMENTORS.items():
-        if importlib.util.find_spec(library) is not None:
-            wrapt.register_post_import_hook(_instrument(target), library)
-
-
-def _instrument(target: str) -> Any:
     mine = _installed
+    for library, target in _INSTRUMENTORS.items():
+        if importlib.util.find_spec(library) is None:
+            continue
+        # Also when the instrumentor's own module is imported: it may be that import which imports the library.
+        for module in (library, target.partition(":")[0]):
+            wrapt.register_post_import_hook(lambda _, target=target: _instrument(target, mine), module)
 
-    def on_import(_module: ModuleType) -> None:
-        if _installed is not mine:
-            return  # uninstalled since: import hooks cannot be unregistered
-        module, _, name = target.partition(":")
-        instrumentor = getattr(importlib.import_module(module), name)()
-        if not instrumentor.is_instrumented_by_opentelemetry:
-            instrumentor.instrument(skip_dep_check=True)
-            _undoing.callback(instrumentor.uninstrument)
 
-    return on_import
+def _instrument(target: str, asked_by: Settings | None) -> None:
+    """Turn a standard instrumentor on, unless it is on, half imported, or ``install()`` was undone since."""
+    module, _, name = target.partition(":")
+    if _installed is not asked_by:
+        return
+    try:
+        instrumentor = getattr(importlib.import_module(module), name, None)
+        if instrumentor is not None and not instrumentor().is_instrumented_by_opentelemetry:
+            instrumentor().instrument(skip_dep_check=True)
+            _undoing.callback(instrumentor().uninstrument)
+    except Exception as error:  # noqa: BLE001 - the app's own import must not fail
+        faults.report(f"instrument.{name}", error)
 
 
 runtime_module.installer = install

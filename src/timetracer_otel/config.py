@@ -14,12 +14,14 @@ from typing import Any, Literal, TypeAlias, cast, get_args
 
 from timetracer_otel.errors import ConfigError
 
-__all__ = ["PREFIX", "Compression", "Mode", "Settings", "is_given", "load"]
+__all__ = ["NONDETERMINISM", "PREFIX", "Compression", "Mode", "Settings", "is_given", "load"]
 
 Mode: TypeAlias = Literal["off", "record", "replay"]
 Compression: TypeAlias = Literal["none", "gzip", "zstd"]
 
 PREFIX = "TIMETRACER_"
+NONDETERMINISM = ("clock", "monotonic", "objectid", "random", "secrets", "tempfile", "urandom", "uuid")
+"""The groups of what an app draws that can be recorded and given back."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +43,9 @@ class Settings:
         ignore_headers: names of HTTP request headers that do not count when calls are compared.
         ignore_query: names of URL query parameters that do not count.
         ignore_fields: names of JSON members and form fields in HTTP request bodies that do not count.
+        nondeterminism: what the app draws that is recorded and given back: ``all``, ``none``, or some of
+            :data:`NONDETERMINISM`, separated by commas.
+        app_packages: installed packages whose own draws count as the app's.
     """
 
     mode: Mode = "off"
@@ -57,6 +62,14 @@ class Settings:
     ignore_headers: tuple[str, ...] = ()
     ignore_query: tuple[str, ...] = ()
     ignore_fields: tuple[str, ...] = ()
+    nondeterminism: str = "all"
+    app_packages: tuple[str, ...] = ()
+
+    @property
+    def draws(self) -> frozenset[str]:
+        """The groups that ``nondeterminism`` names."""
+        names = {"all": ",".join(NONDETERMINISM), "none": ""}.get(self.nondeterminism, self.nondeterminism)
+        return frozenset(names.split(",")) - {""}
 
 
 def load(environ: Mapping[str, str] = os.environ, directory: Path | None = None) -> Settings:
@@ -146,6 +159,16 @@ def _lower_names(name: str, text: str) -> tuple[str, ...]:
     return _names(name, text.lower())
 
 
+def _draws(name: str, text: str) -> str:
+    names = _lower_names(name, text)
+    if names in (("all",), ("none",)):
+        return names[0]
+    unknown = [one for one in names if one not in NONDETERMINISM]
+    if unknown or not names:
+        raise ConfigError(f"{name}={text!r}: must be all, none, or some of {', '.join(NONDETERMINISM)}")
+    return ",".join(sorted(set(names)))
+
+
 def _text(name: str, text: str) -> str:
     if not text.strip():
         raise ConfigError(f"{name} is empty: give a value or unset it")
@@ -171,6 +194,8 @@ PARSERS: dict[str, Callable[[str, str], object]] = {
     "ignore_headers": _lower_names,
     "ignore_query": _lower_names,
     "ignore_fields": _lower_names,
+    "nondeterminism": _draws,
+    "app_packages": _names,
 }
 """How each setting is read from text; the one list of settings beside the dataclass (a test compares the two)."""
 

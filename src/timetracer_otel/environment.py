@@ -2,8 +2,8 @@
 
 opentelemetry-distro sends metrics and logs by OTLP unless told otherwise. Somebody who only asked for cassettes has no
 collector: the exporters would fail at start-up, or hold the program's end for seconds. So with timetracer as the only
-traces exporter and no OTLP end point configured, metrics and logs default to none. No name here begins with ``OTEL_``:
-the command would take it for an option of its own.
+traces exporter and no OTLP end point configured, metrics and logs default to none. In a replay all three do: what it does
+happened before. No name here begins with ``OTEL_``: the command would take it for an option of its own.
 """
 
 from __future__ import annotations
@@ -16,12 +16,16 @@ __all__ = ["set_defaults"]
 
 
 def set_defaults(environ: MutableMapping[str, str], argv: Sequence[str]) -> None:
-    """Default metrics and logs to none, when cassettes are all that was asked for.
+    """Default metrics and logs to none, when cassettes are all that was asked for; in a replay, traces as well.
 
     Args:
         environ: the environment, changed in place.
         argv: the command line of ``opentelemetry-instrument``, whose option wins over the environment.
     """
+    if environ.get("TIMETRACER_MODE", "").strip().lower() == "replay":
+        for name in ("OTEL_TRACES_EXPORTER", "OTEL_METRICS_EXPORTER", "OTEL_LOGS_EXPORTER"):
+            environ.setdefault(name, "none")
+        return
     exporters = _option(argv, "--traces_exporter") or environ.get("OTEL_TRACES_EXPORTER", "")
     if exporters.strip() != "timetracer" or any(name.startswith("OTEL_EXPORTER_OTLP_") for name in environ):
         return

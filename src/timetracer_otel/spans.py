@@ -39,6 +39,8 @@ REQUEST = "timetracer.request"
 RESPONSE = "timetracer.response"
 ERROR = "timetracer.error"
 """JSON ``{"type": "module.Class", "args": […]}`` of the exception that the call's I/O raised."""
+DRAWS = "timetracer.draws"
+"""A payload: what the lane drew, in JSON; see :mod:`timetracer_otel.nondeterminism.draws`."""
 INCOMPLETE = "timetracer.incomplete"
 """Which sides were not seen to their end: ``request``, ``response`` or ``request,response``."""
 

@@ -24,6 +24,7 @@ def directory(tmp_path: Path) -> Path:
 
 
 def found(directory: Path, *specs: str) -> list[str]:
+    """The names of the files that are found."""
     return [path.name for path in storage.find(specs, directory)]
 
 
@@ -106,7 +107,7 @@ def test_latest_whose_lane_was_deleted_is_refused(directory: Path) -> None:
 
 
 def test_a_folder_that_cannot_be_listed_is_refused(directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Its cassettes are not left out silently. (The tests may run as root, so the refusal is made.)"""
+    """Its cassettes are not left out silently. The tests may run as root, so the refusal is made."""
     scandir = os.scandir
 
     def refuse(path: str) -> object:

@@ -14,6 +14,7 @@ from timetracer_otel.errors import CassetteError
 
 
 def ids(spans: object) -> list[int]:
+    """The spans' ids as numbers."""
     assert isinstance(spans, list)
     return [int(span.span_id, 16) for span in spans]
 
@@ -196,7 +197,7 @@ def test_a_damaged_session_is_refused(tmp_path: Path) -> None:
     """A lane whose session cannot be read would replay only in part."""
     path = lane_file(tmp_path)
     (tmp_path / "2023-11-14/22/SESSION__app__5e55.jsonl").write_bytes(b"damaged")
-    with pytest.raises(CassetteError, match="SESSION__app__5e55.jsonl, line 1"):
+    with pytest.raises(CassetteError, match=r"SESSION__app__5e55\.jsonl, line 1"):
         loading.load([path])
 
 

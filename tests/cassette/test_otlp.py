@@ -11,6 +11,7 @@ import orjson
 import pytest
 from google.protobuf import json_format
 from hypothesis import given
+from hypothesis import strategies as st
 from opentelemetry.exporter.otlp.proto.common.trace_encoder import encode_spans
 from opentelemetry.proto.trace.v1.trace_pb2 import Span, TracesData
 from opentelemetry.sdk.resources import Resource
@@ -77,7 +78,7 @@ def _ids_to_base64(node: Any) -> None:
 
 
 def only_remote_flags(span: Span) -> None:
-    """Drop the W3C flags and the links' trace state, which the official encoder leaves out; it writes unset statuses."""
+    """Drop the W3C flags and the links' trace state, which the official encoder leaves out; have a status."""
     span.flags &= 0x300
     for link in span.links:
         link.flags &= 0x300
@@ -183,7 +184,12 @@ def test_spans_are_grouped_by_scope() -> None:
         InstrumentationScope("a", "1", "https://schema", {"k": 1}),
         InstrumentationScope("a", "1", "https://schema", {"k": 1}),
     )
-    spans = [(first, {"n": 1}), (None, {"n": 2}), (again, {"n": 3}), (first, {"n": 4})]
+    spans: list[tuple[InstrumentationScope | None, Any]] = [
+        (first, {"n": 1}),
+        (None, {"n": 2}),
+        (again, {"n": 3}),
+        (first, {"n": 4}),
+    ]
     written = orjson.loads(otlp.traces_line(otlp.resource_fragment({}), spans))["resourceSpans"][0]["scopeSpans"]
     scope = {"name": "a", "version": "1", "attributes": [{"key": "k", "value": {"intValue": "1"}}]}
     assert written == [
@@ -205,7 +211,8 @@ def test_a_resource_is_encoded_once() -> None:
 def test_a_lone_surrogate_is_written_as_the_replacement_character(where: str, tmp_path: Path) -> None:
     """A string that UTF-8 cannot hold does not lose the span, wherever it stands; the line is valid UTF-8."""
     bad = "a\ud800b"
-    attributes: dict[str, Any] = {"key": {bad: "v"}, "value": {"k": bad}, "nested": {"k": [{"l": bad}]}}.get(where, {})
+    by_place: dict[str, dict[str, Any]] = {"key": {bad: "v"}, "value": {"k": bad}, "nested": {"k": [{"l": bad}]}}
+    attributes = by_place.get(where)
     span = a_span(
         name=bad if where == "name" else "n",
         attributes=attributes,
@@ -291,3 +298,17 @@ def test_the_official_classes_read_any_attributes(attributes: dict[str, Any]) ->
         parsed(lines([a_span(attributes={"all": attributes})])).resource_spans[0].scope_spans[0].spans[0].attributes
     )
     assert pair.key == "all"
+
+
+@given(attributes=attributes_strategy, extra=attributes_strategy, parent=st.none() | st.integers(1, 2**64 - 1))
+def test_a_spans_fragment_holds_what_its_dict_holds(
+    attributes: dict[str, Any], extra: dict[str, Any], parent: int | None
+) -> None:
+    """The fast way and the plain one write the same, and no kept encoding is taken for another's."""
+    for span in (a_span(2**64 - 1, parent=parent, attributes=attributes), rich_span()):
+        lines_of = [
+            otlp.traces_line(otlp.resource_fragment({}), [(None, encode(span, extra))])
+            for encode in (otlp.span_to_dict, otlp.span_fragment, otlp.span_fragment)
+        ]
+        plain, *fast = map(orjson.loads, lines_of)
+        assert fast == [plain, plain]

@@ -183,12 +183,15 @@ def test_an_escaped_lone_surrogate_becomes_the_replacement_character(tmp_path: P
 
 def test_the_official_file_exporters_output_reads_the_same(tmp_path: Path) -> None:
     """What opentelemetry-exporter-otlp-json-file writes of some spans gives the same spans as what we write."""
+    values: list[Any] = [0, False, "", b"", [], {}, None, 1.5, float("inf"), -(2**63), 2**63 - 1, "ü\n"]
+    values += [["x", [b"y", {"z": None}]]]
+    attributes = {"": 1, "a\ud800": "\ud800"} | {f"k{number}": value for number, value in enumerate(values)}
+    events = [Event("e", {"k": 0}, START)]
+    links = [Link(SpanContext(5, 6, is_remote=False), {"k": [True]})]
     spans = [
-        a_span(1, parent=2, kind=SpanKind.CONSUMER, attributes={"": 1, "a\ud800": "\ud800"} | {f"k{n}": v for n, v in enumerate(
-            [0, False, "", b"", [], {}, None, 1.5, float("inf"), -(2**63), 2**63 - 1, ["x", [b"y", {"z": None}]], "ü\n"]
-        )}, status=Status(StatusCode.OK), events=[Event("e", {"k": 0}, START)]),
-        a_span(2, links=[Link(SpanContext(5, 6, is_remote=False), {"k": [True]})], resource={"a": ["b"]}),
-    ]  # fmt: skip
+        a_span(1, parent=2, kind=SpanKind.CONSUMER, attributes=attributes, status=Status(StatusCode.OK), events=events),
+        a_span(2, links=links, resource={"a": ["b"]}),
+    ]
     official = tmp_path / "official.jsonl"
     exporter = FileSpanExporter(path=official)
     exporter.export(spans)

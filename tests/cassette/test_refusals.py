@@ -160,7 +160,7 @@ def test_what_cannot_be_opened_is_refused(tmp_path: Path, name: str) -> None:
 
 
 def test_a_file_without_permission_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The system's word for it is in the message. (The tests may run as root, so the refusal is made.)"""
+    """The system's word for it is in the message. The tests may run as root, so the refusal is made."""
 
     def refuse(*_args: object) -> None:
         raise PermissionError(13, "Permission denied")
@@ -174,6 +174,7 @@ def test_a_file_without_permission_is_refused(tmp_path: Path, monkeypatch: pytes
 
 
 def read_or_refuse(path: Path, data: bytes) -> None:
+    """Read a file, and take nothing but a CassetteError that names it."""
     try:
         read_data(path, data)
     except CassetteError as error:

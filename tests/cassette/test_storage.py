@@ -32,10 +32,12 @@ def umask(request: pytest.FixtureRequest) -> Iterator[int]:
 
 
 def mode(path: Path) -> int:
+    """The permission bits."""
     return stat.S_IMODE(path.stat().st_mode)
 
 
 def everything(folder: Path) -> list[str]:
+    """The names of all that is in a folder."""
     return sorted(path.name for path in folder.rglob("*"))
 
 
@@ -117,11 +119,15 @@ def test_a_whole_file_replaces_the_one_before(tmp_path: Path) -> None:
 
 def test_a_file_is_absent_until_it_is_whole(tmp_path: Path) -> None:
     """While it is being written it is called .part, and an exception leaves nothing."""
-    path = tmp_path / "a.jsonl"
-    with pytest.raises(KeyboardInterrupt), storage.whole_file(path) as file:
-        os.write(file, b"half")
-        assert everything(tmp_path) == ["a.jsonl.part"]
-        raise KeyboardInterrupt
+
+    def interrupted() -> None:
+        with storage.whole_file(tmp_path / "a.jsonl") as file:
+            os.write(file, b"half")
+            assert everything(tmp_path) == ["a.jsonl.part"]
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        interrupted()
     assert everything(tmp_path) == []
 
 
@@ -145,7 +151,8 @@ from timetracer_otel.errors import CassetteError
 folder = Path(sys.argv[1])
 storage.append(folder / "session.jsonl", b"first line\\n")
 resource.setrlimit(resource.RLIMIT_FSIZE, (4096, 4096))
-for write, name in ((storage.write_whole, "lane.jsonl"), (storage.append, "session.jsonl"), (storage.append, "new.jsonl")):
+writes = [(storage.write_whole, "lane.jsonl"), (storage.append, "session.jsonl"), (storage.append, "new.jsonl")]
+for write, name in writes:
     try:
         write(folder / name, b"x" * 10_000 + b"\\n")
     except CassetteError as error:
@@ -154,7 +161,7 @@ for write, name in ((storage.write_whole, "lane.jsonl"), (storage.append, "sessi
 
 
 def test_a_full_disk_leaves_no_half_line(tmp_path: Path) -> None:
-    """A new file is absent, a session keeps the lines that it had. (A limit on file size stands in for the disk.)"""
+    """A new file is absent, a session keeps the lines that it had. A limit on file size stands in for the disk."""
     command = [sys.executable, "-c", FULL_DISK, str(tmp_path)]
     result = subprocess.run(command, capture_output=True, text=True, check=True)
     assert result.stdout.count("cannot be written (File too large)") == 3
@@ -250,7 +257,7 @@ def test_latest_that_cannot_be_written_is_reported(tmp_path: Path) -> None:
     """A folder stands in its place; nothing is left behind."""
     (tmp_path / "latest.jsonl").mkdir()
     storage.write_whole(tmp_path / "a.jsonl", b"x")
-    with pytest.raises(CassetteError, match="latest.jsonl: cannot be written"):
+    with pytest.raises(CassetteError, match=r"latest\.jsonl: cannot be written"):
         storage.point_latest(tmp_path, tmp_path / "a.jsonl")
     assert everything(tmp_path) == ["a.jsonl", "latest.jsonl"]
 

@@ -122,7 +122,7 @@ class NotingRuntime:
         """Fail, as above."""
         raise AssertionError(f"no call is made here: {call}")
 
-    def late(self, call: Call, kind: str, attributes: dict[str, spans.Attribute]) -> None:
+    def late(self, call: Call, kind: str, attributes: Callable[[], dict[str, spans.Attribute]]) -> None:
         """Fail, as above."""
         raise AssertionError(f"no call is made here: {call} {kind} {attributes}")
 

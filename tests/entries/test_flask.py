@@ -157,8 +157,11 @@ def test_responses_are_the_same_with_and_without_us(app: flask.Flask, request: p
     ]
 
     def answers() -> list[Any]:
-        got = [app.test_client().open(path, method=method) for path, method in calls]
-        return [(one.status, [pair for pair in one.headers if pair[0] != "Date"], one.data) for one in got]
+        got = []
+        for path, method in calls:
+            with app.test_client().open(path, method=method) as one:
+                got.append((one.status, [pair for pair in one.headers if pair[0] != "Date"], one.data))
+        return got
 
     without = answers()
     noting: NotingRuntime = request.getfixturevalue("runtime")

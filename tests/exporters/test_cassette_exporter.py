@@ -61,6 +61,7 @@ def request(tracer: Tracer, route: str = "/users") -> None:
 
 
 def files(directory: Path) -> list[str]:
+    """The names of the files that were written, without the link to the latest."""
     return sorted(path.name for path in directory.rglob("*.jsonl*") if not path.is_symlink())
 
 

@@ -82,7 +82,10 @@ def _async_client(uri: str, **options: Any) -> Any:
 
 
 def _async_bucket(database: Any, **options: Any) -> Any:
-    from gridfs.asynchronous import AsyncGridFSBucket
+    try:
+        from gridfs import AsyncGridFSBucket
+    except ImportError:  # up to 4.12
+        from gridfs.asynchronous.grid_file import AsyncGridFSBucket
 
     return AsyncGridFSBucket(database, **options)
 

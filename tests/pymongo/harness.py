@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import json
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
@@ -10,10 +11,10 @@ from pathlib import Path
 from typing import Any
 
 from tests.pymongo.driver import Driver, drive
-from timetracer_otel import testing
+from timetracer_otel import spans, testing
 from timetracer_otel.replay.journal import Outcome
 
-__all__ = ["ELSEWHERE", "Both", "both", "calls", "run", "spans_of", "twice"]
+__all__ = ["ELSEWHERE", "Both", "both", "calls", "requests", "run", "spans_of", "twice"]
 
 ELSEWHERE = "mongodb+srv://u:p@cluster.example.net/?replicaSet=rs0&tls=true"
 """A server that nobody can reach, by a kind of URI that nothing was recorded with."""
@@ -66,6 +67,12 @@ def spans_of(folder: Path) -> Iterable[dict[str, Any]]:
             for resource in json.loads(line)["resourceSpans"]:
                 for scope in resource["scopeSpans"]:
                     yield from scope["spans"]
+
+
+def requests(folder: Path) -> list[bytes]:
+    """Give the wire messages that stand in the files."""
+    attributes = [one for span in spans_of(folder) for one in span["attributes"]]
+    return [base64.b64decode(one["value"]["stringValue"]) for one in attributes if one["key"] == spans.REQUEST]
 
 
 def calls(folder: Path) -> list[str]:

@@ -8,10 +8,12 @@ from typing import Any
 import pytest
 
 from tests.pymongo.driver import DRIVERS
-from tests.pymongo.harness import Both, both, run, twice
+from tests.pymongo.harness import both, requests, run, twice
+from tests.pymongo.proxy import Proxy
 from tests.pymongo.shown import renamed, text
 from timetracer_otel import testing
 
+OP_COMPRESSED = 2012
 URIS = {
     "srv": "mongodb+srv://u:p@cluster.example.net/?replicaSet=rs0&tls=true",
     "srv without options": "mongodb+srv://cluster.example.net/shop",
@@ -25,6 +27,7 @@ URIS = {
     "unix socket": "mongodb://%2Fnowhere%2Fmongodb-27017.sock",
     "unix socket with auth": "mongodb://u:p@%2Fnowhere%2Fmongodb-27017.sock/admin",
     "secondary": "mongodb://a.example.net,b.example.net/?replicaSet=rs7&readPreference=secondary",
+    "stale": "mongodb://a.example.net/?replicaSet=r&readPreference=secondary&maxStalenessSeconds=120",
     "several hosts": "mongodb://a.example.net:27018,b.example.net:27019,c.example.net/?replicaSet=other",
     "several hosts without a set": "mongodb://a.example.net,b.example.net",
     "ipv6": "mongodb://[2001:db8::1]:27017/",
@@ -48,20 +51,19 @@ async def shop(client: Any, driver: str) -> str:
 
 
 @pytest.fixture(scope="module")
-def cassettes(mongo_uri: str, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Both]:
-    """The shop, recorded once with each driver. ``replayed`` is the folder."""
+def cassettes(mongo_uri: str, tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[Path, str]]:
+    """The shop, recorded once with each driver: where, and what it said."""
     found = {}
     for name, driver in DRIVERS.items():
         folder = tmp_path_factory.mktemp(name)
         with testing.record(folder):
-            recorded = run(driver, lambda client, name=name: shop(client, name), mongo_uri)
-        found[name] = (folder, recorded)
-    return found  # type: ignore[return-value] # see the next fixture
+            found[name] = (folder, run(driver, lambda client, name=name: shop(client, name), mongo_uri))
+    return found
 
 
 @pytest.mark.parametrize("driver", DRIVERS)
 @pytest.mark.parametrize("uri", URIS)
-def test_any_uri_replays(cassettes: dict[str, Any], driver: str, uri: str) -> None:
+def test_any_uri_replays(cassettes: dict[str, tuple[Path, str]], driver: str, uri: str) -> None:
     """No address is resolved, no file read, and every answer is the recorded one."""
     folder, recorded = cassettes[driver]
     with testing.replay(folder) as replay:
@@ -74,23 +76,27 @@ def test_any_uri_replays(cassettes: dict[str, Any], driver: str, uri: str) -> No
 @pytest.mark.parametrize("driver", DRIVERS)
 def test_tagged_secondary_replays(mongo_uri: str, tmp_path: Path, driver: str) -> None:
     """A read preference with tags finds a server in replay, whatever tags the recorded servers had."""
-    preference = {"readPreference": "secondaryPreferred", "readPreferenceTags": "dc:east,use:reports"}
-    tagged = both(tmp_path, DRIVERS[driver], lambda client: DRIVERS[driver].get(client.t.x.find_one()), mongo_uri, **preference)
-    assert tagged.outcome.misses == []
-    secondary = "mongodb://a.example.net/?replicaSet=r&readPreference=secondary&readPreferenceTags=dc:east"
+
+    async def read(client: Any) -> Any:
+        return await DRIVERS[driver].get(client.t.x.find_one())
+
+    with testing.record(tmp_path):
+        run(DRIVERS[driver], read, mongo_uri)
+    tagged = "mongodb://a.example.net/?replicaSet=r&readPreference=secondary&readPreferenceTags=dc:east,use:reports"
     with testing.replay(tmp_path) as replay:
-        assert run(DRIVERS[driver], lambda client: DRIVERS[driver].get(client.t.x.find_one()), secondary, serverSelectionTimeoutMS=2000) is None
+        assert run(DRIVERS[driver], read, tagged, serverSelectionTimeoutMS=2000) is None
     assert replay.outcome().misses == []
 
 
 @pytest.mark.parametrize("compressor", ["zlib", "zstd", "snappy"])
 @pytest.mark.parametrize("driver", DRIVERS)
 def test_compressed_traffic_replays(mongo_uri: str, tmp_path: Path, driver: str, compressor: str) -> None:
-    """What travels compressed is recorded readable, and replays without compression."""
-    options = {"compressors": compressor}
-    found = both(tmp_path, DRIVERS[driver], lambda client: shop(client, driver), mongo_uri, **options)
+    """What travels compressed is recorded whole, and replays without compression."""
+    with Proxy(mongo_uri, compressor=compressor) as proxy:
+        found = both(tmp_path, DRIVERS[driver], lambda client: shop(client, driver), proxy.uri, compressors=compressor)
     assert renamed(found.replayed) == renamed(found.recorded)
     assert found.outcome.misses == []
+    assert OP_COMPRESSED in {int.from_bytes(request[12:16], "little") for request in requests(tmp_path)}
 
 
 def test_replay_needs_no_recorded_server(tmp_path: Path, mongo_uri: str) -> None:

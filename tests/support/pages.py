@@ -2,24 +2,24 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shlex
 import subprocess
 import sys
-import urllib.error
-import urllib.request
 from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
+from examples.asking import Ask
 from examples.support import MongoServer, Program, free_port
 
 _BLOCK = re.compile(r"^```(?P<language>\w*)[^\n]*\n(?P<text>.*?)^```$", re.MULTILINE | re.DOTALL)
 _FILE = re.compile(r"# (?P<name>[\w.]+\.py)\n")
 _SERVER = re.compile(r"\b(flask run|uvicorn|gunicorn)\b")
-_LOOPBACK = re.compile(r"127\.0\.0\.1:\d+")
+_LOOPBACK = re.compile(r"http://127\.0\.0\.1:\d+(?P<target>/\S*)")
 _SECONDS = 60
 
 
@@ -88,6 +88,8 @@ class Reader:
 
     def _command(self, command: str, output: str) -> None:
         words = shlex.split(command, comments=True)
+        if "=" in words[0]:
+            words = ["env", *words]  # settings before a command
         if "timetracer-replay" in words:
             self._server.stop()
         if words[0] == "pip":
@@ -124,12 +126,8 @@ class Reader:
     def _fetch(self, words: list[str]) -> str:
         """What curl prints, without needing it: for `curl URL` and `curl --json BODY URL`."""
         *options, url = words
+        target = _LOOPBACK.fullmatch(url)
+        assert target is not None, f"{url}: a page asks only the app that it started"
         assert options[:1] in ([], ["--json"]), f"this stand-in does not know curl {shlex.join(options)}"
-        body = options[1].encode() if options else None
-        headers = {"Content-Type": "application/json"} if options else {}
-        request = urllib.request.Request(_LOOPBACK.sub(f"127.0.0.1:{self._port}", url), body, headers)
-        try:
-            with urllib.request.urlopen(request, timeout=_SECONDS) as response:
-                return str(response.read().decode())
-        except urllib.error.HTTPError as error:
-            return error.read().decode()
+        ask = Ask("POST", target["target"], json.loads(options[1])) if options else Ask("GET", target["target"])
+        return ask.send(self._port).body.decode()

@@ -24,6 +24,7 @@ _BULK: Final = (
     names.RESPONSE,
     names.HTTP_REQUEST_BODY,
     names.HTTP_RESPONSE_BODY,
+    names.DRAWS,
     names.SESSION_STDOUT,
     names.SESSION_STDERR,
 )

@@ -23,7 +23,7 @@ from opentelemetry.trace import Link, SpanContext, Status, StatusCode
 
 from timetracer_otel.spans import Attribute
 
-__all__ = ["resource_fragment", "span_to_dict", "traces_line"]
+__all__ = ["resource_fragment", "span_fragment", "span_to_dict", "traces_line"]
 
 Json = dict[str, Any]
 
@@ -78,16 +78,13 @@ def span_fragment(span: ReadableSpan, extra: Mapping[str, Attribute] | None = No
     context, parent = span.context, span.parent
     if context is None or context.trace_state or (parent is not None and parent.is_remote) or _has_details(span):
         return orjson.Fragment(_dumps(span_to_dict(span, extra)))
-    attributes = cast("MappingProxyType[str, Any]", span.attributes).copy()
+    own = cast("MappingProxyType[str, Any]", span.attributes).copy()
+    if extra and not own.keys().isdisjoint(extra):
+        own, extra = own | extra, None
+    encoded = _encode_own(own)
     if extra:
-        attributes |= extra
-    known = _encoded_attributes
-    encoded = [
-        (known.get((key, value)) or _keep((key, value), _encode_attribute(key, value)))
-        if type(value) is str and len(value) <= _SHORT
-        else _encode_attribute(key, value)
-        for key, value in attributes.items()
-    ]
+        joined = b",".join([_encode_attribute(key, value) for key, value in extra.items()])
+        encoded = encoded + b"," + joined if encoded else joined
     above = b"" if parent is None else b'"parentSpanId":"%016x",' % parent.span_id
     return orjson.Fragment(
         b'{"traceId":"%032x","spanId":"%016x",%s"name":%s,"kind":%d,"startTimeUnixNano":"%d","endTimeUnixNano":"%d",'
@@ -101,7 +98,7 @@ def span_fragment(span: ReadableSpan, extra: Mapping[str, Attribute] | None = No
             span.start_time or 0,
             span.end_time or 0,
             HAS_IS_REMOTE | context.trace_flags,
-            b",".join(encoded),
+            encoded,
         )
     )
 
@@ -110,6 +107,7 @@ _encoded_attributes: dict[object, bytes] = {}
 """Encodings of short attributes and of span names; started anew when full."""
 _ENCODINGS_KEPT: Final = 4096
 _SHORT: Final = 256
+_LONG: Final = 2048
 
 
 def _has_details(span: ReadableSpan) -> bool:
@@ -121,10 +119,30 @@ def _has_details(span: ReadableSpan) -> bool:
     )
 
 
+def _encode_own(attributes: dict[str, Any]) -> bytes:
+    """Encode the attributes that an instrumentor gave: of a database call they are the same again and again."""
+    values = attributes.values()
+    try:
+        # With the types, because 1, 1.0 and True are equal.
+        key = (tuple(attributes.items()), tuple(map(type, values)))
+        known = _encoded_attributes.get(key)
+    except TypeError:  # a nested mapping has no hash
+        return b",".join([_encode_attribute(name, value) for name, value in attributes.items()])
+    if known is None:
+        known = b",".join([_encode_attribute(name, value) for name, value in attributes.items()])
+        if len(known) <= _LONG:
+            _keep(key, known)
+    return known
+
+
 def _encode_attribute(key: str, value: object) -> bytes:
     kind = type(value)
     if kind is str:
-        return b'{"key":%s,"value":{"stringValue":%s}}' % (_encode_name(key), _dumps(cast("str", value)))
+        text = cast("str", value)
+        if len(text) > _SHORT:
+            return b'{"key":%s,"value":{"stringValue":%s}}' % (_encode_name(key), _dumps(text))
+        known = _encoded_attributes.get((key, text))
+        return known or _keep((key, text), _dumps({"key": key, "value": {"stringValue": text}}))
     if kind is int and -(2**63) <= cast("int", value) < 2**63:
         return b'{"key":%s,"value":{"intValue":"%d"}}' % (_encode_name(key), value)
     return _dumps({"key": key, "value": _value(value, 1)})
@@ -158,12 +176,15 @@ def resource_fragment(attributes: Mapping[str, Any]) -> orjson.Fragment:
     return kept[1]
 
 
-def traces_line(resource: orjson.Fragment, spans: Sequence[tuple[InstrumentationScope | None, Json | orjson.Fragment]]) -> bytes:
+def traces_line(
+    resource: orjson.Fragment, spans: Sequence[tuple[InstrumentationScope | None, Json | orjson.Fragment]]
+) -> bytes:
     r"""Give one ``TracesData`` as a line of a cassette, with its ``\n``.
 
     Args:
         resource: from :func:`resource_fragment`.
-        spans: what :func:`span_to_dict` or :func:`span_fragment` gave, each with the scope of its span. The order within a scope is kept.
+        spans: what :func:`span_to_dict` or :func:`span_fragment` gave, each with the scope of its span. The order
+            within a scope is kept.
     """
     scopes: dict[InstrumentationScope | None, list[Json | orjson.Fragment]] = {}
     last: InstrumentationScope | None = None

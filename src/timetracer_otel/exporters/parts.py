@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 import time
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, TypeAlias
 
 from opentelemetry import trace
 from opentelemetry.context import Context
@@ -23,39 +24,42 @@ if TYPE_CHECKING:
 __all__ = ["Spill", "emit"]
 
 
+Attributes: TypeAlias = dict[str, spans.Attribute]
+
+
 class _Recorder(Protocol):
     settings: Settings
     provider: TracerProvider
 
 
-def emit(recorder: _Recorder, call: Call, kind: str, attributes: dict[str, spans.Attribute]) -> None:
+def emit(recorder: _Recorder, call: Call, kind: str, attributes: Callable[[], Attributes]) -> None:
     """Send a payload the ways that its call goes, unless the call itself can still take it.
 
     Args:
         recorder: the runtime.
         call: that it belongs to.
         kind: ``body`` or ``chunk``.
-        attributes: the payload, encoded.
+        attributes: encodes the payload.
     """
-    attributes = {spans.PART: kind, **attributes}
-    if recorder.settings.span_payloads:
-        if kind == "chunk" or not call.span.is_recording():
-            _send(recorder.provider, call, kind, attributes)
-        else:
-            call.complete()
-    lane = call.lane
-    if recorder.settings.files and (kind == "chunk" or call.written) and lane.pid == os.getpid():
-        _file(recorder.provider, lane, call, kind, attributes)
+    settings, is_chunk = recorder.settings, kind == "chunk"
+    sends = settings.span_payloads and (is_chunk or not call.span.is_recording())
+    files = settings.files and (is_chunk or call.written) and call.lane.pid == os.getpid()
+    if sends or files:
+        encoded = {spans.PART: kind, **attributes()}
+        if sends:
+            _send(recorder.provider, call, kind, encoded)
+        if files:
+            _file(recorder.provider, call.lane, call, kind, encoded)
 
 
-def _send(provider: TracerProvider, call: Call, kind: str, attributes: dict[str, spans.Attribute]) -> None:
+def _send(provider: TracerProvider, call: Call, kind: str, attributes: Attributes) -> None:
     context = trace.set_span_in_context(call.span, Context())
     part = provider.get_tracer("timetracer_otel").start_span(f"timetracer.{kind}", context=context)
     part.set_attributes(dict(attributes))
     part.end()
 
 
-def _file(provider: TracerProvider, lane: Lane, call: Call, kind: str, attributes: dict[str, spans.Attribute]) -> None:
+def _file(provider: TracerProvider, lane: Lane, call: Call, kind: str, attributes: Attributes) -> None:
     from opentelemetry.sdk.trace import ReadableSpan  # noqa: PLC0415 - keeps the SDK out of a process in mode off
 
     context, now = call.span.get_span_context(), time.time_ns()

@@ -6,7 +6,8 @@ import asyncio
 import os
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import cached_property
 from http import HTTPStatus
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -17,7 +18,7 @@ from opentelemetry.trace import SpanContext, SpanKind, StatusCode
 from timetracer_otel import spans
 from timetracer_otel.cassette import naming, otlp, storage
 from timetracer_otel.config import Settings
-from timetracer_otel.exporters import parts
+from timetracer_otel.exporters import drawn, parts
 from timetracer_otel.exporters.ended import Ended
 from timetracer_otel.exporters.resource import describe_process
 from timetracer_otel.exporters.session import SessionLane
@@ -54,6 +55,7 @@ class RecordingLane(Lane):
         self.written = False
         self.kept = runtime.samples(self.id)
         self.spill = parts.Spill(runtime.settings, self.id)
+        self.draws = drawn.begin(runtime, self) if self.kept or runtime.settings.span_payloads else None
 
     def finish(self, response: Response | None, error: BaseException | None) -> None:
         """Take the response; write once the entry's span has ended too."""
@@ -76,6 +78,7 @@ class RecordingLane(Lane):
         is_entry = self.entry is not None and _same(span, self.entry)
         if self.written:
             self._append(Ended.of(self, span, call))
+            drawn.flush(self.recorder, self)
         elif not is_entry:
             self.ended.append(Ended.of(self, span, call))
         else:
@@ -131,12 +134,18 @@ class RecordingLane(Lane):
             f"{context.span_id:016x}",
             settings.compression,
         )
-        extra = {spans.LANE_ID: self.id, **entry_attributes(request, self.response, self.error)}
+        extra = {spans.LANE_ID: self.id, **self.drawn, **entry_attributes(request, self.response, self.error)}
         whole = [(one.scope, one.fragment(self)) for one in ended]
         whole.append((entry.instrumentation_scope, otlp.span_fragment(entry, extra)))
         self.spill.write_whole(path, storage.compress(self.recorder.line(whole), settings.compression))
         self.path = path
         self.recorder.latest(path)
+        drawn.flush(self.recorder, self.recorder.session())
+
+    @cached_property
+    def drawn(self) -> dict[str, spans.Attribute]:
+        """What was drawn until it is first asked for; the later is flushed."""
+        return drawn.rest(self)
 
     def _unended_entry(self) -> ReadableSpan:
         """Give the entry's span as far as it is; one of our own when no instrumentor made one."""
@@ -208,14 +217,14 @@ class Recorder:
         if self.settings.span_payloads and call.span.is_recording():
             call.span.set_attributes(dict(call.encoded()))
 
-    def late(self, call: Call, kind: str, attributes: dict[str, spans.Attribute]) -> None:
+    def late(self, call: Call, kind: str, attributes: Callable[[], dict[str, spans.Attribute]]) -> None:
         parts.emit(self, call, kind, attributes)
 
     def emit_entry(self, lane: RecordingLane) -> None:
         """Send what the entry's seam saw by the host's exporters: a child span, because the entry's may have ended."""
         if not self.settings.span_payloads or lane.entry is None or lane.request is None:
             return
-        attributes = entry_attributes(lane.request, lane.response, lane.error)
+        attributes = {**lane.drawn, **entry_attributes(lane.request, lane.response, lane.error)}
         context = trace.set_span_in_context(lane.entry)
         part = self.provider.get_tracer(TRACER_NAME).start_span("timetracer.entry", context=context)
         part.set_attributes({**attributes, spans.PART: "entry"})

@@ -14,6 +14,7 @@ from opentelemetry.trace import SpanContext, SpanKind
 
 from timetracer_otel import spans
 from timetracer_otel.cassette import otlp, storage
+from timetracer_otel.exporters import drawn
 from timetracer_otel.exporters.ended import Ended
 from timetracer_otel.exporters.resource import program_name
 from timetracer_otel.seams import Call, Lane, Response, faults
@@ -48,6 +49,7 @@ class SessionLane(Lane):
         self.path: Path | None = None
         self.output: dict[str, list[str]] | None = None
         self.exit_status: int | None = None
+        self.draws = drawn.begin(runtime, self)
 
     def resource_attributes(self) -> dict[str, spans.Attribute]:
         """What every line that this process writes says of the session."""
@@ -66,6 +68,7 @@ class SessionLane(Lane):
             self.recorder.sink.submit(
                 self.id, ended.size(), lambda: self._append(self.recorder.line([(ended.scope, ended.fragment(self))]))
             )
+        drawn.flush(self.recorder, self)
 
     def add_part(self, part: Ended) -> None:
         """Append a part of a call, at once: what waits for a writer could pile up."""
@@ -89,13 +92,14 @@ class SessionLane(Lane):
 
     def end(self) -> None:
         """Write the session's own span: output and exit status."""
-        if not self.recorder.settings.files or (self.path is None and not self.output):
+        has_drawn = drawn.waits(self)
+        if not self.recorder.settings.files or (self.path is None and not self.output and not has_drawn):
             return
         line = otlp.traces_line(self.recorder.resource(), [(None, otlp.span_fragment(self._own_span(), self._own()))])
         self.recorder.sink.submit(self.id, len(line), lambda: self._append(line))
 
     def _own(self) -> dict[str, spans.Attribute]:
-        attributes: dict[str, spans.Attribute] = {spans.LANE_ID: self.id}
+        attributes: dict[str, spans.Attribute] = {spans.LANE_ID: self.id, **drawn.rest(self)}
         if self.exit_status is not None:
             attributes[spans.SESSION_EXIT_STATUS] = self.exit_status
         for name, chunks in (self.output or {}).items():

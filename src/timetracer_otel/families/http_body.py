@@ -15,7 +15,7 @@ import zstandard
 from timetracer_otel.families.http_values import Blanker
 from timetracer_otel.families.http_volatile import BODY_PATTERNS
 
-__all__ = ["canonical", "media_type", "shown", "unpacked"]
+__all__ = ["canonical", "media_type", "packed", "pairs_of", "shown", "unpacked"]
 
 _CUT = re.compile(b"|".join(BODY_PATTERNS))
 _SEARCHED = 4 * 1024 * 1024
@@ -69,6 +69,21 @@ _CODINGS: dict[str, Callable[[bytes], bytes]] = {
     "aws-chunked": lambda body: _CUT.sub(b"", body),
     "identity": lambda body: body,
 }
+
+
+def packed(body: bytes, coding: str) -> bytes:
+    """Apply one content coding again: what :func:`unpacked` took away.
+
+    Args:
+        body: plain.
+        coding: the header, in small letters.
+    """
+    if coding in {"gzip", "x-gzip"}:
+        packer = zlib.compressobj(wbits=31)
+        return packer.compress(body) + packer.flush()
+    if coding == "deflate":
+        return zlib.compress(body)
+    return zstandard.ZstdCompressor().compress(body) if coding == "zstd" else body
 
 
 def canonical(body: bytes, content_type: str, content_encoding: str, blank: Blanker, ignored: Fields) -> bytes:

@@ -14,7 +14,7 @@ from typing import Any
 
 from timetracer_otel.errors import CassetteError
 
-__all__ = ["encoded", "is_cancelled", "rebuilt"]
+__all__ = ["encoded", "is_cancelled", "is_own_timeout", "rebuilt"]
 
 _DEPTH = 8
 
@@ -29,8 +29,6 @@ def _described(error: BaseException, depth: int) -> dict[str, Any]:
     state = {name: _plain(value, depth) for name, value in vars(error).items() if not name.startswith("__")}
     if state:
         described["state"] = state
-    if isinstance(error, OSError) and error.errno is not None:
-        described["args"] = [error.errno, error.strerror]
     described["text"] = str(error)
     return described
 
@@ -54,6 +52,11 @@ def _name(kind: type) -> str:
 def is_cancelled(error: str) -> bool:
     """Whether the recorded app itself cancelled the exchange."""
     return json.loads(error).get("type") == "asyncio.exceptions.CancelledError"
+
+
+def is_own_timeout(error: str) -> bool:
+    """Whether the recorded app's own clock ended the exchange: a plain TimeoutError, no library's subclass."""
+    return json.loads(error).get("type") in {"builtins.TimeoutError", "asyncio.exceptions.TimeoutError"}
 
 
 def rebuilt(error: str, live: Iterable[object] = ()) -> BaseException:

@@ -17,8 +17,13 @@ URL = "url.full"
 VERSION = "network.protocol.version"
 CHUNKS = "timetracer.http.response.chunks"
 """JSON ``[[microseconds since the response's head, bytes], …]``: how the body arrived, when it came in pieces."""
+EFFECTIVE_URL = "timetracer.http.effective_url"
+"""Where a client that follows redirects by itself ended up."""
+CUT = "timetracer.http.response.cut"
+"""Where the peer ended the connection before the end of the body: ``end`` of a piece, ``more N`` where N bytes of the
+last chunk are missing, ``new N`` where all of the next one are. The library makes its own error of it."""
 PHASE = "timetracer.http.error.phase"
-"""Where the exchange failed: ``connect``, ``head`` (before the response's head) or ``body``."""
+"""Where the exchange failed: ``connect``, ``send``, ``head`` (before the response's head) or ``body``."""
 
 
 @dataclass(slots=True)
@@ -41,7 +46,7 @@ class Reply:
     """A response as recorded: ``body`` before content decoding, without transfer coding.
 
     ``pieces`` are the lengths in which the body arrived. ``error`` is the JSON of what ended the exchange, ``phase``
-    where. Without a ``status`` there was no response at all.
+    where. ``cut`` says where the peer ended the body too early. Without a ``status`` there was no response at all.
     """
 
     status: int = 0
@@ -54,6 +59,7 @@ class Reply:
     complete: bool = True
     error: str | None = None
     phase: str = ""
+    cut: str = ""
 
     def header(self, name: str) -> str:
         """The first header of that lower-case name; empty when there is none."""
@@ -120,6 +126,7 @@ def reply_of(recorded: Span) -> Reply:
     reply.headers = spans.decode_headers(recorded.attributes, spans.HTTP_RESPONSE_HEADERS)
     reply.trailers = spans.decode_headers(recorded.attributes, spans.HTTP_RESPONSE_TRAILERS)
     reply.body = recorded.payload(spans.HTTP_RESPONSE_BODY) or b""
+    reply.cut = recorded.text(CUT) or ""
     reply.pieces = _pieces(recorded) or [len(reply.body)]
     return reply
 

@@ -49,13 +49,12 @@ def suppressed() -> bool:
     return in_exchange.get() or bool(otel_context.get_value(_SUPPRESSED))
 
 
-def begin(plugin: str, request: Sent, *, timed: bool = True) -> Recording | None:
+def begin(plugin: str, request: Sent) -> Recording | None:
     """Begin to record an exchange; None when nothing is recorded here. A fault of ours is reported, not raised.
 
     Args:
         plugin: the integration's name.
         request: without its body.
-        timed: whether the response's pieces are as they came from the network.
     """
     try:
         runtime = seams.active()
@@ -64,7 +63,7 @@ def begin(plugin: str, request: Sent, *, timed: bool = True) -> Recording | None
         call, own = _instrumented(), False
         if call is None:
             call, own = runtime.begin(request.method, _span_attributes(request)), True
-        return None if call is None else Recording(call, plugin, request, own=own, timed=timed)
+        return None if call is None else Recording(call, plugin, request, own=own)
     except Exception as error:  # noqa: BLE001 - recording never breaks the app
         faults.report(f"{plugin}.begin", error)
         return None
@@ -117,18 +116,16 @@ class Recording:
         plugin: the integration's name.
         request: without its body.
         own: whether the span is ours to end.
-        timed: whether the response's pieces are as they came from the network.
     """
 
-    __slots__ = ("_lock", "_own", "_request_body", "_response_body", "_timed", "call", "over", "plugin", "request")
+    __slots__ = ("_lock", "_own", "_request_body", "_response_body", "call", "over", "plugin", "request")
 
-    def __init__(self, call: Call, plugin: str, request: Sent, *, own: bool, timed: bool) -> None:
+    def __init__(self, call: Call, plugin: str, request: Sent, *, own: bool) -> None:
         self.call = call
         self.plugin = plugin
         self.request = request
         self.over = False
         self._own = own
-        self._timed = timed
         self._lock = threading.Lock()
         self._request_body: Body | None = None
         self._response_body: Body | None = None
@@ -153,22 +150,35 @@ class Recording:
             self.call.attributes[spans.INCOMPLETE] = "response"
 
     @_step
-    def head(self, status: int, reason: str, version: str, headers: Headers) -> None:
-        """Take the response's head; what comes after it is its body."""
+    def head(self, status: int, reason: str, version: str, headers: Headers, *, timed: bool = True) -> None:
+        """Take the response's head; what comes after it is its body.
+
+        Args:
+            status: code.
+            reason: phrase, empty in HTTP/2.
+            version: such as ``1.1``.
+            headers: in order.
+            timed: whether the pieces of the body will be as they came from the peer, and so are kept.
+        """
         self.call.attributes |= http_exchange.head_attributes(status, reason, version, headers)
         if self._own:
             self.call.attributes[spans.HTTP_STATUS] = status
             if status >= 400:  # noqa: PLR2004 - the semantic conventions: of a client's span, 4xx and 5xx are errors
                 self.call.span.set_status(Status(StatusCode.ERROR))
-        self._response_body = Body(self.call, spans.HTTP_RESPONSE_BODY, timed=self._timed)
+        self._response_body = Body(self.call, spans.HTTP_RESPONSE_BODY, timed=timed)
         if not self._own:
             self.call.complete()  # the instrumentor may end its span now; of the body it then gets a part
 
     @_step
-    def received(self, piece: bytes) -> None:
-        """Take a piece of the response's body."""
+    def received(self, piece: bytes, *, continues: bool = False) -> None:
+        """Take a piece of the response's body.
+
+        Args:
+            piece: before content decoding, without transfer coding.
+            continues: whether it belongs to the piece before it.
+        """
         if self._response_body is not None:
-            self._response_body.add(piece)
+            self._response_body.add(piece, continues=continues)
 
     @_step
     def done(self, trailers: Headers | None = None) -> None:
@@ -177,6 +187,16 @@ class Recording:
             attributes = spans.encode_headers(spans.HTTP_RESPONSE_TRAILERS, redaction.headers(trailers))
             self.call.attributes |= attributes
         self._finish(response=True)
+
+    @_step
+    def cut(self, where: str = "end") -> None:
+        """The peer ended the connection before the response's end.
+
+        Args:
+            where: see :data:`http_exchange.CUT`.
+        """
+        self.call.attributes[http_exchange.CUT] = where
+        self._finish(response=False)
 
     @_step
     def abandoned(self) -> None:
@@ -211,10 +231,8 @@ class Recording:
             if body is not None and not body.complete:
                 body.end(failed=not response)
         call.unfinished = False
+        call.complete()
         if self._own:
-            call.complete()
             call.span.end()
-        elif call.written or not call.span.is_recording():
-            call.late("body", call.encoded())
         else:
-            call.complete()
+            call.late("body", call.encoded)

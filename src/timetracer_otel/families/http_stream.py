@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Body"]
 
-LIMIT = 1024 * 1024
+LIMIT = 256 * 1024
 """Bytes held in memory of one body; more leave as a chunk."""
 _MOST_PIECES = 50_000
 """Pieces whose times are kept: an endless stream must not fill memory with them."""
@@ -47,12 +47,19 @@ class Body:
         """Bytes held in memory."""
         return self._held
 
-    def add(self, piece: bytes) -> None:
-        """Take a piece that has passed."""
+    def add(self, piece: bytes, *, continues: bool = False) -> None:
+        """Take what has passed.
+
+        Args:
+            piece: the bytes.
+            continues: whether it belongs to the piece before it.
+        """
         self._pieces.append(piece)
         self._held += len(piece)
         timed = self._timed
-        if timed is not None and len(timed) < _MOST_PIECES:
+        if timed is not None and continues and timed:
+            timed[-1] = (timed[-1][0], timed[-1][1] + len(piece))
+        elif timed is not None and len(timed) < _MOST_PIECES:
             timed.append(((time.monotonic_ns() - self._last) // 1000, len(piece)))
         if self._held >= LIMIT:
             self._leave()
@@ -71,8 +78,8 @@ class Body:
     def _leave(self) -> None:
         pieces, self._pieces, self._held = self._pieces, [], 0
         number, self._parts = self._parts, self._parts + 1
-        place = {spans.PART_OF: self._name, spans.PART_INDEX: number}
-        self._call.late("chunk", {**place, **spans.encode_payload(self._name, pieces)})
+        place: dict[str, spans.Attribute] = {spans.PART_OF: self._name, spans.PART_INDEX: number}
+        self._call.late("chunk", lambda: place | spans.encode_payload(self._name, pieces))
 
     def encoded(self) -> dict[str, spans.Attribute]:
         """The payload as it is so far."""

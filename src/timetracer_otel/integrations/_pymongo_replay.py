@@ -26,7 +26,7 @@ MORE_TO_COME = "timetracer.mongodb.more_to_come"
 
 _NAME = server.NAME
 _MORE_TO_COME = 2  # OP_MSG flag bit 1 (MongoDB wire protocol, OP_MSG)
-_PATIENCE = 5.0
+PATIENCE = 5.0
 """Seconds that a call waits, beyond the recorded time, for the app to cancel it as it did in the recording."""
 
 
@@ -49,11 +49,11 @@ def _saying(document: bytes, *, more: bool = False, wait: float = 0.0) -> _Reply
     return _Reply(lambda: _OpMsg(_MORE_TO_COME if more else 0, document), wait)
 
 
-def _raising(error: BaseException) -> _Reply:
-    def give() -> NoReturn:
-        raise error
+def _time_left() -> float:
+    """Seconds to the deadline that the app gave the driver: one that fails sooner would be retried."""
+    from pymongo import _csot  # noqa: PLC0415 - the driver is there when a connection of it is
 
-    return _Reply(give)
+    return max(_csot.remaining() or 0.0, 0.0)
 
 
 class Connection:
@@ -96,11 +96,18 @@ class Connection:
 
     def send(self, buf: bytes) -> None:
         """Take a message; what expects no reply is answered for now, so that a miss shows where it happened."""
+        buf = mongodb.redacted(buf)  # as it was recorded
         message = mongodb.parse_message(buf)
         if message.more_to_come:
             self._answer(message, buf)
         else:
             self._asked.append((message, buf))
+
+    def sendall(self, _buf: bytes) -> NoReturn:
+        """What the driver calls when our patches are gone: a client that outlives the replay must connect anew."""
+        raise ConnectionResetError("the replay that made this connection is over")
+
+    write = sendall
 
     def receive(self) -> Any:
         """Give the reply to the message last sent, or the next one of an exhaust cursor."""
@@ -157,11 +164,15 @@ class Connection:
         return _saying(document, more=more)
 
     def _raised(self, recorded: Span, error: BaseException) -> _Reply:
-        if not isinstance(error, asyncio.CancelledError):
-            return _raising(error)
-        message = "the app cancelled this call while it was recorded, and does not now: its reply is not known"
-        wait = (recorded.end - recorded.start) / 1e9 + _PATIENCE
-        return _Reply(lambda: self._responder.refuse(message), wait)
+        if isinstance(error, asyncio.CancelledError):
+            message = "the app cancelled this call while it was recorded, and does not now: its reply is not known"
+            wait = (recorded.end - recorded.start) / 1e9 + PATIENCE
+            return _Reply(lambda: self._responder.refuse(message), wait)
+
+        def give() -> NoReturn:
+            raise error
+
+        return _Reply(give, _time_left() if isinstance(error, TimeoutError) else 0.0)
 
     def _unanswered(self, recorded: Span) -> _Reply:
         request = recorded.payload(spans.REQUEST)
@@ -179,6 +190,16 @@ class AsyncConnection(Connection):
 
     async def close(self) -> None:
         self.closed = True
+
+
+def refuse_live() -> None:
+    """Keep a connection that was opened before the replay from being used: the driver then makes another one.
+
+    Raises:
+        ConnectionResetError: there is a replay.
+    """
+    if seams.responder(_NAME) is not None:
+        raise ConnectionResetError("this connection was opened before the replay began")
 
 
 def early_description(step: str) -> Description:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 from collections.abc import Callable, Iterable
+from datetime import UTC, datetime
 from typing import Any
 
 from timetracer_otel import seams
@@ -13,7 +14,7 @@ from timetracer_otel.integrations import _pymongo_cursors as cursors
 from timetracer_otel.seams import Responder
 from timetracer_otel.seams.integration import Wrapper
 
-__all__ = ["ADMINISTRATION", "NAME", "SERVER", "acknowledged", "is_drivers_own", "made_up", "no_batch", "patches_of_resolver", "readable", "ssl_context", "topology"]
+__all__ = ["ADMINISTRATION", "NAME", "SERVER", "acknowledged", "any_tags", "is_drivers_own", "made_up", "no_batch", "patches_of_resolver", "readable", "ssl_context", "topology"]
 
 NAME = "pymongo"
 SERVER = "timetracer.mongodb.server"
@@ -98,7 +99,10 @@ def _member(name: str, seeds: Iterable[tuple[str, int | None]], address: tuple[s
     hosts = sorted(f"{host}:{port or 27017}" for host, port in seeds)
     me = f"{address[0]}:{address[1] or 27017}"
     primary = hosts[0]
-    member: dict[str, Any] = {"setName": name, "setVersion": 1, "hosts": [*hosts, f"{_SECONDARY}:27017"], "primary": primary, "me": me}
+    member: dict[str, Any] = {
+        "setName": name, "setVersion": 1, "hosts": [*hosts, f"{_SECONDARY}:27017"], "primary": primary, "me": me,
+        "lastWrite": {"lastWriteDate": datetime.now(UTC)},  # maxStalenessSeconds asks for it
+    }  # fmt: skip
     if me != primary:
         member |= {"isWritablePrimary": False, "ismaster": False, "secondary": True}
     return member
@@ -111,6 +115,11 @@ def topology(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:
         settings = instance._settings  # noqa: SLF001 - the driver keeps what the URI wants there
         _seeds.update(dict.fromkeys(settings.seeds, settings))
         _seeds[_SECONDARY, 27017] = settings
+
+
+def any_tags(wrapped: Any, _instance: Any, args: Any, kwargs: Any) -> Any:
+    """Around the choice of servers by tags, of which nothing is recorded: the made-up server has those that are wanted."""
+    return wrapped(*args, **kwargs) if seams.responder(NAME) is None else args[1]
 
 
 def ssl_context(wrapped: Any, _instance: Any, args: Any, kwargs: Any) -> Any:

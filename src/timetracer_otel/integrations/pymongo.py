@@ -74,10 +74,17 @@ def _sent(call: Call | None, buf: bytes) -> None:
 
 
 def _failed(call: Call | None, error: BaseException) -> None:
-    if call is not None:
-        call.fail(error)
-        call.complete()
+    if call is None:
+        return
+    call.state = "failed"
+    call.fail(error)
+    call.complete()
+    if isinstance(error, Exception):
         _end_own(call)
+    else:
+        # Cancelled, or interrupted: the driver then tells its listeners nothing, and the span would never end.
+        call.attributes.pop("timetracer.own_span", None)
+        call.span.end()
 
 
 def _received(conn: Any, reply: Any) -> None:
@@ -127,6 +134,7 @@ def _sendall(wrapped: Any, _instance: Any, args: Any, kwargs: Any) -> Any:
     conn, buf = args
     if isinstance(conn, replaying.Connection):
         return conn.send(buf)
+    replaying.refuse_live()
     call = _guarded("send", _begin, buf)
     try:
         result = wrapped(*args, **kwargs)
@@ -141,6 +149,7 @@ async def _async_sendall(wrapped: Any, _instance: Any, args: Any, kwargs: Any) -
     conn, buf = args
     if isinstance(conn, replaying.Connection):
         return conn.send(buf)
+    replaying.refuse_live()
     call = _guarded("send", _begin, buf)
     try:
         result = await wrapped(*args, **kwargs)
@@ -203,7 +212,8 @@ async def _before_async(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> 
 
 def _record_early(step: str, instance: Any, error: Exception) -> None:
     runtime = seams.active()
-    if runtime is None or getattr(instance, "is_sdam", False) or not replaying.is_driver_error(error):
+    monitors = getattr(instance, "is_sdam", False) or not getattr(instance, "handshake", True)  # the latter up to 4.11
+    if runtime is None or monitors or not replaying.is_driver_error(error):
         return
     call = runtime.begin(f"mongodb.{step}", {"db.system.name": "mongodb", "db.operation.name": step})
     if call is not None:
@@ -273,6 +283,7 @@ def _connection_patches() -> Iterable[Patch]:
 def _address_patches() -> Iterable[Patch]:
     yield Patch("pymongo.client_options", "get_ssl_context", server.ssl_context)
     yield Patch("pymongo.common", "open", server.readable)
+    yield Patch("pymongo.server_selectors", "apply_single_tag_set", server.any_tags)
     for module, asynchronous in (("srv_resolver", False), ("synchronous.srv_resolver", False), ("asynchronous.srv_resolver", True)):
         for name, wrapper in server.patches_of_resolver(asynchronous=asynchronous).items():
             yield Patch(f"pymongo.{module}", f"_SrvResolver.{name}", wrapper, required=False)

@@ -12,7 +12,8 @@ from dataclasses import dataclass, field
 import orjson
 
 from timetracer_otel import redaction, spans
-from timetracer_otel.cassette.model import Cassette, Lane
+from timetracer_otel.cassette.model import Lane
+from timetracer_otel.cassette.shelf import Outline, Shelf
 from timetracer_otel.seams import Request
 
 __all__ = ["Entries"]
@@ -33,14 +34,14 @@ class _Alike:
 
     Args:
         headers: those that count.
-        waiting: how often each was followed, its number, and the lane; a heap.
+        waiting: how often each was followed, its number, and the lane's id; a heap.
     """
 
     headers: frozenset[tuple[str, str]]
-    waiting: list[tuple[int, int, Lane]] = field(default_factory=list)
+    waiting: list[tuple[int, int, str]] = field(default_factory=list)
 
-    def next(self) -> Lane:
-        """The least followed, then the earliest lane; counts it as followed."""
+    def next(self) -> str:
+        """The id of the least followed, then the earliest lane; counts it as followed."""
         followed, number, lane = self.waiting[0]
         heapq.heapreplace(self.waiting, (followed + 1, number, lane))
         return lane
@@ -50,24 +51,23 @@ class Entries:
     """The recorded entries, looked up by what a live request says.
 
     Args:
-        cassette: what was loaded.
+        shelf: the recorded lanes.
     """
 
-    def __init__(self, cassette: Cassette) -> None:
-        self._cassette = cassette
-        self._by_target: dict[tuple[str, str], list[Lane]] = defaultdict(list)
-        self._by_trace: dict[str, list[Lane]] = defaultdict(list)
+    def __init__(self, shelf: Shelf) -> None:
+        self._shelf = shelf
+        self._by_target: dict[tuple[str, str], list[Outline]] = defaultdict(list)
+        self._by_trace: dict[str, list[Outline]] = defaultdict(list)
         self._alike: dict[tuple[object, bytes], list[_Alike]] = {}
         self._lock = threading.Lock()
-        for lane in cassette.lanes:
-            if lane.entry is not None:
-                self._by_target[_address(lane)].append(lane)
-                self._by_trace[lane.entry.trace_id].append(lane)
+        for lane in shelf.catalog.lanes:
+            if lane.trace_id:
+                self._by_target[lane.method, lane.target].append(lane)
+                self._by_trace[lane.trace_id].append(lane)
 
     def wants_body(self, request: Request) -> bool:
         """Whether the body is needed to tell the candidates apart."""
-        candidates = self._by_target.get(_target(request), [])
-        return any(lane.entry is not None and lane.entry.attributes.get(spans.HTTP_REQUEST_BODY) for lane in candidates)
+        return any(lane.has_body for lane in self._by_target.get(_target(request), []))
 
     def choose(self, request: Request) -> Lane | None:
         """Give the lane that a request follows, and count it as followed.
@@ -79,7 +79,7 @@ class Entries:
         Args:
             request: with its body, when :meth:`wants_body` said so.
         """
-        named = self._cassette.lane(request.header(spans.LANE_HEADER) or "")
+        named = self._shelf.lane(request.header(spans.LANE_HEADER) or "")
         if named is not None:
             return named
         with self._lock:
@@ -87,33 +87,28 @@ class Entries:
             if not groups:
                 return None
             mine = _counting(redaction.headers(request.headers))
-            return max(groups, key=lambda group: _likeness(mine, group.headers)).next()
+            return self._shelf.lane(max(groups, key=lambda group: _likeness(mine, group.headers)).next())
 
     def _groups(self, request: Request) -> list[_Alike]:
         """The recorded requests of that method, target and body, by their headers; sorted out once a body."""
         target = _target(request)
         trace_id = (request.header("traceparent") or "").partition("-")[2].partition("-")[0]
-        traced = [lane for lane in self._by_trace.get(trace_id, []) if _address(lane) == target]
+        traced = [lane for lane in self._by_trace.get(trace_id, []) if (lane.method, lane.target) == target]
         body = b"".join(request.body)
         key = (trace_id if traced else target, hashlib.blake2b(body, digest_size=16).digest())
         if key not in self._alike:
             alike: dict[frozenset[tuple[str, str]], _Alike] = {}
-            for number, lane in enumerate(traced or self._by_target.get(target, [])):
-                if _same_body(body, _recorded_body(lane), request, lane):
+            for number, outline in enumerate(traced or self._by_target.get(target, [])):
+                lane = self._shelf.lane(outline.id)
+                if lane is not None and _same_body(body, _recorded_body(lane), request, lane):
                     headers = _counting(_recorded_headers(lane))
-                    alike.setdefault(headers, _Alike(headers)).waiting.append((0, number, lane))
+                    alike.setdefault(headers, _Alike(headers)).waiting.append((0, number, lane.id))
             self._alike[key] = list(alike.values())
         return self._alike[key]
 
 
 def _target(request: Request) -> tuple[str, str]:
     return request.method, redaction.url(request.target)
-
-
-def _address(lane: Lane) -> tuple[str, str]:
-    assert lane.entry is not None  # noqa: S101 - only lanes with an entry are indexed
-    attributes = lane.entry.attributes
-    return str(attributes.get(spans.HTTP_METHOD, "")), str(attributes.get(spans.HTTP_TARGET, ""))
 
 
 def _recorded_body(lane: Lane) -> bytes:

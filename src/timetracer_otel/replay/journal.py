@@ -11,10 +11,17 @@ from typing import Any
 
 import orjson
 
-__all__ = ["JOURNAL_VARIABLE", "Journal", "Outcome", "read"]
+__all__ = ["CATALOG_VARIABLE", "DETAIL_VARIABLE", "JOURNAL_VARIABLE", "Journal", "Outcome", "read"]
 
 JOURNAL_VARIABLE = "TIMETRACER_REPLAY_JOURNAL"
 """Set by the launcher: the folder where each process of the replay keeps its journal."""
+CATALOG_VARIABLE = "TIMETRACER_REPLAY_CATALOG"
+"""Set by the launcher: the file with what it found when it looked through the cassettes."""
+DETAIL_VARIABLE = "TIMETRACER_REPLAY_DETAIL"
+"""Set by ``--verify``: the journals then say what each call asked that differs."""
+
+
+_OPTIONS = orjson.OPT_APPEND_NEWLINE | orjson.OPT_NON_STR_KEYS
 
 
 class Journal:
@@ -22,10 +29,12 @@ class Journal:
 
     Args:
         folder: where; None keeps them in memory.
+        detailed: whether to note what ``--verify`` compares.
     """
 
-    def __init__(self, folder: Path | None) -> None:
+    def __init__(self, folder: Path | None, *, detailed: bool = False) -> None:
         self._folder = folder
+        self.detailed = detailed
         self._descriptor = -1
         self._pid = -1
         self.kept: list[dict[str, Any]] = []
@@ -34,7 +43,7 @@ class Journal:
         """Note one thing; one write, whole or not at all.
 
         Args:
-            what: ``lane``, ``end``, ``answered``, ``miss`` or ``refused``.
+            what: ``lane``, ``end``, ``answered``, ``miss``, ``refused`` or, of the session, ``session_end``.
             facts: JSON-like.
         """
         entry = {"what": what, "pid": os.getpid(), **facts}
@@ -45,7 +54,7 @@ class Journal:
             self._pid = os.getpid()
             flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC
             self._descriptor = os.open(self._folder / f"{self._pid}.jsonl", flags, 0o600)
-        os.write(self._descriptor, orjson.dumps(entry, default=str, option=orjson.OPT_APPEND_NEWLINE))
+        os.write(self._descriptor, orjson.dumps(entry, default=str, option=_OPTIONS))
 
 
 def read(folder: Path) -> Iterator[dict[str, Any]]:

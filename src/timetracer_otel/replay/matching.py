@@ -128,6 +128,16 @@ class Matcher:
                 return self._use(same[-1], "repeated")
             return None
 
+    def comes_first(self, one: Description, other: Description) -> bool:
+        """Whether an unused call is exactly the one description, and none that is the other began before it."""
+        with self._lock:
+            first, second = self._next_exact(one), self._next_exact(other)
+            return first is not None and (second is None or first.span.start < second.span.start)
+
+    def _next_exact(self, asked: Description) -> Recorded | None:
+        bucket = (asked.key, asked.shape, tuple(self.to_recorded.get(value, value) for value in asked.values))
+        return next(self._unused(bucket, self.index.exact.get(bucket, [])), None)
+
     def serve(self, span: Span) -> None:
         """Count a call as answered that its integration chose."""
         with self._lock:

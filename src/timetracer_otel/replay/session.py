@@ -6,18 +6,21 @@ import atexit
 import os
 import sys
 import threading
+from collections import OrderedDict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import NoReturn
 
 from timetracer_otel import seams, spans
-from timetracer_otel.cassette import loading, model, storage
+from timetracer_otel.cassette import model, shelf, storage
 from timetracer_otel.config import Settings
 from timetracer_otel.errors import ReplayMiss
+from timetracer_otel.replay import noting
+from timetracer_otel.replay.determinism import given_to_lane, given_to_session
 from timetracer_otel.replay.entries import Entries
 from timetracer_otel.replay.guard import refuse_outbound
-from timetracer_otel.replay.journal import JOURNAL_VARIABLE, Journal, Outcome
+from timetracer_otel.replay.journal import CATALOG_VARIABLE, DETAIL_VARIABLE, JOURNAL_VARIABLE, Journal, Outcome
 from timetracer_otel.replay.matching import Index, Match, Matcher, Recorded, first_difference
 from timetracer_otel.seams import Answer, Call, Description, Lane, Request, Response, Value, current_lane
 
@@ -32,6 +35,14 @@ class ReplayLane(Lane):
         self.player = runtime
         self.recorded = recorded
         self.matcher = Matcher(index, self._brought) if index is not None else None
+        sessions = runtime.cassette.sessions.values()
+        journal = runtime.journal
+        self.draws = given_to_session(sessions, journal) if request is None else given_to_lane(recorded, journal)
+
+    @property
+    def has_draws(self) -> bool:
+        """Whether nondeterminism was recorded: then nothing of a call may differ, a value neither."""
+        return self.draws is not None
 
     def _brought(self, value: Value) -> bool:
         if self.is_session:
@@ -41,9 +52,9 @@ class ReplayLane(Lane):
     def finish(self, response: Response | None, error: BaseException | None) -> None:
         if self.matcher is None or self.request is None:
             return
-        unused = [{"key": call.description.key, "span": call.span.span_id} for call in self.matcher.unused()]
-        name = f"{self.request.method} {self.request.target}"
-        self.player.journal.note("end", lane=self.id, request=name, unused=unused)
+        journal = self.player.journal
+        unused = noting.unused(self.matcher.unused(), detailed=journal.detailed)
+        journal.note("end", lane=self.id, request=f"{self.request.method} {self.request.target}", unused=unused)
 
 
 class PluginResponder:
@@ -59,14 +70,16 @@ class PluginResponder:
         self._plugin = plugin
         self._facts: dict[str, str | None] = {}
 
-    def answer(self, description: Description, asked: Callable[[], object]) -> Answer:
+    def answer(
+        self, description: Description, asked: Callable[[], object], instead: Description | None = None
+    ) -> Answer:
         player = self._player
         lane = player.lane()
-        found = player.find(lane, description)
+        found = player.find(lane, description, instead)
         if found is None:
-            player.miss(lane, description, asked)
+            player.miss(lane, description, lambda: noting.without_volatile(asked(), seams.integrations[self._plugin].volatile))
         match, matcher = found
-        player.journal.note("answered", how=match.how, lane=lane.id, span=match.recorded.span.span_id)
+        noting.answered(player.journal, lane.id, match, description, asked, strict=lane.has_draws)
         return Answer(match.recorded.span, matcher.to_live)
 
     def refuse(self, message: str) -> NoReturn:
@@ -103,19 +116,19 @@ class Player:
 
     Args:
         settings: the settings in force.
-        cassette: what to answer from.
+        cassette: what to answer from, on its shelf.
         journal: where to note what happens.
     """
 
     strips_lane_header = True
 
-    def __init__(self, settings: Settings, cassette: model.Cassette, journal: Journal) -> None:
+    def __init__(self, settings: Settings, cassette: shelf.Shelf, journal: Journal) -> None:
         self.settings = settings
         self.cassette = cassette
         self.journal = journal
         self._entries = Entries(cassette)
         self._responders: dict[str, PluginResponder | None] = {}
-        self._indexes: dict[str, Index] = {}
+        self._indexes: OrderedDict[str, Index] = OrderedDict()
         self._lock = threading.RLock()
         calls = [span for session in cassette.sessions.values() for span in session.calls]
         self._session_calls = sorted(calls, key=lambda span: span.start)
@@ -124,6 +137,7 @@ class Player:
 
     def _after_fork(self) -> None:
         self._lock = threading.RLock()
+        self.cassette.forked()
         self.session_lane = self._new_session()
 
     def _new_session(self) -> ReplayLane:
@@ -160,41 +174,57 @@ class Player:
             self._responders[plugin] = None if live else PluginResponder(self, plugin)
         return self._responders[plugin]
 
-    def find(self, lane: ReplayLane, asked: Description) -> tuple[Match, Matcher] | None:
-        """Go down the ladder: this lane, the session, an identical read of another lane."""
+    def find(
+        self, lane: ReplayLane, asked: Description, instead: Description | None = None
+    ) -> tuple[Match, Matcher] | None:
+        """Go down the ladder: this lane, the session, an identical read of another lane.
+
+        Of a call that was recorded under either description, the earlier one answers.
+        """
         own, session = lane.matcher, self.session_lane.matcher
+        if instead is not None:
+            for matcher in (own, session):
+                if matcher is not None and matcher.comes_first(instead, asked):
+                    return self.find(lane, instead)
         assert session is not None  # noqa: S101 - the session's lane always has one
         if own is not None and (match := own.match(asked)) is not None:
             return match, own
         if own is not session and (match := session.match(asked, may_bind=False)) is not None:
-            return Match(match.recorded, "session"), session
-        if asked.read and own is not None and (read := self._reads.get((asked.key, asked.shape, asked.values))) is not None:
+            return Match(match.recorded, "session again" if match.how == "repeated" else "session"), session
+        if asked.read and own is not None and (read := self._borrowed(asked)) is not None:
             return Match(read, "borrowed"), own
         return None
 
+    def _borrowed(self, asked: Description) -> Recorded | None:
+        lane_id, span_id = self._reads.get(hash((asked.key, asked.shape, asked.values)), ("", ""))
+        lane = self.cassette.lane(lane_id)
+        calls = self._index(lane).calls if lane is not None else []
+        return next((call for call in calls if call.span.span_id == span_id and call.description == asked), None)
+
     @cached_property
-    def _reads(self) -> dict[object, Recorded]:
-        """Every read of every lane, by what it asks: built when a lane first asks for what only another one has."""
+    def _reads(self) -> dict[int, tuple[str, str]]:
+        """Where every read of every lane is, by what it asks: built when a lane first asks for what only another one has."""
         return {
-            (call.description.key, call.description.shape, call.description.values): call
+            hash((call.description.key, call.description.shape, call.description.values)): (lane.id, call.span.span_id)
             for lane in self.cassette.lanes
-            for call in self._index(lane).calls
+            for call in self._described(lane.calls)
             if call.description.read and spans.ERROR not in call.span.attributes
         }
 
     def miss(self, lane: ReplayLane, asked: Description, render: Callable[[], object]) -> NoReturn:
         """Raise a miss that shows the closest recorded call, after noting it for the report."""
         what = " ".join(filter(None, asked.key))
-        closest = self._closest(lane, asked, render())
+        shown = render()
+        closest = self._closest(lane, asked, shown)
         where = f" (lane {lane.id})" if lane.recorded is not None else " (no recorded request matched, so only the session answers)"
         if lane.is_session:
             where = " (outside any request)"
         message = f"no recorded call answers {what}{where}. {closest}"
-        self.refuse(lane, asked.key, message)
+        self.refuse(lane, asked.key, message, noting.bounded(shown) if self.journal.detailed else None)
 
-    def refuse(self, lane: ReplayLane, key: tuple[str, ...], message: str) -> NoReturn:
+    def refuse(self, lane: ReplayLane, key: tuple[str, ...], message: str, asked: object = None) -> NoReturn:
         """Note a miss for the report, and raise it."""
-        self.journal.note("miss", lane=lane.id, key=list(key), message=message)
+        self.journal.note("miss", lane=lane.id, key=list(key), message=message, asked=asked)
         raise ReplayMiss(message)
 
     def _closest(self, lane: ReplayLane, asked: Description, shown: object) -> str:
@@ -203,17 +233,12 @@ class Player:
         if not candidates:
             known = sorted({" ".join(filter(None, key)) for m in matchers for key in m.index.by_key})
             return f"Nothing of that kind was recorded here; recorded: {', '.join(known[:10]) or 'nothing'}"
-        compared = [(self._difference(call, shown), call.span.span_id in m.used, call) for m, call in candidates]
+        compared = [(first_difference(noting.rendered(call.span), shown), call.span.span_id in m.used, call) for m, call in candidates]
         same = [used for difference, used, _ in compared if difference is None]
         if same:
             return f"It was recorded {len(same)} times, and each of these is used up"
         difference, _, call = min(compared, key=lambda one: one[1])
         return f"The closest recorded call is span {call.span.span_id}, which differs in {difference}"
-
-    def _difference(self, call: Recorded, shown: object) -> str | None:
-        integration = seams.integrations[call.span.text(spans.PLUGIN) or ""]
-        recorded = integration.render(call.span)["request"] if integration.render is not None else {}
-        return first_difference(_without(recorded, integration.volatile), _without(shown, integration.volatile))
 
     def session_knows(self, value: Value) -> bool:
         """Whether a reply of the recorded session holds a value."""
@@ -242,6 +267,13 @@ class Player:
         """What this process did so far; empty when a launcher keeps the journals."""
         return Outcome.of(iter(self.journal.kept))
 
+    def note_session(self) -> None:
+        """Note what the session of this process left unused, at exit."""
+        matcher = self.session_lane.matcher
+        if matcher is not None:
+            unused = noting.unused(matcher.unused(), detailed=True)
+            self.journal.note("session_end", lane=self.session_lane.id, unused=unused)
+
     def print_outcome(self) -> None:
         """Say it to people, at exit."""
         print(self.outcome().as_text(), file=sys.stderr)
@@ -252,6 +284,9 @@ class Player:
                 texts = _recorded_texts(lane)
                 brought = lambda value: _brings(value, texts) or self.session_knows(value)  # noqa: E731 - one use, two lines below
                 self._indexes[lane.id] = Index(self._described(lane.calls), brought)
+            self._indexes.move_to_end(lane.id)
+            while len(self._indexes) > shelf.LANES_KEPT:
+                self._indexes.popitem(last=False)
             return self._indexes[lane.id]
 
     def _described(self, calls: Iterable[model.Span]) -> Iterable[Recorded]:
@@ -262,10 +297,6 @@ class Player:
             description = integration.describe(span)
             if description is not None:
                 yield Recorded(span, description, frozenset(integration.reply_values(span)))
-
-
-def _without(shown: object, names: frozenset[str]) -> object:
-    return {name: value for name, value in shown.items() if name not in names} if isinstance(shown, dict) else shown
 
 
 def _brings(value: Value, texts: Sequence[bytes]) -> bool:
@@ -298,12 +329,23 @@ def start(settings: Settings) -> Player:
     Raises:
         CassetteError: it cannot be found or read.
     """
-    folder = os.environ.get(JOURNAL_VARIABLE)
-    journal = Journal(Path(folder) if folder else None)
-    cassette = loading.load(storage.find([settings.cassette], settings.dir))
-    player = Player(settings, cassette, journal)
-    refuse_outbound(lambda address: journal.note("refused", address=address), while_=lambda: seams.active() is player)
+    folder, detailed = os.environ.get(JOURNAL_VARIABLE), DETAIL_VARIABLE in os.environ
+    journal = Journal(Path(folder) if folder else None, detailed=detailed)
+    player = Player(settings, _shelf(settings), journal)
+    refuse_outbound(
+        lambda address: journal.note("refused", address=address, lane=player.lane().id),
+        while_=lambda: seams.active() is player,
+    )
     seams.set_active(player)
     if folder is None:
         atexit.register(player.print_outcome)
+    elif detailed:
+        atexit.register(player.note_session)
     return player
+
+
+def _shelf(settings: Settings) -> shelf.Shelf:
+    """What the launcher has looked through already, else what the settings name."""
+    if (file := os.environ.get(CATALOG_VARIABLE)) is not None:
+        return shelf.Shelf(shelf.read_catalog(Path(file)))
+    return shelf.Shelf.of(storage.find([settings.cassette], settings.dir))

@@ -72,12 +72,12 @@ class Call:
         self.written = True  # first, so that a payload which completes meanwhile is written twice rather than never
         return self.encoded()
 
-    def late(self, kind: str, attributes: dict[str, spans.Attribute]) -> None:
+    def late(self, kind: str, attributes: Callable[[], dict[str, spans.Attribute]]) -> None:
         """Write payloads of a span that can take no more: as a child span, which the reader folds back.
 
         Args:
             kind: ``body`` or ``chunk``, see :data:`spans.PART`.
-            attributes: encoded payloads.
+            attributes: encodes the payloads; not called when nobody wants them.
         """
         self.lane.runtime.late(self, kind, attributes)
 

@@ -42,6 +42,8 @@ class Lane(ABC):
         self.runtime = runtime
         self.request = request
         self.pid = os.getpid()
+        self.draws: object = None
+        """What the lane has drawn, or is to be given; its mode's own."""
 
     @property
     def is_session(self) -> bool:

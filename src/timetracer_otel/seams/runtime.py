@@ -63,13 +63,13 @@ class Runtime(Protocol):
         """A recorded call has all its payloads."""
         ...
 
-    def late(self, call: Call, kind: str, attributes: dict[str, spans.Attribute]) -> None:
+    def late(self, call: Call, kind: str, attributes: Callable[[], dict[str, spans.Attribute]]) -> None:
         """A payload completed after its call's span could take it, or is too large for one span.
 
         Args:
             call: that it belongs to.
             kind: ``body`` or ``chunk``.
-            attributes: the payload, encoded.
+            attributes: encodes the payload.
         """
         ...
 

@@ -1,0 +1,155 @@
+"""HTTP for every client: how a recorded exchange is described, answered, shown, and declared as an integration."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from timetracer_otel import redaction, seams, spans
+from timetracer_otel.cassette.model import Span
+from timetracer_otel.errors import CassetteError
+from timetracer_otel.families import http_body, http_errors, http_exchange, http_match, http_values
+from timetracer_otel.families.http_exchange import Reply, Sent
+from timetracer_otel.families.http_recording import suppressed
+from timetracer_otel.seams import Answer, Description, Integration, Patch, Responder, Value
+
+__all__ = ["ask", "ask_with", "declared", "raise_error", "responder", "too_far"]
+
+_SEARCHED = 1024 * 1024
+"""Bytes of a reply up to which ids are looked for."""
+
+
+def declared(name: str, patches: Iterable[Patch], *aliases: str) -> Integration:
+    """Declare a client of HTTP.
+
+    Args:
+        name: of the integration.
+        patches: its seams.
+        aliases: other names that mean it.
+    """
+    return Integration(
+        name=name,
+        patches=tuple(patches),
+        aliases=aliases,
+        describe=_describe,
+        reply_values=_reply_values,
+        text_forms=http_values.text_forms,
+        render=_render,
+    )
+
+
+def responder(plugin: str) -> Responder | None:
+    """What answers an integration's calls here; None when they go out."""
+    return None if suppressed() else seams.responder(plugin)
+
+
+def ask(answering: Responder, request: Sent) -> Reply:
+    """Give the recorded reply to a live request.
+
+    Args:
+        answering: the responder.
+        request: all of it.
+
+    Raises:
+        ReplayMiss: nothing recorded answers it.
+        CassetteError: what was recorded is damaged.
+    """
+    return _reply(_answer(answering, request))
+
+
+def ask_with(answering: Responder, request: Sent, name: str) -> tuple[Reply, str | None]:
+    """As :func:`ask`, and a text attribute of the recorded call."""
+    answer = _answer(answering, request)
+    return _reply(answer), answer.recorded.text(name)
+
+
+def _answer(answering: Responder, request: Sent) -> Answer:
+    described, unsent = http_match.describe(request), http_match.describe(request, body=False)
+    return answering.answer(described, lambda: http_match.shown(request), instead=unsent)
+
+
+def _reply(answer: Answer) -> Reply:
+    reply = http_exchange.reply_of(answer.recorded)
+    bindings = {old: new for old, new in answer.bindings.items() if old != new}
+    return _rebound(reply, bindings) if bindings and reply.status else reply
+
+
+def _rebound(reply: Reply, bindings: dict[Value, Value]) -> Reply:
+    """Put the live run's own ids where the recorded ones stand."""
+    headers = [(name, http_values.rebound(value, bindings)) for name, value in reply.headers]
+    coding = reply.header("content-encoding").strip().lower()
+    body = _rebound_body(reply, bindings, coding)
+    if body != reply.body:
+        # Packed anew or of another length: it comes in one piece, and says its length.
+        size = str(len(body))
+        headers = [(name, size if name.lower() == "content-length" else value) for name, value in headers]
+        pieces = reply.pieces if len(body) == len(reply.body) else [len(body)]
+        reply.body, reply.pieces = body, pieces
+    reply.headers = headers
+    return reply
+
+
+def _rebound_body(reply: Reply, bindings: dict[Value, Value], coding: str) -> bytes:
+    plain = http_body.unpacked(reply.body, coding)
+    if len(plain) > _SEARCHED or (coding and plain is reply.body):
+        return reply.body
+    try:
+        text = plain.decode("utf-8")
+    except UnicodeDecodeError:
+        return reply.body
+    rebound = http_values.rebound(text, bindings)
+    return reply.body if rebound == text else http_body.packed(rebound.encode("utf-8"), coding)
+
+
+def raise_error(reply: Reply, live: Iterable[object] = ()) -> None:
+    """Raise what ended the recorded exchange, if anything did.
+
+    Args:
+        reply: recorded.
+        live: the client's objects that the exception may hold.
+    """
+    if reply.error is not None:
+        raise http_errors.rebuilt(reply.error, live)
+
+
+def too_far(reply: Reply) -> CassetteError:
+    """What says that the app reads further than it did in the recording."""
+    return CassetteError(
+        f"the recorded app read only {len(reply.body)} bytes of this response and then stopped: what comes after them is "
+        "not in the cassette; record it again with the code that reads on"
+    )
+
+
+def _describe(recorded: Span) -> Description | None:
+    request = http_exchange.sent_of(recorded)
+    return None if request is None else http_match.describe(request, body=request.complete)
+
+
+def _reply_values(recorded: Span) -> Iterable[Value]:
+    if recorded.text(spans.HTTP_STATUS_LINE) is None:
+        return
+    reply = http_exchange.reply_of(recorded)
+    for _, value in reply.headers:
+        yield from http_values.found_in(value)
+    if len(reply.body) <= _SEARCHED:
+        plain = http_body.unpacked(reply.body, reply.header("content-encoding"))
+        yield from http_values.found_in(plain.decode("utf-8", "ignore"))
+
+
+def _render(recorded: Span) -> dict[str, Any]:
+    request, reply = http_exchange.sent_of(recorded), http_exchange.reply_of(recorded)
+    shown: dict[str, Any] = {"request": None, "response": None}
+    if request is not None:
+        shown["request"] = http_match.shown(request)
+        shown["request_headers"] = [list(pair) for pair in redaction.headers(request.headers)]
+    if reply.status:
+        body = http_body.shown(reply.body, reply.header("content-type"), reply.header("content-encoding"))
+        line = {"status": reply.status, "reason": reply.reason, "version": reply.version}
+        shown["response"] = {**line, "headers": [list(pair) for pair in reply.headers], "body": body}
+        if reply.trailers:
+            shown["response"]["trailers"] = [list(pair) for pair in reply.trailers]
+        if not reply.complete:
+            shown["response"]["note"] = "not read to its end"
+    if reply.error is not None:
+        shown["error"] = {"phase": reply.phase, "raised": reply.error}
+    return shown

@@ -1,0 +1,262 @@
+"""The seam of the standard library's http.client, where a message is whole bytes: urllib, urllib3 and requests stand on it.
+
+Recording looks at what ``send`` gets and what the response's file gives; replay puts a connection that is none below
+the library, which then does all of its own work.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterable, Iterator
+from contextvars import ContextVar
+from typing import Any, Final
+
+from timetracer_otel import seams
+from timetracer_otel.families import http_recording
+from timetracer_otel.families.http import ask, responder
+from timetracer_otel.families.http_exchange import Sent
+from timetracer_otel.families.http_file import Tee
+from timetracer_otel.families.http_recording import Recording
+from timetracer_otel.families.http_socket import NoSocket
+from timetracer_otel.families.http_wire import Message
+from timetracer_otel.seams import Patch, faults
+
+__all__ = ["PATCHES", "asked_for", "connect", "failed_early"]
+
+_ATTRIBUTE: Final = "_timetracer"
+_HTTPS_PORT: Final = 443
+_READ_BLOCK: Final = 8192
+
+asked_for: ContextVar[Callable[[], Sent] | None] = ContextVar("timetracer_asked_for", default=None)
+"""Gives the request for which a client connects before it sends, if the client says."""
+
+_plugins: dict[type, str] = {}
+_plugins_lock = threading.Lock()
+
+
+def plugin_of(conn: Any) -> str:
+    """The integration that a connection belongs to."""
+    kind = type(conn)
+    if kind not in _plugins:
+        with _plugins_lock:
+            is_urllib3 = any(base.__module__.partition(".")[0] == "urllib3" for base in kind.__mro__)
+            _plugins[kind] = "urllib3" if is_urllib3 else "urllib"
+    return _plugins[kind]
+
+
+class Outgoing:
+    """A request while a connection sends it.
+
+    Args:
+        conn: the connection.
+    """
+
+    __slots__ = ("_conn", "message", "recording", "sending")
+
+    def __init__(self, conn: Any) -> None:
+        self._conn = conn
+        self.message = Message()
+        self.recording: Recording | None = None
+        self.sending = False
+        """Whether ``send`` is under way: what it sends meanwhile is the connection's own (a proxy's CONNECT)."""
+
+    def passed(self, data: Any) -> None:
+        """Take bytes that go out; the first whole head begins the recording."""
+        if self.message.complete or not data:
+            return
+        pieces = self.message.feed(_bytes(data))
+        if self.message.start and self.recording is None:
+            self.recording = http_recording.begin(plugin_of(self._conn), request_of(self._conn, self.message))
+        if self.recording is not None:
+            for piece, _ in pieces:
+                self.recording.sent(piece)
+            if self.message.complete:
+                self.recording.sent_all()
+
+
+def _bytes(data: Any) -> bytes:
+    return data if isinstance(data, bytes) else bytes(memoryview(data))
+
+
+def request_of(conn: Any, message: Message, body: bytes = b"") -> Sent:
+    """Give the request that a message on a connection is."""
+    method, _, rest = message.start.partition(" ")
+    return Sent(method, url_of(conn, rest.rpartition(" ")[0]), message.headers, body)
+
+
+def url_of(conn: Any, target: str) -> str:
+    """Give the absolute URL of a target on a connection; through a plain proxy the target is one already."""
+    if target[:1] != "/" and "://" in target:
+        return target
+    host = getattr(conn, "_tunnel_host", None) or conn.host
+    port = getattr(conn, "_tunnel_port", None) if getattr(conn, "_tunnel_host", None) else conn.port
+    scheme = "https" if conn.default_port == _HTTPS_PORT else "http"
+    authority = f"[{host}]" if ":" in host and not host.startswith("[") else host
+    if port is not None and port != conn.default_port:
+        authority += f":{port}"
+    return f"{scheme}://{authority}{target}"
+
+
+def _putrequest(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:
+    answering = responder(plugin_of(instance))
+    if answering is None and not isinstance(instance.sock, NoSocket):
+        setattr(instance, _ATTRIBUTE, None if seams.active() is None else Outgoing(instance))
+    elif answering is not None:
+        _take_place(instance)
+    return wrapped(*args, **kwargs)
+
+
+def _take_place(conn: Any) -> None:
+    """Let a connection that reaches nowhere stand below http.client."""
+    if not isinstance(conn.sock, NoSocket):
+        if conn.sock is not None:
+            conn.sock.close()
+        conn.sock = NoSocket(lambda message, body: _answer(conn, message, body))
+
+
+def _answer(conn: Any, message: Message, body: bytes) -> Any:
+    answering = responder(plugin_of(conn))
+    assert answering is not None  # noqa: S101 - such a connection is only made when there is one
+    return ask(answering, request_of(conn, message, body))
+
+
+def _send(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:
+    outgoing: Outgoing | None = getattr(instance, _ATTRIBUTE, None)
+    if isinstance(instance.sock, NoSocket):
+        instance.sock.live = (instance,)
+        return wrapped(*args, **kwargs)
+    if outgoing is None or outgoing.sending or len(args) != 1 or kwargs:
+        return wrapped(*args, **kwargs)
+    connects = instance.sock is None
+    outgoing.sending = True
+    try:
+        return wrapped(_observed(outgoing, args[0]))
+    except BaseException as error:
+        if outgoing.recording is not None:
+            outgoing.recording.fail(error, "connect" if connects and instance.sock is None else "send")
+        raise
+    finally:
+        outgoing.sending = False
+
+
+def _observed(outgoing: Outgoing, data: Any) -> Any:
+    """Give what is to be sent, seen as it goes: bytes at once, files and iterables as they are read."""
+    if hasattr(data, "read"):
+        return _ObservedFile(outgoing, data)
+    if isinstance(data, bytes | bytearray | memoryview) or not isinstance(data, Iterable):
+        _guarded(outgoing, data)
+        return data
+    return _observed_items(outgoing, data)
+
+
+def _observed_items(outgoing: Outgoing, data: Iterable[Any]) -> Iterator[Any]:
+    for item in data:
+        _guarded(outgoing, item)
+        yield item
+
+
+def _guarded(outgoing: Outgoing, data: Any) -> None:
+    try:
+        if isinstance(data, bytes | bytearray | memoryview) or hasattr(data, "__buffer__"):
+            outgoing.passed(data)
+    except Exception as error:  # noqa: BLE001 - recording never breaks the app
+        faults.report("http_client.send", error)
+
+
+class _ObservedFile:
+    """A file that http.client sends, seen as it is read. Text files stay text: the library encodes what they give."""
+
+    def __init__(self, outgoing: Outgoing, file: Any) -> None:
+        self._outgoing = outgoing
+        self._file = file
+
+    def read(self, size: int = -1) -> Any:
+        block = self._file.read(size)
+        _guarded(self._outgoing, block.encode("iso-8859-1", "replace") if isinstance(block, str) else block)
+        return block
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._file, name)
+
+
+def _getresponse(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:
+    outgoing: Outgoing | None = getattr(instance, _ATTRIBUTE, None)
+    recording = None if outgoing is None or isinstance(instance.sock, NoSocket) else outgoing.recording
+    if recording is None:
+        return wrapped(*args, **kwargs)
+    setattr(instance, _ATTRIBUTE, None)
+    try:
+        response = wrapped(*args, **kwargs)
+    except BaseException as error:
+        recording.fail(error, "head")
+        raise
+    try:
+        _record_response(recording, response)
+    except Exception as error:  # noqa: BLE001 - recording never breaks the app
+        faults.report("http_client.response", error)
+    return response
+
+
+def _record_response(recording: Recording, response: Any) -> None:
+    version = {9: "0.9", 10: "1.0", 11: "1.1"}.get(response.version, "1.1")
+    headers = [(name, str(value)) for name, value in response.headers.raw_items()]
+    recording.head(response.status, response.reason, version, headers, timed=bool(response.chunked))
+    if response.fp is None:
+        recording.done()
+    else:
+        response.fp = Tee(response.fp, recording, response)
+
+
+def connect(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:
+    """Go around ``connect``: nothing connects in replay; what is live may; a failure before any request is kept."""
+    if responder(plugin_of(instance)) is not None:
+        _take_place(instance)
+        _settle(instance)
+        return None
+    token = seams.live_io.set(True)
+    try:
+        return wrapped(*args, **kwargs)
+    except Exception as error:
+        if getattr(instance, _ATTRIBUTE, None) is None and (asked := asked_for.get()) is not None:
+            failed_early(plugin_of(instance), asked, error)
+        raise
+    finally:
+        seams.live_io.reset(token)
+
+
+def _settle(conn: Any) -> None:
+    """Say of a connection what its client asks after connecting."""
+    if hasattr(conn, "is_verified"):
+        conn.is_verified = getattr(conn, "cert_reqs", None) in (None, 2, "CERT_REQUIRED")  # ssl.CERT_REQUIRED is 2
+        conn._has_connected_to_proxy = bool(getattr(conn, "proxy", None))  # noqa: SLF001 - what its connect() sets
+
+
+def failed_early(plugin: str, asked: Callable[[], Sent], error: Exception) -> None:
+    """Record a call that failed before its request was made.
+
+    Args:
+        plugin: the integration's name.
+        asked: gives the request.
+        error: what was raised.
+    """
+    try:
+        request = asked()
+    except Exception as fault:  # noqa: BLE001 - recording never breaks the app
+        faults.report(f"{plugin}.connect", fault)
+        return
+    recording = http_recording.begin(plugin, request)
+    if recording is not None:
+        if request.body:
+            recording.sent(request.body)
+        if request.complete:
+            recording.sent_all()
+        recording.fail(error, "connect")
+
+
+PATCHES = (
+    Patch("http.client", "HTTPConnection.putrequest", _putrequest),
+    Patch("http.client", "HTTPConnection.send", _send),
+    Patch("http.client", "HTTPConnection.getresponse", _getresponse),
+    Patch("http.client", "HTTPConnection.connect", connect),
+    Patch("http.client", "HTTPSConnection.connect", connect),
+)

@@ -1,0 +1,150 @@
+"""An asyncio transport that reaches nowhere: takes a client's HTTP/1 request, gives the recorded response."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Callable
+from typing import Any
+
+from timetracer_otel.families import http_errors
+from timetracer_otel.families.http import too_far
+from timetracer_otel.families.http_exchange import Reply
+from timetracer_otel.families.http_wire import Message, wire
+
+__all__ = ["NoTransport"]
+
+_CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
+
+
+class NoTransport(asyncio.Transport):
+    """Stands where a client's protocol has its connection.
+
+    Args:
+        loop: of the client.
+        protocol: the client's; takes the response.
+        answer: gives the recorded reply to a whole request: its head and its body.
+    """
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, protocol: Any, answer: Callable[[Message, bytes], Reply]) -> None:
+        super().__init__()
+        self._loop = loop
+        self._protocol = protocol
+        self._answer = answer
+        self._message = Message()
+        self._body: list[bytes] = []
+        self._to_come: deque[Callable[[], None]] = deque()
+        self._paused = False
+        self._scheduled = False
+        self._closing = False
+        self._told_to_go_on = False
+        self.live: tuple[object, ...] = ()
+        """The client's objects that a recorded exception may hold."""
+
+    def write(self, data: Any) -> None:
+        """Take what the client sends; a request that is whole is answered."""
+        if self._message.complete:
+            return
+        self._body.extend(piece for piece, _ in self._message.feed(bytes(data)))
+        if self._message.complete:
+            try:
+                self._give(self._answer(self._message, b"".join(self._body)))
+            except Exception as error:  # noqa: BLE001 - a miss; where the client writes it would be wrapped
+                self._later(lambda error=error: self._protocol.set_exception(error))  # type: ignore[misc]  # binds it
+        elif not self._told_to_go_on and any(name.lower() == "expect" for name, _ in self._message.headers):
+            self._told_to_go_on = True
+            self._later(lambda: self._protocol.data_received(_CONTINUE))
+
+    def writelines(self, list_of_data: Any) -> None:
+        """As :meth:`write`."""
+        self.write(b"".join(list_of_data))
+
+    def _give(self, reply: Reply) -> None:
+        if reply.status:
+            for piece in wire(reply, self._message.start.partition(" ")[0]):
+                self._later(lambda piece=piece: self._protocol.data_received(piece))  # type: ignore[misc]  # binds it
+        if reply.error is not None:
+            self._give_error(reply)
+        elif reply.cut or (reply.status and _ends_by_close(reply)):
+            self._later(self._end)
+        elif not reply.complete:
+            self._later(lambda: self._fail_payload(too_far(reply)))
+
+    def _give_error(self, reply: Reply) -> None:
+        assert reply.error is not None  # noqa: S101 - the caller looked
+        if http_errors.is_cancelled(reply.error) or (reply.status and http_errors.is_own_timeout(reply.error)):
+            return  # the app itself gave up waiting, and will again
+        error = http_errors.rebuilt(reply.error, self.live)
+        if not reply.status:
+            self._later(lambda: self._protocol.set_exception(http_errors.rebuilt(str(reply.error), self.live)))
+        elif isinstance(error, TimeoutError):
+            self._later(lambda: self._fail_payload(error))
+        else:
+            self._later(lambda: self._lost(error if isinstance(error, Exception) else None))
+
+    def _fail_payload(self, error: BaseException) -> None:
+        self._protocol.set_exception(error)
+        payload = getattr(self._protocol, "_payload", None)
+        if payload is not None:
+            payload.set_exception(error)
+
+    def _later(self, step: Callable[[], None]) -> None:
+        self._to_come.append(step)
+        self._schedule()
+
+    def _schedule(self) -> None:
+        if not self._scheduled and not self._paused and self._to_come:
+            self._scheduled = True
+            self._loop.call_soon(self._step)
+
+    def _step(self) -> None:
+        self._scheduled = False
+        if self._to_come and not self._paused and not self._closing:
+            self._to_come.popleft()()
+            self._schedule()
+
+    def _end(self) -> None:
+        self._protocol.eof_received()
+        self._lost(None)
+
+    def _lost(self, error: Exception | None) -> None:
+        if not self._closing:
+            self._closing = True
+            self._protocol.connection_lost(error)
+
+    def is_closing(self) -> bool:
+        """Whether it was closed."""
+        return self._closing
+
+    def close(self) -> None:
+        """Forget what is to come."""
+        if not self._closing:
+            self._closing = True
+            self._to_come.clear()
+            self._loop.call_soon(self._protocol.connection_lost, None)
+
+    def abort(self) -> None:
+        """As :meth:`close`."""
+        self.close()
+
+    def pause_reading(self) -> None:
+        """Hold what is to come."""
+        self._paused = True
+
+    def resume_reading(self) -> None:
+        """Go on."""
+        self._paused = False
+        self._schedule()
+
+    def is_reading(self) -> bool:
+        """Whether what is to come is given."""
+        return not self._paused
+
+    def get_write_buffer_size(self) -> int:
+        """Nothing waits to be sent."""
+        return 0
+
+
+def _ends_by_close(reply: Reply) -> bool:
+    """Whether only the end of the connection ends the body (RFC 9112, section 6.3)."""
+    return reply.complete and not reply.header("content-length") and "chunked" not in reply.header("transfer-encoding").lower()

@@ -1,0 +1,215 @@
+"""HTTP/1 messages as bytes on a connection (RFC 9112): read as they pass, and made for a client to read."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from timetracer_otel.families.http_exchange import Reply
+from timetracer_otel.seams import Headers
+
+__all__ = ["Chunked", "Message", "has_no_body", "wire"]
+
+_SWITCHING = 101
+_NO_BODY = frozenset({204, 304})
+_STATUS_LINE = re.compile(r"HTTP/\d(\.\d)? \d{3}( |$)")
+_LONGEST_HEAD = 1024 * 1024
+
+
+def has_no_body(method: str, status: int) -> bool:
+    """Whether a response has no body whatever its headers say (RFC 9112, section 6.3)."""
+    return method == "HEAD" or status in _NO_BODY or 100 <= status < 200 or (method == "CONNECT" and status // 100 == 2)  # noqa: PLR2004 - classes of status codes
+
+
+class Chunked:
+    """Undoes the chunked transfer coding, piece by piece (RFC 9112, section 7.1)."""
+
+    __slots__ = ("_left", "_line", "_state", "complete", "rest", "trailers")
+
+    def __init__(self) -> None:
+        self._line = b""
+        self._left = 0
+        self._state = "size"
+        self.trailers: Headers = []
+        self.complete = False
+        self.rest = b""
+        """What came behind the end."""
+
+    def feed(self, data: bytes) -> Iterator[tuple[bytes, bool]]:
+        """Take bytes; give the body's, and whether they continue the chunk before.
+
+        Raises:
+            ValueError: this is no chunked coding.
+        """
+        continues = self._state == "more"
+        while data and not self.complete:
+            if self._state in {"data", "more"}:
+                piece, data = data[: self._left], data[self._left :]
+                self._left -= len(piece)
+                self._state = "more" if self._left else "behind"
+                yield piece, continues
+                continues = False
+                continue
+            line, end, data = data.partition(b"\n")
+            self._line += line + end
+            if end:
+                whole, self._line = self._line.rstrip(b"\r\n"), b""
+                self._take(whole)
+                continues = False
+        if self.complete:
+            self.rest += data
+
+    @property
+    def missing(self) -> str:
+        """What lacks when nothing more comes, see :data:`http_exchange.CUT`."""
+        word = {"data": "new", "more": "more"}.get(self._state)
+        return "end" if word is None else f"{word} {self._left}"
+
+    def _take(self, line: bytes) -> None:
+        if self._state == "behind":
+            self._state = "size"
+        elif self._state == "size":
+            self._left = int(line.partition(b";")[0].strip() or b"0", 16)
+            self._state = "data" if self._left else "trailers"
+        elif line:
+            name, _, value = line.decode("latin-1").partition(":")
+            self.trailers.append((name, value.strip()))
+        else:
+            self.complete = True
+
+
+class Message:
+    """One request, or the response to one, as its bytes pass.
+
+    Args:
+        answers: the request's method, when this is a response; None for a request.
+    """
+
+    __slots__ = ("_answers", "_chunked", "_head", "_left", "complete", "headers", "rest", "start")
+
+    def __init__(self, answers: str | None = None) -> None:
+        self._answers = answers
+        self._head = b""
+        self._chunked: Chunked | None = None
+        self._left: int | None = 0
+        self.start = ""
+        """The start line, without its end; empty until the head is whole."""
+        self.headers: Headers = []
+        self.complete = False
+        self.rest = b""
+        """What came behind the end."""
+
+    @property
+    def trailers(self) -> Headers:
+        """What came behind a chunked body."""
+        return [] if self._chunked is None else self._chunked.trailers
+
+    @property
+    def missing(self) -> str:
+        """What lacks of the body when nothing more comes, see :data:`http_exchange.CUT`."""
+        return "end" if self._chunked is None else self._chunked.missing
+
+    @property
+    def status(self) -> tuple[str, int, str]:
+        """Version, status code and reason of a response."""
+        version, _, rest = self.start.partition(" ")
+        code, _, reason = rest.partition(" ")
+        return version.rpartition("/")[2], int(code), reason
+
+    def feed(self, data: bytes) -> list[tuple[bytes, bool]]:
+        """Take bytes; give those of the body, and whether they continue the piece before.
+
+        Raises:
+            ValueError: this is no HTTP/1.
+        """
+        if not self.start:
+            data = self._take_head(data)
+        if self.complete or not self.start:
+            self.rest += data if self.complete else b""
+            return []
+        if self._chunked is not None:
+            pieces = list(self._chunked.feed(data))
+            self.complete, self.rest = self._chunked.complete, self._chunked.rest
+            return pieces
+        if self._left is None:
+            return [(data, False)] if data else []
+        piece, self.rest = data[: self._left], data[self._left :]
+        self._left -= len(piece)
+        self.complete = not self._left
+        return [(piece, False)] if piece else []
+
+    def end(self) -> None:
+        """Take the end of the connection: it ends a body that nothing else delimits."""
+        if self.start and self._left is None and self._chunked is None:
+            self.complete = True
+
+    def _take_head(self, data: bytes) -> bytes:
+        head, end, data = (self._head + data).partition(b"\r\n\r\n")
+        if not end:
+            if len(head) > _LONGEST_HEAD:
+                raise ValueError("a head without end")
+            self._head = head
+            return b""
+        self._head = b""
+        lines = head.decode("latin-1").lstrip("\r\n").split("\r\n")
+        if self._answers is not None and not _STATUS_LINE.match(lines[0]):
+            raise ValueError("no status line")
+        self.start, self.headers = lines[0], _pairs(lines[1:])
+        if self._answers is not None and 100 <= self.status[1] < 200 and self.status[1] != _SWITCHING:  # noqa: PLR2004 - interim
+            self.start = ""
+            return self._take_head(data)
+        self._frame()
+        return data
+
+    def _frame(self) -> None:
+        """Find out how the body is delimited (RFC 9112, section 6.3)."""
+        found = {name.lower(): value for name, value in self.headers}
+        if self._answers is not None and has_no_body(self._answers, self.status[1]):
+            self.complete = True
+        elif "chunked" in found.get("transfer-encoding", "").lower():
+            self._chunked, self._left = Chunked(), None
+        elif (length := found.get("content-length", "").strip()).isdecimal():
+            self._left = int(length)
+            self.complete = not self._left
+        elif self._answers is None:
+            self.complete = True
+        else:
+            self._left = None
+
+
+def _pairs(lines: list[str]) -> Headers:
+    pairs: Headers = []
+    for line in lines:
+        if line[:1] in {" ", "\t"} and pairs:  # folded (RFC 9112, section 5.2)
+            pairs[-1] = (pairs[-1][0], f"{pairs[-1][1]}\r\n{line}")
+        else:
+            name, _, value = line.partition(":")
+            pairs.append((name, value.strip(" \t")))
+    return pairs
+
+
+def wire(reply: Reply, method: str) -> Iterator[bytes]:
+    """Give a recorded response as a server would send it, in the pieces in which it came.
+
+    Args:
+        reply: the response.
+        method: of the request.
+    """
+    version = reply.version if reply.version in {"1.0", "1.1"} else "1.1"
+    lines = [f"HTTP/{version} {reply.status} {reply.reason}", *(f"{name}: {value}" for name, value in reply.headers)]
+    yield ("\r\n".join(lines) + "\r\n\r\n").encode("latin-1", "replace")
+    if has_no_body(method, reply.status):
+        return
+    if "chunked" not in reply.header("transfer-encoding").lower():
+        yield from reply.chunks()
+        return
+    word, _, missing = reply.cut.partition(" ")
+    pieces = [*reply.chunks(), *([b""] if word == "new" else [])]
+    last = pieces.pop() if missing else b""
+    for piece in pieces:
+        yield b"%x\r\n%b\r\n" % (len(piece), piece)
+    if missing:
+        yield b"%x\r\n%b" % (len(last) + int(missing), last)
+    if reply.complete:
+        trailers = "".join(f"{name}: {value}\r\n" for name, value in reply.trailers)
+        yield b"0\r\n" + trailers.encode("latin-1", "replace") + b"\r\n"

@@ -1,0 +1,243 @@
+"""The client of aiohttp. Recording looks at a connection's bytes; replay gives the library connections that reach nowhere."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+from timetracer_otel import seams
+from timetracer_otel.families import http, http_errors, http_exchange, http_match, http_recording
+from timetracer_otel.families.http_exchange import Reply, Sent
+from timetracer_otel.families.http_recording import Recording
+from timetracer_otel.families.http_transport import NoTransport
+from timetracer_otel.families.http_wire import Message
+from timetracer_otel.seams import Patch, faults
+
+__all__ = ["INTEGRATION"]
+
+NAME = "aiohttp"
+_ATTRIBUTE = "_timetracer"
+
+
+class _Exchange:
+    """What passes on a connection between a request and the end of its response."""
+
+    def __init__(self, recording: Recording, method: str, timer: Any) -> None:
+        self.recording = recording
+        self._timer = timer
+        self._request = Message()
+        self._response = Message(answers=method)
+        self._ended_by_peer = False
+
+    def written(self, data: Any) -> None:
+        if self._request.complete:
+            return
+        for piece, _ in self._request.feed(bytes(data)):
+            self.recording.sent(piece)
+        if self._request.complete:
+            self.recording.sent_all()
+
+    def arrived(self, data: bytes) -> None:
+        if self.recording.over:
+            return
+        response = self._response
+        begun = bool(response.start)
+        try:
+            pieces = response.feed(data)
+        except ValueError:  # no HTTP: the library says so where it reads the head, or ends the connection
+            return
+        if response.start and not begun:
+            version, status, reason = response.status
+            self.recording.head(status, reason, version, response.headers)
+        for piece, continues in pieces:
+            self.recording.received(piece, continues=continues)
+        self._finish_if_complete()
+
+    def ended_by_peer(self) -> None:
+        self._ended_by_peer = True
+        self._response.end()
+        self._finish_if_complete()
+
+    def _finish_if_complete(self) -> None:
+        if self._response.complete:
+            self.recording.done(self._response.trailers)
+
+    def lost(self, error: BaseException | None) -> None:
+        if not self._response.start:
+            return  # ClientResponse.start raises, and is seen there
+        if error is not None:
+            self.recording.fail(error, "body")
+        elif self._ended_by_peer:
+            self.recording.cut(self._response.missing)
+        else:
+            self.let_go()
+
+    def let_go(self) -> None:
+        if not self._response.start:
+            return
+        if getattr(self._timer, "_cancelled", False):
+            self.recording.fail(asyncio.TimeoutError(), "body")
+        self.recording.abandoned()
+
+
+def _asked(request: Any) -> Sent:
+    headers = [(str(name), str(value)) for name, value in request.headers.items()]
+    body, known = _body_of(request)
+    return Sent(request.method, str(request.url.with_fragment(None)), headers, body, complete=known)
+
+
+def _body_of(request: Any) -> tuple[bytes, bool]:
+    """The body as far as it is known before it is sent, and whether it is."""
+    body = getattr(request, "body", None)
+    value = getattr(body, "_value", body)
+    if value is None or (isinstance(value, bytes) and not value):
+        return b"", True
+    return (bytes(value), True) if isinstance(value, bytes | bytearray) else (b"", False)
+
+
+def _exchange_on(protocol: Any) -> _Exchange | None:
+    found = getattr(protocol, _ATTRIBUTE, None)
+    return found if isinstance(found, _Exchange) else None
+
+
+def _observe(protocol: Any, step: str, *args: Any) -> None:
+    exchange = _exchange_on(protocol)
+    if exchange is not None:
+        try:
+            getattr(exchange, step)(*args)
+        except Exception as error:  # noqa: BLE001 - recording never breaks the app
+            faults.report(f"aiohttp.{step}", error)
+
+
+async def _connect(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:
+    request = args[0] if args else kwargs["req"]
+    answering = http.responder(NAME)
+    if answering is not None:
+        return await _no_connection(answering, instance, request)
+    recording = http_recording.begin(NAME, _asked(request))
+    token = seams.live_io.set(True)
+    try:
+        conn = await wrapped(*args, **kwargs)
+    except BaseException as error:
+        if recording is not None:
+            _fail_unsent(recording, error)
+        raise
+    finally:
+        seams.live_io.reset(token)
+    timer = getattr(request, "_timer", None) or getattr(request, "timer", None)
+    setattr(conn.protocol, _ATTRIBUTE, None if recording is None else _Exchange(recording, request.method, timer))
+    return conn
+
+
+def _fail_unsent(recording: Recording, error: BaseException) -> None:
+    request = recording.request
+    if request.complete:
+        if request.body:
+            recording.sent(request.body)
+        recording.sent_all()
+    recording.fail(error, "connect")
+
+
+async def _no_connection(answering: seams.Responder, connector: Any, request: Any) -> Any:
+    """Give a connection that reaches nowhere, or raise what connecting raised."""
+    from aiohttp.client_proto import ResponseHandler  # noqa: PLC0415 - the library is there when a call of it is
+    from aiohttp.connector import Connection  # noqa: PLC0415 - as above
+
+    asked = _asked(request)
+    reply = http.ask(answering, asked) if asked.complete else _next_failure(answering, asked)
+    if reply is not None and reply.phase == "connect":
+        if http_errors.is_cancelled(reply.error or ""):
+            await asyncio.Event().wait()  # the app itself gave up waiting, and will again
+        http.raise_error(reply, (request.connection_key,))
+    loop = asyncio.get_running_loop()
+    protocol = ResponseHandler(loop)
+
+    def answer(message: Message, body: bytes) -> Reply:
+        return reply or http.ask(answering, Sent(asked.method, asked.url, asked.headers, body))
+
+    transport = NoTransport(loop, protocol, answer)
+    setattr(protocol, _ATTRIBUTE, transport)
+    protocol.connection_made(transport)
+    protocol.force_close()  # not into the connector's pool
+    return Connection(connector, request.connection_key, protocol, loop)
+
+
+def _next_failure(answering: seams.Responder, asked: Sent) -> Reply | None:
+    """What connecting raised for a request whose body cannot be known yet, if that is what comes next in the lane."""
+    found = answering.next_in_lane(http_match.describe(asked, body=False))
+    return None if found is None else http_exchange.reply_of(found.recorded)
+
+
+def _write(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:
+    _observe(instance.protocol, "written", args[0])
+    return wrapped(*args, **kwargs)
+
+
+def _writelines(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:
+    chunks = list(args[0])
+    for chunk in chunks if _exchange_on(instance.protocol) is not None else ():
+        _observe(instance.protocol, "written", chunk)
+    return wrapped(chunks, *args[1:], **kwargs)
+
+
+def _data_received(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:
+    if args[0]:
+        _observe(instance, "arrived", bytes(args[0]))
+    return wrapped(*args, **kwargs)
+
+
+def _eof_received(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:
+    _observe(instance, "ended_by_peer")
+    return wrapped(*args, **kwargs)
+
+
+def _connection_lost(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:
+    _observe(instance, "lost", args[0])
+    return wrapped(*args, **kwargs)
+
+
+def _read_timeout(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:
+    exchange = _exchange_on(instance)
+    if exchange is not None and exchange._response.start:  # noqa: SLF001 - a class of this module
+        from aiohttp import SocketTimeoutError  # noqa: PLC0415 - the library is there when a call of it is
+
+        exchange.recording.fail(SocketTimeoutError("Timeout on reading data from socket"), "body")
+    return wrapped(*args, **kwargs)
+
+
+def _release(wrapped: Any, _instance: Any, args: Any, kwargs: Any) -> Any:
+    _observe(args[1] if len(args) > 1 else kwargs.get("protocol"), "let_go")
+    return wrapped(*args, **kwargs)
+
+
+async def _start(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:
+    """Around the wait for a response's head."""
+    conn = args[0] if args else kwargs["connection"]
+    protocol = conn.protocol
+    transport = getattr(protocol, _ATTRIBUTE, None)
+    if isinstance(transport, NoTransport):
+        transport.live = (instance.request_info,)
+        return await wrapped(*args, **kwargs)
+    exchange = _exchange_on(protocol)
+    try:
+        return await wrapped(*args, **kwargs)
+    except BaseException as error:
+        if exchange is not None:
+            exchange.recording.fail(error, "head")
+        raise
+
+
+INTEGRATION = http.declared(
+    NAME,
+    (
+        Patch("aiohttp.connector", "BaseConnector.connect", _connect),
+        Patch("aiohttp.connector", "BaseConnector._release", _release),
+        Patch("aiohttp.client_reqrep", "ClientResponse.start", _start),
+        Patch("aiohttp.http_writer", "StreamWriter._write", _write),
+        Patch("aiohttp.http_writer", "StreamWriter._writelines", _writelines, required=False),
+        Patch("aiohttp.client_proto", "ResponseHandler.data_received", _data_received),
+        Patch("aiohttp.client_proto", "ResponseHandler.eof_received", _eof_received),
+        Patch("aiohttp.client_proto", "ResponseHandler.connection_lost", _connection_lost),
+        Patch("aiohttp.client_proto", "ResponseHandler._on_read_timeout", _read_timeout),
+    ),
+)

@@ -1,0 +1,230 @@
+"""httpx, by httpcore's connection pools: every transport of httpx that does I/O ends there, HTTP/1.1, HTTP/2 and proxies.
+
+``MockTransport``, ``ASGITransport`` and other in-process transports never get there, and stay as they are.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator
+from typing import Any
+
+from timetracer_otel import seams
+from timetracer_otel.families import http, http_errors, http_recording
+from timetracer_otel.families.http_exchange import Reply, Sent
+from timetracer_otel.families.http_recording import Recording, within
+from timetracer_otel.families.http_wire import has_no_body
+from timetracer_otel.seams import Patch, faults
+
+__all__ = ["INTEGRATION"]
+
+NAME = "httpx"
+
+
+def _asked(request: Any) -> Sent:
+    url = request.url
+    authority = url.host.decode("ascii", "replace")
+    authority = f"[{authority}]" if ":" in authority else authority
+    default = {b"http": 80, b"https": 443}.get(url.scheme)
+    if url.port is not None and url.port != default:
+        authority += f":{url.port}"
+    target = url.target.decode("ascii", "replace")
+    headers = [(name.decode("latin-1"), value.decode("latin-1")) for name, value in request.headers]
+    whole = f"{url.scheme.decode('ascii')}://{authority}{target if target.startswith('/') else '/' + target}"
+    return Sent(request.method.decode("ascii"), whole, headers)
+
+
+class _RequestStream:
+    """A request's body, seen as the transport reads it."""
+
+    def __init__(self, stream: Any, recording: Recording) -> None:
+        self._stream = stream
+        self._recording = recording
+
+    def __iter__(self) -> Iterator[bytes]:
+        for piece in self._stream:
+            self._recording.sent(piece)
+            yield piece
+        self._recording.sent_all()
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        async for piece in self._stream:
+            self._recording.sent(piece)
+            yield piece
+        self._recording.sent_all()
+
+
+class _ResponseStream:
+    """A response's body, seen as the app reads it: no piece is pulled ahead."""
+
+    def __init__(self, stream: Any, recording: Recording) -> None:
+        self._stream = stream
+        self._recording = recording
+
+    def __iter__(self) -> Iterator[bytes]:
+        try:
+            for piece in self._stream:
+                self._recording.received(piece)
+                yield piece
+        except GeneratorExit:
+            self._recording.abandoned()
+            raise
+        except BaseException as error:
+            self._recording.fail(error, "body")
+            raise
+        self._recording.done()
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        try:
+            async for piece in self._stream:
+                self._recording.received(piece)
+                yield piece
+        except GeneratorExit:
+            self._recording.abandoned()
+            raise
+        except BaseException as error:
+            self._recording.fail(error, "body")
+            raise
+        self._recording.done()
+
+    def close(self) -> None:
+        self._recording.abandoned()
+        self._stream.close()
+
+    async def aclose(self) -> None:
+        self._recording.abandoned()
+        await self._stream.aclose()
+
+    def __del__(self) -> None:
+        self._recording.abandoned()
+
+
+def _begin(request: Any) -> Recording | None:
+    try:
+        recording = http_recording.begin(NAME, _asked(request))
+    except Exception as error:  # noqa: BLE001 - recording never breaks the app
+        faults.report("httpx.begin", error)
+        return None
+    if recording is not None:
+        request.stream = _RequestStream(request.stream, recording)
+    return recording
+
+
+def _observe(recording: Recording, response: Any, method: str) -> Any:
+    try:
+        extensions = response.extensions
+        version = extensions.get("http_version", b"HTTP/1.1").decode("ascii").rpartition("/")[2]
+        reason = extensions.get("reason_phrase", b"").decode("latin-1")
+        headers = [(name.decode("latin-1"), value.decode("latin-1")) for name, value in response.headers]
+        recording.head(response.status, reason, version, headers)
+        if has_no_body(method, response.status):
+            recording.done()
+        response.stream = _ResponseStream(response.stream, recording)
+    except Exception as error:  # noqa: BLE001 - recording never breaks the app
+        faults.report("httpx.response", error)
+    return response
+
+
+def _handle(wrapped: Any, _instance: Any, args: Any, kwargs: Any) -> Any:
+    request = args[0] if args else kwargs["request"]
+    answering = http.responder(NAME)
+    if answering is not None:
+        asked = _asked(request)
+        asked.body = b"".join(request.stream)
+        return _response(http.ask(answering, asked), asked)
+    recording = _begin(request)
+    token = seams.live_io.set(True)
+    try:
+        with within():
+            response = wrapped(*args, **kwargs)
+    except BaseException as error:
+        if recording is not None:
+            recording.fail(error, "head")
+        raise
+    finally:
+        seams.live_io.reset(token)
+    return response if recording is None else _observe(recording, response, request.method.decode())
+
+
+async def _handle_async(wrapped: Any, _instance: Any, args: Any, kwargs: Any) -> Any:
+    request = args[0] if args else kwargs["request"]
+    answering = http.responder(NAME)
+    if answering is not None:
+        asked = _asked(request)
+        asked.body = b"".join([piece async for piece in request.stream])
+        reply = http.ask(answering, asked)
+        if reply.error is not None and http_errors.is_cancelled(reply.error) and not reply.status:
+            await asyncio.Event().wait()  # the app itself gave up waiting, and will again
+        return _response(reply, asked)
+    recording = _begin(request)
+    token = seams.live_io.set(True)
+    try:
+        with within():
+            response = await wrapped(*args, **kwargs)
+    except BaseException as error:
+        if recording is not None:
+            recording.fail(error, "head")
+        raise
+    finally:
+        seams.live_io.reset(token)
+    return response if recording is None else _observe(recording, response, request.method.decode())
+
+
+class _Recorded:
+    """A recorded body, in its pieces, then what ended it."""
+
+    def __init__(self, reply: Reply) -> None:
+        self._reply = reply
+
+    def __iter__(self) -> Iterator[bytes]:
+        yield from self._reply.chunks()
+        self._end()
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        for piece in self._reply.chunks():
+            yield piece
+        if self._reply.error is not None and http_errors.is_cancelled(self._reply.error):
+            await asyncio.Event().wait()
+        self._end()
+
+    def _end(self) -> None:
+        http.raise_error(self._reply)
+        if not self._reply.complete:
+            raise http.too_far(self._reply)
+
+    def close(self) -> None:
+        """Do nothing: no connection waits."""
+
+    async def aclose(self) -> None:
+        """Do nothing: no connection waits."""
+
+
+class _NoStream:
+    """Stands for the network stream that ``response.extensions`` has; nothing of it was recorded."""
+
+    def get_extra_info(self, info: str) -> None:
+        """Give what the network knows: nothing."""
+
+
+def _response(reply: Reply, asked: Sent) -> Any:
+    if not reply.status:
+        http.raise_error(reply)
+    from httpcore import Response  # noqa: PLC0415 - the library is there when a call of it is
+
+    extensions: dict[str, Any] = {"http_version": f"HTTP/{reply.version}".encode(), "network_stream": _NoStream()}
+    if reply.version != "2":
+        extensions["reason_phrase"] = reply.reason.encode("latin-1", "replace")
+    headers = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in reply.headers]
+    if has_no_body(asked.method, reply.status):
+        reply.body, reply.pieces = b"", []
+    return Response(reply.status, headers=headers, content=_Recorded(reply), extensions=extensions)
+
+
+INTEGRATION = http.declared(
+    NAME,
+    (
+        Patch("httpcore", "ConnectionPool.handle_request", _handle),
+        Patch("httpcore", "AsyncConnectionPool.handle_async_request", _handle_async),
+    ),
+    "httpcore",
+)

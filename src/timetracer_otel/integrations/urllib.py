@@ -1,0 +1,10 @@
+"""The standard library's HTTP client: urllib.request, http.client, and what stands on them."""
+
+from __future__ import annotations
+
+from timetracer_otel.families.http import declared
+from timetracer_otel.families.http_client import PATCHES
+
+__all__ = ["INTEGRATION"]
+
+INTEGRATION = declared("urllib", PATCHES, "http.client")

@@ -1,0 +1,211 @@
+"""Putting the wrappers into their places, and the very objects back that were there.
+
+Names that the app's modules have imported already (``from time import time``) are exchanged too. ``datetime`` is a class
+of C that takes no attributes: its dictionary is changed underneath, so that the class stays the object that it is, for
+``isinstance``, subclasses and pickles.
+"""
+
+from __future__ import annotations
+
+import gc
+import logging
+import sys
+from collections.abc import Callable, Iterable
+from types import ModuleType
+from typing import Any, Final
+
+import wrapt
+
+from timetracer_otel.nondeterminism import branches, callers, sites, wrappers
+from timetracer_otel.nondeterminism.draws import live
+from timetracer_otel.nondeterminism.kinds import KINDS
+from timetracer_otel.nondeterminism.wrappers import Maker
+
+__all__ = ["install", "uninstall"]
+
+_log = logging.getLogger("timetracer_otel")
+_ABSENT: Final = object()
+
+_done: list[tuple[Any, str, Any, Any]] = []
+"""Owner, name, what the owner itself had there, and the wrapper."""
+_groups: frozenset[str] = frozenset()
+_hooked: set[str] = set()
+"""Modules with an import hook, which cannot be taken back."""
+
+_PICKS = ("choice", "choices", "sample")
+_TIME: Final = tuple(name.removeprefix("time.") for name in KINDS if name.startswith("time."))
+_ALWAYS_DRAW: Final = frozenset(name for name in _TIME if KINDS[f"time.{name}"].load.__name__ == "_load_number")
+
+
+def install(groups: Iterable[str], draw: Callable[..., Any], app_packages: tuple[str, ...]) -> None:
+    """Wrap what draws, now or when it is imported.
+
+    Args:
+        groups: of kinds, from :data:`timetracer_otel.config.NONDETERMINISM`.
+        draw: what a draw of the app does: :func:`draws.note` or :func:`draws.give`.
+        app_packages: installed packages that are part of the app.
+    """
+    global _groups  # noqa: PLW0603 - a process has one installation
+    _groups = frozenset(groups)
+    if not _groups:
+        return
+    callers.configure(app_packages)
+    wrappers.use(draw)
+    for module in _PLACES:
+        if module not in _hooked:
+            _hooked.add(module)
+            wrapt.register_post_import_hook(_on_import, module)
+        elif module in sys.modules:
+            _on_import(sys.modules[module])
+    _exchange({id(original): wrapper for _, _, original, wrapper in _done if original is not _ABSENT})
+
+
+def uninstall() -> None:
+    """Put everything back, also where modules of the app have imported a wrapper meanwhile."""
+    global _groups  # noqa: PLW0603 - a process has one installation
+    wrappers.use(live)
+    _groups = frozenset()
+    _exchange({id(wrapper): original for _, _, original, wrapper in _done if original is not _ABSENT})
+    while _done:
+        owner, name, original, wrapper = _done.pop()
+        if vars(owner).get(name) is wrapper:
+            _put(owner, name, original)
+    sites.forget()
+
+
+def _on_import(module: ModuleType) -> None:
+    if _groups:
+        _PLACES[module.__name__](module)
+
+
+def _wrap(owner: Any, name: str, kind_name: str, maker: Maker) -> None:
+    """Wrap a name of a module or a class; nothing happens where it is missing or its group is off."""
+    kind = KINDS[kind_name]
+    if kind.group not in _groups or not hasattr(owner, name):
+        return
+    own = vars(owner).get(name, _ABSENT)
+    _replace(owner, name, maker(kind, getattr(owner, name) if own is _ABSENT else own))
+
+
+def _replace(owner: Any, name: str, wrapper: Any) -> None:
+    own = vars(owner).get(name, _ABSENT)
+    if any(done[0] is owner and done[1] == name for done in _done):
+        return
+    if _put(owner, name, wrapper):
+        _done.append((owner, name, own, wrapper))
+
+
+def _put(owner: Any, name: str, value: Any) -> bool:
+    try:
+        if value is _ABSENT:
+            delattr(owner, name)
+        else:
+            setattr(owner, name, value)
+    except TypeError:  # a class of C
+        return _put_underneath(owner, name, value)
+    return True
+
+
+def _put_underneath(cls: type, name: str, value: Any) -> bool:
+    """Change the dictionary of a class of C, and let the interpreter forget what it has looked up in it."""
+    try:
+        from ctypes import py_object, pythonapi  # noqa: PLC0415 - only for this, and not every Python has it
+    except ImportError:
+        _log.warning("timetracer: this Python has no ctypes, so %s.%s is neither recorded nor given back", cls.__name__, name)
+        return False
+    (members,) = (one for one in gc.get_referents(vars(cls)) if isinstance(one, dict))
+    members[name] = value
+    pythonapi.PyType_Modified(py_object(cls))
+    return True
+
+
+def _exchange(objects: dict[int, Any]) -> None:
+    """Exchange what the app's modules have bound by name."""
+    for module in list(sys.modules.values()):
+        names = getattr(module, "__dict__", None)
+        if not isinstance(names, dict) or not callers.is_app(module):
+            continue
+        for name, value in list(names.items()):
+            if id(value) in objects:
+                names[name] = objects[id(value)]
+
+
+def _time(module: ModuleType) -> None:
+    for name in _TIME:
+        _wrap(module, name, f"time.{name}", wrappers.Clock if name in _ALWAYS_DRAW else wrappers.Builtin)
+
+
+def _datetime(module: ModuleType) -> None:
+    _wrap(module.datetime, "now", "datetime.now", wrappers.class_clock)
+    _wrap(module.datetime, "utcnow", "datetime.utcnow", wrappers.utc_clock)
+    _wrap(module.date, "today", "date.today", wrappers.class_clock)
+
+
+def _uuid(module: ModuleType) -> None:
+    for name in (name.removeprefix("uuid.") for name in KINDS if name.startswith("uuid.")):
+        _wrap(module, name, f"uuid.{name}", wrappers.function)
+
+
+def _random(module: ModuleType) -> None:
+    """The methods of Random and SystemRandom, and the functions of the module, which are methods of a hidden instance."""
+    names = [name.removeprefix("random.") for name in KINDS if name.startswith("random.")]
+    hidden = [name for name in names if getattr(vars(module).get(name), "__self__", None) is module._inst]  # noqa: SLF001 - the instance behind its functions
+    for name in names:
+        maker = wrappers.chosen if name in _PICKS else wrappers.shuffled if name == "shuffle" else wrappers.function
+        _wrap(module.Random, name, f"random.{name}", maker)
+        if name in vars(module.SystemRandom):
+            _wrap(module.SystemRandom, name, f"random.{name}", maker)
+    if "random" in _groups:
+        for name in hidden:
+            _replace(module, name, getattr(module._inst, name))  # noqa: SLF001 - as above
+
+
+def _secrets(module: ModuleType) -> None:
+    for name in ("randbelow", "token_bytes", "token_hex", "token_urlsafe"):
+        _wrap(module, name, f"secrets.{name}", wrappers.function)
+    if "random" in _groups:
+        for name, behind in (("choice", "choice"), ("randbits", "getrandbits")):
+            _replace(module, name, getattr(module._sysrand, behind))  # noqa: SLF001 - as in _random
+
+
+def _os(module: ModuleType) -> None:
+    _wrap(module, "urandom", "os.urandom", wrappers.Builtin)
+
+
+def _object_id(module: ModuleType) -> None:
+    _wrap(module.ObjectId, "__init__", "bson.ObjectId", wrappers.object_id)
+
+
+def _tempfile(module: ModuleType) -> None:
+    _wrap(module._RandomNameSequence, "__next__", "tempfile.name", wrappers.temporary_name)  # noqa: SLF001 - makes the names
+
+
+def _tasks(module: ModuleType) -> None:
+    loop = module.BaseEventLoop
+    _replace(loop, "create_task", branches.start_task(loop.create_task))
+
+
+def _threads(module: ModuleType) -> None:
+    _replace(module.Thread, "start", branches.start_thread(module.Thread.start))
+    _replace(module.Thread, "run", branches.run_thread(module.Thread.run))
+
+
+def _executors(module: ModuleType) -> None:
+    pool = module.ThreadPoolExecutor
+    _replace(pool, "submit", branches.submit(pool.submit))
+
+
+_PLACES: Final[dict[str, Callable[[ModuleType], None]]] = {
+    "time": _time,
+    "datetime": _datetime,
+    "uuid": _uuid,
+    "random": _random,
+    "secrets": _secrets,
+    "os": _os,
+    "bson.objectid": _object_id,
+    "tempfile": _tempfile,
+    "asyncio.base_events": _tasks,
+    "threading": _threads,
+    "concurrent.futures.thread": _executors,
+}
+"""What to do in which module, once it is imported."""

@@ -1,0 +1,139 @@
+"""Where something is drawn, in words that stay when lines move: a module and the text of a statement."""
+
+from __future__ import annotations
+
+import ast
+import hashlib
+import importlib.util
+import linecache
+import sys
+from collections import defaultdict
+from types import CodeType
+from typing import Final, TypeAlias
+
+__all__ = ["Site", "forget", "of", "still_there"]
+
+Site: TypeAlias = tuple[str, str]
+"""A module and the text of one of its statements, without comments and layout; of a compound one its head."""
+
+_BODIES: Final = ("body", "orelse", "finalbody", "handlers", "cases")
+_LONGEST: Final = 100
+"""Characters of a statement's text that are kept; of a longer one the rest is a digest."""
+_sites: dict[tuple[int, int], tuple[CodeType, Site]] = {}
+"""By the code object's identity, which the value keeps alive: a code object's own hash reads all of it."""
+_files: dict[str, _Source] = {}
+
+
+class _Source:
+    """The statements of one file, by their lines; their texts are made when they are asked for."""
+
+    def __init__(self, filename: str) -> None:
+        self._by_line: dict[int, list[ast.stmt]] = defaultdict(list)
+        self._texts: frozenset[str] | None = None
+        try:
+            tree = ast.parse("".join(linecache.getlines(filename)))
+        except (SyntaxError, ValueError):
+            return
+        for node in ast.walk(tree):  # outer statements first
+            if isinstance(node, ast.stmt):
+                head = min((body[0].lineno for body in _bodies(node)), default=(node.end_lineno or node.lineno) + 1)
+                for line in range(node.lineno, max(head, node.lineno + 1)):
+                    self._by_line[line].append(node)
+                for decorator in getattr(node, "decorator_list", ()):
+                    self._by_line[decorator.lineno].append(node)
+
+    def at(self, line: int, column: int) -> str | None:
+        """The text of the innermost statement there; None when there is none."""
+        here = self._by_line.get(line, [])
+        inside = [node for node in here if _begins(node) <= (line, column) < _ends(node)]
+        found = inside or here
+        return _text(found[-1]) if found else None
+
+    def has(self, text: str) -> bool:
+        """Whether any statement reads like that."""
+        if self._texts is None:
+            self._texts = frozenset(_text(node) for nodes in self._by_line.values() for node in nodes)
+        return text in self._texts
+
+
+def of(code: CodeType, instruction: int, module: str) -> Site:
+    """Give the site of an instruction.
+
+    Args:
+        code: that runs.
+        instruction: ``f_lasti`` of its frame.
+        module: that the code belongs to.
+    """
+    key = (id(code), instruction)
+    kept = _sites.get(key)
+    if kept is None:
+        kept = _sites[key] = (code, (module, _statement(code, instruction)))
+    return kept[1]
+
+
+def still_there(site: Site) -> bool:
+    """Whether the program as it is now has such a statement in that module."""
+    module, text = site
+    loaded = sys.modules.get(module) or _main_of(module)
+    filename = getattr(loaded, "__file__", None)
+    if filename is None:
+        try:
+            spec = importlib.util.find_spec(module)
+        except (ImportError, ValueError, AttributeError):
+            return False
+        filename = spec.origin if spec is not None else None
+    return filename is not None and _source(filename).has(text)
+
+
+def forget() -> None:
+    """Forget all sources."""
+    _sites.clear()
+    _files.clear()
+
+
+def _main_of(module: str) -> object:
+    main = sys.modules.get("__main__")
+    file = str(getattr(main, "__file__", "") or "")
+    return main if file.endswith(f"{module}.py") else None
+
+
+def _source(filename: str) -> _Source:
+    source = _files.get(filename)
+    if source is None:
+        source = _files[filename] = _Source(filename)
+    return source
+
+
+def _statement(code: CodeType, instruction: int) -> str:
+    positions = list(code.co_positions())
+    line, _, column, _ = positions[instruction // 2]
+    line = line if line is not None else code.co_firstlineno
+    if not code.co_filename.startswith("<") and (text := _source(code.co_filename).at(line, column or 0)) is not None:
+        return text
+    return f"{code.co_qualname}+{line - code.co_firstlineno}"  # no source: the best there is
+
+
+def _bodies(node: ast.stmt) -> list[list[ast.stmt]]:
+    bodies = (getattr(node, name, None) for name in _BODIES)
+    return [[part for part in body if hasattr(part, "lineno")] for body in bodies if body and hasattr(body[0], "lineno")]
+
+
+def _begins(node: ast.stmt) -> tuple[int, int]:
+    first = min([node, *getattr(node, "decorator_list", ())], key=lambda one: one.lineno)
+    return first.lineno, first.col_offset if first is node else 0
+
+
+def _ends(node: ast.stmt) -> tuple[int, int]:
+    return node.end_lineno or node.lineno, node.end_col_offset or 0
+
+
+def _text(node: ast.stmt) -> str:
+    """The statement's text; of a compound one only its head, of a definition not its name."""
+    fields = dict(ast.iter_fields(node))
+    fields |= dict.fromkeys((name for name in _BODIES if name in fields), [])
+    if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+        fields["name"] = "_"
+    text = ast.unparse(ast.copy_location(type(node)(**fields), node))
+    if len(text) <= _LONGEST:
+        return text
+    return f"{text[:_LONGEST]}…{hashlib.blake2b(text.encode('utf-8', 'replace'), digest_size=6).hexdigest()}"

@@ -1,0 +1,227 @@
+"""What stands in the place of a function that draws: it looks who calls, and leaves libraries alone.
+
+Each is called by the frame that draws, so ``_getframe(1)`` is the caller's; C functions have no frame.
+"""
+
+from __future__ import annotations
+
+import sys
+import warnings
+from collections.abc import Callable, Sequence
+from datetime import UTC
+from functools import wraps
+from typing import Any, Final, TypeAlias
+
+from timetracer_otel.nondeterminism import draws
+from timetracer_otel.nondeterminism.callers import FOR_THE_APP, LIBRARY, app_frame, classify, known
+from timetracer_otel.nondeterminism.kinds import Kind
+
+__all__ = [
+    "Builtin",
+    "Clock",
+    "Maker",
+    "chosen",
+    "class_clock",
+    "function",
+    "object_id",
+    "shuffled",
+    "temporary_name",
+    "use",
+    "utc_clock",
+]
+
+Maker: TypeAlias = Callable[[Kind, Any], Any]
+"""Makes a wrapper from a kind and the original."""
+
+_getframe = sys._getframe  # noqa: SLF001 - the only cheap way to the caller
+_draw = draws.live
+_UTCNOW: Final = (
+    "datetime.datetime.utcnow() is deprecated and scheduled for removal in a future version. Use timezone-aware objects to "
+    "represent datetimes in UTC: datetime.datetime.now(datetime.UTC)."
+)
+"""Python's own words, so that filters for them still fit."""
+
+
+def use(draw: Callable[..., Any]) -> None:
+    """Say what a draw of the app does, in this process: :func:`draws.note`, :func:`draws.give` or :func:`draws.live`."""
+    global _draw  # noqa: PLW0603 - a process has one mode
+    _draw = draw
+
+
+class Builtin:
+    """Around a function of C. An object and not a function, so that it makes no method as an attribute of a class.
+
+    Args:
+        kind: that it draws.
+        original: the function.
+    """
+
+    def __init__(self, kind: Kind, original: Callable[..., Any]) -> None:
+        self._kind = kind
+        self._original = original
+        self.__name__: str = original.__name__
+        self.__qualname__: str = original.__qualname__
+        self.__module__: str = original.__module__
+        self.__doc__ = original.__doc__
+        self.__wrapped__ = original
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        frame = _getframe(1)
+        module = known.get(frame.f_code.co_filename)
+        if module is None:
+            module = classify(frame)
+        if module == LIBRARY or not self._kind.draws(args, kwargs):
+            return self._original(*args, **kwargs)
+        return _draw(self._kind, frame, module, self._original, args, kwargs)
+
+    def __reduce__(self) -> str:
+        return self.__name__  # pickled by its name, as the original is
+
+    def __repr__(self) -> str:
+        return repr(self._original)
+
+
+class Clock(Builtin):
+    """The same for functions that always draw and take nothing: these are read often."""
+
+    def __call__(self) -> Any:
+        frame = _getframe(1)
+        module = known.get(frame.f_code.co_filename)
+        if module is None:
+            module = classify(frame)
+        if module == LIBRARY:
+            return self._original()
+        return _draw(self._kind, frame, module, self._original, (), {})
+
+
+def function(kind: Kind, original: Callable[..., Any]) -> Callable[..., Any]:
+    """Go around a function of Python, or a method that is looked up on its class."""
+
+    @wraps(original)
+    def wrapper(*args: Any, **kwargs: Any) -> Any:
+        frame = _getframe(1)
+        module = known.get(frame.f_code.co_filename)
+        if module is None:
+            module = classify(frame)
+        if module == LIBRARY:
+            return original(*args, **kwargs)
+        return _draw(kind, frame, module, original, args, kwargs)
+
+    return wrapper
+
+
+
+def chosen(kind: Kind, original: Callable[..., Any]) -> Callable[..., Any]:
+    """Go around a method of Random that picks from a sequence: what counts are the places of what it picks."""
+
+    @wraps(original)
+    def wrapper(self: Any, *args: Any, **kwargs: Any) -> Any:
+        frame = _getframe(1)
+        module = known.get(frame.f_code.co_filename)
+        if module is None:
+            module = classify(frame)
+        if module == LIBRARY or not args or not isinstance(args[0], Sequence):
+            return original(self, *args, **kwargs)
+        among = args[0]
+        drawn = _draw(kind, frame, module, original, (self, range(len(among)), *args[1:]), kwargs)
+        return [among[place] for place in drawn] if isinstance(drawn, list) else among[drawn]
+
+    return wrapper
+
+
+def shuffled(kind: Kind, original: Callable[..., Any]) -> Callable[..., Any]:
+    """Go around ``Random.shuffle``: what counts is the order."""
+
+    def order(self: Any, items: Sequence[Any], *args: Any, **kwargs: Any) -> list[int]:
+        places = list(range(len(items)))
+        original(self, places, *args, **kwargs)
+        return places
+
+    @wraps(original)
+    def wrapper(self: Any, *args: Any, **kwargs: Any) -> Any:
+        frame = _getframe(1)
+        module = known.get(frame.f_code.co_filename)
+        if module is None:
+            module = classify(frame)
+        if module == LIBRARY or not args:
+            return original(self, *args, **kwargs)
+        items = args[0]
+        before = list(items)
+        for place, came_from in enumerate(_draw(kind, frame, module, order, (self, *args), kwargs)):
+            items[place] = before[came_from]
+        return None
+
+    return wrapper
+
+
+def class_clock(kind: Kind, original: Any) -> Any:
+    """Go around a class method of ``datetime`` or ``date``.
+
+    Args:
+        kind: that it draws.
+        original: the descriptor that stands in the class.
+    """
+
+    def wrapper(cls: Any, *args: Any, **kwargs: Any) -> Any:
+        frame = _getframe(1)
+        module = known.get(frame.f_code.co_filename)
+        if module is None:
+            module = classify(frame)
+        if module == LIBRARY:
+            return original(cls, *args, **kwargs)
+        return _draw(kind, frame, module, original, (cls, *args), kwargs)
+
+    return _named(wrapper, original)
+
+
+def utc_clock(kind: Kind, original: Any) -> Any:
+    """Go around ``datetime.utcnow``, which from Python 3.12 on warns the line that calls it: ours would be that line."""
+
+    def sample(cls: Any) -> Any:
+        return cls.now(UTC).replace(tzinfo=None)
+
+    def wrapper(cls: Any) -> Any:
+        frame = _getframe(1)
+        module = known.get(frame.f_code.co_filename)
+        if module is None:
+            module = classify(frame)
+        warnings.warn(_UTCNOW, DeprecationWarning, stacklevel=2)
+        return sample(cls) if module == LIBRARY else _draw(kind, frame, module, sample, (cls,), {})
+
+    return _named(wrapper, original) if sys.version_info >= (3, 12) else class_clock(kind, original)
+
+
+def _named(wrapper: Callable[..., Any], original: Any) -> Any:
+    wrapper.__name__, wrapper.__qualname__, wrapper.__doc__ = original.__name__, original.__qualname__, original.__doc__
+    return classmethod(wrapper)
+
+
+def object_id(kind: Kind, original: Callable[..., None]) -> Callable[..., None]:
+    """Go around ``ObjectId.__init__``: who calls does not count, because the driver makes ids for the app's documents."""
+
+    def sample(self: Any) -> bytes:
+        original(self)
+        data: bytes = self.binary
+        return data
+
+    @wraps(original)
+    def __init__(self: Any, oid: Any = None) -> None:  # noqa: N807 - it stands in for one
+        if oid is not None:
+            original(self, oid)
+            return
+        original(self, _draw(kind, _getframe(1), FOR_THE_APP, sample, (self,), {}))
+
+    return __init__
+
+
+def temporary_name(kind: Kind, original: Callable[..., str]) -> Callable[..., str]:
+    """Go around the names that ``tempfile`` makes: they count where the app's code asks for a file."""
+
+    @wraps(original)
+    def __next__(self: Any) -> str:  # noqa: N807 - it stands in for one
+        frame = _getframe(1)
+        app = app_frame(frame)
+        name: str = original(self) if app is None else _draw(kind, frame, FOR_THE_APP, original, (self,), {})
+        return name
+
+    return __next__

@@ -1,0 +1,165 @@
+"""The calls of a verified lane, from the notes that the replayed app kept: missing, extra, changed, reordered."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal, TypeAlias
+
+from timetracer_otel.replay.compare import differences, pairs_by_likeness
+from timetracer_otel.replay.differing import Difference
+
+__all__ = ["LaneNotes", "Notes", "Unused", "compare_calls"]
+
+Unused: TypeAlias = Literal["error", "warn", "ignore"]
+"""What a recorded call that was not asked for is: see ``--unused``."""
+
+_Note: TypeAlias = Mapping[str, Any]
+_AGAIN = ("repeated", "session again")
+"""Answers that an identical call had before, so that this one is one too many."""
+
+
+@dataclass(slots=True)
+class LaneNotes:
+    """The notes of one live lane, in order.
+
+    Attributes:
+        opened: whether the entry's seam saw the request.
+        ended: whether it saw the end of the response.
+    """
+
+    answered: list[_Note] = field(default_factory=list)
+    misses: list[_Note] = field(default_factory=list)
+    refused: list[str] = field(default_factory=list)
+    unused: list[_Note] = field(default_factory=list)
+    opened: bool = False
+    ended: bool = False
+
+    def still_unused(self) -> list[_Note]:
+        """The recorded calls that nothing asked for, also after the response."""
+        asked = {note["span"] for note in self.answered if note["how"] != "borrowed"}
+        return [note for note in self.unused if note["span"] not in asked]
+
+
+class Notes:
+    """The notes of all processes of a replay, by lane.
+
+    Args:
+        notes: as :func:`journal.read` gives them.
+    """
+
+    def __init__(self, notes: Iterable[dict[str, Any]] = ()) -> None:
+        self.lanes: dict[str, LaneNotes] = defaultdict(LaneNotes)
+        self.strangers: list[str] = []
+        """Requests that followed no recorded lane."""
+        self.sessions: dict[str, LaneNotes] = {}
+        for note in notes:
+            self.add(note)
+
+    def add(self, note: dict[str, Any]) -> None:
+        """Take one note."""
+        match note["what"]:
+            case "lane" if note["recorded"] is None:
+                self.strangers.append(note["request"])
+            case "lane":
+                self.lanes[note["recorded"]].opened = True
+            case "answered":
+                self.lanes[note["lane"]].answered.append(note)
+            case "miss":
+                self.lanes[note["lane"]].misses.append(note)
+            case "refused":
+                self.lanes[note.get("lane", "")].refused.append(note["address"])
+            case "end" | "session_end":
+                lane = self.lanes[note["lane"]]
+                lane.ended = True
+                lane.unused = note["unused"]
+                if note["what"] == "session_end":
+                    self.sessions[note["lane"]] = lane
+
+    def own(self) -> set[str]:
+        """The recorded calls that the lanes they belong to asked for."""
+        return {note["span"] for lane in self.lanes.values() for note in lane.answered if note["how"] != "borrowed"}
+
+    def borrowed(self) -> set[str]:
+        """The recorded reads that answered another lane."""
+        return {note["span"] for lane in self.lanes.values() for note in lane.answered if note["how"] == "borrowed"}
+
+
+def compare_calls(lane: LaneNotes, unused: Unused, own: set[str], borrowed: set[str]) -> Iterator[Difference]:
+    """Say what is different about the calls of a lane.
+
+    A read that another lane's recording answered is no difference when that lane did not ask it any more, and the
+    other way round: what the app keeps for all requests is read by whichever comes first.
+
+    Args:
+        lane: its notes.
+        unused: what calls that were not asked for are.
+        own: see :meth:`Notes.own`.
+        borrowed: see :meth:`Notes.borrowed`.
+    """
+    left = [note for note in lane.still_unused() if note["span"] not in borrowed]
+    changed, missing, extra = _paired(left, lane.misses)
+    yield from changed
+    yield from _bound(lane.answered)
+    for note in extra:
+        yield Difference("extra", call_name(note["key"]) + _reason(note))
+    for note in lane.answered:
+        if note["how"] in _AGAIN or (note["how"] == "borrowed" and note["span"] in own):
+            yield Difference("extra", f"{call_name(note.get('key', ()))} (asked once more than recorded)", span=note["span"])
+    for address in dict.fromkeys(lane.refused):
+        yield Difference("refused", f"a connection to {address}")
+    yield from reordered([note for note in lane.answered if "write" in note and note["how"] != "session"])
+    if unused != "ignore":
+        for note in missing:
+            yield Difference("missing", call_name(note["key"]), warning=unused == "warn", span=note["span"])
+
+
+def call_name(key: Sequence[str]) -> str:
+    """A call in words.
+
+    Args:
+        key: its readable address.
+    """
+    return " ".join(filter(None, key))
+
+
+def _reason(note: _Note) -> str:
+    return "" if len(note["key"]) > 1 else f": {note['message']}"
+
+
+def _paired(unused: list[_Note], misses: list[_Note]) -> tuple[list[Difference], list[_Note], list[_Note]]:
+    """Pair each miss with the unused call of its key that is most like it."""
+    changed: list[Difference] = []
+    paired_unused, paired_misses = set[int](), set[int]()
+    for key in dict.fromkeys(tuple(note["key"]) for note in misses):
+        theirs = [number for number, note in enumerate(misses) if tuple(note["key"]) == key and note["asked"] is not None]
+        mine = [number for number, note in enumerate(unused) if tuple(note["key"]) == key]
+        shown = [unused[number].get("shown") for number in mine]
+        for one, other, fields in pairs_by_likeness(shown, [misses[number]["asked"] for number in theirs]):
+            paired_unused.add(mine[one])
+            paired_misses.add(theirs[other])
+            changed.append(Difference("changed", call_name(key), tuple(fields), span=unused[mine[one]]["span"]))
+    missing = [note for number, note in enumerate(unused) if number not in paired_unused]
+    extra = [note for number, note in enumerate(misses) if number not in paired_misses]
+    return changed, missing, extra
+
+
+def _bound(answered: Iterable[_Note]) -> Iterator[Difference]:
+    """Calls that were answered although a value in them differs which was recorded to be given back."""
+    for note in answered:
+        if "asked" in note:
+            fields = tuple(differences(note["recorded"], note["asked"]))
+            yield Difference("changed", call_name(note["key"]), fields, span=note["span"])
+
+
+def reordered(writes: Sequence[_Note]) -> Iterator[Difference]:
+    """Say which writes come before others that had been answered before they began.
+
+    Args:
+        writes: in their live order, each with ``write``: when it began and ended in the recording.
+    """
+    for earlier, later in zip(writes, writes[1:], strict=False):
+        if later["write"][1] <= earlier["write"][0]:
+            what = f"{call_name(earlier['key'])} before {call_name(later['key'])}"
+            yield Difference("reordered", what, span=earlier["span"])

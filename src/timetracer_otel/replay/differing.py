@@ -1,0 +1,139 @@
+"""What a verification can find wrong with a request or a script, and the sum of it."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal, TypeAlias
+
+from timetracer_otel.replay.compare import FieldDifference
+
+__all__ = ["Difference", "Kind", "Result", "Verified"]
+
+Kind: TypeAlias = Literal[
+    "status", "header", "body", "missing", "extra", "changed", "reordered", "refused", "output", "exit status", "error"
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """One thing that is not as it was recorded.
+
+    Attributes:
+        kind: which part; ``missing``, ``extra``, ``changed`` and ``reordered`` are calls.
+        what: the header's name, the call in words, or what happened.
+        fields: where it differs.
+        warning: whether it is only told and fails nothing.
+        span: the recorded call, where there is one.
+    """
+
+    kind: Kind
+    what: str
+    fields: tuple[FieldDifference, ...] = ()
+    warning: bool = False
+    span: str | None = None
+
+    def __str__(self) -> str:
+        more = f" (and {len(self.fields) - 1} more)" if len(self.fields) > 1 else ""
+        where = f": {self.fields[0]}{more}" if self.fields else ""
+        return f"{self.kind}{' ' + self.what if self.what else ''}{where}"
+
+    def as_json(self) -> dict[str, Any]:
+        """The difference as data."""
+        return {
+            "kind": self.kind,
+            "what": self.what,
+            "fields": [one.as_json() for one in self.fields],
+            "warning": self.warning,
+            "span": self.span,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Verified:
+    """How one recorded lane, or one script's session, compared.
+
+    Attributes:
+        lane: its recorded id.
+        name: method and target, or the program.
+        operation: method and route.
+        file: the cassette.
+        seconds: how long the answer took.
+        differences: in the order in which they matter.
+        calls: how many of its calls were answered.
+    """
+
+    lane: str
+    name: str
+    operation: str
+    file: str
+    seconds: float
+    differences: Sequence[Difference]
+    calls: int = 0
+
+    @property
+    def matched(self) -> bool:
+        """Whether nothing differs that counts."""
+        return all(one.warning for one in self.differences)
+
+    def as_json(self) -> dict[str, Any]:
+        """The comparison as data."""
+        return {
+            "lane": self.lane,
+            "request": self.name,
+            "operation": self.operation,
+            "file": self.file,
+            "seconds": round(self.seconds, 6),
+            "matched": self.matched,
+            "calls": self.calls,
+            "differences": [one.as_json() for one in self.differences],
+        }
+
+
+@dataclass(slots=True)
+class Result:
+    """A whole verification.
+
+    Attributes:
+        verified: every lane, in recorded order.
+        problems: what went wrong outside any lane; each fails the verification.
+        notes: what is worth knowing and fails nothing.
+        seconds: how long it took.
+        ignored: how many differences the ignore list hid.
+    """
+
+    verified: list[Verified] = field(default_factory=list)
+    problems: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    seconds: float = 0.0
+    ignored: int = 0
+
+    @property
+    def differing(self) -> list[Verified]:
+        """The lanes that did not match."""
+        return [one for one in self.verified if not one.matched]
+
+    @property
+    def exit_status(self) -> int:
+        """0 when everything matched, else 1."""
+        return 1 if self.problems or self.differing or not self.verified else 0
+
+    @property
+    def kinds(self) -> Counter[str]:
+        """How often each kind of difference was found."""
+        return Counter(str(one.kind) for lane in self.verified for one in lane.differences if not one.warning)
+
+    def as_json(self) -> dict[str, Any]:
+        """The report as data, for ``--report``."""
+        return {
+            "matched": self.exit_status == 0,
+            "requests": len(self.verified),
+            "differing": len(self.differing),
+            "ignored": self.ignored,
+            "seconds": round(self.seconds, 3),
+            "kinds": dict(self.kinds),
+            "problems": self.problems,
+            "notes": self.notes,
+            "verified": [one.as_json() for one in self.verified],
+        }

@@ -1,0 +1,152 @@
+"""Sending recorded requests to a running app, several at a time."""
+
+from __future__ import annotations
+
+import http.client
+import sys
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Literal, TypeAlias
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from timetracer_otel.cassette.shelf import Outline, Shelf
+from timetracer_otel.errors import CassetteError
+from timetracer_otel.replay.client import Target, recorded_request, send
+from timetracer_otel.replay.differing import Difference
+from timetracer_otel.replay.responses import compare_response, recorded_reply
+
+__all__ = ["Driven", "Order", "drive", "grouped", "progress", "sharded"]
+
+Order: TypeAlias = Literal["recorded", "cookies"]
+Group: TypeAlias = Sequence[Outline]
+"""Requests that are sent one after the other."""
+
+
+@dataclass(frozen=True, slots=True)
+class Driven:
+    """A request that was sent.
+
+    Attributes:
+        outline: the recorded lane.
+        seconds: until the response was there.
+        differences: of its response.
+    """
+
+    outline: Outline
+    seconds: float
+    differences: tuple[Difference, ...]
+
+
+def grouped(lanes: Sequence[Outline], order: Order) -> list[Group]:
+    """Part lanes into groups of which each is sent in its order; groups may run beside one another.
+
+    Args:
+        lanes: in recorded order.
+        order: ``recorded`` starts each after the one before; ``cookies`` keeps those of one Cookie header in order.
+    """
+    if order == "recorded":
+        return [[lane] for lane in lanes]
+    groups: dict[str, list[Outline]] = {}
+    for lane in lanes:
+        groups.setdefault(lane.cookies or lane.id, []).append(lane)
+    return list(groups.values())
+
+
+def sharded(groups: Sequence[Group], shard: tuple[int, int]) -> list[Group]:
+    """Give one of several equal parts.
+
+    Args:
+        groups: all of them.
+        shard: its number from 1, and how many there are.
+    """
+    return list(groups[shard[0] - 1 :: shard[1]])
+
+
+@contextmanager
+def progress(total: int) -> Iterator[Callable[[], None]]:
+    """Show a bar on stderr while something is done, if that is a terminal.
+
+    Args:
+        total: how many steps there are.
+
+    Yields:
+        What is to be called after each step.
+    """
+    columns = (TextColumn("verify"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    bar = Progress(*columns, console=Console(stderr=True), transient=True, disable=not sys.stderr.isatty())
+    with bar:
+        task = bar.add_task("", total=total)
+        yield lambda: bar.advance(task)
+
+
+def drive(  # noqa: PLR0913 - what to send, where to and how
+    groups: Sequence[Group],
+    targets: Sequence[Target],
+    shelf: Shelf,
+    *,
+    concurrency: int,
+    headers: Sequence[tuple[str, str]],
+    timeout: float,
+    step: Callable[[], None],
+) -> list[Driven]:
+    """Send everything, and compare each response as it comes.
+
+    Args:
+        groups: see :func:`grouped`.
+        targets: the running apps, which take turns.
+        shelf: where the recorded lanes are.
+        concurrency: how many requests are under way at a time.
+        headers: sent instead of the recorded ones of their names.
+        timeout: seconds that an app may be silent.
+        step: called after each response.
+    """
+    waiting, done, stop = deque(groups), list[Driven](), threading.Event()
+
+    def work(target: Target) -> None:
+        while not stop.is_set():
+            try:
+                group = waiting.popleft()
+            except IndexError:
+                return
+            for outline in group:
+                done.append(_one(outline, target, shelf, headers, timeout))
+                step()
+
+    threads = [threading.Thread(target=work, args=(targets[n % len(targets)],), daemon=True) for n in range(concurrency)]
+    try:
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    finally:
+        stop.set()
+    return done
+
+
+def _one(
+    outline: Outline, target: Target, shelf: Shelf, headers: Sequence[tuple[str, str]], timeout: float
+) -> Driven:
+    began = time.perf_counter()
+    try:
+        differences = _exchange(outline, target, shelf, headers, timeout)
+    except (OSError, http.client.HTTPException) as error:
+        differences = (Difference("error", f"no response: {type(error).__name__}{': ' if str(error) else ''}{error}"),)
+    except CassetteError as error:
+        differences = (Difference("error", str(error)),)
+    return Driven(outline, time.perf_counter() - began, differences)
+
+
+def _exchange(
+    outline: Outline, target: Target, shelf: Shelf, headers: Sequence[tuple[str, str]], timeout: float
+) -> tuple[Difference, ...]:
+    lane = shelf.lane(outline.id)
+    if lane is None or lane.entry is None:
+        raise CassetteError("holds no request: record it again", file=outline.files[0])
+    live = send(target, recorded_request(lane.entry, lane.id, headers), timeout)
+    return tuple(compare_response(outline.method, recorded_reply(lane.entry), live))

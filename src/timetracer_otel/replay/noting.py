@@ -1,0 +1,98 @@
+"""What a replay notes of each call, in the detail that ``--verify`` compares by."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any, Final
+
+import orjson
+
+from timetracer_otel import seams, spans
+from timetracer_otel.cassette import model
+from timetracer_otel.replay.journal import Journal
+from timetracer_otel.replay.matching import Match, Recorded
+from timetracer_otel.seams import Description
+
+__all__ = ["DRAWS", "answered", "rendered", "unused", "without_volatile"]
+
+DRAWS: Final = "timetracer.draws"
+"""On an entry or a session's own span: the nondeterminism that was recorded. Then no value may differ."""
+LONGEST: Final = 256 * 1024
+"""Bytes of a rendered call that are noted; of a longer one only its length is."""
+
+
+def rendered(span: model.Span) -> object:
+    """A recorded call's request as people see it, without what no comparison looks at.
+
+    Args:
+        span: the call.
+    """
+    integration = seams.integrations.get(span.text(spans.PLUGIN) or "")
+    if integration is None or integration.render is None:
+        return {}
+    return without_volatile(integration.render(span).get("request"), integration.volatile)
+
+
+def without_volatile(shown: object, names: frozenset[str]) -> object:
+    """A rendered request without some of its fields.
+
+    Args:
+        shown: JSON-like.
+        names: the fields.
+    """
+    return {name: value for name, value in shown.items() if name not in names} if isinstance(shown, dict) else shown
+
+
+def bounded(shown: object) -> object:
+    """A rendered request as a journal takes it."""
+    try:
+        encoded = orjson.dumps(shown, default=str, option=orjson.OPT_NON_STR_KEYS)
+    except (TypeError, RecursionError):
+        return str(shown)[:LONGEST]
+    return shown if len(encoded) <= LONGEST else {"(too long to be shown)": len(encoded)}
+
+
+def answered(  # noqa: PLR0913 - the parts of one note
+    journal: Journal, lane_id: str, match: Match, description: Description, asked: Callable[[], object], *, strict: bool
+) -> None:
+    """Note a call that was answered.
+
+    Args:
+        journal: where to.
+        lane_id: the live lane.
+        match: what answers.
+        description: of the live call.
+        asked: renders it.
+        strict: whether nondeterminism was recorded, so that a shape match is a change.
+    """
+    facts: dict[str, Any] = {"how": match.how, "lane": lane_id, "span": match.recorded.span.span_id}
+    if journal.detailed:
+        if not description.read:
+            facts["write"] = [match.recorded.span.start, match.recorded.span.end]
+        facts["key"] = list(description.key)
+        if match.how == "shape" and strict:
+            volatile = _volatile(match.recorded.span)
+            facts["recorded"] = bounded(rendered(match.recorded.span))
+            facts["asked"] = bounded(without_volatile(asked(), volatile))
+    journal.note("answered", **facts)
+
+
+def _volatile(span: model.Span) -> frozenset[str]:
+    integration = seams.integrations.get(span.text(spans.PLUGIN) or "")
+    return integration.volatile if integration is not None else frozenset()
+
+
+def unused(calls: Iterable[Recorded], *, detailed: bool) -> list[dict[str, Any]]:
+    """What to note of recorded calls that were not asked for.
+
+    Args:
+        calls: the calls.
+        detailed: whether to say what they asked.
+    """
+    noted: list[dict[str, Any]] = []
+    for call in calls:
+        facts: dict[str, Any] = {"key": call.description.key, "span": call.span.span_id}
+        if detailed:
+            facts["shown"] = bounded(rendered(call.span))
+        noted.append(facts)
+    return noted

@@ -1,0 +1,167 @@
+"""The program under test: started, found listening, ended."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import IO, Final, Self
+
+from timetracer_otel.errors import ConfigError
+from timetracer_otel.replay.client import Target
+
+__all__ = ["BOOT", "App"]
+
+BOOT: Final = "from opentelemetry.instrumentation.auto_instrumentation import run; run()"
+"""Starts a command under OpenTelemetry's auto-instrumentation, in the same process."""
+
+_LISTENS: Final = "0A"
+"""State TCP_LISTEN in /proc/net/tcp (Linux, include/net/tcp_states.h)."""
+_STOP_SECONDS: Final = 5.0
+_LAST_LINES: Final = 20
+
+
+class App:
+    """A command that runs as a session of processes of its own. Leaving the context ends all of them.
+
+    Args:
+        command: with its arguments.
+        env: its environment.
+        log: file for what it prints on stderr, and on stdout without ``output``.
+        output: file for its stdout.
+    """
+
+    def __init__(self, command: Sequence[str], env: Mapping[str, str], log: Path, output: IO[bytes] | None = None) -> None:
+        self._log = log
+        with log.open("ab") as stderr:
+            self._process = subprocess.Popen(
+                [sys.executable, "-c", BOOT, *command],
+                env=env,
+                stdin=subprocess.DEVNULL,
+                stdout=output or stderr,
+                stderr=stderr,
+                start_new_session=True,
+            )
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
+    @property
+    def exit_status(self) -> int | None:
+        """How it ended, None while it runs; of a signal, 128 and its number."""
+        status = self._process.poll()
+        return 128 - status if status is not None and status < 0 else status
+
+    def said(self) -> str:
+        """The last lines that it printed."""
+        return "\n".join(self._log.read_text("utf-8", "replace").splitlines()[-_LAST_LINES:])
+
+    def wait_listening(self, seconds: float) -> Target | None:
+        """Wait until it accepts connections on a TCP port.
+
+        Args:
+            seconds: at most.
+
+        Returns:
+            Where; None when it ended or did not within that time.
+
+        Raises:
+            ConfigError: this system does not tell who listens.
+        """
+        if not Path("/proc/net/tcp").exists():
+            raise ConfigError("this system has no /proc/net/tcp to find the port in: name it with --url")
+        for _ in self._while_running(seconds):
+            if (found := _listening(self._process.pid)) is not None:
+                return found
+        return None
+
+    def wait_accepting(self, target: Target, seconds: float) -> bool:
+        """Wait until a given address accepts connections.
+
+        Args:
+            target: the address.
+            seconds: at most.
+        """
+        for _ in self._while_running(seconds):
+            with suppress(OSError):
+                socket.create_connection((target.host, target.port), timeout=1).close()
+                return True
+        return False
+
+    def _while_running(self, seconds: float) -> Iterator[None]:
+        deadline = time.monotonic() + seconds
+        while self._process.poll() is None and time.monotonic() < deadline:
+            yield
+            time.sleep(0.02)
+
+    def wait(self, seconds: float) -> int | None:
+        """Wait until it ends by itself; give its exit status, None when it did not.
+
+        Args:
+            seconds: at most.
+        """
+        with suppress(subprocess.TimeoutExpired):
+            self._process.wait(seconds)
+        return self.exit_status
+
+    def stop(self) -> None:
+        """End it as an operator would: SIGINT to the command, then SIGTERM, then SIGKILL to all that is left."""
+        ignored = signal.getsignal(signal.SIGINT) is signal.SIG_IGN  # by us, and so by what we started: a job in the background
+        for number in (signal.SIGTERM,) if ignored else (signal.SIGINT, signal.SIGTERM):
+            if self._process.poll() is None:
+                self._process.send_signal(number)
+                with suppress(subprocess.TimeoutExpired):
+                    self._process.wait(_STOP_SECONDS)
+        with suppress(ProcessLookupError, PermissionError):  # nothing of the group is left
+            os.killpg(self._process.pid, signal.SIGKILL)
+        self._process.wait()
+
+
+def _listening(session: int) -> Target | None:
+    """Where a process of a session listens for TCP."""
+    sockets = dict(_listening_sockets())
+    for pid in _processes(session):
+        with suppress(OSError):  # it has ended
+            for descriptor in Path(f"/proc/{pid}/fd").iterdir():
+                with suppress(OSError):  # closed meanwhile
+                    inode = os.readlink(descriptor).removeprefix("socket:[").rstrip("]")
+                    if inode in sockets:
+                        return sockets[inode]
+    return None
+
+
+def _processes(session: int) -> Iterator[int]:
+    """The processes of a session (proc(5): field 6 of stat, counted behind the name in parentheses)."""
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdecimal():
+            with suppress(OSError):  # it has ended
+                fields = (entry / "stat").read_text("utf-8", "replace").rpartition(")")[2].split()
+                if int(fields[3]) == session:
+                    yield int(entry.name)
+
+
+def _listening_sockets() -> Iterator[tuple[str, Target]]:
+    """Inode and address of all listening sockets (proc(5): /proc/net/tcp and tcp6)."""
+    for name, anywhere, loopback in (("tcp", "0" * 8, "127.0.0.1"), ("tcp6", "0" * 32, "::1")):
+        with suppress(OSError):  # no IPv6
+            for line in Path(f"/proc/net/{name}").read_text("ascii").splitlines()[1:]:
+                fields = line.split()
+                address, _, port = fields[1].partition(":")
+                if fields[3] == _LISTENS:
+                    host = loopback if address == anywhere else _host(address)
+                    yield fields[9], Target(host, int(port, 16))
+
+
+def _host(address: str) -> str:
+    """An address as /proc writes it: words of 32 bits in the machine's order."""
+    raw = b"".join(int(address[at : at + 8], 16).to_bytes(4, sys.byteorder) for at in range(0, len(address), 8))
+    return socket.inet_ntop(socket.AF_INET6 if len(raw) > 4 else socket.AF_INET, raw)  # noqa: PLR2004 - bytes of an IPv4 address

@@ -1,0 +1,173 @@
+"""An HTTP response beside the recorded one: status, the headers that the app made, body."""
+
+from __future__ import annotations
+
+import zlib
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any, Final
+
+import orjson
+
+from timetracer_otel import redaction, spans
+from timetracer_otel.cassette.model import Span
+from timetracer_otel.replay.compare import ABSENT, FieldDifference, differences, readable_tokens
+from timetracer_otel.replay.differing import Difference
+
+__all__ = ["Reply", "compare_bodies", "compare_headers", "compare_response", "recorded_reply"]
+
+Headers = list[tuple[str, str]]
+
+_SERVERS_OWN: Final = frozenset({"date", "server", "connection", "transfer-encoding", "keep-alive"})
+"""What a server adds to what the app said."""
+_LENGTH: Final = "content-length"
+_NO_BODY: Final = frozenset({204, 304})
+_SERVER_ERROR: Final = 500
+_GLANCE: Final = 40
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """A response.
+
+    Attributes:
+        status: the code; None when the app answered nothing.
+        headers: in order.
+        body: without transfer coding.
+        whole: whether its end was seen.
+    """
+
+    status: int | None
+    headers: Headers
+    body: bytes
+    whole: bool = True
+
+
+def recorded_reply(entry: Span) -> Reply:
+    """The response of a recorded entry.
+
+    Args:
+        entry: its span.
+
+    Raises:
+        CassetteError: it was cut or damaged.
+    """
+    status = entry.attributes.get(spans.HTTP_STATUS)
+    headers = spans.decode_headers(entry.attributes, spans.HTTP_RESPONSE_HEADERS)
+    seen = spans.HTTP_RESPONSE_HEADERS in entry.attributes
+    whole = "response" not in (entry.text(spans.INCOMPLETE) or "")
+    body = entry.payload(spans.HTTP_RESPONSE_BODY) or b""
+    return Reply(status if isinstance(status, int) and seen else None, headers, body, whole)
+
+
+def compare_response(method: str, recorded: Reply, live: Reply) -> Iterator[Difference]:
+    """Say what differs.
+
+    Args:
+        method: of the request.
+        recorded: the response that the app gave then.
+        live: what came over the wire now.
+    """
+    if recorded.status is None:  # the app raised, and its server answered for it
+        if live.status is None or live.status < _SERVER_ERROR:
+            yield _status("an exception and no response", live.status)
+        return
+    if recorded.status != live.status:
+        yield _status(recorded.status, live.status)
+    yield from compare_headers(recorded.headers, redaction.headers(live.headers))
+    if method != "HEAD" and not {recorded.status, live.status} & _NO_BODY:
+        fields = tuple(compare_bodies(recorded, live))
+        if fields:
+            yield Difference("body", "", fields)
+
+
+def _status(recorded: object, live: object) -> Difference:
+    return Difference("status", "", (FieldDifference("$", recorded, live),))
+
+
+def compare_headers(recorded: Headers, live: Headers) -> Iterator[Difference]:
+    """Compare headers by name; of one name, the values in order. Content-Length is left to the body.
+
+    Args:
+        recorded: as the app gave them.
+        live: with those of the server.
+    """
+    mine, theirs = _by_name(recorded), _by_name(live)
+    for name in dict.fromkeys([*mine, *theirs]):
+        one, other = mine.get(name, []), theirs.get(name, [])
+        if name == _LENGTH or (name in _SERVERS_OWN and all(value in other for value in one)):
+            continue
+        if one != other:
+            yield Difference("header", name, (FieldDifference("$", _shown(one), _shown(other)),))
+
+
+def _by_name(headers: Headers) -> dict[str, list[str]]:
+    found: dict[str, list[str]] = defaultdict(list)
+    for name, value in headers:
+        found[name.lower()].append(readable_tokens(value.strip()))
+    return found
+
+
+def _shown(values: list[str]) -> object:
+    if not values:
+        return ABSENT
+    return values[0] if len(values) == 1 else values
+
+
+def compare_bodies(recorded: Reply, live: Reply) -> Iterator[FieldDifference]:
+    """Compare bodies: JSON by value, others byte by byte; of one that was not seen to its end, what was seen.
+
+    Args:
+        recorded: one response.
+        live: the other.
+    """
+    if recorded.body == live.body:
+        return
+    if not recorded.whole:
+        if not live.body.startswith(recorded.body):
+            yield _of_bytes(recorded.body, live.body[: len(recorded.body)])
+        return
+    mine, theirs = _plain(recorded), _plain(live)
+    values = _parsed(mine), _parsed(theirs)
+    if ABSENT not in values:
+        yield from differences(*values)
+    elif mine != theirs:
+        texts = _text(mine), _text(theirs)
+        if None in texts or readable_tokens(texts[0] or "") != readable_tokens(texts[1] or ""):
+            yield _of_bytes(mine, theirs)
+
+
+def _plain(reply: Reply) -> bytes:
+    """A body without the content coding that the standard library knows; a damaged one as it is."""
+    coding = next((value.strip().lower() for name, value in reply.headers if name.lower() == "content-encoding"), "")
+    try:
+        if coding in {"gzip", "deflate"}:
+            return zlib.decompress(reply.body, wbits=47)  # 32 + 15: gzip or zlib, whichever it is
+    except zlib.error:
+        return reply.body
+    return reply.body
+
+
+def _parsed(body: bytes) -> Any:
+    if not body.lstrip()[:1] in {b"{", b"[", b'"'}:
+        return ABSENT
+    try:
+        return orjson.loads(body)
+    except ValueError:
+        return ABSENT
+
+
+def _text(body: bytes) -> str | None:
+    try:
+        return body.decode("utf-8")
+    except UnicodeDecodeError:
+        return None
+
+
+def _of_bytes(recorded: bytes, live: bytes) -> FieldDifference:
+    """Where two bodies part, and a glance at both from there."""
+    at = next((n for n, (one, other) in enumerate(zip(recorded, live, strict=False)) if one != other), None)
+    at = min(len(recorded), len(live)) if at is None else at
+    glances: Iterable[str] = (side[at : at + _GLANCE].decode("utf-8", "replace") for side in (recorded, live))
+    return FieldDifference(f"$ at byte {at} of {len(recorded)} and {len(live)}", *glances)

@@ -1,0 +1,111 @@
+"""The host's tracer provider: found, and given a processor of ours for as long as we are installed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
+
+from opentelemetry import trace
+from opentelemetry.sdk.trace import Span, SpanProcessor, TracerProvider
+from opentelemetry.sdk.trace.sampling import Decision, Sampler, SamplingResult
+
+from timetracer_otel.errors import ConfigError
+from timetracer_otel.seams.lanes import mark
+from timetracer_otel.seams.runtime import Runtime, current_lane
+
+if TYPE_CHECKING:
+    from opentelemetry.context import Context
+    from opentelemetry.trace import Link, SpanKind, TraceState
+    from opentelemetry.util.types import Attributes
+
+__all__ = ["LaneMarker", "attach", "host_provider"]
+
+
+class LaneMarker(SpanProcessor):
+    """Lets every span carry its lane, for contexts that keep the span and lose our key.
+
+    Args:
+        runtime: knows the session.
+    """
+
+    def __init__(self, runtime: Runtime) -> None:
+        self._runtime = runtime
+
+    def on_start(self, span: Span, parent_context: Context | None = None) -> None:
+        mark(span, current_lane(self._runtime, parent_context))
+
+
+class RecordAll(Sampler):
+    """Turns the host sampler's DROP into RECORD_ONLY: our processor sees the span, no exporter of the host does.
+
+    Args:
+        sampler: the host's.
+    """
+
+    def __init__(self, sampler: Sampler) -> None:
+        self._sampler = sampler
+
+    def should_sample(  # noqa: PLR0913 - the SDK's signature
+        self,
+        parent_context: Context | None,
+        trace_id: int,
+        name: str,
+        kind: SpanKind | None = None,
+        attributes: Attributes = None,
+        links: Sequence[Link] | None = None,
+        trace_state: TraceState | None = None,
+    ) -> SamplingResult:
+        result = self._sampler.should_sample(parent_context, trace_id, name, kind, attributes, links, trace_state)
+        if result.decision is not Decision.DROP:
+            return result
+        return SamplingResult(Decision.RECORD_ONLY, attributes, result.trace_state)
+
+    def get_description(self) -> str:
+        return self._sampler.get_description()
+
+
+def host_provider() -> TracerProvider:
+    """Give the tracer provider of this process; one of ours, without exporters, when it has none.
+
+    Raises:
+        ConfigError: it is not the OpenTelemetry SDK's.
+    """
+    provider = trace.get_tracer_provider()
+    if isinstance(provider, trace.ProxyTracerProvider):
+        provider = TracerProvider()
+        trace.set_tracer_provider(provider)
+    if not isinstance(provider, TracerProvider):
+        raise ConfigError(f"the tracer provider is a {type(provider).__name__}, not the OpenTelemetry SDK's")
+    return provider
+
+
+def attach(provider: TracerProvider, processor: SpanProcessor, *, every_span: bool) -> Callable[[], None]:
+    """Add a processor to a provider, whose exporters get what they got before.
+
+    Args:
+        provider: the host's.
+        processor: ours.
+        every_span: whether it also sees the spans that the host's sampler drops.
+
+    Returns:
+        What takes the processor away again.
+    """
+    sampler = provider.sampler
+    provider.add_span_processor(processor)
+    if every_span:
+        _sample_by(provider, RecordAll(sampler))
+
+    def detach() -> None:
+        _sample_by(provider, sampler)
+        processors = provider._active_span_processor  # noqa: SLF001 - the SDK can only add
+        kept = tuple(one for one in processors._span_processors if one is not processor)  # noqa: SLF001 - as above
+        processors._span_processors = kept  # noqa: SLF001 - as above
+
+    return detach
+
+
+def _sample_by(provider: TracerProvider, sampler: Sampler) -> None:
+    provider.sampler = sampler
+    # Tracers that exist already hold the sampler of their time.
+    for tracer in getattr(provider, "_tracers", {}).values():
+        tracer.sampler = sampler

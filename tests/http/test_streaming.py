@@ -1,0 +1,218 @@
+"""Recording and replay while a body passes: nothing is pulled ahead, nothing piles up, what is not read is not kept."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import socket
+import threading
+import tracemalloc
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import httpx
+import pytest
+import requests
+import urllib3
+
+from tests.http.conftest import Run
+from tests.http.server import BIG, ShapeServer
+from timetracer_otel import testing
+from timetracer_otel.errors import CassetteError
+
+
+class Tap:
+    """A raw server that sends one byte of body at each :meth:`drop`, so that a test sees who reads ahead."""
+
+    def __init__(self) -> None:
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self.url = f"http://127.0.0.1:{self._listener.getsockname()[1]}/"
+        self._connected = threading.Event()
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def _accept(self) -> None:
+        self._peer, _ = self._listener.accept()
+        self._peer.recv(65536)
+        self._peer.sendall(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
+        self._connected.set()
+
+    def drop(self, data: bytes = b"x") -> None:
+        """Send one chunk."""
+        assert self._connected.wait(5)
+        self._peer.sendall(b"%x\r\n%b\r\n" % (len(data), data))
+
+    def end(self) -> None:
+        """Send the last chunk, and close."""
+        self._peer.sendall(b"0\r\n\r\n")
+        self._peer.close()
+        self._listener.close()
+
+
+def test_each_piece_is_there_before_the_next_is_sent_requests(tmp_path: Path) -> None:
+    """A streamed response of requests gives each chunk as soon as the server sent it."""
+    tap = Tap()
+    with testing.record(tmp_path), requests.get(tap.url, stream=True, timeout=5) as response:
+        chunks = response.iter_content(None)
+        for number in range(3):
+            tap.drop(b"%d" % number)
+            assert next(chunks) == b"%d" % number
+        tap.end()
+        assert list(chunks) == []
+    with testing.replay(tmp_path), requests.get(tap.url, stream=True, timeout=5) as response:
+        assert list(response.iter_content(None)) == [b"0", b"1", b"2"]
+
+
+def test_each_piece_is_there_before_the_next_is_sent_httpx(tmp_path: Path) -> None:
+    """A streamed response of httpx gives each chunk as soon as the server sent it."""
+    tap = Tap()
+    with testing.record(tmp_path), httpx.stream("GET", tap.url) as response:
+        chunks = response.iter_raw()
+        for number in range(3):
+            tap.drop(b"%d" % number)
+            assert next(chunks) == b"%d" % number
+        tap.end()
+        assert list(chunks) == []
+    with testing.replay(tmp_path), httpx.stream("GET", tap.url) as response:
+        assert list(response.iter_raw()) == [b"0", b"1", b"2"]
+
+
+async def test_each_piece_is_there_before_the_next_is_sent_aiohttp(tmp_path: Path) -> None:
+    """A streamed response of aiohttp gives each chunk as soon as the server sent it."""
+    tap = Tap()
+    with testing.record(tmp_path):
+        async with aiohttp.ClientSession() as session, session.get(tap.url) as response:
+            for number in range(3):
+                await asyncio.to_thread(tap.drop, b"%d" % number)
+                assert (await response.content.readchunk())[0] == b"%d" % number
+            tap.end()
+            assert await response.read() == b""
+    with testing.replay(tmp_path):
+        async with aiohttp.ClientSession() as session, session.get(tap.url) as response:
+            chunks = [chunk async for chunk, _ in response.content.iter_chunks()]
+    assert [chunk for chunk in chunks if chunk] == [b"0", b"1", b"2"]
+
+
+def _events(url: str) -> list[str]:
+    with httpx.stream("GET", url + "/events") as response:
+        return list(response.iter_lines())
+
+
+def test_events_keep_their_chunks(server: ShapeServer, both: Run) -> None:
+    """Server-Sent Events come back event by event."""
+
+    def chunks() -> list[bytes]:
+        response = urllib3.request("GET", server.url + "/events", preload_content=False)
+        return list(response.read_chunked())
+
+    recorded, replayed = both(chunks)
+    assert recorded == replayed == [b"event: tick\ndata: %d\n\n" % number for number in range(4)]
+
+
+def test_partly_read(server: ShapeServer, both: Run) -> None:
+    """An app that reads the beginning of a body gets the same beginning."""
+
+    def beginning() -> bytes:
+        response = urllib3.request("GET", server.url + "/big", preload_content=False)
+        try:
+            return response.read(1000)
+        finally:
+            response.close()
+
+    recorded, replayed = both(beginning)
+    assert recorded == replayed == BIG[:1000]
+
+
+def test_reading_further_than_recorded(server: ShapeServer, tmp_path: Path) -> None:
+    """A replay that reads on where the recording stopped says so; it makes nothing up."""
+
+    def beginning(count: int) -> bytes:
+        with urllib3.request("GET", server.url + "/binary", preload_content=False) as response:
+            data = response.read(count)
+            response.close()
+            return data
+
+    with testing.record(tmp_path):
+        beginning(100)
+    with testing.replay(tmp_path), pytest.raises(CassetteError, match="read only 100 bytes"):
+        beginning(2000)
+
+
+def test_generator_uploads(server: ShapeServer, both: Run) -> None:
+    """Bodies from generators, sync and async, are sent as they are made and count when compared."""
+
+    def pieces() -> Iterator[bytes]:
+        yield b"one "
+        yield b"two"
+
+    async def apieces() -> AsyncIterator[bytes]:
+        yield b"three "
+        yield b"four"
+
+    async def uploads() -> list[Any]:
+        url = server.url + "/echo"
+        seen = [requests.post(url, data=pieces(), timeout=5).json(), httpx.post(url, content=pieces()).json()]
+        async with httpx.AsyncClient() as client, aiohttp.ClientSession() as session:
+            seen.append((await client.post(url, content=apieces())).json())
+            async with session.post(url, data=apieces()) as response:
+                seen.append(await response.json())
+        return seen
+
+    recorded, replayed = both(uploads)
+    assert [one["body"] for one in recorded] == ["one two", "one two", "three four", "three four"]
+    assert replayed == recorded
+
+
+def test_file_uploads(server: ShapeServer, both: Run, tmp_path: Path) -> None:
+    """Multipart bodies match although their boundary is random, and files although they are read in blocks."""
+    file = tmp_path / "file.bin"
+    file.write_bytes(bytes(range(256)) * 100)
+
+    def uploads() -> list[int]:
+        url, fields = server.url + "/echo", {"a": "1"}
+        with file.open("rb") as one, file.open("rb") as two, file.open("rb") as three:
+            seen = [
+                requests.post(url, files={"f": one}, data=fields, timeout=5).status_code,
+                httpx.post(url, files={"f": two}, data=fields).status_code,
+                urllib3.request("PUT", url, body=three).status,
+            ]
+        return seen
+
+    recorded, replayed = both(uploads)
+    assert recorded == replayed == [200, 200, 200]
+
+
+class _Flood(Tap):
+    """Sends a body of many megabytes."""
+
+    def __init__(self, size: int) -> None:
+        self._size = size
+        super().__init__()
+
+    def _accept(self) -> None:
+        self._peer, _ = self._listener.accept()
+        self._peer.recv(65536)
+        self._peer.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % self._size)
+        block = os.urandom(1 << 20)
+        for _ in range(self._size >> 20):
+            self._peer.sendall(block)
+        self._peer.close()
+        self._listener.close()
+
+
+def test_memory_of_a_large_download_stays_bounded(tmp_path: Path) -> None:
+    """Of 64 MB that pass, a recording holds a few at a time; all of them replay."""
+    size = 64 << 20
+    flood = _Flood(size)
+    with testing.record(tmp_path):
+        response = urllib3.request("GET", flood.url, preload_content=False)
+        tracemalloc.start()
+        total = sum(len(block) for block in response.stream(65536))
+        _, peak = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+    assert total == size
+    assert peak < size / 4
+    with testing.replay(tmp_path):
+        response = urllib3.request("GET", flood.url, preload_content=False)
+        assert sum(len(block) for block in response.stream(65536)) == size
