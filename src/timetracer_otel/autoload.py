@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import atexit
+import concurrent.futures.thread  # noqa: F401 - before any TracerProvider: imported after one, its fork hook deadlocks the SDK's
 import importlib
 import importlib.util
 import logging

@@ -201,11 +201,12 @@ class _Flood(Tap):
         self._listener.close()
 
 
-def test_memory_of_a_large_download_stays_bounded(tmp_path: Path) -> None:
+def test_memory_of_a_large_download_stays_bounded(server: ShapeServer, tmp_path: Path) -> None:
     """Of 64 MB that pass, a recording holds a few at a time; all of them replay."""
     size = 64 << 20
     flood = _Flood(size)
     with testing.record(tmp_path):
+        urllib3.request("GET", server.url + "/big")  # what is needed once is there
         response = urllib3.request("GET", flood.url, preload_content=False)
         tracemalloc.start()
         total = sum(len(block) for block in response.stream(65536))

@@ -82,10 +82,7 @@ def _async_client(uri: str, **options: Any) -> Any:
 
 
 def _async_bucket(database: Any, **options: Any) -> Any:
-    try:
-        from gridfs import AsyncGridFSBucket
-    except ImportError:  # up to 4.12
-        from gridfs.asynchronous.grid_file import AsyncGridFSBucket
+    from gridfs import AsyncGridFSBucket
 
     return AsyncGridFSBucket(database, **options)
 

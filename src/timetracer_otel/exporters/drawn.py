@@ -29,14 +29,7 @@ class _Recorder(Protocol):
     provider: TracerProvider
 
 
-class _Drawing(Protocol):
-    id: str
-    draws: object
-
-    def add_part(self, part: Ended) -> None: ...
-
-
-def begin(recorder: _Recorder, lane: _Drawing) -> Noted | None:
+def begin(recorder: _Recorder, lane: Lane) -> Noted | None:
     """Give a lane that is recorded what notes its draws; None when nothing of the kind is recorded.
 
     Args:
@@ -47,7 +40,7 @@ def begin(recorder: _Recorder, lane: _Drawing) -> Noted | None:
     return Noted(groups, lambda: flush(recorder, lane)) if groups else None
 
 
-def waits(lane: _Drawing) -> bool:
+def waits(lane: Lane) -> bool:
     """Whether a lane has drawn anything that is not written yet."""
     return isinstance(lane.draws, Noted) and bool(lane.draws.draws)
 
@@ -57,13 +50,13 @@ def rest(lane: Lane) -> dict[str, spans.Attribute]:
     if not isinstance(lane.draws, Noted):
         return {}
     try:
-        return attributes(lane.draws)
+        return attributes(lane, lane.draws)
     except Exception as error:  # noqa: BLE001 - recording never breaks the app
         faults.report("draws.encode", error)
         return {}
 
 
-def flush(recorder: _Recorder, lane: _Drawing) -> None:
+def flush(recorder: _Recorder, lane: Lane) -> None:
     """Write what a lane has drawn until now, when there is anything.
 
     Args:
@@ -73,18 +66,19 @@ def flush(recorder: _Recorder, lane: _Drawing) -> None:
     if not isinstance(lane.draws, Noted) or not waits(lane):
         return
     try:
-        encoded = {spans.LANE_ID: lane.id, **attributes(lane.draws)}
+        encoded = {spans.LANE_ID: lane.id, **attributes(lane, lane.draws)}
         if recorder.settings.span_payloads:
             span = recorder.provider.get_tracer("timetracer_otel").start_span("timetracer.draws")
             span.set_attributes(dict(encoded))
             span.end()
-        if recorder.settings.files:
-            lane.add_part(Ended(None, otlp.span_fragment(_part(recorder, lane), encoded)))
+        add_part = getattr(lane, "add_part", None)  # both kinds of recorded lanes have it; a lane of a test may not
+        if recorder.settings.files and add_part is not None:
+            add_part(Ended(None, otlp.span_fragment(_part(recorder, lane), encoded)))
     except Exception as error:  # noqa: BLE001 - recording never breaks the app
         faults.report("draws.flush", error)
 
 
-def _part(recorder: _Recorder, lane: _Drawing) -> ReadableSpan:
+def _part(recorder: _Recorder, lane: Lane) -> ReadableSpan:
     from opentelemetry.sdk.trace import ReadableSpan  # noqa: PLC0415 - keeps the SDK out of a process in mode off
 
     now = _now()

@@ -98,6 +98,7 @@ class RecordingLane(Lane):
             self.kept = self.recorder.sink.submit(self.id, size, lambda: self._write(ended))
         if not self.kept:
             self.spill.discard()
+            self.draws = None
 
     def add_part(self, part: Ended) -> None:
         """Take a part of a call: beside the lane while it is open, behind it afterwards."""
@@ -186,7 +187,7 @@ class Recorder:
         os.register_at_fork(after_in_child=self._after_fork)
 
     def _after_fork(self) -> None:
-        self.open = {}
+        self.open.clear()
         self._resource = None
         self._session = SessionLane(self, parent_id=self._session.id)
 

@@ -18,6 +18,7 @@ __all__ = ["describe", "shown"]
 
 _SAFE = frozenset({"GET", "HEAD", "OPTIONS", "TRACE"})
 """Methods that change nothing (RFC 9110, section 9.2.1)."""
+_USERINFO = re.compile(r"^([a-zA-Z][a-zA-Z0-9+.-]*://)[^/?#]*@")
 _PORTS = {"http": 80, "https": 443}
 
 
@@ -50,12 +51,11 @@ def describe(request: Sent, *, body: bool = True) -> Description:
 
 
 def _parted(url: str) -> tuple[str, str, str]:
-    parts = urlsplit(redaction.url(url))
-    host = (parts.hostname or "").lower()
     try:
-        port = parts.port
-    except ValueError:
-        port = None
+        parts = urlsplit(_USERINFO.sub(r"\1", url))
+        host, port = (parts.hostname or "").lower(), parts.port
+    except ValueError:  # no URL: the client says so, and it compares as it is
+        return url, "", ""
     shown_port = f":{port}" if port is not None and port != _PORTS.get(parts.scheme.lower()) else ""
     path = re.sub(r"%2[fF]", "%252F", parts.path or "/")  # an encoded slash is not a slash
     return f"{parts.scheme.lower()}://{host}{shown_port}", unquote(path), parts.query

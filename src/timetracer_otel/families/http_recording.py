@@ -79,16 +79,16 @@ def _instrumented() -> Call | None:
 
 
 def _span_attributes(request: Sent) -> dict[str, spans.Attribute]:
-    parts = urlsplit(request.url)
     attributes: dict[str, spans.Attribute] = {
         spans.HTTP_METHOD: request.method,
         http_exchange.URL: redaction.url(request.url),
-        "server.address": parts.hostname or "",
     }
     try:
+        parts = urlsplit(request.url)
+        attributes["server.address"] = parts.hostname or ""
         if parts.port is not None:
             attributes["server.port"] = parts.port
-    except ValueError:  # a port that is no number: the client says so itself
+    except ValueError:  # no URL, or a port that is no number: the client says so itself
         return attributes
     return attributes
 

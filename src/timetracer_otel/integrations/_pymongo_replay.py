@@ -148,6 +148,8 @@ class Connection:
     def _decode(self, answer: Answer, cursor: cursors.OpenCursor | None = None) -> _Reply:
         recorded = answer.recorded
         if (error := recorded.text(spans.ERROR)) is not None:
+            if cursor is not None:
+                cursors.close([cursor.id])
             return self._raised(recorded, rebuilt(error))
         document = recorded.payload(spans.RESPONSE)
         if document is None:

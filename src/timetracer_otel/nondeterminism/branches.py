@@ -7,17 +7,18 @@ the order in which they happen to run count.
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Callable
 from contextvars import Context, ContextVar, copy_context
 from functools import partial
-from typing import Any
+from typing import Any, TypeAlias
 
 from timetracer_otel import seams
-from timetracer_otel.seams import Lane
-from timetracer_otel.seams.lanes import entering, lane_of
+from timetracer_otel.seams import Lane, lanes
+from timetracer_otel.seams.lanes import lane_of
 
-__all__ = ["branch_in", "current_lane", "start_task", "start_thread", "run_thread", "submit"]
+__all__ = ["Place", "branch_in", "current_lane", "here", "run_thread", "start_task", "start_thread", "submit"]
 
 _OWN = "_timetracer_branch"
 
@@ -36,28 +37,60 @@ class _Branch:
         return _Branch(self.lane, f"{self.path}.{number}" if self.path else str(number))
 
 
+Place: TypeAlias = tuple[_Branch | None, _Branch | None]
+"""The branches that the current task and the current thread are; which of them counts depends on the lane."""
+
 _task: ContextVar[_Branch | None] = ContextVar("timetracer_branch", default=None)
-_thread = threading.local()
+_task_branch = _task.get
+_entering = lanes.entered_lane
+
+
+class _Thread(threading.local):
+    branch: _Branch | None = None
+
+
+_thread = _Thread()
+_pid = os.getpid()
+
+
+def _forked() -> None:
+    global _pid  # noqa: PLW0603 - a process has one number
+    _pid = os.getpid()
+
+
+os.register_at_fork(after_in_child=_forked)
 
 
 def current_lane() -> Lane | None:
     """The lane that the current code belongs to; None when nothing is installed."""
-    lane = entering() or lane_of()
+    lane = _entering()
+    if lane is not None and lane.pid == _pid:
+        return lane
+    lane = lane_of()
     if lane is not None:
         return lane
     runtime = seams.active()
     return None if runtime is None else runtime.session()
 
 
-def branch_in(lane: Lane) -> str:
-    """The name of the current code's branch of a lane."""
-    branch = _current(lane)
+def here() -> Place:
+    """Where the current code runs, as :func:`branch_in` takes it: cheap."""
+    return _task_branch(), _thread.branch
+
+
+def branch_in(lane: Lane, place: Place) -> str:
+    """Name a lane's branch.
+
+    Args:
+        lane: that the code belongs to.
+        place: from :func:`here`.
+    """
+    branch = _branch(lane, *place)
     return "" if branch is None else branch.path
 
 
-def _current(lane: Lane) -> _Branch | None:
+def _branch(lane: Lane, task: _Branch | None, thread: _Branch | None) -> _Branch | None:
     """The innermost: a thread's context may be a copy of its starter's, and a task may run in a thread of its own."""
-    task, thread = _task.get(), getattr(_thread, "branch", None)
     if task is not None and task.lane is not lane:
         task = None
     if thread is None or thread.lane is not lane:
@@ -70,7 +103,7 @@ def _started(function: object) -> _Branch | None:
     lane = current_lane()
     if lane is None:
         return None
-    branch = _current(lane)
+    branch = _branch(lane, *here())
     if branch is None:
         branch = vars(lane).setdefault(_OWN, _Branch(lane, ""))
     return branch.child(function)
@@ -143,7 +176,7 @@ def run_thread(original: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def _run(branch: _Branch, function: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Any:
-    before = getattr(_thread, "branch", None)
+    before = _thread.branch
     _thread.branch = branch
     try:
         return function(*args, **kwargs)

@@ -7,17 +7,18 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
-from types import FrameType
-from typing import Any, Final
+from types import CodeType, FrameType
+from typing import Any, Final, TypeAlias
 
 import orjson
 
 from timetracer_otel import spans
 from timetracer_otel.errors import CassetteError
 from timetracer_otel.nondeterminism import callers, sites
-from timetracer_otel.nondeterminism.branches import branch_in, current_lane
+from timetracer_otel.nondeterminism.branches import Place, branch_in, current_lane, here
 from timetracer_otel.nondeterminism.kinds import KINDS, Json, Kind, NotFit
 from timetracer_otel.nondeterminism.sites import Site
+from timetracer_otel.seams import Lane
 
 __all__ = ["FULL", "Given", "Index", "Noted", "attributes", "give", "live", "note"]
 
@@ -33,6 +34,10 @@ def live(_kind: Kind, _frame: FrameType, _module: str, sample: Callable[..., Any
 # Recording
 
 
+_Drawn: TypeAlias = tuple[Kind, CodeType, int, str, Place, Any]
+"""Kind, code and instruction that drew, its module, its branch, and the value."""
+
+
 class Noted:
     """What a lane has drawn and not written yet.
 
@@ -44,12 +49,12 @@ class Noted:
     __slots__ = ("draws", "full", "groups", "taken")
 
     def __init__(self, groups: frozenset[str], full: Callable[[], None]) -> None:
-        self.draws: list[tuple[Kind, Any, int, str, str, Any]] = []
+        self.draws: list[_Drawn] = []
         self.groups = groups
         self.full = full
         self.taken = 0
 
-    def take(self) -> list[tuple[Kind, Any, int, str, str, Any]]:
+    def take(self) -> list[_Drawn]:
         """Give what is there and forget it; what is added meanwhile stays."""
         count = len(self.draws)
         taken = self.draws[:count]
@@ -62,19 +67,24 @@ def note(kind: Kind, frame: FrameType, module: str, sample: Callable[..., Any], 
     """Draw, and keep the value for the lane."""
     value = sample(*args, **kwargs)
     lane = current_lane()
-    noted = None if lane is None else lane.draws
-    if lane is None or not isinstance(noted, Noted):
+    if lane is None or lane.draws is None:
         return value
     if module == callers.FOR_THE_APP:
         frame, module = _outwards(frame)
-    noted.draws.append((kind, frame.f_code, frame.f_lasti, module, branch_in(lane), value))
-    if len(noted.draws) >= FULL:
+    noted: Any = lane.draws  # in a recording it is a Noted; asking costs what every draw would pay
+    drawn: list[_Drawn] = noted.draws
+    drawn.append((kind, frame.f_code, frame.f_lasti, module, here(), value))
+    if len(drawn) >= FULL:
         noted.full()
     return value
 
 
-def attributes(noted: Noted) -> dict[str, spans.Attribute]:
+def attributes(lane: Lane, noted: Noted) -> dict[str, spans.Attribute]:
     """Take a lane's draws and encode them as the payload :data:`spans.DRAWS`.
+
+    Args:
+        lane: that drew.
+        noted: its draws.
 
     JSON: ``sites`` are pairs of module and statement; each of ``draws`` is a kind, the number of its site, the branch
     and the value; ``first`` counts the lane's draws before them; ``groups`` names what was recorded.
@@ -82,9 +92,9 @@ def attributes(noted: Noted) -> dict[str, spans.Attribute]:
     numbers: dict[Site, int] = {}
     draws: list[tuple[str, int, str, Json]] = []
     first = noted.taken
-    for kind, code, instruction, module, branch, value in noted.take():
+    for kind, code, instruction, module, place, value in noted.take():
         number = numbers.setdefault(sites.of(code, instruction, module), len(numbers))
-        draws.append((kind.name, number, branch, kind.dump(value)))
+        draws.append((kind.name, number, branch_in(lane, place), kind.dump(value)))
     document = {"first": first, "groups": sorted(noted.groups), "sites": list(numbers), "draws": draws}
     return spans.encode_payload(spans.DRAWS, orjson.dumps(document))
 
@@ -258,7 +268,7 @@ def give(kind: Kind, frame: FrameType, module: str, sample: Callable[..., Any], 
     if module == callers.FOR_THE_APP:
         frame, module = _outwards(frame)
     site = sites.of(frame.f_code, frame.f_lasti, module)
-    for value in given.recorded(kind, site, branch_in(lane)):
+    for value in given.recorded(kind, site, branch_in(lane, here())):
         with suppress(NotFit, ValueError, TypeError):  # a value for another call than this: it draws anew, and says so
             return kind.load(value, args, kwargs)
     return given.new(kind, site, sample, args, kwargs)

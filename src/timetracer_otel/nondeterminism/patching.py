@@ -132,7 +132,7 @@ def _exchange(objects: dict[int, Any]) -> None:
 
 def _time(module: ModuleType) -> None:
     for name in _TIME:
-        _wrap(module, name, f"time.{name}", wrappers.Clock if name in _ALWAYS_DRAW else wrappers.Builtin)
+        _wrap(module, name, f"time.{name}", wrappers.clock if name in _ALWAYS_DRAW else wrappers.builtin)
 
 
 def _datetime(module: ModuleType) -> None:
@@ -169,7 +169,7 @@ def _secrets(module: ModuleType) -> None:
 
 
 def _os(module: ModuleType) -> None:
-    _wrap(module, "urandom", "os.urandom", wrappers.Builtin)
+    _wrap(module, "urandom", "os.urandom", wrappers.builtin)
 
 
 def _object_id(module: ModuleType) -> None:

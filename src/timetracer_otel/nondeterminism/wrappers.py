@@ -17,11 +17,11 @@ from timetracer_otel.nondeterminism.callers import FOR_THE_APP, LIBRARY, app_fra
 from timetracer_otel.nondeterminism.kinds import Kind
 
 __all__ = [
-    "Builtin",
-    "Clock",
     "Maker",
+    "builtin",
     "chosen",
     "class_clock",
+    "clock",
     "function",
     "object_id",
     "shuffled",
@@ -34,64 +34,64 @@ Maker: TypeAlias = Callable[[Kind, Any], Any]
 """Makes a wrapper from a kind and the original."""
 
 _getframe = sys._getframe  # noqa: SLF001 - the only cheap way to the caller
-_draw = draws.live
+_draw: Callable[..., Any] = draws.live
+_NOTHING: Final[dict[str, Any]] = {}
 _UTCNOW: Final = (
-    "datetime.datetime.utcnow() is deprecated and scheduled for removal in a future version. Use timezone-aware objects to "
-    "represent datetimes in UTC: datetime.datetime.now(datetime.UTC)."
+    "datetime.datetime.utcnow() is deprecated and scheduled for removal in a future version. "
+    "Use timezone-aware objects to represent datetimes in UTC: datetime.datetime.now(datetime.UTC)."
 )
 """Python's own words, so that filters for them still fit."""
 
 
 def use(draw: Callable[..., Any]) -> None:
-    """Say what a draw of the app does, in this process: :func:`draws.note`, :func:`draws.give` or :func:`draws.live`."""
+    """Say what a draw of the app does in this process.
+
+    Args:
+        draw: :func:`draws.note`, :func:`draws.give` or :func:`draws.live`.
+    """
     global _draw  # noqa: PLW0603 - a process has one mode
     _draw = draw
 
 
-class Builtin:
-    """Around a function of C. An object and not a function, so that it makes no method as an attribute of a class.
+class _Builtin(staticmethod):  # type: ignore[type-arg]  # of any function
+    """A function in the place of one of C: as an attribute of a class it makes no method, and pickles by its name."""
 
-    Args:
-        kind: that it draws.
-        original: the function.
-    """
+    def __reduce__(self) -> str:
+        return str(self.__name__)
 
-    def __init__(self, kind: Kind, original: Callable[..., Any]) -> None:
-        self._kind = kind
-        self._original = original
-        self.__name__: str = original.__name__
-        self.__qualname__: str = original.__qualname__
-        self.__module__: str = original.__module__
-        self.__doc__ = original.__doc__
-        self.__wrapped__ = original
 
-    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+def builtin(kind: Kind, original: Callable[..., Any]) -> Callable[..., Any]:
+    """Go around a function of C that may also only convert what it is given."""
+
+    def wrapper(*args: Any, **kwargs: Any) -> Any:
         frame = _getframe(1)
         module = known.get(frame.f_code.co_filename)
         if module is None:
             module = classify(frame)
-        if module == LIBRARY or not self._kind.draws(args, kwargs):
-            return self._original(*args, **kwargs)
-        return _draw(self._kind, frame, module, self._original, args, kwargs)
+        if module == LIBRARY or not kind.draws(args, kwargs):
+            return original(*args, **kwargs)
+        return _draw(kind, frame, module, original, args, kwargs)
 
-    def __reduce__(self) -> str:
-        return self.__name__  # pickled by its name, as the original is
-
-    def __repr__(self) -> str:
-        return repr(self._original)
+    return _in_place_of(original, wrapper)
 
 
-class Clock(Builtin):
-    """The same for functions that always draw and take nothing: these are read often."""
+def clock(kind: Kind, original: Callable[[], Any]) -> Callable[..., Any]:
+    """The same for a clock, which takes nothing and always draws; it is read often."""
 
-    def __call__(self) -> Any:
+    def wrapper() -> Any:
         frame = _getframe(1)
         module = known.get(frame.f_code.co_filename)
         if module is None:
             module = classify(frame)
         if module == LIBRARY:
-            return self._original()
-        return _draw(self._kind, frame, module, self._original, (), {})
+            return original()
+        return _draw(kind, frame, module, original, (), _NOTHING)
+
+    return _in_place_of(original, wrapper)
+
+
+def _in_place_of(original: Callable[..., Any], wrapper: Callable[..., Any]) -> Callable[..., Any]:
+    return _Builtin(wraps(original)(wrapper))
 
 
 def function(kind: Kind, original: Callable[..., Any]) -> Callable[..., Any]:
@@ -175,7 +175,7 @@ def class_clock(kind: Kind, original: Any) -> Any:
 
 
 def utc_clock(kind: Kind, original: Any) -> Any:
-    """Go around ``datetime.utcnow``, which from Python 3.12 on warns the line that calls it: ours would be that line."""
+    """Go around ``datetime.utcnow``, which from Python 3.12 on warns the line that calls it; ours would be that line."""
 
     def sample(cls: Any) -> Any:
         return cls.now(UTC).replace(tzinfo=None)
@@ -197,7 +197,7 @@ def _named(wrapper: Callable[..., Any], original: Any) -> Any:
 
 
 def object_id(kind: Kind, original: Callable[..., None]) -> Callable[..., None]:
-    """Go around ``ObjectId.__init__``: who calls does not count, because the driver makes ids for the app's documents."""
+    """Go around ``ObjectId.__init__``. Who calls does not count: the driver makes ids for the app's documents."""
 
     def sample(self: Any) -> bytes:
         original(self)

@@ -95,8 +95,8 @@ def _of_lists(recorded: Any, live: Any, path: str) -> Iterator[FieldDifference]:
 
 def _of_leaves(recorded: object, live: object, path: str) -> Iterator[FieldDifference]:
     if isinstance(recorded, str) and isinstance(live, str):
-        mine, theirs = _JWT.fullmatch(recorded), _JWT.fullmatch(live)
-        if mine and theirs and (claims := (_claims(recorded), _claims(live))) and None not in claims:
+        claims = _claims_of(recorded), _claims_of(live)
+        if None not in claims:
             yield from differences(*claims, path)
             return
         if readable_tokens(recorded) == readable_tokens(live):
@@ -120,6 +120,11 @@ def readable_tokens(text: str) -> str:
 def _canonical(token: str) -> str:
     claims = _claims(token)
     return token if claims is None else orjson.dumps(claims, option=orjson.OPT_SORT_KEYS).decode()
+
+
+def _claims_of(text: str) -> dict[str, Any] | None:
+    """Header and claims, when a text is a token and nothing else."""
+    return _claims(text) if _JWT.fullmatch(text) else None
 
 
 def _claims(token: str) -> dict[str, Any] | None:

@@ -7,6 +7,7 @@ import heapq
 import re
 import threading
 from collections import defaultdict
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import orjson
@@ -40,11 +41,17 @@ class _Alike:
     headers: frozenset[tuple[str, str]]
     waiting: list[tuple[int, int, str]] = field(default_factory=list)
 
-    def next(self) -> str:
-        """The id of the least followed, then the earliest lane; counts it as followed."""
-        followed, number, lane = self.waiting[0]
-        heapq.heapreplace(self.waiting, (followed + 1, number, lane))
-        return lane
+    def next(self, claim: Callable[[str], bool]) -> str:
+        """The id of the least followed, then the earliest lane; counts it as followed.
+
+        Args:
+            claim: says whether no other process of the replay has followed the lane that often.
+        """
+        while True:
+            followed, number, lane = self.waiting[0]
+            heapq.heapreplace(self.waiting, (followed + 1, number, lane))
+            if claim(f"{lane}-{followed}"):
+                return lane
 
 
 class Entries:
@@ -52,10 +59,12 @@ class Entries:
 
     Args:
         shelf: the recorded lanes.
+        claim: takes a name that only one process of the replay may have.
     """
 
-    def __init__(self, shelf: Shelf) -> None:
+    def __init__(self, shelf: Shelf, claim: Callable[[str], bool]) -> None:
         self._shelf = shelf
+        self._claim = claim
         self._by_target: dict[tuple[str, str], list[Outline]] = defaultdict(list)
         self._by_trace: dict[str, list[Outline]] = defaultdict(list)
         self._alike: dict[tuple[object, bytes], list[_Alike]] = {}
@@ -87,7 +96,7 @@ class Entries:
             if not groups:
                 return None
             mine = _counting(redaction.headers(request.headers))
-            return self._shelf.lane(max(groups, key=lambda group: _likeness(mine, group.headers)).next())
+            return self._shelf.lane(max(groups, key=lambda group: _likeness(mine, group.headers)).next(self._claim))
 
     def _groups(self, request: Request) -> list[_Alike]:
         """The recorded requests of that method, target and body, by their headers; sorted out once a body."""

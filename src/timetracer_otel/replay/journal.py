@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 from collections import Counter
 from collections.abc import Iterator, Mapping
@@ -11,7 +12,7 @@ from typing import Any
 
 import orjson
 
-__all__ = ["CATALOG_VARIABLE", "DETAIL_VARIABLE", "JOURNAL_VARIABLE", "Journal", "Outcome", "read"]
+__all__ = ["CATALOG_VARIABLE", "DETAIL_VARIABLE", "JOURNAL_VARIABLE", "TRACE_VARIABLE", "Journal", "Outcome", "read"]
 
 JOURNAL_VARIABLE = "TIMETRACER_REPLAY_JOURNAL"
 """Set by the launcher: the folder where each process of the replay keeps its journal."""
@@ -19,6 +20,8 @@ CATALOG_VARIABLE = "TIMETRACER_REPLAY_CATALOG"
 """Set by the launcher: the file with what it found when it looked through the cassettes."""
 DETAIL_VARIABLE = "TIMETRACER_REPLAY_DETAIL"
 """Set by ``--verify``: the journals then say what each call asked that differs."""
+TRACE_VARIABLE = "TIMETRACER_REPLAY_TRACE"
+"""Set by the launcher: the folder for the replay's own trace."""
 
 
 _OPTIONS = orjson.OPT_APPEND_NEWLINE | orjson.OPT_NON_STR_KEYS
@@ -56,6 +59,24 @@ class Journal:
             self._descriptor = os.open(self._folder / f"{self._pid}.jsonl", flags, 0o600)
         os.write(self._descriptor, orjson.dumps(entry, default=str, option=_OPTIONS))
 
+    def claim(self, name: str) -> bool:
+        """Take something that only one process of a replay may have.
+
+        Args:
+            name: of it; any text, it comes from a cassette.
+
+        Returns:
+            Whether this process is the first to ask.
+        """
+        if self._folder is None:
+            return True
+        try:
+            file = hashlib.blake2b(name.encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()
+            os.close(os.open(self._folder / f"{file}.claim", os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
+        except FileExistsError:
+            return False
+        return True
+
 
 def read(folder: Path) -> Iterator[dict[str, Any]]:
     """Give the notes of all processes.
@@ -80,7 +101,6 @@ class Outcome:
         answered: calls by how they were answered.
         misses: each live call that nothing answered.
         refused: addresses that were refused.
-        unused: recorded calls of followed lanes that were not asked for.
     """
 
     lanes: int = 0
@@ -88,7 +108,12 @@ class Outcome:
     answered: Counter[str] = field(default_factory=Counter)
     misses: list[Mapping[str, Any]] = field(default_factory=list)
     refused: list[str] = field(default_factory=list)
-    unused: list[Mapping[str, Any]] = field(default_factory=list)
+    _unused: dict[tuple[int, str, str], Mapping[str, Any]] = field(default_factory=dict)
+
+    @property
+    def unused(self) -> list[Mapping[str, Any]]:
+        """Recorded calls of followed lanes that were not asked for."""
+        return list(self._unused.values())
 
     @classmethod
     def of(cls, notes: Iterator[dict[str, Any]]) -> Outcome:
@@ -101,12 +126,16 @@ class Outcome:
                     outcome.followed += note.get("recorded") is not None
                 case "answered":
                     outcome.answered[note["how"]] += 1
+                    # By a background task, after the response had ended.
+                    outcome._unused.pop((note["pid"], note.get("lane"), note.get("span")), None)
                 case "miss":
                     outcome.misses.append(note)
                 case "refused":
                     outcome.refused.append(note["address"])
                 case "end":
-                    outcome.unused.extend({**call, "request": note["request"]} for call in note["unused"])
+                    for call in note["unused"]:
+                        found = {**call, "request": note["request"]}
+                        outcome._unused[note["pid"], note["lane"], call["span"]] = found
         return outcome
 
     def as_json(self) -> dict[str, Any]:

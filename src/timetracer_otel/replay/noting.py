@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Final
 
 import orjson
 
 from timetracer_otel import seams, spans
 from timetracer_otel.cassette import model
+from timetracer_otel.replay import trace
 from timetracer_otel.replay.journal import Journal
 from timetracer_otel.replay.matching import Match, Recorded
 from timetracer_otel.seams import Description
 
-__all__ = ["DRAWS", "answered", "rendered", "unused", "without_volatile"]
+__all__ = ["answered", "bounded", "missed", "rendered", "served", "unused", "without_volatile"]
 
-DRAWS: Final = "timetracer.draws"
-"""On an entry or a session's own span: the nondeterminism that was recorded. Then no value may differ."""
 LONGEST: Final = 256 * 1024
 """Bytes of a rendered call that are noted; of a longer one only its length is."""
 
@@ -75,6 +74,33 @@ def answered(  # noqa: PLR0913 - the parts of one note
             facts["recorded"] = bounded(rendered(match.recorded.span))
             facts["asked"] = bounded(without_volatile(asked(), volatile))
     journal.note("answered", **facts)
+    trace.answered(match.recorded.span, match.how, asked)
+
+
+def served(journal: Journal, lane_id: str, recorded: model.Span) -> None:
+    """Note a recorded call that its integration chose itself.
+
+    Args:
+        journal: where to.
+        lane_id: the live lane.
+        recorded: the call.
+    """
+    journal.note("answered", how="exact", lane=lane_id, span=recorded.span_id)
+    trace.answered(recorded, "exact", dict)
+
+
+def missed(journal: Journal, lane_id: str, key: Sequence[str], message: str, asked: object) -> None:
+    """Note a call that nothing answers.
+
+    Args:
+        journal: where to.
+        lane_id: the live lane.
+        key: the call's readable address.
+        message: what the app is told.
+        asked: the rendered call, None when nobody compares it.
+    """
+    journal.note("miss", lane=lane_id, key=list(key), message=message, asked=asked)
+    trace.missed(key, asked)
 
 
 def _volatile(span: model.Span) -> frozenset[str]:

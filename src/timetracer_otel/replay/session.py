@@ -20,8 +20,16 @@ from timetracer_otel.replay import noting
 from timetracer_otel.replay.determinism import given_to_lane, given_to_session
 from timetracer_otel.replay.entries import Entries
 from timetracer_otel.replay.guard import refuse_outbound
-from timetracer_otel.replay.journal import CATALOG_VARIABLE, DETAIL_VARIABLE, JOURNAL_VARIABLE, Journal, Outcome
+from timetracer_otel.replay.journal import (
+    CATALOG_VARIABLE,
+    DETAIL_VARIABLE,
+    JOURNAL_VARIABLE,
+    TRACE_VARIABLE,
+    Journal,
+    Outcome,
+)
 from timetracer_otel.replay.matching import Index, Match, Matcher, Recorded, first_difference
+from timetracer_otel.replay.trace import Tracing, attach
 from timetracer_otel.seams import Answer, Call, Description, Lane, Request, Response, Value, current_lane
 
 __all__ = ["Player", "start"]
@@ -50,6 +58,8 @@ class ReplayLane(Lane):
         return _brings(value, _texts(self.request)) or self.player.session_knows(value)
 
     def finish(self, response: Response | None, error: BaseException | None) -> None:
+        if self.request is not None and self.player.tracing is not None:
+            self.player.tracing.finish(self, self.request, response, error)
         if self.matcher is None or self.request is None:
             return
         journal = self.player.journal
@@ -98,7 +108,7 @@ class PluginResponder:
         matcher = lane.matcher or self._player.session_lane.matcher
         assert matcher is not None  # noqa: S101 - the session's lane always has one
         matcher.serve(recorded)
-        self._player.journal.note("answered", how="exact", lane=lane.id, span=recorded.span_id)
+        noting.served(self._player.journal, lane.id, recorded)
         return Answer(recorded, matcher.to_live)
 
     def siblings(self, recorded: model.Span) -> Sequence[model.Span]:
@@ -126,7 +136,8 @@ class Player:
         self.settings = settings
         self.cassette = cassette
         self.journal = journal
-        self._entries = Entries(cassette)
+        self.tracing: Tracing | None = None
+        self._entries = Entries(cassette, journal.claim)
         self._responders: dict[str, PluginResponder | None] = {}
         self._indexes: OrderedDict[str, Index] = OrderedDict()
         self._lock = threading.RLock()
@@ -164,6 +175,9 @@ class Player:
         return None
 
     def complete(self, call: Call) -> None:
+        """Nothing is recorded in a replay."""
+
+    def late(self, call: Call, kind: str, attributes: Callable[[], dict[str, spans.Attribute]]) -> None:
         """Nothing is recorded in a replay."""
 
     def responder(self, plugin: str) -> PluginResponder | None:
@@ -224,7 +238,7 @@ class Player:
 
     def refuse(self, lane: ReplayLane, key: tuple[str, ...], message: str, asked: object = None) -> NoReturn:
         """Note a miss for the report, and raise it."""
-        self.journal.note("miss", lane=lane.id, key=list(key), message=message, asked=asked)
+        noting.missed(self.journal, lane.id, key, message, asked)
         raise ReplayMiss(message)
 
     def _closest(self, lane: ReplayLane, asked: Description, shown: object) -> str:
@@ -337,6 +351,8 @@ def start(settings: Settings) -> Player:
         while_=lambda: seams.active() is player,
     )
     seams.set_active(player)
+    if (traced := os.environ.get(TRACE_VARIABLE)) is not None:
+        player.tracing = attach(Path(traced), player.session)
     if folder is None:
         atexit.register(player.print_outcome)
     elif detailed:

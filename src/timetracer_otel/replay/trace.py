@@ -5,27 +5,24 @@ from __future__ import annotations
 import json
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 from weakref import WeakKeyDictionary
 
-from opentelemetry import trace
 from opentelemetry.sdk.trace import ReadableSpan, Span, SpanProcessor, TracerProvider
 from opentelemetry.trace import SpanContext, SpanKind
 
 from timetracer_otel import spans
 from timetracer_otel.cassette import model, naming, otlp, storage
-from timetracer_otel.errors import ConfigError, TimetracerError
-from timetracer_otel.seams import Call, Lane, Request, Response, entry_attributes, faults, lane_of, mark, pending
+from timetracer_otel.errors import TimetracerError
+from timetracer_otel.seams import Call, Lane, Request, Response, entry_attributes, faults, lane_of, mark, pending, tracing
 
 if TYPE_CHECKING:
     from opentelemetry.context import Context
 
-__all__ = ["REPLAY_ASKED", "REPLAY_CALL", "REPLAY_HOW", "REPLAY_KEY", "REPLAY_OF", "TRACE_VARIABLE", "Tracing", "attach"]
+__all__ = ["REPLAY_ASKED", "REPLAY_CALL", "REPLAY_HOW", "REPLAY_KEY", "REPLAY_OF", "Tracing", "answered", "attach", "missed"]
 
-TRACE_VARIABLE: Final = "TIMETRACER_REPLAY_TRACE"
-"""Set by the launcher: the folder for the replay's own trace."""
 REPLAY_OF: Final = "timetracer.replay.of"
 """On an entry: the recorded lane that it follows, to whose entry it is linked too."""
 REPLAY_CALL: Final = "timetracer.replay.call"
@@ -163,20 +160,18 @@ def answered(recorded: model.Span, how: str, asked: Callable[[], object]) -> Non
         call.attributes[REPLAY_ASKED] = json.dumps(asked(), default=str)
 
 
-def missed(plugin: str, key: tuple[str, ...], asked: object) -> None:
+def missed(key: Sequence[str], asked: object) -> None:
     """Say on the live span that nothing answered it.
 
     Args:
-        plugin: whose call it is.
         key: its readable address.
         asked: what it asked, JSON-like.
     """
     call = pending.get()
     if call is not None and REPLAY_HOW not in call.attributes:
         call.attributes |= {
-            spans.PLUGIN: plugin,
             REPLAY_HOW: "miss",
-            REPLAY_KEY: json.dumps(key),
+            REPLAY_KEY: json.dumps(list(key)),
             REPLAY_ASKED: json.dumps(asked, default=str),
         }
 
@@ -203,12 +198,7 @@ def attach(folder: Path, session: Callable[[], Lane]) -> Tracing:
     Raises:
         ConfigError: the tracer provider is not the SDK's.
     """
-    provider = trace.get_tracer_provider()
-    if isinstance(provider, trace.ProxyTracerProvider):
-        provider = TracerProvider()
-        trace.set_tracer_provider(provider)
-    if not isinstance(provider, TracerProvider):
-        raise ConfigError(f"the tracer provider is a {type(provider).__name__}, not the OpenTelemetry SDK's")
-    tracing = Tracing(folder, lambda context: lane_of(context) or session(), provider)
-    provider.add_span_processor(tracing)
-    return tracing
+    provider = tracing.host_provider()
+    writing = Tracing(folder, lambda context: lane_of(context) or session(), provider)
+    tracing.attach(provider, writing, every_span=True)
+    return writing

@@ -56,9 +56,10 @@ class Call:
 
     def size(self) -> int:
         """Bytes of payload held."""
-        return sum(
-            sum(map(len, payload)) if isinstance(payload, list) else len(payload) for _, _, payload in self.payloads
-        )
+        total = 0
+        for _, _, payload in self.payloads:
+            total += sum(map(len, payload)) if isinstance(payload, list) else len(payload)
+        return total
 
     def encoded(self) -> dict[str, spans.Attribute]:
         """All attributes to add to the span, payloads encoded."""

@@ -1,0 +1,284 @@
+"""``timetracer-replay --verify``: every recorded request is sent again, and response and calls are compared."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Final
+
+from timetracer_otel import spans
+from timetracer_otel.cassette.shelf import Catalog, Outline, Shelf
+from timetracer_otel.errors import ConfigError
+from timetracer_otel.replay import ignore, journal, scripts
+from timetracer_otel.replay.calls import LaneNotes, Notes, Unused, compare_calls
+from timetracer_otel.replay.client import Target, masked_headers, parse_url
+from timetracer_otel.replay.differing import Difference, Result, Verified
+from timetracer_otel.replay.driver import Driven, Order, drive, grouped, progress, sharded
+from timetracer_otel.replay.process import App
+
+__all__ = ["Options", "learn", "verify"]
+
+Environment = Callable[[Catalog, Path], dict[str, str]]
+"""Gives the environment of a replayed program from what it is to follow and the folder for its journals."""
+
+_SETTLE_SECONDS: Final = 2.0
+"""How long calls are waited for that a response did not wait for: those of background tasks."""
+_POLL: Final = 0.02
+_NAMED: Final = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What the command line says.
+
+    Attributes:
+        command: the program with its arguments.
+        environment: makes its environment.
+        url: where it listens; empty to find out.
+        concurrency: how many requests are under way at a time.
+        order: see :func:`driver.grouped`.
+        workers: how many instances of the program run.
+        shard: its number from 1, and of how many.
+        service: whose lanes are sent; empty when the cassettes have one service.
+        headers: that take the place of recorded ones.
+        unused: what recorded calls are that were not asked for.
+        wait: seconds until the program must listen.
+        timeout: seconds that a response may take.
+        ignored: what may differ.
+        log: file for what the program prints; None for one that is thrown away.
+    """
+
+    command: Sequence[str]
+    environment: Environment
+    url: str = ""
+    concurrency: int = 1
+    order: Order = "recorded"
+    workers: int = 1
+    shard: tuple[int, int] = (1, 1)
+    service: str = ""
+    headers: tuple[tuple[str, str], ...] = ()
+    unused: Unused = "error"
+    wait: float = 30.0
+    timeout: float = 60.0
+    ignored: ignore.IgnoreList = field(default_factory=ignore.IgnoreList)
+    log: Path | None = None
+
+
+def verify(found: Catalog, options: Options) -> Result:
+    """Replay everything, and compare.
+
+    Args:
+        found: what the cassettes hold.
+        options: how.
+
+    Raises:
+        ConfigError: the options do not fit what the cassettes hold.
+        CassetteError: a cassette cannot be read.
+    """
+    began = time.perf_counter()
+    found = _of_service(found, options.service)
+    requests = [lane for lane in found.lanes if lane.method]
+    with tempfile.TemporaryDirectory(prefix="timetracer-") as folder:
+        run = _requests if requests else scripts.run
+        result = run(found, options, Path(folder))
+    compared = [options.ignored.apply(one) for one in result.verified]
+    result.verified = [one for one, _hidden in compared]
+    result.ignored = sum(hidden for _one, hidden in compared)
+    result.seconds = time.perf_counter() - began
+    return result
+
+
+def learn(found: Catalog, options: Options, file: Path) -> Result:
+    """Replay everything twice against the unchanged app, and write what differed as a proposed ignore list.
+
+    Args:
+        found: what the cassettes hold.
+        options: how; what its ignore list hides stays in the list.
+        file: the list to write.
+
+    Returns:
+        The second run, compared by the new list.
+
+    Raises:
+        ConfigError: the list cannot be written, or as :func:`verify`.
+        CassetteError: as :func:`verify`.
+    """
+    runs = [verify(found, options) for _ in range(2)]
+    proposed, refused = ignore.propose([run.verified for run in runs], _texts(found), options.ignored)
+    ignore.write(file, proposed, refused)
+    result = runs[-1]
+    compared = [proposed.apply(one) for one in result.verified]
+    new = len(proposed.entries) - len(options.ignored.entries)
+    return replace(
+        result,
+        verified=[one for one, _hidden in compared],
+        ignored=sum(hidden for _one, hidden in compared),
+        notes=[*result.notes, f"{new} new entries proposed in {file}, {len(refused)} refused: review them"],
+    )
+
+
+def _texts(found: Catalog) -> list[str]:
+    """What the recorded requests and calls say, to find out which values are used again."""
+    texts: list[str] = []
+    for lane in Shelf(found).lanes:
+        for span in lane.spans:
+            texts.append(span.text(spans.HTTP_TARGET) or "")
+            for name in (spans.REQUEST, spans.HTTP_REQUEST_BODY):
+                payload = span.payload(name) or b""
+                texts.append(payload.decode("latin-1"))
+                texts.append(payload.hex() if span.is_call else "")
+            texts += [value for name, value in spans.decode_headers(span.attributes, spans.HTTP_REQUEST_HEADERS) if name]
+    return list(filter(None, texts))
+
+
+def _of_service(found: Catalog, service: str) -> Catalog:
+    known = sorted({lane.service for lane in found.lanes if lane.method})
+    if service:
+        if found.lanes and service not in known:
+            raise ConfigError(f"--service {service}: recorded are {', '.join(known)}")
+        return found.only(service)
+    if len(known) > 1:
+        raise ConfigError(f"the cassettes hold requests of several services: choose one with --service ({', '.join(known)})")
+    return found
+
+
+def _requests(found: Catalog, options: Options, folder: Path) -> Result:
+    """Drive the app with the recorded requests."""
+    lanes = [lane for lane in found.lanes if lane.method]
+    groups = sharded(grouped(lanes, options.order), options.shard)
+    sent = [lane for group in groups for lane in group]
+    shelf, result = Shelf(found), Result()
+    env = options.environment(found, folder)
+    with ExitStack() as running:
+        targets = list(_start(options, env, folder, running, result))
+        driven: list[Driven] = []
+        if targets:
+            with progress(len(sent)) as step:
+                driven = drive(
+                    groups,
+                    targets,
+                    shelf,
+                    concurrency=max(options.concurrency, len(targets)),
+                    headers=options.headers,
+                    timeout=options.timeout,
+                    step=step,
+                )
+            _settle(folder, {one.outline.id for one in driven})
+    notes = Notes(journal.read(folder))
+    result.verified = list(_compared(sent, driven, notes, options.unused))
+    result.notes += _remarks(notes, shelf, sent, options)
+    return result
+
+
+def _start(
+    options: Options, env: Mapping[str, str], folder: Path, running: ExitStack, result: Result
+) -> Iterator[Target]:
+    """Start the instances, and give where they listen; of one that does not, say so."""
+    apps = []
+    for number in range(options.workers):
+        log = options.log or folder / f"app-{number}.log"
+        apps.append(running.enter_context(App(options.command, env, log)))
+    given = parse_url(options.url) if options.url else None
+    for app in apps:
+        if given is None:
+            target = app.wait_listening(options.wait)
+        else:
+            target = given if app.wait_accepting(given, options.wait) else None
+        if target is not None:
+            yield target
+            continue
+        status = app.exit_status
+        what = f"did not listen within {options.wait:g} s" if status is None else f"ended with status {status} before it listened"
+        result.problems.append(f"the command {what}; it said:\n{app.said()}")
+
+
+def _settle(folder: Path, lanes: set[str]) -> None:
+    """Wait for the calls that come after the responses, as long as any may still come."""
+    deadline = time.monotonic() + _SETTLE_SECONDS
+    while time.monotonic() < deadline:
+        notes = Notes(journal.read(folder))
+        followed = [notes.lanes[lane] for lane in lanes if lane in notes.lanes]
+        if all(lane.ended and not lane.still_unused() for lane in followed):
+            return
+        time.sleep(max(_POLL, len(lanes) / 20_000))
+
+
+def _compared(sent: Sequence[Outline], driven: Sequence[Driven], notes: Notes, unused: Unused) -> Iterator[Verified]:
+    by_lane = {one.outline.id: one for one in driven}
+    own, borrowed = notes.own(), notes.borrowed()
+    for outline in sent:
+        done = by_lane.get(outline.id)
+        lane = notes.lanes.get(outline.id, LaneNotes())
+        if done is None:
+            differences: tuple[Difference, ...] = (Difference("error", "the request was not sent"),)
+        elif not lane.opened:
+            unseen = "no lane was opened for the request: is the framework one that timetracer knows, and the app its?"
+            differences = (*done.differences, Difference("error", unseen))
+        else:
+            differences = (*compare_calls(lane, unused, own, borrowed), *done.differences)
+        seconds = done.seconds if done is not None else 0.0
+        yield Verified(outline.id, outline.name, outline.operation, outline.files[0], seconds, differences, len(lane.answered))
+
+
+def _remarks(notes: Notes, shelf: Shelf, sent: Sequence[Outline], options: Options) -> list[str]:
+    remarks = [f"a request that was not recorded was answered as far as possible: {one}" for one in notes.strangers[:_NAMED]]
+    driven = {lane.id for lane in sent}
+    for lane_id, lane in notes.lanes.items():
+        if lane_id not in driven:
+            remarks += [f"outside any recorded request: {miss['message']}" for miss in lane.misses[:_NAMED]]
+            remarks += [f"outside any recorded request: a connection to {one} was refused" for one in dict.fromkeys(lane.refused)]
+    if sent and (masked := _masked(shelf, sent[0])) and not options.headers:
+        remarks.append(f"{', '.join(masked)} was masked while recording; set it with --header if the app checks it")
+    return remarks
+
+
+def _masked(shelf: Shelf, outline: Outline) -> list[str]:
+    lane = shelf.lane(outline.id)
+    if lane is None or lane.entry is None:
+        return []
+    return masked_headers(spans.decode_headers(lane.entry.attributes, spans.HTTP_REQUEST_HEADERS))
+
+
+def environment(
+    base: Mapping[str, str], live: Sequence[str], mock: Sequence[str], *, detailed: bool, traced: Path | None = None
+) -> Environment:
+    """Give what makes the environment of a replayed program, which its children inherit.
+
+    Args:
+        base: the environment to start from.
+        live: integrations that go out.
+        mock: when not empty, the only integrations that are answered.
+        detailed: whether the journals say what ``--verify`` compares.
+        traced: folder for the replay's own trace.
+    """
+
+    def make(found: Catalog, folder: Path) -> dict[str, str]:
+        file = folder / "catalog.json"
+        found.write(file)
+        ours = {
+            "TIMETRACER_MODE": "replay",
+            "OTEL_TRACES_EXPORTER": "none",
+            "OTEL_METRICS_EXPORTER": "none",
+            "OTEL_LOGS_EXPORTER": "none",
+            journal.JOURNAL_VARIABLE: str(folder),
+            journal.CATALOG_VARIABLE: str(file),
+        }
+        options = {
+            "TIMETRACER_LIVE_PLUGINS": ",".join(live),
+            "TIMETRACER_MOCK_PLUGINS": ",".join(mock),
+            journal.DETAIL_VARIABLE: "1" if detailed else "",
+            journal.TRACE_VARIABLE: str(traced.absolute()) if traced is not None else "",
+        }
+        return {**base, **ours, **{name: value for name, value in options.items() if value}}
+
+    return make
+
+
+def environ() -> dict[str, str]:
+    """Our own environment, which a replayed program starts from."""
+    return dict(os.environ)
