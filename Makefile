@@ -7,7 +7,7 @@ ARGS ?=
 BIN := .venv/bin
 READY := .venv/.ready
 
-.PHONY: help demo test test-all check bench clean
+.PHONY: help demo test test-all check bench matrix clean
 
 help:
 	@echo "make demo      record example apps, stop the database, replay them"
@@ -15,6 +15,7 @@ help:
 	@echo "make test-all  every test"
 	@echo "make check     lint, format, types, dependencies between rooms"
 	@echo "make bench     overhead and replay speed beside the bare driver"
+	@echo "make matrix    what --verify must pass and must catch, twenty times over"
 	@echo "make clean     remove .venv and caches"
 
 $(READY): pyproject.toml scripts/venv.sh
@@ -37,7 +38,10 @@ check: $(READY)
 	@$(BIN)/lint-imports --no-logo
 
 bench: $(READY)
-	@$(BIN)/python benchmarks/run.py
+	@$(BIN)/python -m benchmarks.run
+
+matrix: $(READY)
+	@for n in $$(seq 20); do echo "round $$n of 20"; $(BIN)/python -m pytest -q tests/matrix $(ARGS) || exit 1; done
 
 clean:
 	@rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache build dist

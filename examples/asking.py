@@ -6,7 +6,7 @@ import http.client
 import json
 import shlex
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
@@ -83,8 +83,32 @@ class Ask:
             connection.close()
 
 
+@dataclass(frozen=True)
+class Peer:
+    """A service that an example asks: up while it is recorded, gone while it is replayed.
+
+    Attributes:
+        variable: of the environment, which tells the example its URL.
+        command: starts it; a port is added.
+        port: on loopback; the same in both runs, since it is part of what is asked.
+    """
+
+    variable: str
+    command: tuple[str, ...]
+    port: int = field(default_factory=free_port)
+
+    @property
+    def url(self) -> str:
+        """Where it is."""
+        return f"http://127.0.0.1:{self.port}"
+
+
 class Example(Protocol):
     """Something to record and to replay."""
+
+    @property
+    def peers(self) -> Sequence[Peer]:
+        """What it asks beside the database."""
 
     @property
     def folder(self) -> Path:
@@ -119,11 +143,13 @@ class WebApp:
         folder: where it is.
         command: starts it; a port is added.
         asks: the requests, in order.
+        peers: the services that it asks.
     """
 
     folder: Path
     command: tuple[str, ...]
     asks: tuple[Ask, ...]
+    peers: tuple[Peer, ...] = ()
 
     @property
     def shown(self) -> str:
@@ -154,11 +180,13 @@ class Script:
         folder: where it is.
         command: runs it.
         status: the exit status that is expected.
+        peers: the services that it asks.
     """
 
     folder: Path
     command: tuple[str, ...]
     status: int = 0
+    peers: tuple[Peer, ...] = ()
 
     @property
     def shown(self) -> str:

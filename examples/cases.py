@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from examples.asking import Ask, Example, Script, WebApp
+from examples.asking import Ask, Example, Peer, Script, WebApp
 
 _HERE = Path(__file__).resolve().parent
 
@@ -55,10 +55,39 @@ BOARD = WebApp(
 JOB = Script(folder=_HERE / "etl_script", command=("python", "etl.py"))
 STRICT_JOB = Script(folder=_HERE / "etl_script", command=("python", "etl.py", "--strict"), status=1)
 
-EXAMPLES: tuple[Example, ...] = (SHOP, BOARD, JOB, STRICT_JOB)
+CHECKOUT = WebApp(
+    folder=_HERE / "flask_checkout",
+    command=("flask", "run"),
+    asks=(
+        Ask("POST", "/checkout", {"id": "o-1", "items": {"tea": 2, "cup": 1}}, status=201),
+        Ask("POST", "/checkout", {"id": "o-2", "items": {"cup": 9}}, status=402),
+        Ask("POST", "/checkout", {"id": "o-3", "items": {"tea": 1}}, status=201),
+        Ask("GET", "/orders/o-1"),
+        Ask("GET", "/orders/o-3"),
+        Ask("GET", "/orders/o-2", status=404),
+        Ask("GET", "/receipts/o-1"),
+    ),
+    peers=(Peer("PAYMENTS_URL", ("flask", "--app", "payments", "run")),),
+)
+WEBHOOK = WebApp(
+    folder=_HERE / "starlette_webhook",
+    command=("uvicorn", "app:app"),
+    asks=(
+        Ask("POST", "/webhook", {"text": "hello", "users": ["ada", "countess", "grace", "nobody"]}, status=202),
+        Ask("POST", "/webhook", {"text": "again", "users": ["grace"]}, status=202),
+        Ask("GET", "/log"),
+    ),
+    peers=(
+        Peer("ACCOUNTS_URL", ("uvicorn", "services:accounts")),
+        Peer("NOTIFY_URL", ("uvicorn", "services:notify")),
+    ),
+)
+
+EXAMPLES: tuple[Example, ...] = (SHOP, BOARD, JOB, STRICT_JOB, CHECKOUT, WEBHOOK)
 DATABASES = (
     "timetracer_example_flask",
     "timetracer_example_async",
     "timetracer_example_motor",
     "timetracer_example_etl",
+    "timetracer_example_checkout",
 )

@@ -14,7 +14,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
@@ -27,7 +27,7 @@ from rich.table import Table
 
 from examples.asking import Answer, Example
 from examples.cases import DATABASES, EXAMPLES
-from examples.support import ENDING, MongoServer, accepts
+from examples.support import ENDING, MongoServer, Program, accepts
 
 RECORD = ("opentelemetry-instrument", "--traces_exporter", "timetracer")
 UNREACHABLE = "mongodb+srv://u:p@cluster.example.net/?replicaSet=rs0&tls=true"
@@ -112,8 +112,15 @@ def record(example: Example, work: Path, uri: str) -> list[Answer]:
     Raises:
         RuntimeError: it did not start.
     """
-    env = _environment(work, MONGODB_URI=uri, TIMETRACER_DIR=str(work / "cassettes"))
-    return example.answers(RECORD, env, work / "recording.log")
+    env = _environment(work, MONGODB_URI=uri, TIMETRACER_DIR=str(work / "cassettes"), **_urls(example))
+    with ExitStack() as running:
+        for peer in example.peers:
+            command = [*peer.command, "--port", str(peer.port)]
+            log = work / f"{peer.variable}.log"
+            running.enter_context(Program(command, log=log, env=_environment(work), cwd=example.folder)).wait_for_port(
+                peer.port
+            )
+        return example.answers(RECORD, env, work / "recording.log")
 
 
 def replay(example: Example, work: Path, recorded: Sequence[Answer]) -> Comparison:
@@ -129,13 +136,17 @@ def replay(example: Example, work: Path, recorded: Sequence[Answer]) -> Comparis
     """
     report, log = work / "report.json", work / "replay.log"
     prefix = ("timetracer-replay", str(work / "cassettes"), "--report", str(report), "--")
-    replayed = example.answers(prefix, _environment(work, MONGODB_URI=UNREACHABLE), log)
+    replayed = example.answers(prefix, _environment(work, MONGODB_URI=UNREACHABLE, **_urls(example)), log)
     if not report.exists():
         raise RuntimeError(f"timetracer-replay … -- {example.shown} left no report:\n{log.read_text(errors='replace')}")
     found = json.loads(report.read_bytes())
     rows = [Row(*expected, *pair) for expected, *pair in zip(example.expected, recorded, replayed, strict=True)]
     missed = [miss["message"] for miss in found["missed"]]
     return Comparison(example.folder.name, rows, sum(found["answered"].values()), missed)
+
+
+def _urls(example: Example) -> dict[str, str]:
+    return {peer.variable: peer.url for peer in example.peers}
 
 
 def _environment(work: Path, **settings: str) -> dict[str, str]:
@@ -203,7 +214,7 @@ def main() -> int:
         console.print(problem, style="red", markup=False)
     answered = sum(comparison.answered for comparison in comparisons)
     seconds = time.monotonic() - started
-    console.print(f"{answered} database calls answered without a database; {len(problems)} problems; {seconds:.0f} s")
+    console.print(f"{answered} calls answered without database and services; {len(problems)} problems; {seconds:.0f} s")
     return 1 if problems else 0
 
 

@@ -30,6 +30,12 @@ _INSTRUMENTORS = {
     "flask": "opentelemetry.instrumentation.flask:FlaskInstrumentor",
     "fastapi": "opentelemetry.instrumentation.fastapi:FastAPIInstrumentor",
     "starlette": "opentelemetry.instrumentation.starlette:StarletteInstrumentor",
+    "httpx": "opentelemetry.instrumentation.httpx:HTTPXClientInstrumentor",
+    "requests": "opentelemetry.instrumentation.requests:RequestsInstrumentor",
+    "urllib3": "opentelemetry.instrumentation.urllib3:URLLib3Instrumentor",
+    "urllib.request": "opentelemetry.instrumentation.urllib:URLLibInstrumentor",
+    "aiohttp": "opentelemetry.instrumentation.aiohttp_client:AioHttpClientInstrumentor",
+    "tornado": "opentelemetry.instrumentation.tornado:TornadoInstrumentor",
 }
 """Standard instrumentors that ``install()`` turns on by itself, by the library whose import does it."""
 
@@ -116,9 +122,9 @@ def disable(name: str) -> None:
 def uninstall() -> None:
     """Put every patched object back and stop recording or replaying."""
     global _installed  # noqa: PLW0603 - a process has one installation
-    nondeterminism.uninstall()
     patching.undo_all()
     _undoing.close()
+    nondeterminism.uninstall()
     seams.set_active(None)
     seams.integrations.clear()
     _installed = None
@@ -183,8 +189,8 @@ def _record(settings: Settings) -> None:
 def _instrument_on_import() -> None:
     mine = _installed
     for library, target in _INSTRUMENTORS.items():
-        if importlib.util.find_spec(library) is None:
-            continue
+        if any(importlib.util.find_spec(name) is None for name in (library, target.partition(":")[0])):
+            continue  # the instrumentors of extras need not be installed: then the spans are ours
         # Also when the instrumentor's own module is imported: it may be that import which imports the library.
         for module in (library, target.partition(":")[0]):
             wrapt.register_post_import_hook(lambda _, target=target: _instrument(target, mine), module)

@@ -68,8 +68,9 @@ class Settings:
     @property
     def draws(self) -> frozenset[str]:
         """The groups that ``nondeterminism`` names."""
-        names = {"all": ",".join(NONDETERMINISM), "none": ""}.get(self.nondeterminism, self.nondeterminism)
-        return frozenset(names.split(",")) - {""}
+        if self.nondeterminism == "none":
+            return frozenset()
+        return frozenset(NONDETERMINISM if self.nondeterminism == "all" else self.nondeterminism.split(","))
 
 
 def load(environ: Mapping[str, str] = os.environ, directory: Path | None = None) -> Settings:

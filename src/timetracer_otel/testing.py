@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -43,7 +43,7 @@ class Replay:
         return self._outcome()
 
     def __init__(self) -> None:
-        self._outcome = getattr(seams.active(), "outcome", None)
+        self._outcome: Callable[[], Outcome] | None = getattr(seams.active(), "outcome", None)
 
 
 @contextmanager

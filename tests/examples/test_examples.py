@@ -13,14 +13,18 @@ import pytest
 from rich.console import Console
 
 from examples.asking import Answer, Example
-from examples.cases import BOARD, JOB, SHOP, STRICT_JOB
+from examples.cases import BOARD, CHECKOUT, JOB, SHOP, STRICT_JOB, WEBHOOK
 from examples.demo import Comparison, Row, compare, table
 
 ROOT = Path(__file__).parents[2]
 ANSWER = Answer(200, (("Content-Type", "text/plain"),), b"one")
 
 
-@pytest.mark.parametrize("example", [SHOP, BOARD, JOB, STRICT_JOB], ids=["shop", "board", "job", "strict job"])
+@pytest.mark.parametrize(
+    "example",
+    [SHOP, BOARD, JOB, STRICT_JOB, CHECKOUT, WEBHOOK],
+    ids=["shop", "board", "job", "strict job", "checkout", "webhook"],
+)
 def test_an_example_replays_byte_for_byte(example: Example, tmp_path: Path) -> None:
     """Recorded as a process, then replayed with the server ended: each answer is the one expected, and identical."""
     (comparison,) = compare([example], tmp_path, Console(quiet=True))

@@ -82,7 +82,7 @@ def _requests_seen(response: requests.Response) -> Seen:
 
 def urllib3_(base: str, shape: Shape) -> Seen:
     """urllib3.PoolManager."""
-    with urllib3.PoolManager(retries=urllib3.Retry(None, connect=0, read=0, redirect=5)) as manager:
+    with urllib3.PoolManager(retries=urllib3.Retry(5, connect=0, read=0, redirect=5, other=0)) as manager:
         response = manager.request(
             shape.method, base + shape.path, headers=shape.headers, body=shape.body, timeout=shape.timeout
         )
@@ -100,7 +100,7 @@ def urllib3_(base: str, shape: Shape) -> Seen:
 
 def urllib_(base: str, shape: Shape) -> Seen:
     """urllib.request."""
-    request = urllib.request.Request(base + shape.path, shape.body, shape.headers, method=shape.method)
+    request = urllib.request.Request(base + shape.path, shape.body, shape.headers, method=shape.method)  # noqa: S310 - a test's own http: URL
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}), urllib.request.HTTPCookieProcessor())
     try:
         response = opener.open(request, timeout=shape.timeout)
@@ -142,12 +142,12 @@ def _aiohttp_seen(response: aiohttp.ClientResponse) -> Seen:
 
 
 async def tornado_simple(base: str, shape: Shape) -> Seen:
-    """tornado's own client."""
+    """The simple client of tornado."""
     return await _tornado(SimpleAsyncHTTPClient(force_instance=True), base, shape)
 
 
 async def tornado_curl(base: str, shape: Shape) -> Seen:
-    """tornado's client over libcurl."""
+    """The client of tornado over libcurl."""
     return await _tornado(CurlAsyncHTTPClient(force_instance=True), base, shape)
 
 

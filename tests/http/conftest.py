@@ -11,9 +11,16 @@ from typing import Any
 import pytest
 
 from tests.http.server import ShapeServer
-from timetracer_otel import testing
+from timetracer_otel import autoload, testing
 
 Run = Callable[[Callable[[], Any]], tuple[Any, Any]]
+
+
+@pytest.fixture(autouse=True)
+def spans_are_ours(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No standard instrumentor of a client, but where a test turns one on."""
+    kept = {name: target for name, target in autoload._INSTRUMENTORS.items() if name in {"threading", "flask"}}
+    monkeypatch.setattr(autoload, "_INSTRUMENTORS", kept)
 
 
 @pytest.fixture
@@ -40,7 +47,7 @@ async def _awaited(result: Awaitable[Any]) -> Any:
 def both(server: ShapeServer, tmp_path: Path) -> Run:
     """Run a function recorded, stop the server, run it in replay; nothing may be missed, refused or left over."""
 
-    def run(function: Callable[[], Any], *, unused: int = 0) -> tuple[Any, Any]:
+    def run(function: Callable[[], Any]) -> tuple[Any, Any]:
         with testing.record(tmp_path / "cassettes"):
             recorded = observed(function)
         server.stop()

@@ -12,8 +12,9 @@ import zlib
 from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler
 from typing import Any, Self
+from urllib.parse import urlsplit
 
-import brotli
+import brotli  # type: ignore[import-untyped]  # ships no types
 import zstandard
 
 TEXT = ("Ein Straßenkäfer. " * 40).encode()
@@ -45,7 +46,7 @@ class Handler(BaseHTTPRequestHandler):
     def _dispatch(self) -> None:
         self.body = self._read_body()
         self.server.seen.append((self.command, self.path, dict(self.headers), self.body))
-        path = self.path.partition("?")[0]
+        path = urlsplit(self.path).path  # as a proxy it is asked for whole URLs
         ROUTES.get(path, _missing)(self)
 
     def _read_body(self) -> bytes:
@@ -59,7 +60,10 @@ class Handler(BaseHTTPRequestHandler):
             return b"".join(pieces)
         return self.rfile.read(int(self.headers.get("Content-Length") or 0))
 
-    do_GET = do_POST = do_PUT = do_PATCH = do_DELETE = do_HEAD = do_OPTIONS = _dispatch
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("do_"):
+            return self._dispatch
+        raise AttributeError(name)
 
     def reply(self, body: bytes = b"", *headers: tuple[str, str], status: int = 200, length: bool = True) -> None:
         """Send a whole response."""
@@ -203,7 +207,8 @@ def _events(handler: Handler) -> None:
 
 @route("/until-close")
 def _until_close(handler: Handler) -> None:
-    handler.raw(b"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nConnection: close\r\n\r\n", b"until ", b"the end", pause=0.01)
+    head = b"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nConnection: close\r\n\r\n"
+    handler.raw(head, b"until ", b"the end", pause=0.01)
 
 
 @route("/old")
@@ -268,6 +273,7 @@ def _digest(handler: Handler) -> None:
 class _Threads(socketserver.ThreadingTCPServer):
     allow_reuse_address = True
     daemon_threads = True
+    request_queue_size = 128
 
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), Handler)

@@ -52,7 +52,9 @@ def starlette_app(driver: str, connect: Callable[[], Any]) -> Starlette:
     async def use(request: Request) -> Response:
         name, client = request.path_params["name"], request.app.state.client
         said = await OPERATIONS[name](Use(DRIVERS[driver], client, client[f"{driver}_{name}"]))
-        return Response(text([said, request.app.state.settings]), headers={"x-operation": name}, media_type="application/json")
+        return Response(
+            text([said, request.app.state.settings]), headers={"x-operation": name}, media_type="application/json"
+        )
 
     return Starlette(routes=[Route("/{name}", use, methods=["POST"])], lifespan=lifespan)
 

@@ -64,37 +64,37 @@ class Driver:
 
 
 def _sync_client(uri: str, **options: Any) -> Any:
-    from pymongo import MongoClient
+    from pymongo import MongoClient  # noqa: PLC0415 - each test imports only the driver that it is about
 
     return MongoClient(uri, **options)
 
 
 def _sync_bucket(database: Any, **options: Any) -> Any:
-    from gridfs import GridFSBucket
+    from gridfs import GridFSBucket  # noqa: PLC0415 - each test imports only the driver that it is about
 
     return GridFSBucket(database, **options)
 
 
 def _async_client(uri: str, **options: Any) -> Any:
-    from pymongo import AsyncMongoClient
+    from pymongo import AsyncMongoClient  # noqa: PLC0415 - each test imports only the driver that it is about
 
     return AsyncMongoClient(uri, **options)
 
 
 def _async_bucket(database: Any, **options: Any) -> Any:
-    from gridfs import AsyncGridFSBucket
+    from gridfs import AsyncGridFSBucket  # noqa: PLC0415 - each test imports only the driver that it is about
 
     return AsyncGridFSBucket(database, **options)
 
 
 def _motor_client(uri: str, **options: Any) -> Any:
-    from motor.motor_asyncio import AsyncIOMotorClient
+    from motor.motor_asyncio import AsyncIOMotorClient  # noqa: PLC0415 - each test imports only the driver that it is about
 
     return AsyncIOMotorClient(uri, **options)
 
 
 def _motor_bucket(database: Any, **options: Any) -> Any:
-    from motor.motor_asyncio import AsyncIOMotorGridFSBucket
+    from motor.motor_asyncio import AsyncIOMotorGridFSBucket  # noqa: PLC0415 - each test imports only the driver that it is about
 
     return AsyncIOMotorGridFSBucket(database, **options)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import socket
 import struct
 import threading
@@ -118,7 +119,9 @@ class Proxy:
             return reply
         if name in ("hello", "ismaster", "isMaster"):
             return _changed(reply, {"compression": [self._compressor]})
-        context = compression_support.CompressionSettings([self._compressor], 6).get_compression_context([self._compressor])
+        context = compression_support.CompressionSettings([self._compressor], 6).get_compression_context(
+            [self._compressor]
+        )
         assert context is not None
         _, request, response, opcode = _header.unpack_from(reply)
         data = context.compress(reply[16:])
@@ -165,8 +168,6 @@ def _changed(reply: bytes, fields: dict[str, object]) -> bytes:
 
 
 def _close(one: socket.socket) -> None:
-    try:
+    with contextlib.suppress(OSError):  # closed already, or only listening
         one.shutdown(socket.SHUT_RDWR)
-    except OSError:
-        pass  # closed already, or only listening
     one.close()

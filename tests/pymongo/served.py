@@ -55,7 +55,9 @@ async def _lifespan(app: Starlette) -> AsyncIterator[None]:
 
 async def _item(request: Request) -> JSONResponse:
     found = await request.app.state.client.served.items.find_one({"_id": request.path_params["number"]})
-    return JSONResponse({"item": found, "settings": AT_IMPORT, "started": request.app.state.settings, "prices": IN_BACKGROUND})
+    return JSONResponse(
+        {"item": found, "settings": AT_IMPORT, "started": request.app.state.settings, "prices": IN_BACKGROUND}
+    )
 
 
 starlette_app = Starlette(routes=[Route("/items/{number:int}", _item)], lifespan=_lifespan)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import datetime
+import datetime as dt
 import json
 import re
 from collections.abc import Iterable, Mapping
@@ -15,7 +15,9 @@ from pymongo.errors import PyMongoError
 
 __all__ = ["renamed", "shown", "text"]
 
-_RESULTS = tuple(kind for kind in vars(results).values() if isinstance(kind, type) and kind.__module__ == results.__name__)
+_RESULTS = tuple(
+    kind for kind in vars(results).values() if isinstance(kind, type) and kind.__module__ == results.__name__
+)
 _ID = re.compile(r"\b(?:[0-9a-f]{24}|[0-9a-f]{32}|[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})\b")
 _FACTS = ("code", "details", "timeout", "error_labels", "partial_result")
 
@@ -25,7 +27,7 @@ def text(value: Any) -> str:
     return json.dumps(shown(value), sort_keys=False)
 
 
-def shown(value: Any) -> Any:
+def shown(value: Any) -> Any:  # noqa: PLR0911 - one line for each kind of value
     """Give JSON-like data that differs whenever a value or a type does."""
     if value is None or type(value) in (bool, str):
         return value
@@ -56,7 +58,7 @@ def _fact(result: Any, name: str) -> Any:
 def _plain(value: Any) -> str:
     if isinstance(value, Binary):
         return f"{value.subtype} {value.hex(' ')}"
-    if isinstance(value, datetime.datetime):
+    if isinstance(value, dt.datetime):
         return f"{value.isoformat()} {value.tzinfo}"
     if isinstance(value, Regex | DBRef | Timestamp | Int64 | Decimal128 | ObjectId | float | int):
         return str(value) if not isinstance(value, Regex) else f"{value.pattern!r} {value.flags}"
@@ -64,6 +66,6 @@ def _plain(value: Any) -> str:
 
 
 def renamed(said: str) -> str:
-    """Give a text with its ids numbered in order of appearance: equal for texts that differ by a consistent renaming."""
+    """Give a text with its ids numbered as they appear: equal for texts that a consistent renaming makes equal."""
     numbers: dict[str, str] = {}
     return _ID.sub(lambda found: numbers.setdefault(found[0], f"<id {len(numbers)}>"), said)

@@ -46,7 +46,10 @@ def ask_starlette(driver: str, uri: str) -> dict[str, Said]:
     async def ask() -> dict[str, Said]:
         app = starlette_app(driver, lambda: DRIVERS[driver].client(uri))
         transport = httpx.ASGITransport(app=app, raise_app_exceptions=False)
-        async with app.router.lifespan_context(app), httpx.AsyncClient(transport=transport, base_url="http://app") as browser:
+        async with (
+            app.router.lifespan_context(app),
+            httpx.AsyncClient(transport=transport, base_url="http://app") as browser,
+        ):
             answers = await asyncio.gather(*(browser.post(f"/{name}") for name in NAMES[driver]))
         return {
             name: Said(got.status_code, got.headers.multi_items(), renamed(got.text))
@@ -91,7 +94,12 @@ def test_each_request_follows_its_lane(answered: dict[str, Both], app: str) -> N
     """Every request is recognised, every recorded call asked for again, and no connection tried."""
     outcome = answered[app].outcome
     assert [miss["message"] for miss in outcome.misses] == []
-    assert (outcome.lanes, outcome.followed, outcome.refused, outcome.unused) == (len(NAMES[app]), len(NAMES[app]), [], [])
+    assert (outcome.lanes, outcome.followed, outcome.refused, outcome.unused) == (
+        len(NAMES[app]),
+        len(NAMES[app]),
+        [],
+        [],
+    )
 
 
 @pytest.mark.usefixtures("answered")
@@ -105,4 +113,3 @@ def test_cassettes_hold_one_lane_a_request(folders: dict[str, Path], app: str) -
         if spans.PLUGIN in names:
             assert {spans.REQUEST, spans.RESPONSE} & names, span
             assert spans.LANE_ID in names
-

@@ -38,7 +38,9 @@ def test_cancelled_call_is_cancelled_again(mongo_uri: str, tmp_path: Path) -> No
     assert found.outcome.misses == []
 
 
-def test_call_that_is_no_longer_cancelled_is_a_miss(mongo_uri: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_call_that_is_no_longer_cancelled_is_a_miss(
+    mongo_uri: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """When the app gives up no more, nobody knows the reply: it is a miss, and no invention."""
     monkeypatch.setattr(_pymongo_replay, "PATIENCE", 0.0)
     with Proxy(mongo_uri, delay={"find": 1.0}) as proxy, testing.record(tmp_path):
@@ -47,7 +49,7 @@ def test_call_that_is_no_longer_cancelled_is_a_miss(mongo_uri: str, tmp_path: Pa
     async def patient(client: Any) -> str:
         try:
             await client.faults.slow.find_one({"_id": 1})
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 - whatever it is, the test looks at it
             return str(error)
         return "answered"
 

@@ -39,14 +39,17 @@ def ask(folder: Path, command: list[str], env: dict[str, str]) -> dict[int, Any]
         program.wait_for_port(port)
         with ThreadPoolExecutor(4) as pool:
             answers = pool.map(lambda number: httpx.get(f"http://127.0.0.1:{port}/items/{number}", timeout=20), NUMBERS)
-            found = {number: answer.json() if answer.status_code == 200 else answer.text for number, answer in zip(NUMBERS, answers, strict=True)}
+            found = {
+                number: answer.json() if answer.status_code == 200 else answer.text
+                for number, answer in zip(NUMBERS, answers, strict=True)
+            }
         program.stop()
     return found
 
 
 @pytest.mark.parametrize("server", SERVERS)
 def test_one_lane_replays_with_two_workers(mongo_server: MongoServer, tmp_path: Path, server: str) -> None:
-    """What each worker asks at import, at start-up and in a thread comes from the session of the lane's file; requests from the lane."""
+    """What each worker asks at import, start-up and in a thread comes from the session that the lane names."""
     with DRIVERS["sync"].client(mongo_server.uri) as client:
         client.served.items.insert_many([{"_id": n, "name": f"item {n}"} for n in NUMBERS])
         client.served.settings.insert_many([{"_id": "limits", "max": 3}, {"_id": "start", "at": "start"}])
@@ -59,7 +62,9 @@ def test_one_lane_replays_with_two_workers(mongo_server: MongoServer, tmp_path: 
     assert len(recorded[3]["prices"]) == 7
     mongo_server.stop()
 
-    lanes = {file: json.loads(file.read_text(encoding="utf-8").splitlines()[0]) for file in cassettes.rglob("GET__*.jsonl")}
+    lanes = {
+        file: json.loads(file.read_text(encoding="utf-8").splitlines()[0]) for file in cassettes.rglob("GET__*.jsonl")
+    }
     assert len(lanes) == len(NUMBERS)
     wanted = next(file for file in lanes if '"/items/3"' in file.read_text(encoding="utf-8"))
     one = replayed(tmp_path, [str(wanted)], server)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 from pymongo.errors import PyMongoError
@@ -28,13 +29,15 @@ def test_passwords_of_users_stay_out(mongo_uri: str, tmp_path: Path, driver: str
     """Creating or changing a user records and replays without the password."""
     get = DRIVERS[driver].get
 
-    async def manage(client: object) -> list[object]:
-        db = client.secrets  # type: ignore[attr-defined] # any driver's client
+    async def manage(client: Any) -> list[object]:
+        db = client.secrets
         said = []
         for command in ("dropUser", "createUser", "updateUser"):
-            extra = {"pwd": SECRET} | ({"roles": []} if command == "createUser" else {})
+            extra: dict[str, Any] = {"pwd": SECRET} | ({"roles": []} if command == "createUser" else {})
             try:
-                said.append((await get(db.command(command, f"ann-{driver}", **(extra if command != "dropUser" else {}))))["ok"])
+                said.append(
+                    (await get(db.command(command, f"ann-{driver}", **(extra if command != "dropUser" else {}))))["ok"]
+                )
             except PyMongoError as error:
                 said.append(type(error).__name__)
         return said
@@ -51,9 +54,9 @@ def test_credentials_of_the_uri_stay_out(mongo_uri: str, tmp_path: Path, driver:
     uri = mongo_uri.replace("mongodb://", f"mongodb://root:{SECRET}@")
     get = DRIVERS[driver].get
 
-    async def log_in(client: object) -> str:
+    async def log_in(client: Any) -> str:
         try:
-            return str(await get(client.secrets.things.find_one()))  # type: ignore[attr-defined] # any driver's client
+            return str(await get(client.secrets.things.find_one()))
         except PyMongoError as error:
             return type(error).__name__
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -27,7 +26,7 @@ IDS = [ObjectId(f"65e0c5f0{n:016x}") for n in range(50)]
 
 
 def flask_app(client: Any) -> flask.Flask:
-    """Users by id: in the path, or only in a cookie; and their orders, in a second query by what the first one found."""
+    """Users by id, in the path or only in a cookie; and their orders, by what the first query found."""
     app = flask.Flask("users")
 
     @app.get("/users/<user>")
@@ -48,7 +47,7 @@ def flask_app(client: Any) -> flask.Flask:
     return app
 
 
-def starlette_app(driver: str, client: Any) -> Starlette:
+def starlette_app(client: Any) -> Starlette:
     """Users by id."""
 
     async def show(request: Request) -> JSONResponse:
@@ -61,7 +60,7 @@ def starlette_app(driver: str, client: Any) -> Starlette:
 
 
 @pytest.fixture(scope="module")
-def filled(mongo_uri: str) -> Iterator[str]:
+def filled(mongo_uri: str) -> str:
     """A server with 50 users who differ in everything, and have three orders each."""
     with DRIVERS["sync"].client(mongo_uri) as client:
         client.drop_database("shop")
@@ -69,8 +68,10 @@ def filled(mongo_uri: str) -> Iterator[str]:
         client.shop.users.insert_many(
             [{"_id": user, "name": f"user {n}", "account": accounts[n]} for n, user in enumerate(IDS)]
         )
-        client.shop.orders.insert_many([{"account": account, "n": 10 * n + k} for n, account in enumerate(accounts) for k in range(3)])
-    yield mongo_uri
+        client.shop.orders.insert_many(
+            [{"account": account, "n": 10 * n + k} for n, account in enumerate(accounts) for k in range(3)]
+        )
+    return mongo_uri
 
 
 def expected(number: int) -> dict[str, Any]:
@@ -144,11 +145,11 @@ def test_query_of_another_request_finds_only_what_it_asks_for(cassettes: Path) -
 
 @pytest.mark.parametrize("driver", ["async", "motor"])
 def test_concurrent_requests_get_their_own_documents_from_starlette(filled: str, tmp_path: Path, driver: str) -> None:
-    """Fifty requests at once, recorded at once and replayed in another order, each find what their own recording found."""
+    """Fifty requests at once, replayed at once in another order, each find what their own recording found."""
 
     async def ask(uri: str, numbers: list[int]) -> dict[int, Any]:
         client = DRIVERS[driver].client(uri)
-        transport = httpx.ASGITransport(app=starlette_app(driver, client))
+        transport = httpx.ASGITransport(app=starlette_app(client))
         async with httpx.AsyncClient(transport=transport, base_url="http://app") as browser:
             got = await asyncio.gather(*(browser.get(f"/users/{IDS[n]}") for n in numbers))
         await DRIVERS[driver].get(client.close())

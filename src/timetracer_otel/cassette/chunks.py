@@ -54,7 +54,9 @@ def _join(whole: Span, name: str, chunks: dict[int, Span]) -> None:
         whole.attributes[names.INCOMPLETE] = ",".join(filter(None, {whole.text(names.INCOMPLETE), side}))
         count = next(number for number in range(len(chunks) + 1) if number not in chunks)
     if not isinstance(count, int) or any(number not in chunks for number in range(count)):
-        raise CassetteError(f"{name} of span {whole.span_id} has {len(chunks)} of its {count} chunks: load all files of the lane")
+        raise CassetteError(
+            f"{name} of span {whole.span_id} has {len(chunks)} of its {count} chunks: load all files of the lane"
+        )
     pieces = [chunks[number].payload(name) for number in range(count)]
     if None not in pieces:
         whole.attributes |= names.encode_payload(name, [piece for piece in pieces if piece is not None])

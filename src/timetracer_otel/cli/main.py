@@ -87,6 +87,24 @@ def _show(
         showing.print_lanes(described["lanes"])
 
 
+@app.command("diff")
+def _diff(
+    first: Annotated[str, typer.Argument(help="A file, directory, glob, or 'latest'.", metavar="A")],
+    second: Annotated[str, typer.Argument(help="Likewise: another recording, or the trace of a replay.", metavar="B")],
+    as_json: Annotated[bool, typer.Option("--json", help="Print everything as one JSON object.")] = False,
+) -> None:
+    """Compare two recordings, request by request: responses and calls. Exit status 1 when they differ."""
+    from timetracer_otel.cli import diffing  # noqa: PLC0415 - imports every integration, which list needs not
+
+    directory = config.load().dir
+    diff = diffing.compare(finding.find([first], directory), finding.find([second], directory))
+    if as_json:
+        output.write_object(diff.as_json())
+    else:
+        diffing.print_diff(diff)
+    raise typer.Exit(0 if diff.equal else 1)
+
+
 @app.command("bundle")
 def _bundle(
     cassettes: Annotated[

@@ -1,4 +1,4 @@
-"""What lanes draw, on its way into a cassette: with the entry's span, or in a span of its own where there is none left."""
+"""What lanes draw, on its way into a cassette: with the entry's span, or in one of its own where none is left."""
 
 from __future__ import annotations
 

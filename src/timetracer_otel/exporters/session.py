@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+import threading
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
@@ -47,6 +48,7 @@ class SessionLane(Lane):
         self.parent_id = parent_id
         self.start = _now()
         self.path: Path | None = None
+        self._beginning = threading.Lock()
         self.output: dict[str, list[str]] | None = None
         self.exit_status: int | None = None
         self.draws = drawn.begin(runtime, self)
@@ -79,12 +81,13 @@ class SessionLane(Lane):
     def _append(self, line: bytes) -> None:
         settings = self.recorder.settings
         data = storage.compress(line, settings.compression)
-        if self.path is None:
-            path = storage.session_path(settings.dir, self.start, program_name(), self.id, settings.compression)
-            storage.write_whole(path, data)
-            self.path = path
-        else:
-            storage.append(self.path, data)
+        with self._beginning:  # of two threads, one begins the file
+            if self.path is None:
+                path = storage.session_path(settings.dir, self.start, program_name(), self.id, settings.compression)
+                storage.write_whole(path, data)
+                self.path = path
+                return
+        storage.append(self.path, data)
 
     def stop_output(self) -> None:
         """A process that serves requests is no script: its output is not part of what is compared."""

@@ -115,8 +115,8 @@ def raise_error(reply: Reply, live: Iterable[object] = ()) -> None:
 def too_far(reply: Reply) -> CassetteError:
     """What says that the app reads further than it did in the recording."""
     return CassetteError(
-        f"the recorded app read only {len(reply.body)} bytes of this response and then stopped: what comes after them is "
-        "not in the cassette; record it again with the code that reads on"
+        f"the recorded app read only {len(reply.body)} bytes of this response and then stopped: what comes after "
+        "them is not in the cassette; record it again with the code that reads on"
     )
 
 

@@ -189,7 +189,8 @@ def shown(body: bytes, content_type: str, content_encoding: str) -> Any:
         return {"form": [list(pair) for pair in parse_qsl(body.decode("latin-1"), keep_blank_values=True)]}
     if kind.startswith("multipart/") and "boundary" in parameters:
         found = parts_of(body, parameters["boundary"].encode("latin-1", "replace"))
-        return {"parts": [{"headers": dict(head), "content": shown(content, "text/plain", "")} for head, content in found]}
+        parts = [{"headers": dict(head), "content": shown(content, "text/plain", "")} for head, content in found]
+        return {"parts": parts}
     try:
         return orjson.loads(body)
     except ValueError:

@@ -1,4 +1,4 @@
-"""The seam of the standard library's http.client, where a message is whole bytes: urllib, urllib3 and requests stand on it.
+"""The seam of the standard library's http.client, where a message is whole bytes; urllib and urllib3 stand on it.
 
 Recording looks at what ``send`` gets and what the response's file gives; replay puts a connection that is none below
 the library, which then does all of its own work.
@@ -62,9 +62,10 @@ class Outgoing:
 
     def passed(self, data: Any) -> None:
         """Take bytes that go out; the first whole head begins the recording."""
-        if self.message.complete or not data:
+        message = self.message
+        if message.complete or not data:
             return
-        pieces = self.message.feed(_bytes(data))
+        pieces = message.feed(_bytes(data))
         if self.message.start and self.recording is None:
             self.recording = http_recording.begin(plugin_of(self._conn), request_of(self._conn, self.message))
         if self.recording is not None:

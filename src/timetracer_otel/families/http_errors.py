@@ -51,12 +51,12 @@ def _name(kind: type) -> str:
 
 def is_cancelled(error: str) -> bool:
     """Whether the recorded app itself cancelled the exchange."""
-    return json.loads(error).get("type") == "asyncio.exceptions.CancelledError"
+    return str(json.loads(error).get("type")) == "asyncio.exceptions.CancelledError"
 
 
 def is_own_timeout(error: str) -> bool:
     """Whether the recorded app's own clock ended the exchange: a plain TimeoutError, no library's subclass."""
-    return json.loads(error).get("type") in {"builtins.TimeoutError", "asyncio.exceptions.TimeoutError"}
+    return str(json.loads(error).get("type")) in {"builtins.TimeoutError", "asyncio.exceptions.TimeoutError"}
 
 
 def rebuilt(error: str, live: Iterable[object] = ()) -> BaseException:

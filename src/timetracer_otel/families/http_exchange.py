@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from itertools import accumulate, pairwise
 
 import orjson
 
@@ -69,10 +70,8 @@ class Reply:
         """The body in the pieces in which it arrived."""
         if sum(self.pieces) != len(self.body):
             return [self.body] if self.body else []
-        ends = [0]
-        for length in self.pieces:
-            ends.append(ends[-1] + length)
-        return [self.body[start:end] for start, end in zip(ends, ends[1:], strict=False) if end > start]
+        ends = accumulate(self.pieces, initial=0)
+        return [self.body[start:end] for start, end in pairwise(ends) if end > start]
 
 
 def request_attributes(plugin: str, request: Sent) -> dict[str, spans.Attribute]:
@@ -106,7 +105,8 @@ def sent_of(recorded: Span) -> Sent | None:
         return None
     body = recorded.payload(spans.HTTP_REQUEST_BODY)
     complete = "request" not in (recorded.text(spans.INCOMPLETE) or "")
-    return Sent(method, url, spans.decode_headers(recorded.attributes, spans.HTTP_REQUEST_HEADERS), body or b"", complete)
+    headers = spans.decode_headers(recorded.attributes, spans.HTTP_REQUEST_HEADERS)
+    return Sent(method, url, headers, body or b"", complete)
 
 
 def reply_of(recorded: Span) -> Reply:

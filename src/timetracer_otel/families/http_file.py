@@ -73,6 +73,7 @@ class Tee:
             raise
 
     def read(self, size: int | None = -1, /) -> bytes:
+        """As the file's own."""
         data: bytes = self._failing(self._file.read, -1 if size is None else size)
         self._passed(data, wanted=size != 0)
         if data and (size is None or size < 0 or len(data) < size):  # the library need not look again for the end
@@ -80,21 +81,26 @@ class Tee:
         return data
 
     def read1(self, size: int = -1, /) -> bytes:
+        """As the file's own."""
         return self._passed(self._failing(self._file.read1, size), wanted=size != 0)
 
     def readline(self, limit: int = -1, /) -> bytes:
+        """As the file's own."""
         return self._passed(self._failing(self._file.readline, limit), wanted=limit != 0)
 
     def readinto(self, buffer: Any, /) -> int:
+        """As the file's own."""
         count: int = self._failing(self._file.readinto, buffer)
         self._passed(bytes(memoryview(buffer)[:count]), wanted=len(buffer) != 0)
         return count
 
     def peek(self, size: int = 0, /) -> bytes:
+        """As the file's own; what is looked at has not passed."""
         data: bytes = self._failing(self._file.peek, size)
         return data
 
     def close(self) -> None:
+        """Close the file: what was not read is not kept."""
         self._recording.abandoned()
         self._file.close()
 
@@ -125,9 +131,11 @@ class RecordedFile(io.RawIOBase):
         self._left = memoryview(b"")
 
     def readable(self) -> bool:
+        """It is."""
         return True
 
     def readinto(self, buffer: Any, /) -> int:
+        """Give what comes next; at the end what the recording says of it."""
         if not self._left:
             self._left = memoryview(next(self._pieces, b""))
         if not self._left:

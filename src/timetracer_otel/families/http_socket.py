@@ -37,7 +37,7 @@ class NoSocket:
         self._reply: Reply | None = None
 
     def sendall(self, data: Any, _flags: int = 0) -> None:
-        """Take what the client sends; a request that is whole is answered at once, so that errors come where they came."""
+        """Take what the client sends; a whole request is answered at once, so that errors come where they came."""
         data = bytes(memoryview(data))  # raises TypeError for what a socket does not take either
         if self._message.complete:
             self._begin()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from timetracer_otel.families import http_errors
@@ -26,12 +27,14 @@ class NoTransport(asyncio.Transport):
         answer: gives the recorded reply to a whole request: its head and its body.
     """
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, protocol: Any, answer: Callable[[Message, bytes], Reply]) -> None:
+    def __init__(
+        self, loop: asyncio.AbstractEventLoop, protocol: Any, answer: Callable[[Message, bytes], Reply]
+    ) -> None:
         super().__init__()
         self._loop = loop
         self._protocol = protocol
         self._answer = answer
-        self._message = Message()
+        self._message: Message = Message()
         self._body: list[bytes] = []
         self._to_come: deque[Callable[[], None]] = deque()
         self._paused = False
@@ -43,14 +46,15 @@ class NoTransport(asyncio.Transport):
 
     def write(self, data: Any) -> None:
         """Take what the client sends; a request that is whole is answered."""
-        if self._message.complete:
+        message = self._message
+        if message.complete:
             return
         self._body.extend(piece for piece, _ in self._message.feed(bytes(data)))
         if self._message.complete:
             try:
                 self._give(self._answer(self._message, b"".join(self._body)))
             except Exception as error:  # noqa: BLE001 - a miss; where the client writes it would be wrapped
-                self._later(lambda error=error: self._protocol.set_exception(error))  # type: ignore[misc]  # binds it
+                self._later(partial(self._protocol.set_exception, error))
         elif not self._told_to_go_on and any(name.lower() == "expect" for name, _ in self._message.headers):
             self._told_to_go_on = True
             self._later(lambda: self._protocol.data_received(_CONTINUE))
@@ -62,7 +66,7 @@ class NoTransport(asyncio.Transport):
     def _give(self, reply: Reply) -> None:
         if reply.status:
             for piece in wire(reply, self._message.start.partition(" ")[0]):
-                self._later(lambda piece=piece: self._protocol.data_received(piece))  # type: ignore[misc]  # binds it
+                self._later(partial(self._protocol.data_received, piece))
         if reply.error is not None:
             self._give_error(reply)
         elif reply.cut or (reply.status and _ends_by_close(reply)):
@@ -76,7 +80,8 @@ class NoTransport(asyncio.Transport):
             return  # the app itself gave up waiting, and will again
         error = http_errors.rebuilt(reply.error, self.live)
         if not reply.status:
-            self._later(lambda: self._protocol.set_exception(http_errors.rebuilt(str(reply.error), self.live)))
+            recorded = reply.error  # made anew later: the client's objects are known only then
+            self._later(lambda: self._protocol.set_exception(http_errors.rebuilt(recorded, self.live)))
         elif isinstance(error, TimeoutError):
             self._later(lambda: self._fail_payload(error))
         else:
@@ -147,4 +152,5 @@ class NoTransport(asyncio.Transport):
 
 def _ends_by_close(reply: Reply) -> bool:
     """Whether only the end of the connection ends the body (RFC 9112, section 6.3)."""
-    return reply.complete and not reply.header("content-length") and "chunked" not in reply.header("transfer-encoding").lower()
+    chunked = "chunked" in reply.header("transfer-encoding").lower()
+    return reply.complete and not chunked and not reply.header("content-length")

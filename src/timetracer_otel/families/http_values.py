@@ -17,17 +17,22 @@ __all__ = ["Blanker", "found_in", "rebound", "text_forms"]
 TIME = 0x81
 """Tag of a time as text; no type of BSON."""
 
+_TIME = (
+    r"[12]\d{3}-[01]\d-[0-3]\d(?:T|%20|\+| )[0-2]\d(?::|%3A)[0-5]\d"
+    r"(?:(?::|%3A)[0-6]\d(?:[.,]\d{1,9})?)?(?:Z|(?:[+-]|%2B)\d\d(?::|%3A)?\d\d)?"
+)
 _KINDS = (
     ("uuid", r"[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}"),
     # Without dashes only a random UUID (RFC 9562, version 4): a digest of content has as many digits.
     ("hex", r"[0-9a-f]{12}4[0-9a-f]{3}[89ab][0-9a-f]{15}"),
     ("oid", r"[0-9a-f]{24}"),
-    ("time", r"[12]\d{3}-[01]\d-[0-3]\d(?:T|%20|\+| )[0-2]\d(?::|%3A)[0-5]\d(?:(?::|%3A)[0-6]\d(?:[.,]\d{1,9})?)?(?:Z|(?:[+-]|%2B)\d\d(?::|%3A)?\d\d)?"),
-)  # fmt: skip
+    ("time", _TIME),
+)
 _VALUE = re.compile(
     r"(?<![0-9A-Za-z])(?:" + "|".join(f"(?P<{name}>{pattern})" for name, pattern in _KINDS) + r")(?![0-9A-Za-z])"
 )
 _DIGITS = re.compile(r"\d")
+_FRACTION = re.compile(r"[.,]\d+")
 
 
 class Blanker:
@@ -45,7 +50,8 @@ class Blanker:
     def _take(self, match: re.Match[str]) -> str:
         self.values.append(_value(match))
         # The form of a time counts, its digits do not: "Z" and "+00:00" come from different code.
-        return "\0" + (_DIGITS.sub("0", match[0].partition(".")[0]) if match.lastgroup == "time" else str(match.lastgroup))
+        form = _DIGITS.sub("0", _FRACTION.sub("", match[0])) if match.lastgroup == "time" else match.lastgroup
+        return f"\0{form}"
 
 
 def _value(match: re.Match[str]) -> Value:
@@ -62,7 +68,7 @@ def found_in(text: str) -> Iterator[Value]:
 
 
 def rebound(text: str, bindings: Mapping[Value, Value]) -> str:
-    """Give a text with live values in place of the recorded ones they are bound to; the same object when none applies."""
+    """Give a text with live values in place of the recorded ones that they are bound to."""
     if not bindings:
         return text
 

@@ -8,7 +8,7 @@ __all__ = ["BODY_PATTERNS", "HEADERS", "HEADER_PREFIXES", "QUERY", "ignored_head
 
 HEADERS: Final = {
     # Who asks, and with which secret: the recording has these masked, a replay may run with a made-up key.
-    "authorization": "a credential; also a signature over the date (SigV4), or a challenge's answer with a random nonce",
+    "authorization": "a credential, a signature over the date (SigV4), or an answer with a random nonce",
     "proxy-authorization": "a credential",
     "x-api-key": "a credential",
     "api-key": "a credential",

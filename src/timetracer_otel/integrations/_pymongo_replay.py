@@ -135,15 +135,24 @@ class Connection:
     def _answer(self, message: mongodb.Message, buf: bytes) -> _Reply:
         if server.is_drivers_own(message):
             return _saying(server.made_up(message, self._responder, self._address))
-        cursor = cursors.continued(mongodb.getmore_cursor_id(message))
-        if cursor is not None:
-            recorded = cursor.next()
-            if recorded is not None:
-                return self._decode(self._responder.serve(recorded), cursor)
-            if cursor.tailable:  # the recording ended while it was open: it goes on to have nothing new
-                return _saying(server.no_batch(cursor), wait=cursor.patience(mongodb.max_time_ms(message)))
+        if message.name == "getMore":
+            return self._next_batch(message)
         asked = self._responder.answer(mongodb.describe(message), lambda: mongodb.render(buf, None)["request"])
-        return self._decode(asked, cursor)
+        return self._decode(asked)
+
+    def _next_batch(self, message: mongodb.Message) -> _Reply:
+        """Only the cursor's own next batch will do: what another cursor was given looks the same from here."""
+        cursor = cursors.continued(mongodb.getmore_cursor_id(message))
+        recorded = cursor.next() if cursor is not None else None
+        if cursor is None or (recorded is None and not cursor.tailable):
+            what = " ".join(mongodb.describe(message).key)
+            self._responder.refuse(
+                f"no recorded call answers {what}: the recorded app did not read this cursor so far; "
+                "record it to where it is read now"
+            )
+        if recorded is None:  # the recording ended while it was open: it has nothing new
+            return _saying(server.no_batch(cursor), wait=cursor.patience(mongodb.max_time_ms(message)))
+        return self._decode(self._responder.serve(recorded), cursor)
 
     def _decode(self, answer: Answer, cursor: cursors.OpenCursor | None = None) -> _Reply:
         recorded = answer.recorded
@@ -157,7 +166,9 @@ class Connection:
         document = mongodb.rebind(document, answer.bindings)
         recorded_id = mongodb.cursor_id(document)
         if recorded_id:
-            cursor = cursor or cursors.opened(self._responder, recorded, recorded_id, mongodb.cursor_namespace(document))
+            cursor = cursor or cursors.opened(
+                self._responder, recorded, recorded_id, mongodb.cursor_namespace(document)
+            )
             document = mongodb.set_cursor_id(document, cursor.id)
         elif cursor is not None:
             cursors.close([cursor.id])
@@ -239,7 +250,9 @@ def connect(wrapped: Any, _instance: Any, args: Any, kwargs: Any) -> Any:
 async def connect_async(wrapped: Any, _instance: Any, args: Any, kwargs: Any) -> Any:
     responder = seams.responder(_NAME)
     if responder is not None:
-        return AsyncConnection(responder, args[0]) if "interface" in wrapped.__name__ else Connection(responder, args[0])
+        return (
+            AsyncConnection(responder, args[0]) if "interface" in wrapped.__name__ else Connection(responder, args[0])
+        )
     token = seams.live_io.set(True)
     try:
         return await wrapped(*args, **kwargs)

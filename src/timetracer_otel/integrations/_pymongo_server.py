@@ -1,9 +1,10 @@
-"""The server that a replay makes up: how it greets, where its addresses come from, what it says of cursors and sessions."""
+"""The server that a replay makes up: how it greets, where its addresses come from, what it says of cursors."""
 
 from __future__ import annotations
 
 import io
 import json
+import logging
 from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 from typing import Any
@@ -14,7 +15,20 @@ from timetracer_otel.integrations import _pymongo_cursors as cursors
 from timetracer_otel.seams import Responder
 from timetracer_otel.seams.integration import Wrapper
 
-__all__ = ["ADMINISTRATION", "NAME", "SERVER", "acknowledged", "any_tags", "is_drivers_own", "made_up", "no_batch", "patches_of_resolver", "readable", "ssl_context", "topology"]
+__all__ = [
+    "ADMINISTRATION",
+    "NAME",
+    "SERVER",
+    "acknowledged",
+    "any_tags",
+    "is_drivers_own",
+    "made_up",
+    "no_batch",
+    "patches_of_resolver",
+    "readable",
+    "ssl_context",
+    "topology",
+]
 
 NAME = "pymongo"
 SERVER = "timetracer.mongodb.server"
@@ -25,13 +39,17 @@ _LOGINS = frozenset({"saslStart", "saslContinue", "authenticate", "logout"})
 ADMINISTRATION = _GREETINGS | _LOGINS | {"endSessions", "killCursors"}
 """Commands of the driver itself: they come and go with connections, and never count as asked."""
 
+_VERSION = "timetracer.library.pymongo"
+_warned: set[tuple[str, str]] = set()
+_log = logging.getLogger("timetracer_otel")
+
 _SECONDARY = "secondary.timetracer.invalid"  # RFC 2606: never resolves; it is never asked to
 _seeds: dict[tuple[str, int | None], Any] = {}
 """The topology settings by server address: what the URI wants the server to be."""
 
 
 def is_drivers_own(message: mongodb.Message) -> bool:
-    """Whether the driver sends a command by itself. A greeting with a session is the app's: ``db.command("hello")``."""
+    """Whether the driver sends a command by itself. A greeting with a session is the app's own."""
     return message.name in ADMINISTRATION and not (message.name in _GREETINGS and b"\x03lsid\0" in message.body)
 
 
@@ -48,7 +66,9 @@ def made_up(message: mongodb.Message, responder: Responder, address: tuple[str, 
     if message.name == "killCursors":
         killed = _killed(message)
         cursors.close(killed)
-        return _document({"cursorsKilled": killed, "cursorsNotFound": [], "cursorsAlive": [], "cursorsUnknown": [], "ok": 1.0})
+        return _document(
+            {"cursorsKilled": killed, "cursorsNotFound": [], "cursorsAlive": [], "cursorsUnknown": [], "ok": 1.0}
+        )
     return _document({"ok": 1.0, "done": True, "conversationId": 1, "payload": b""})
 
 
@@ -111,14 +131,35 @@ def _member(name: str, seeds: Iterable[tuple[str, int | None]], address: tuple[s
 def topology(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:
     """Around the making of a topology: keep what its URI wants."""
     wrapped(*args, **kwargs)
-    if seams.responder(NAME) is not None:
+    responder = seams.responder(NAME)
+    if responder is not None:
+        _warn_of_version(responder)
         settings = instance._settings  # noqa: SLF001 - the driver keeps what the URI wants there
         _seeds.update(dict.fromkeys(settings.seeds, settings))
         _seeds[_SECONDARY, 27017] = settings
 
 
+def _warn_of_version(responder: Responder) -> None:
+    """Minor versions of the driver word some commands differently, which then are misses."""
+    from pymongo import version  # noqa: PLC0415 - part of the driver, which is there when it asks
+
+    recorded = responder.facts(_VERSION)
+    if (
+        recorded is not None
+        and recorded.split(".")[:2] != version.split(".")[:2]
+        and (recorded, version) not in _warned
+    ):
+        _warned.add((recorded, version))
+        _log.warning(
+            "timetracer: recorded with pymongo %s, replayed with %s: calls may be missed that only the driver changed; "
+            "use the same minor version",
+            recorded,
+            version,
+        )
+
+
 def any_tags(wrapped: Any, _instance: Any, args: Any, kwargs: Any) -> Any:
-    """Around the choice of servers by tags, of which nothing is recorded: the made-up server has those that are wanted."""
+    """Around the choice of servers by tags: nothing is recorded of them, the made-up server has those wanted."""
     return wrapped(*args, **kwargs) if seams.responder(NAME) is None else args[1]
 
 

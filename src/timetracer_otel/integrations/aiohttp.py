@@ -1,4 +1,4 @@
-"""The client of aiohttp. Recording looks at a connection's bytes; replay gives the library connections that reach nowhere."""
+"""The client of aiohttp: recorded by the bytes of its connections, replayed by connections that reach nowhere."""
 
 from __future__ import annotations
 
@@ -30,7 +30,8 @@ class _Exchange:
         self._ended_by_peer = False
 
     def written(self, data: Any) -> None:
-        if self._request.complete:
+        request = self._request
+        if request.complete:
             return
         for piece, _ in self._request.feed(bytes(data)):
             self.recording.sent(piece)
@@ -76,7 +77,7 @@ class _Exchange:
         if not self._response.start:
             return
         if getattr(self._timer, "_cancelled", False):
-            self.recording.fail(asyncio.TimeoutError(), "body")
+            self.recording.fail(TimeoutError(), "body")
         self.recording.abandoned()
 
 
@@ -152,7 +153,7 @@ async def _no_connection(answering: seams.Responder, connector: Any, request: An
     loop = asyncio.get_running_loop()
     protocol = ResponseHandler(loop)
 
-    def answer(message: Message, body: bytes) -> Reply:
+    def answer(_message: Message, body: bytes) -> Reply:
         return reply or http.ask(answering, Sent(asked.method, asked.url, asked.headers, body))
 
     transport = NoTransport(loop, protocol, answer)

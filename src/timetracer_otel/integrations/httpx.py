@@ -1,4 +1,4 @@
-"""httpx, by httpcore's connection pools: every transport of httpx that does I/O ends there, HTTP/1.1, HTTP/2 and proxies.
+"""httpx, by httpcore's connection pools: every transport of httpx that does I/O ends there, also HTTP/2 and proxies.
 
 ``MockTransport``, ``ASGITransport`` and other in-process transports never get there, and stay as they are.
 """
@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
@@ -19,6 +20,7 @@ from timetracer_otel.seams import Patch, faults
 __all__ = ["INTEGRATION"]
 
 NAME = "httpx"
+_LIBRARIES = ("httpcore", "httpcore2")  # the second is what httpx2 stands on, with the same interface
 
 
 def _asked(request: Any) -> Sent:
@@ -125,13 +127,13 @@ def _observe(recording: Recording, response: Any, method: str) -> Any:
     return response
 
 
-def _handle(wrapped: Any, _instance: Any, args: Any, kwargs: Any) -> Any:
+def _handle(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:
     request = args[0] if args else kwargs["request"]
     answering = http.responder(NAME)
     if answering is not None:
         asked = _asked(request)
         asked.body = b"".join(request.stream)
-        return _response(http.ask(answering, asked), asked)
+        return _response(instance, http.ask(answering, asked), asked)
     recording = _begin(request)
     token = seams.live_io.set(True)
     try:
@@ -146,7 +148,7 @@ def _handle(wrapped: Any, _instance: Any, args: Any, kwargs: Any) -> Any:
     return response if recording is None else _observe(recording, response, request.method.decode())
 
 
-async def _handle_async(wrapped: Any, _instance: Any, args: Any, kwargs: Any) -> Any:
+async def _handle_async(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:
     request = args[0] if args else kwargs["request"]
     answering = http.responder(NAME)
     if answering is not None:
@@ -155,7 +157,7 @@ async def _handle_async(wrapped: Any, _instance: Any, args: Any, kwargs: Any) ->
         reply = http.ask(answering, asked)
         if reply.error is not None and http_errors.is_cancelled(reply.error) and not reply.status:
             await asyncio.Event().wait()  # the app itself gave up waiting, and will again
-        return _response(reply, asked)
+        return _response(instance, reply, asked)
     recording = _begin(request)
     token = seams.live_io.set(True)
     try:
@@ -206,25 +208,32 @@ class _NoStream:
         """Give what the network knows: nothing."""
 
 
-def _response(reply: Reply, asked: Sent) -> Any:
+def _response(pool: Any, reply: Reply, asked: Sent) -> Any:
     if not reply.status:
         http.raise_error(reply)
-    from httpcore import Response  # noqa: PLC0415 - the library is there when a call of it is
-
     extensions: dict[str, Any] = {"http_version": f"HTTP/{reply.version}".encode(), "network_stream": _NoStream()}
     if reply.version != "2":
         extensions["reason_phrase"] = reply.reason.encode("latin-1", "replace")
     headers = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in reply.headers]
     if has_no_body(asked.method, reply.status):
         reply.body, reply.pieces = b"", []
-    return Response(reply.status, headers=headers, content=_Recorded(reply), extensions=extensions)
+    return _library(pool).Response(reply.status, headers=headers, content=_Recorded(reply), extensions=extensions)
+
+
+def _library(pool: Any) -> Any:
+    """The module, httpcore or its successor, whose pool this is; a user's subclass has it among its bases."""
+    names = (base.__module__.partition(".")[0] for base in type(pool).__mro__)
+    return sys.modules[next(name for name in names if name in _LIBRARIES)]
 
 
 INTEGRATION = http.declared(
     NAME,
-    (
-        Patch("httpcore", "ConnectionPool.handle_request", _handle),
-        Patch("httpcore", "AsyncConnectionPool.handle_async_request", _handle_async),
-    ),
-    "httpcore",
+    [
+        patch
+        for library in _LIBRARIES
+        for patch in (
+            Patch(library, "ConnectionPool.handle_request", _handle),
+            Patch(library, "AsyncConnectionPool.handle_async_request", _handle_async),
+        )
+    ],
 )

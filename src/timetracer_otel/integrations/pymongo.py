@@ -42,7 +42,8 @@ def _begin(buf: bytes) -> Call | None:
             call.state = "administration"  # log-ins among them: not even masked do they belong into a cassette
         return None
     if call is None:
-        call = runtime.begin(f"mongodb.{name or 'command'}", {"db.system.name": "mongodb", "db.operation.name": name or ""})
+        attributes = {"db.system.name": "mongodb", "db.operation.name": name or ""}
+        call = runtime.begin(f"mongodb.{name or 'command'}", attributes)
         if call is None:
             return None
         call.attributes["timetracer.own_span"] = True
@@ -54,7 +55,7 @@ def _begin(buf: bytes) -> Call | None:
 
 def _is_drivers_own(name: str | None, buf: bytes) -> bool:
     if name is None:
-        return _header(buf)[3] == _OP_QUERY  # only greetings still go by it
+        return bool(_header(buf)[3] == _OP_QUERY)  # only greetings still go by it
     return name in server.ADMINISTRATION and server.is_drivers_own(mongodb.parse_message(buf))
 
 
@@ -193,27 +194,35 @@ def _under_way() -> Call | None:
 
 def _before_command(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:
     """Around server selection and checkout, which fail before there is any command to record."""
+    if _is_monitors(instance):
+        return wrapped(*args, **kwargs)
     replaying.raise_recorded(wrapped.__name__)
     try:
         return wrapped(*args, **kwargs)
     except Exception as error:
-        _guarded("before_command", _record_early, wrapped.__name__, instance, error)
+        _guarded("before_command", _record_early, wrapped.__name__, error)
         raise
 
 
 async def _before_async(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:
+    if _is_monitors(instance):
+        return await wrapped(*args, **kwargs)
     replaying.raise_recorded(wrapped.__name__)
     try:
         return await wrapped(*args, **kwargs)
     except Exception as error:
-        _guarded("before_command", _record_early, wrapped.__name__, instance, error)
+        _guarded("before_command", _record_early, wrapped.__name__, error)
         raise
 
 
-def _record_early(step: str, instance: Any, error: Exception) -> None:
+def _is_monitors(instance: Any) -> bool:
+    """Whether a pool is that of a monitor, which fails and succeeds for itself. Up to 4.11 it has only no handshake."""
+    return bool(getattr(instance, "is_sdam", False)) or not getattr(instance, "handshake", True)
+
+
+def _record_early(step: str, error: Exception) -> None:
     runtime = seams.active()
-    monitors = getattr(instance, "is_sdam", False) or not getattr(instance, "handshake", True)  # the latter up to 4.11
-    if runtime is None or monitors or not replaying.is_driver_error(error):
+    if runtime is None or not replaying.is_driver_error(error):
         return
     call = runtime.begin(f"mongodb.{step}", {"db.system.name": "mongodb", "db.operation.name": step})
     if call is not None:
@@ -254,7 +263,11 @@ def _message_patches() -> Iterable[Patch]:
         ("synchronous", (("sendall", _sendall), ("receive_message", _receive))),
         (
             "asynchronous",
-            (("async_sendall", _async_sendall), ("async_receive_message", _async_receive), ("receive_message", _async_receive)),
+            (
+                ("async_sendall", _async_sendall),
+                ("async_receive_message", _async_receive),
+                ("receive_message", _async_receive),
+            ),
         ),
     ):
         for module in ("network", "pool"):
@@ -277,14 +290,19 @@ def _connection_patches() -> Iterable[Patch]:
         yield Patch(pool, "Pool._get_conn", before)
         yield Patch(f"pymongo.{side}.topology", "Topology.select_server", before)
         yield Patch(f"pymongo.{side}.topology", "Topology.__init__", server.topology)
-        yield Patch(f"pymongo.{side}.auth", "authenticate", replaying.authenticate if side == "synchronous" else replaying.authenticate_async)
+        log_in = replaying.authenticate if side == "synchronous" else replaying.authenticate_async
+        yield Patch(f"pymongo.{side}.auth", "authenticate", log_in)
 
 
 def _address_patches() -> Iterable[Patch]:
     yield Patch("pymongo.client_options", "get_ssl_context", server.ssl_context)
     yield Patch("pymongo.common", "open", server.readable)
     yield Patch("pymongo.server_selectors", "apply_single_tag_set", server.any_tags)
-    for module, asynchronous in (("srv_resolver", False), ("synchronous.srv_resolver", False), ("asynchronous.srv_resolver", True)):
+    for module, asynchronous in (
+        ("srv_resolver", False),
+        ("synchronous.srv_resolver", False),
+        ("asynchronous.srv_resolver", True),
+    ):
         for name, wrapper in server.patches_of_resolver(asynchronous=asynchronous).items():
             yield Patch(f"pymongo.{module}", f"_SrvResolver.{name}", wrapper, required=False)
 
@@ -298,4 +316,5 @@ INTEGRATION = Integration(
     text_forms=mongodb.text_forms,
     render=_render,
     volatile=frozenset(name.decode() for name in mongodb.VOLATILE),
+    oldest=(NAME, (4, 9)),
 )

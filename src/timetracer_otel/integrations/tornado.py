@@ -32,11 +32,11 @@ def _asked(request: Any) -> Sent:
     return Sent(request.method, request.url, headers, request.body or b"", complete=request.body_producer is None)
 
 
-def _fetch(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:
+def _fetch(wrapped: Any, _instance: Any, args: Any, _kwargs: Any) -> Any:
     request, callback = args
     answering = http.responder(NAME)
     if answering is not None:
-        return _Answering(answering, instance, request, callback).start()
+        return _Answering(answering, request, callback).start()
     asked = _asked(request)
     recording = http_recording.begin(NAME, asked)
     if recording is None:
@@ -126,14 +126,14 @@ def _record(response: Any, recording: Recording) -> None:
 class _Answering:
     """A request that a recorded response answers."""
 
-    def __init__(self, answering: seams.Responder, client: Any, request: Any, callback: Callback) -> None:
+    def __init__(self, answering: seams.Responder, request: Any, callback: Callback) -> None:
         self._answering = answering
-        self._client = client
         self._request = request
         self._callback = callback
         self._started = time.time()
 
     def start(self) -> None:
+        """Begin to answer, on the loop."""
         self._task = asyncio.ensure_future(self._run())  # the future's own reference keeps the task alive
 
     async def _run(self) -> None:
@@ -166,17 +166,16 @@ class _Answering:
         for name, value in reply.headers:
             headers.add(name, value)
         if self._request.header_callback is not None:
-            lines = [f"HTTP/{reply.version} {reply.status} {reply.reason}", *(f"{name}: {value}" for name, value in reply.headers), ""]
-            for line in lines:
+            fields = [f"{name}: {value}" for name, value in reply.headers]
+            for line in (f"HTTP/{reply.version} {reply.status} {reply.reason}", *fields, ""):
                 self._request.header_callback(line + "\r\n")
         body = reply.body
         if self._request.streaming_callback is not None:
             body = b""
             for piece in reply.chunks():
                 self._request.streaming_callback(piece)
-        return self._made(
-            code=reply.status, headers=headers, buffer=io.BytesIO(body), effective_url=url, reason=reply.reason, time_info={}
-        )
+        facts = {"headers": headers, "buffer": io.BytesIO(body), "effective_url": url, "time_info": {}}
+        return self._made(code=reply.status, reason=reply.reason, **facts)
 
     def _made(self, **facts: Any) -> Any:
         from tornado.httpclient import HTTPResponse  # noqa: PLC0415 - the library is there when a call of it is

@@ -7,4 +7,4 @@ from timetracer_otel.families.http_client import PATCHES
 
 __all__ = ["INTEGRATION"]
 
-INTEGRATION = declared("urllib", PATCHES, "http.client")
+INTEGRATION = declared("urllib", PATCHES)

@@ -22,14 +22,17 @@ def _urlopen(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:
         http_client.asked_for.reset(token)
 
 
-def _asked(pool: Any, method: str, url: str, body: Any = None, headers: Any = None, *_args: Any, **_kwargs: Any) -> Sent:
+def _asked(
+    pool: Any, method: str, url: str, body: Any = None, headers: Any = None, *_args: Any, **_kwargs: Any
+) -> Sent:
     known = body is None or isinstance(body, bytes | str)
-    content = body.encode("utf-8") if isinstance(body, str) else body if isinstance(body, bytes) else b""
+    content = body.encode("utf-8") if isinstance(body, str) else (body or b"") if known else b""
     host = f"[{pool.host}]" if ":" in pool.host and not pool.host.startswith("[") else pool.host
     default = {"http": 80, "https": 443}.get(pool.scheme)
     port = "" if pool.port in (None, default) else f":{pool.port}"
     target = url if urlsplit(url).scheme else f"{pool.scheme}://{host}{port}{url}"
-    pairs = [(str(name), _text(value)) for name, value in dict(pool.headers if headers is None else headers).items()]
+    given = dict(pool.headers if headers is None else headers)
+    pairs = [(str(name), _text(value)) for name, value in given.items()]
     return Sent(method, target, pairs, content, complete=known)
 
 

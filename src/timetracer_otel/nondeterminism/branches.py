@@ -15,10 +15,22 @@ from functools import partial
 from typing import Any, TypeAlias
 
 from timetracer_otel import seams
-from timetracer_otel.seams import Lane, lanes
-from timetracer_otel.seams.lanes import lane_of
+from timetracer_otel.seams import Lane
+from timetracer_otel.seams.lanes import entered_lane, lane_of
 
-__all__ = ["Place", "branch_in", "current_lane", "here", "run_thread", "start_task", "start_thread", "submit"]
+__all__ = [
+    "Place",
+    "branch_in",
+    "current_lane",
+    "here",
+    "pid",
+    "run_thread",
+    "start_task",
+    "start_thread",
+    "submit",
+    "task_branch",
+    "thread",
+]
 
 _OWN = "_timetracer_branch"
 
@@ -41,21 +53,20 @@ Place: TypeAlias = tuple[_Branch | None, _Branch | None]
 """The branches that the current task and the current thread are; which of them counts depends on the lane."""
 
 _task: ContextVar[_Branch | None] = ContextVar("timetracer_branch", default=None)
-_task_branch = _task.get
-_entering = lanes.entered_lane
+task_branch = _task.get
 
 
 class _Thread(threading.local):
     branch: _Branch | None = None
 
 
-_thread = _Thread()
-_pid = os.getpid()
+thread = _Thread()
+pid = os.getpid()
 
 
 def _forked() -> None:
-    global _pid  # noqa: PLW0603 - a process has one number
-    _pid = os.getpid()
+    global pid  # noqa: PLW0603 - a process has one number
+    pid = os.getpid()
 
 
 os.register_at_fork(after_in_child=_forked)
@@ -63,8 +74,8 @@ os.register_at_fork(after_in_child=_forked)
 
 def current_lane() -> Lane | None:
     """The lane that the current code belongs to; None when nothing is installed."""
-    lane = _entering()
-    if lane is not None and lane.pid == _pid:
+    lane = entered_lane()
+    if lane is not None and lane.pid == pid:
         return lane
     lane = lane_of()
     if lane is not None:
@@ -75,7 +86,7 @@ def current_lane() -> Lane | None:
 
 def here() -> Place:
     """Where the current code runs, as :func:`branch_in` takes it: cheap."""
-    return _task_branch(), _thread.branch
+    return task_branch(), thread.branch
 
 
 def branch_in(lane: Lane, place: Place) -> str:
@@ -176,9 +187,9 @@ def run_thread(original: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def _run(branch: _Branch, function: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Any:
-    before = _thread.branch
-    _thread.branch = branch
+    before = thread.branch
+    thread.branch = branch
     try:
         return function(*args, **kwargs)
     finally:
-        _thread.branch = before
+        thread.branch = before

@@ -27,12 +27,12 @@ known: dict[str, str] = {}
 
 _DRAW_FOR_THE_APP: Final = (
     # a default that the app declared: id: UUID = Field(default_factory=uuid4)
-    "attr", "attrs", "beanie", "concurrent.futures.thread", "django.db.models", "functools", "marshmallow", "mongoengine",
-    "msgspec", "odmantic", "pydantic", "sqlalchemy.engine.default", "sqlalchemy.sql", "sqlmodel",
+    "attr", "attrs", "beanie", "concurrent.futures.thread", "django.db.models", "functools", "marshmallow",
+    "mongoengine", "msgspec", "odmantic", "pydantic", "sqlalchemy.engine.default", "sqlalchemy.sql", "sqlmodel",
     # ids, tokens, expiry dates and made-up data that the app sends or checks
     "arrow", "authlib", "django.contrib.sessions", "django.core.signing", "django.http", "django.utils.crypto",
-    "django.utils.timezone", "email.utils", "faker", "flask.sessions", "http.cookies", "itsdangerous", "jose", "joserfc",
-    "jwt", "nanoid", "pendulum", "shortuuid", "starlette.middleware.sessions", "starlette.responses", "ulid",
+    "django.utils.timezone", "email.utils", "faker", "flask.sessions", "http.cookies", "itsdangerous", "jose",
+    "joserfc", "jwt", "nanoid", "pendulum", "shortuuid", "starlette.middleware.sessions", "starlette.responses", "ulid",
     "werkzeug.http", "werkzeug.security",
 )  # fmt: skip
 """Modules and packages whose draws are the app's: it asked for them, and their results reach its data."""
@@ -63,8 +63,9 @@ def classify(frame: FrameType) -> str:
     """
     filename = frame.f_code.co_filename
     name = _module_name(frame, filename)
-    if filename.startswith("<"):  # generated code, as a dataclass's __init__: it is where its module is
-        return _kind(str(frame.f_globals.get("__file__") or ""), name) if name else LIBRARY
+    if filename.startswith("<") and not filename.startswith("<frozen"):
+        # Generated code, as a dataclass's __init__: it is where its module is.
+        return _kind(str(frame.f_globals.get("__file__") or ""), name)
     kind = known[filename] = _kind(filename, name)
     return kind
 
@@ -97,7 +98,7 @@ def _kind(filename: str, name: str) -> str:
         return name
     if _is_library(filename):
         return FOR_THE_APP if _within(name, _DRAW_FOR_THE_APP) else LIBRARY
-    return name
+    return name or FOR_THE_APP  # generated without a module: an attrs class's __init__, a template
 
 
 def _within(name: str, packages: tuple[str, ...]) -> bool:
@@ -107,9 +108,9 @@ def _within(name: str, packages: tuple[str, ...]) -> bool:
 def _is_library(filename: str) -> bool:
     if filename.startswith("<frozen"):
         return True
-    absolute = os.path.abspath(filename) if filename else ""  # noqa: PTH100 - as fast as it gets, and no links followed
-    parts = absolute.split(os.sep)
-    return "site-packages" in parts or "dist-packages" in parts or absolute.startswith(_library_folders())
+    absolute = Path(filename).absolute()
+    installed = not {"site-packages", "dist-packages"}.isdisjoint(absolute.parts)
+    return installed or (bool(filename) and str(absolute).startswith(_library_folders()))
 
 
 @cache
@@ -124,7 +125,9 @@ def _module_name(frame: FrameType, filename: str) -> str:
     if name != "__main__":
         return name
     spec = frame.f_globals.get("__spec__")
-    return str(spec.name) if spec is not None else Path(str(frame.f_globals.get("__file__") or filename)).stem.strip("<>")
+    if spec is not None:
+        return str(spec.name)
+    return Path(str(frame.f_globals.get("__file__") or filename)).stem.strip("<>")
 
 
 def _installed_from_source() -> Iterator[str]:

@@ -14,11 +14,12 @@ import orjson
 
 from timetracer_otel import spans
 from timetracer_otel.errors import CassetteError
-from timetracer_otel.nondeterminism import callers, sites
-from timetracer_otel.nondeterminism.branches import Place, branch_in, current_lane, here
+from timetracer_otel.nondeterminism import branches, callers, sites
+from timetracer_otel.nondeterminism.branches import Place, branch_in, current_lane, here, task_branch, thread
 from timetracer_otel.nondeterminism.kinds import KINDS, Json, Kind, NotFit
 from timetracer_otel.nondeterminism.sites import Site
 from timetracer_otel.seams import Lane
+from timetracer_otel.seams.lanes import entered_lane
 
 __all__ = ["FULL", "Given", "Index", "Noted", "attributes", "give", "live", "note"]
 
@@ -63,17 +64,21 @@ class Noted:
         return taken
 
 
-def note(kind: Kind, frame: FrameType, module: str, sample: Callable[..., Any], args: Any, kwargs: Any) -> Any:
+def note(  # noqa: PLR0913, PLR0917 - in one object they would cost every draw
+    kind: Kind, frame: FrameType, module: str, sample: Callable[..., Any], args: Any, kwargs: Any
+) -> Any:
     """Draw, and keep the value for the lane."""
     value = sample(*args, **kwargs)
-    lane = current_lane()
+    lane = entered_lane()  # the usual case of current_lane(), without its calls: a clock is read often
+    if lane is None or lane.pid != branches.pid:
+        lane = current_lane()
     if lane is None or lane.draws is None:
         return value
     if module == callers.FOR_THE_APP:
         frame, module = _outwards(frame)
     noted: Any = lane.draws  # in a recording it is a Noted; asking costs what every draw would pay
     drawn: list[_Drawn] = noted.draws
-    drawn.append((kind, frame.f_code, frame.f_lasti, module, here(), value))
+    drawn.append((kind, frame.f_code, frame.f_lasti, module, (task_branch(), thread.branch), value))
     if len(drawn) >= FULL:
         noted.full()
     return value
@@ -139,8 +144,9 @@ class _Place:
         self._overall = 0
 
     def take(self, branch: str) -> list[Json]:
-        """The next value of a branch; when the recording does not know the branch (the code was made parallel, or no
-        longer is) the next of any. In a list, which is empty behind the last.
+        """The next value of a branch, in a list; an empty one behind the last.
+
+        When the recording does not know the branch (the code was made parallel, or no longer is) the next of any.
         """
         if branch not in self.here.branches:
             branch = self._any()
@@ -250,16 +256,17 @@ class Given:
     def _moved(self, key: _Key) -> _Key:
         """The address of a recorded statement that the program no longer has, which this new one must have been."""
         kind, (_, text) = key
-        gone = [
-            one for one in self.index.by_site if one[0] == kind and one not in self._taken and not sites.still_there(one[1])
-        ]
+        others = (one for one in self.index.by_site if one[0] == kind and one not in self._taken)
+        gone = [one for one in others if not sites.still_there(one[1])]
         same_text = [one for one in gone if one[1][1] == text]
         address = (same_text or gone or [key])[0]
         self._taken.add(address)
         return address
 
 
-def give(kind: Kind, frame: FrameType, module: str, sample: Callable[..., Any], args: Any, kwargs: Any) -> Any:
+def give(  # noqa: PLR0913, PLR0917 - as note
+    kind: Kind, frame: FrameType, module: str, sample: Callable[..., Any], args: Any, kwargs: Any
+) -> Any:
     """Give the lane what it drew here when it was recorded; else draw."""
     lane = current_lane()
     given = None if lane is None else lane.draws

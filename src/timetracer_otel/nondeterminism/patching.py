@@ -1,8 +1,8 @@
 """Putting the wrappers into their places, and the very objects back that were there.
 
-Names that the app's modules have imported already (``from time import time``) are exchanged too. ``datetime`` is a class
-of C that takes no attributes: its dictionary is changed underneath, so that the class stays the object that it is, for
-``isinstance``, subclasses and pickles.
+Names that the app's modules have imported already (``from time import time``) are exchanged too. ``datetime`` is a
+class of C that takes no attributes: its dictionary is changed underneath, so that the class stays the object that it
+is, for ``isinstance``, subclasses and pickles.
 """
 
 from __future__ import annotations
@@ -111,7 +111,7 @@ def _put_underneath(cls: type, name: str, value: Any) -> bool:
     try:
         from ctypes import py_object, pythonapi  # noqa: PLC0415 - only for this, and not every Python has it
     except ImportError:
-        _log.warning("timetracer: this Python has no ctypes, so %s.%s is neither recorded nor given back", cls.__name__, name)
+        _log.warning("timetracer: no ctypes here, so %s.%s is neither recorded nor given back", cls.__name__, name)
         return False
     (members,) = (one for one in gc.get_referents(vars(cls)) if isinstance(one, dict))
     members[name] = value
@@ -147,9 +147,10 @@ def _uuid(module: ModuleType) -> None:
 
 
 def _random(module: ModuleType) -> None:
-    """The methods of Random and SystemRandom, and the functions of the module, which are methods of a hidden instance."""
+    """The methods of Random and SystemRandom, and the module's functions, which are methods of a hidden instance."""
     names = [name.removeprefix("random.") for name in KINDS if name.startswith("random.")]
-    hidden = [name for name in names if getattr(vars(module).get(name), "__self__", None) is module._inst]  # noqa: SLF001 - the instance behind its functions
+    behind = module._inst  # noqa: SLF001 - the instance behind the functions
+    hidden = [name for name in names if getattr(vars(module).get(name), "__self__", None) is behind]
     for name in names:
         maker = wrappers.chosen if name in _PICKS else wrappers.shuffled if name == "shuffle" else wrappers.function
         _wrap(module.Random, name, f"random.{name}", maker)
@@ -157,7 +158,7 @@ def _random(module: ModuleType) -> None:
             _wrap(module.SystemRandom, name, f"random.{name}", maker)
     if "random" in _groups:
         for name in hidden:
-            _replace(module, name, getattr(module._inst, name))  # noqa: SLF001 - as above
+            _replace(module, name, getattr(behind, name))
 
 
 def _secrets(module: ModuleType) -> None:

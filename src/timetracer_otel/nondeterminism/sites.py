@@ -7,6 +7,7 @@ import hashlib
 import importlib.util
 import linecache
 import sys
+import threading
 from collections import defaultdict
 from types import CodeType
 from typing import Final, TypeAlias
@@ -22,6 +23,21 @@ _LONGEST: Final = 100
 _sites: dict[tuple[int, int], tuple[CodeType, Site]] = {}
 """By the code object's identity, which the value keeps alive: a code object's own hash reads all of it."""
 _files: dict[str, _Source] = {}
+_TRIES: Final = 10
+_parsing = threading.Lock()
+"""Python 3.11's parser fails when two threads are in it: SystemError, "AST constructor recursion depth mismatch"."""
+
+
+def _parsed(text: str) -> ast.Module:
+    for _ in range(_TRIES):
+        try:
+            with _parsing:
+                return ast.parse(text)
+        except SystemError:  # the app parses something in another thread
+            continue
+        except (SyntaxError, ValueError):
+            break
+    return ast.Module([], [])
 
 
 class _Source:
@@ -30,10 +46,7 @@ class _Source:
     def __init__(self, filename: str) -> None:
         self._by_line: dict[int, list[ast.stmt]] = defaultdict(list)
         self._texts: frozenset[str] | None = None
-        try:
-            tree = ast.parse("".join(linecache.getlines(filename)))
-        except (SyntaxError, ValueError):
-            return
+        tree = _parsed("".join(linecache.getlines(filename)))
         for node in ast.walk(tree):  # outer statements first
             if isinstance(node, ast.stmt):
                 head = min((body[0].lineno for body in _bodies(node)), default=(node.end_lineno or node.lineno) + 1)
@@ -114,8 +127,8 @@ def _statement(code: CodeType, instruction: int) -> str:
 
 
 def _bodies(node: ast.stmt) -> list[list[ast.stmt]]:
-    bodies = (getattr(node, name, None) for name in _BODIES)
-    return [[part for part in body if hasattr(part, "lineno")] for body in bodies if body and hasattr(body[0], "lineno")]
+    bodies = (getattr(node, name, None) or [] for name in _BODIES)
+    return [body for body in bodies if hasattr(next(iter(body), None), "lineno")]
 
 
 def _begins(node: ast.stmt) -> tuple[int, int]:
@@ -130,7 +143,7 @@ def _ends(node: ast.stmt) -> tuple[int, int]:
 def _text(node: ast.stmt) -> str:
     """The statement's text; of a compound one only its head, of a definition not its name."""
     fields = dict(ast.iter_fields(node))
-    fields |= dict.fromkeys((name for name in _BODIES if name in fields), [])
+    fields |= {name: [] for name in _BODIES if name in fields}
     if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
         fields["name"] = "_"
     text = ast.unparse(ast.copy_location(type(node)(**fields), node))

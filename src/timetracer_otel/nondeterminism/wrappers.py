@@ -72,7 +72,7 @@ def builtin(kind: Kind, original: Callable[..., Any]) -> Callable[..., Any]:
             return original(*args, **kwargs)
         return _draw(kind, frame, module, original, args, kwargs)
 
-    return _in_place_of(original, wrapper)
+    return _in_place_of(kind, original, wrapper)
 
 
 def clock(kind: Kind, original: Callable[[], Any]) -> Callable[..., Any]:
@@ -87,11 +87,13 @@ def clock(kind: Kind, original: Callable[[], Any]) -> Callable[..., Any]:
             return original()
         return _draw(kind, frame, module, original, (), _NOTHING)
 
-    return _in_place_of(original, wrapper)
+    return _in_place_of(kind, original, wrapper)
 
 
-def _in_place_of(original: Callable[..., Any], wrapper: Callable[..., Any]) -> Callable[..., Any]:
-    return _Builtin(wraps(original)(wrapper))
+def _in_place_of(kind: Kind, original: Callable[..., Any], wrapper: Callable[..., Any]) -> Callable[..., Any]:
+    wraps(original)(wrapper)
+    wrapper.__module__ = kind.name.partition(".")[0]  # where the wrapper is; os.urandom says that it is posix's
+    return _Builtin(wrapper)
 
 
 def function(kind: Kind, original: Callable[..., Any]) -> Callable[..., Any]:
@@ -108,7 +110,6 @@ def function(kind: Kind, original: Callable[..., Any]) -> Callable[..., Any]:
         return _draw(kind, frame, module, original, args, kwargs)
 
     return wrapper
-
 
 
 def chosen(kind: Kind, original: Callable[..., Any]) -> Callable[..., Any]:
@@ -175,7 +176,7 @@ def class_clock(kind: Kind, original: Any) -> Any:
 
 
 def utc_clock(kind: Kind, original: Any) -> Any:
-    """Go around ``datetime.utcnow``, which from Python 3.12 on warns the line that calls it; ours would be that line."""
+    """Go around ``datetime.utcnow``, which from Python 3.12 on warns its caller; else that would be ours."""
 
     def sample(cls: Any) -> Any:
         return cls.now(UTC).replace(tzinfo=None)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import Any, Literal, TypeAlias
 
 from timetracer_otel.replay.compare import differences, pairs_by_likeness
@@ -106,7 +107,9 @@ def compare_calls(lane: LaneNotes, unused: Unused, own: set[str], borrowed: set[
         yield Difference("extra", call_name(note["key"]) + _reason(note))
     for note in lane.answered:
         if note["how"] in _AGAIN or (note["how"] == "borrowed" and note["span"] in own):
-            yield Difference("extra", f"{call_name(note.get('key', ()))} (asked once more than recorded)", span=note["span"])
+            yield Difference(
+                "extra", f"{call_name(note.get('key', ()))} (asked once more than recorded)", span=note["span"]
+            )
     for address in dict.fromkeys(lane.refused):
         yield Difference("refused", f"a connection to {address}")
     yield from reordered([note for note in lane.answered if "write" in note and note["how"] != "session"])
@@ -133,7 +136,9 @@ def _paired(unused: list[_Note], misses: list[_Note]) -> tuple[list[Difference],
     changed: list[Difference] = []
     paired_unused, paired_misses = set[int](), set[int]()
     for key in dict.fromkeys(tuple(note["key"]) for note in misses):
-        theirs = [number for number, note in enumerate(misses) if tuple(note["key"]) == key and note["asked"] is not None]
+        theirs = [
+            number for number, note in enumerate(misses) if tuple(note["key"]) == key and note["asked"] is not None
+        ]
         mine = [number for number, note in enumerate(unused) if tuple(note["key"]) == key]
         shown = [unused[number].get("shown") for number in mine]
         for one, other, fields in pairs_by_likeness(shown, [misses[number]["asked"] for number in theirs]):
@@ -159,7 +164,7 @@ def reordered(writes: Sequence[_Note]) -> Iterator[Difference]:
     Args:
         writes: in their live order, each with ``write``: when it began and ended in the recording.
     """
-    for earlier, later in zip(writes, writes[1:], strict=False):
+    for earlier, later in pairwise(writes):
         if later["write"][1] <= earlier["write"][0]:
             what = f"{call_name(earlier['key'])} before {call_name(later['key'])}"
             yield Difference("reordered", what, span=earlier["span"])

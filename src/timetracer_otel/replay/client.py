@@ -14,10 +14,20 @@ from timetracer_otel.cassette.model import Span
 from timetracer_otel.errors import ConfigError
 from timetracer_otel.replay.responses import Headers, Reply
 
-__all__ = ["Target", "given_header", "parse_url", "recorded_request", "send"]
+__all__ = ["Sending", "Target", "given_header", "masked_headers", "parse_url", "recorded_request", "send"]
 
 _HOP_BY_HOP: Final = frozenset(
-    {"connection", "keep-alive", "proxy-connection", "te", "trailer", "upgrade", "expect", "content-length", "transfer-encoding"}
+    {
+        "connection",
+        "keep-alive",
+        "proxy-connection",
+        "te",
+        "trailer",
+        "upgrade",
+        "expect",
+        "content-length",
+        "transfer-encoding",
+    }
 )
 """Of one connection (RFC 9110, section 7.6.1), or made anew with the body."""
 
@@ -99,7 +109,10 @@ def recorded_request(entry: Span, lane_id: str, given: Sequence[tuple[str, str]]
         headers.append(("Content-Length", str(len(body))))
     headers += [*given, (spans.LANE_HEADER, lane_id), ("Connection", "close")]
     method = entry.text(spans.HTTP_METHOD) or "GET"
-    lines = [f"{method} {entry.text(spans.HTTP_TARGET) or '/'} HTTP/1.1", *(f"{name}: {value}" for name, value in headers)]
+    lines = [
+        f"{method} {entry.text(spans.HTTP_TARGET) or '/'} HTTP/1.1",
+        *(f"{name}: {value}" for name, value in headers),
+    ]
     return Sending(method, "\r\n".join([*lines, "", ""]).encode("latin-1", "replace"), body)
 
 

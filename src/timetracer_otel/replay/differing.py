@@ -100,6 +100,7 @@ class Result:
         problems: what went wrong outside any lane; each fails the verification.
         notes: what is worth knowing and fails nothing.
         seconds: how long it took.
+        sending: how much of that requests were under way.
         ignored: how many differences the ignore list hid.
     """
 
@@ -107,6 +108,7 @@ class Result:
     problems: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     seconds: float = 0.0
+    sending: float = 0.0
     ignored: int = 0
 
     @property
@@ -132,6 +134,7 @@ class Result:
             "differing": len(self.differing),
             "ignored": self.ignored,
             "seconds": round(self.seconds, 3),
+            "sending_seconds": round(self.sending, 3),
             "kinds": dict(self.kinds),
             "problems": self.problems,
             "notes": self.notes,

@@ -118,7 +118,9 @@ def drive(  # noqa: PLR0913 - what to send, where to and how
                 done.append(_one(outline, target, shelf, headers, timeout))
                 step()
 
-    threads = [threading.Thread(target=work, args=(targets[n % len(targets)],), daemon=True) for n in range(concurrency)]
+    threads = [
+        threading.Thread(target=work, args=(targets[n % len(targets)],), daemon=True) for n in range(concurrency)
+    ]
     try:
         for thread in threads:
             thread.start()
@@ -129,9 +131,7 @@ def drive(  # noqa: PLR0913 - what to send, where to and how
     return done
 
 
-def _one(
-    outline: Outline, target: Target, shelf: Shelf, headers: Sequence[tuple[str, str]], timeout: float
-) -> Driven:
+def _one(outline: Outline, target: Target, shelf: Shelf, headers: Sequence[tuple[str, str]], timeout: float) -> Driven:
     began = time.perf_counter()
     try:
         differences = _exchange(outline, target, shelf, headers, timeout)

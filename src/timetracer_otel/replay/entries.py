@@ -136,7 +136,7 @@ def _same_body(live: bytes, recorded: bytes, request: Request, lane: Lane) -> bo
         except ValueError:
             return False
     return _without_boundary(live, request.header("content-type")) == _without_boundary(
-        recorded, dict((k.lower(), v) for k, v in _recorded_headers(lane)).get("content-type")
+        recorded, {name.lower(): value for name, value in _recorded_headers(lane)}.get("content-type")
     )
 
 

@@ -1,4 +1,4 @@
-"""The ignore list: a file beside the cassettes that says which parts of responses may differ, and how one is proposed."""
+"""The ignore list: a file beside the cassettes that says what of responses may differ."""
 
 from __future__ import annotations
 
@@ -11,13 +11,11 @@ from pathlib import Path
 from typing import Any, Final
 
 from timetracer_otel.errors import ConfigError
-from timetracer_otel.replay.compare import ABSENT, short
 from timetracer_otel.replay.differing import Difference, Verified
 
-__all__ = ["FILE_NAME", "Entry", "IgnoreList", "propose", "read", "write"]
+__all__ = ["FILE_NAME", "Entry", "IgnoreList", "read", "write"]
 
 FILE_NAME: Final = "timetracer-ignore.toml"
-_INDEX: Final = re.compile(r"\[\d+\]")
 _KEYS: Final = frozenset({"request", "header", "body", "seen"})
 _HEADER_TEXT: Final = """\
 # What may differ in the responses of a replay: read by `timetracer-replay --verify`, proposed by its --learn.
@@ -81,7 +79,9 @@ class IgnoreList:
         kept: list[Difference] = []
         hidden = 0
         for difference in verified.differences:
-            fields = tuple(one for one in difference.fields if not self._hides(verified.operation, difference, one.path))
+            fields = tuple(
+                one for one in difference.fields if not self._hides(verified.operation, difference, one.path)
+            )
             hidden += len(difference.fields) - len(fields)
             if fields or not difference.fields:
                 kept.append(replace(difference, fields=fields))
@@ -113,9 +113,15 @@ def _entries(file: Path) -> Iterator[Entry]:
 
 
 def _entry(table: Any, place: str) -> Entry:
-    if not isinstance(table, dict) or not set(table) <= _KEYS or not all(isinstance(one, str) for one in table.values()):
+    if (
+        not isinstance(table, dict)
+        or not set(table) <= _KEYS
+        or not all(isinstance(one, str) for one in table.values())
+    ):
         raise ConfigError(f"{place}: an entry has the texts `request`, and `header` or `body`")
-    entry = Entry(table.get("request", ""), table.get("header", "").lower(), table.get("body", ""), table.get("seen", ""))
+    entry = Entry(
+        table.get("request", ""), table.get("header", "").lower(), table.get("body", ""), table.get("seen", "")
+    )
     if not entry.request or bool(entry.header) == bool(entry.body):
         raise ConfigError(f"{place}: an entry has `request`, and either `header` or `body`")
     if entry.body and not re.fullmatch(r"\$.*[^$\]\[*.].*", entry.body):
@@ -153,63 +159,3 @@ def _quoted(text: str) -> str:
 
 def _one_line(text: str) -> str:
     return "".join(character if character.isprintable() else " " for character in text)
-
-
-def propose(
-    runs: Sequence[Sequence[Verified]], depended_on: Iterable[str], known: IgnoreList
-) -> tuple[IgnoreList, list[str]]:
-    """Make an ignore list of what differed although the app is unchanged.
-
-    Args:
-        runs: what each replay found, the list in force applied.
-        depended_on: texts of recorded requests and calls: a value that stands in one of them is no noise.
-        known: the list in force, which stays.
-
-    Returns:
-        The list, and what is refused: statuses, whole bodies, calls, and values that other requests or calls use.
-    """
-    entries, refused = dict.fromkeys(known.entries), dict[str, None]()
-    texts = tuple(depended_on)
-    known_places = {replace(entry, seen="") for entry in known.entries}
-    for verified in (one for run in runs for one in run):
-        for difference in verified.differences:
-            for entry, reason in _proposals(verified.operation, difference, texts):
-                if reason:
-                    refused[f"{verified.operation}: {reason}"] = None
-                elif replace(entry, seen="") not in known_places:
-                    known_places.add(replace(entry, seen=""))
-                    entries[entry] = None
-    return IgnoreList(tuple(entries)), list(refused)
-
-
-def _proposals(operation: str, difference: Difference, texts: Sequence[str]) -> Iterator[tuple[Entry, str]]:
-    if difference.kind not in {"header", "body"}:
-        yield Entry(operation), f"{difference} (only response headers and places in JSON bodies can be noise)"
-        return
-    for field in difference.fields:
-        place = f"{difference.kind} {difference.what or field.path}"
-        seen = f"{short(field.recorded)} recorded, {short(field.live)} now"
-        if difference.kind == "header":
-            entry = Entry(operation, header=difference.what, seen=seen)
-        else:
-            entry = Entry(operation, body=_INDEX.sub("[*]", field.path), seen=seen)
-        yield entry, _objection(entry, field.path, field.recorded, field.live, place, texts)
-
-
-def _objection(entry: Entry, path: str, recorded: object, live: object, place: str, texts: Sequence[str]) -> str:  # noqa: PLR0913 - all of one field
-    if not entry.header and not re.fullmatch(r"\$[.\[][^ ]*", path):
-        return f"{place} (it would hide a whole body)"
-    if recorded is ABSENT or live is ABSENT:
-        return f"{place} (it is there only once)"
-    if isinstance(recorded, dict | list | tuple) or isinstance(live, dict | list | tuple):
-        return f"{place} (it would hide more than a value)"
-    if isinstance(recorded, bool) or recorded is None or type(recorded) is not type(live):
-        return f"{place} (a flag or another kind of value is no noise)"
-    if _is_used(recorded, texts):
-        return f"{place} (another request or call uses its value {short(recorded)})"
-    return ""
-
-
-def _is_used(value: object, texts: Sequence[str]) -> bool:
-    pattern = re.compile(rf"(?<![0-9A-Za-z]){re.escape(str(value))}(?![0-9A-Za-z])")
-    return bool(str(value)) and any(pattern.search(text) for text in texts)

@@ -54,9 +54,9 @@ class Journal:
             self.kept.append(entry)
             return
         if self._pid != os.getpid():
-            self._pid = os.getpid()
             flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC
-            self._descriptor = os.open(self._folder / f"{self._pid}.jsonl", flags, 0o600)
+            self._descriptor = os.open(self._folder / f"{os.getpid()}.jsonl", flags, 0o600)
+            self._pid = os.getpid()  # last: other threads write as soon as it is ours
         os.write(self._descriptor, orjson.dumps(entry, default=str, option=_OPTIONS))
 
     def claim(self, name: str) -> bool:
@@ -127,7 +127,7 @@ class Outcome:
                 case "answered":
                     outcome.answered[note["how"]] += 1
                     # By a background task, after the response had ended.
-                    outcome._unused.pop((note["pid"], note.get("lane"), note.get("span")), None)
+                    outcome._unused.pop((note["pid"], str(note.get("lane")), str(note.get("span"))), None)
                 case "miss":
                     outcome.misses.append(note)
                 case "refused":

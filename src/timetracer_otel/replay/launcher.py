@@ -11,21 +11,23 @@ import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import FrameType
-from typing import Annotated
+from typing import Annotated, Literal
 
 import orjson
 import typer
 
 from timetracer_otel import config
-from timetracer_otel.cassette import loading, storage
+from timetracer_otel.cassette import shelf, storage
 from timetracer_otel.errors import ConfigError, TimetracerError
-from timetracer_otel.replay import journal
+from timetracer_otel.replay import checking, ignore, journal
+from timetracer_otel.replay.client import given_header
+from timetracer_otel.replay.env import Environment, environment
+from timetracer_otel.replay.process import BOOT
+from timetracer_otel.replay.verify import Options
 
-__all__ = ["environment", "run", "split_command"]
+__all__ = ["run", "split_command"]
 
-_BOOT = "from opentelemetry.instrumentation.auto_instrumentation import run; run()"
-
-app = typer.Typer(add_completion=False, rich_markup_mode=None)
+app = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
 
 
 def split_command(argv: Sequence[str]) -> tuple[list[str], list[str]]:
@@ -45,51 +47,97 @@ def split_command(argv: Sequence[str]) -> tuple[list[str], list[str]]:
     return list(argv[:position]), command
 
 
-def environment(
-    cassettes: Sequence[Path], live: Sequence[str], mock: Sequence[str], folder: Path, base: Mapping[str, str]
-) -> dict[str, str]:
-    """Give the environment of a replayed program, which its children inherit.
-
-    Args:
-        cassettes: files to answer from.
-        live: integrations that go out.
-        mock: when not empty, the only integrations that are answered.
-        folder: for the journals.
-        base: the environment to start from.
-    """
-    ours = {
-        "TIMETRACER_MODE": "replay",
-        "TIMETRACER_CASSETTE": os.pathsep.join(str(file.resolve()) for file in cassettes),
-        journal.JOURNAL_VARIABLE: str(folder),
-        "OTEL_TRACES_EXPORTER": "none",
-        "OTEL_METRICS_EXPORTER": "none",
-        "OTEL_LOGS_EXPORTER": "none",
-    }
-    plugins = {"TIMETRACER_LIVE_PLUGINS": live, "TIMETRACER_MOCK_PLUGINS": mock}
-    return {**base, **ours, **{name: ",".join(names) for name, names in plugins.items() if names}}
+_File = Path | None
+_Names = list[str] | None
 
 
 @app.command()
-def _replay(
+def _replay(  # noqa: PLR0913, PLR0917 - the options of a command line
     context: typer.Context,
-    cassettes: Annotated[list[str], typer.Argument(help="Files, directories, globs, or 'latest'.", metavar="CASSETTE…")],
-    live: Annotated[list[str] | None, typer.Option(help="An integration that goes out for real; may be repeated.")] = None,
-    mock: Annotated[list[str] | None, typer.Option(help="Answer only this integration; may be repeated.")] = None,
-    report: Annotated[Path | None, typer.Option(help="Write the report as JSON to this file.")] = None,
+    cassettes: Annotated[
+        list[str], typer.Argument(help="Files, directories, globs, or 'latest'.", metavar="CASSETTE…")
+    ],
+    live: Annotated[_Names, typer.Option(help="An integration that goes out for real; may be repeated.")] = None,
+    mock: Annotated[_Names, typer.Option(help="Answer only this integration; may be repeated.")] = None,
+    report: Annotated[_File, typer.Option(help="Write the report as JSON to this file.")] = None,
+    verify: Annotated[  # noqa: FBT002 - Typer's way to declare a flag
+        bool, typer.Option("--verify", help="Send the recorded requests; compare responses and calls.")
+    ] = False,
+    learn: Annotated[bool, typer.Option("--learn", help="Verify twice; propose a list of what may differ.")] = False,  # noqa: FBT002 - as above
+    junit: Annotated[_File, typer.Option(help="Verify: write JUnit XML.", metavar="FILE.xml")] = None,
+    html: Annotated[_File, typer.Option(help="Verify: write an HTML page.", metavar="FILE.html")] = None,
+    trace: Annotated[
+        _File, typer.Option(help="Verify: write the replay's own trace as cassettes.", metavar="DIR")
+    ] = None,
+    log: Annotated[_File, typer.Option(help="Verify: keep what the command prints.", metavar="FILE")] = None,
+    ignore_file: Annotated[
+        _File, typer.Option("--ignore", help="Verify: another ignore list.", metavar="FILE.toml")
+    ] = None,
+    url: Annotated[str, typer.Option(help="Verify: where the command listens; found out by default.")] = "",
+    concurrency: Annotated[int, typer.Option(min=1, help="Verify: requests under way at a time.")] = 1,
+    order: Annotated[
+        Literal["recorded", "cookies"], typer.Option(help="Verify: as recorded, or in order for each Cookie.")
+    ] = "recorded",
+    workers: Annotated[
+        int, typer.Option(min=1, help="Verify: instances of the command, each on a port of its own.")
+    ] = 1,
+    shard: Annotated[str, typer.Option(help="Verify only one of n equal parts.", metavar="i/n")] = "1/1",
+    service: Annotated[str, typer.Option(help="Verify the requests of this service.name.")] = "",
+    header: Annotated[
+        _Names, typer.Option(help="Verify: send this header instead of the recorded one.", metavar="'Name: value'")
+    ] = None,
+    unused: Annotated[
+        Literal["error", "warn", "ignore"],
+        typer.Option(help="Verify: what recorded calls are that were not asked for."),
+    ] = "error",
+    wait: Annotated[float, typer.Option(min=0.0, help="Verify: seconds until the command must listen.")] = 30.0,
+    timeout: Annotated[
+        float, typer.Option(min=0.0, help="Verify: seconds that a response, or a script, may take.")
+    ] = 60.0,
 ) -> None:
-    """Run COMMAND; its calls are answered from the cassettes. The exit status is the command's own."""
+    """Run COMMAND; its calls are answered from the cassettes. The exit status is the command's own.
+
+    With --verify: 0 when everything matched, 1 when anything did not.
+    """
     command: list[str] = context.obj
     if shutil.which(command[0]) is None:
         raise ConfigError(f"{command[0]}: there is no such command; is its virtual environment active?")
-    files = storage.find(cassettes, config.load().dir)
-    loading.load(files)  # a cassette that cannot be read must not start the program
+    directory = config.load().dir
+    catalog = shelf.catalog(storage.find(cassettes, directory))  # what cannot be read must not start the program
+    checks = verify or learn
+    surroundings = environment(os.environ, live or [], mock or [], detailed=checks, traced=trace)
+    if not checks:
+        raise typer.Exit(_run(command, catalog, surroundings, report))
+    lists = [ignore_file] if ignore_file is not None else checking.ignore_files(cassettes, directory)
+    options = Options(
+        command=command,
+        environment=surroundings,
+        url=url,
+        concurrency=concurrency,
+        order=order,
+        workers=workers,
+        shard=checking.parse_shard(shard),
+        service=service,
+        headers=tuple(map(given_header, header or [])),
+        unused=unused,
+        wait=wait,
+        timeout=timeout,
+        ignored=ignore.read(lists),
+        log=log,
+    )
+    reports = checking.Reports(json=report, junit=junit, html=html)
+    raise typer.Exit(checking.check(catalog, options, reports, lists[0] if learn else None))
+
+
+def _run(command: Sequence[str], catalog: shelf.Catalog, surroundings: Environment, report: Path | None) -> int:
+    """Run the command by itself, tell what was answered, and give its exit status."""
     with tempfile.TemporaryDirectory(prefix="timetracer-") as folder:
-        status = _run(command, environment(files, live or [], mock or [], Path(folder), os.environ))
+        status = _run_through(command, surroundings(catalog, Path(folder)))
         outcome = journal.Outcome.of(journal.read(Path(folder)))
-    print(outcome.as_text(), file=sys.stderr)
+    print(outcome.as_text(), file=sys.stderr)  # noqa: T201 - the command speaks to its user
     if report is not None:
         _write_report(report, outcome)
-    raise typer.Exit(status)
+    return status
 
 
 def _write_report(file: Path, outcome: journal.Outcome) -> None:
@@ -99,9 +147,9 @@ def _write_report(file: Path, outcome: journal.Outcome) -> None:
         raise ConfigError(f"the report {file} cannot be written: {error.strerror}") from error
 
 
-def _run(command: Sequence[str], env: Mapping[str, str]) -> int:
+def _run_through(command: Sequence[str], env: Mapping[str, str]) -> int:
     """Run the command under OpenTelemetry's auto-instrumentation, hand signals on, give its exit status."""
-    process = subprocess.Popen([sys.executable, "-c", _BOOT, *command], env=env)
+    process = subprocess.Popen([sys.executable, "-c", BOOT, *command], env=env)
 
     def forward(number: int, _frame: FrameType | None) -> None:
         process.send_signal(number)
@@ -119,5 +167,5 @@ def run() -> None:
         ours, command = split_command(sys.argv[1:])
         app(ours, prog_name="timetracer-replay", obj=command)
     except TimetracerError as error:
-        print(f"timetracer-replay: {error}", file=sys.stderr)
+        print(f"timetracer-replay: {error}", file=sys.stderr)  # noqa: T201 - as above
         sys.exit(2)

@@ -37,7 +37,9 @@ class App:
         output: file for its stdout.
     """
 
-    def __init__(self, command: Sequence[str], env: Mapping[str, str], log: Path, output: IO[bytes] | None = None) -> None:
+    def __init__(
+        self, command: Sequence[str], env: Mapping[str, str], log: Path, output: IO[bytes] | None = None
+    ) -> None:
         self._log = log
         with log.open("ab") as stderr:
             self._process = subprocess.Popen(
@@ -115,7 +117,9 @@ class App:
 
     def stop(self) -> None:
         """End it as an operator would: SIGINT to the command, then SIGTERM, then SIGKILL to all that is left."""
-        ignored = signal.getsignal(signal.SIGINT) is signal.SIG_IGN  # by us, and so by what we started: a job in the background
+        ignored = (
+            signal.getsignal(signal.SIGINT) is signal.SIG_IGN
+        )  # by us, and so by what we started: a job in the background
         for number in (signal.SIGTERM,) if ignored else (signal.SIGINT, signal.SIGTERM):
             if self._process.poll() is None:
                 self._process.send_signal(number)
@@ -133,7 +137,7 @@ def _listening(session: int) -> Target | None:
         with suppress(OSError):  # it has ended
             for descriptor in Path(f"/proc/{pid}/fd").iterdir():
                 with suppress(OSError):  # closed meanwhile
-                    inode = os.readlink(descriptor).removeprefix("socket:[").rstrip("]")
+                    inode = str(descriptor.readlink()).removeprefix("socket:[").rstrip("]")
                     if inode in sockets:
                         return sockets[inode]
     return None

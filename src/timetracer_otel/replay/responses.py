@@ -150,7 +150,7 @@ def _plain(reply: Reply) -> bytes:
 
 
 def _parsed(body: bytes) -> Any:
-    if not body.lstrip()[:1] in {b"{", b"[", b'"'}:
+    if body.lstrip()[:1] not in {b"{", b"[", b'"'}:
         return ABSENT
     try:
         return orjson.loads(body)

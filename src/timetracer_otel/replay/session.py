@@ -116,8 +116,9 @@ class PluginResponder:
 
     def facts(self, name: str) -> str | None:
         if name not in self._facts:
-            values = (span.text(name) for span in self._player.all_calls() if span.text(spans.PLUGIN) == self._plugin)
-            self._facts[name] = next((value for value in values if value is not None), None)
+            ours = (span for span in self._player.all_calls() if span.text(spans.PLUGIN) == self._plugin)
+            values = (span.attributes.get(name, span.resource.get(name)) for span in ours)
+            self._facts[name] = next((value for value in values if isinstance(value, str)), None)
         return self._facts[name]
 
 

@@ -16,12 +16,33 @@ from opentelemetry.trace import SpanContext, SpanKind
 from timetracer_otel import spans
 from timetracer_otel.cassette import model, naming, otlp, storage
 from timetracer_otel.errors import TimetracerError
-from timetracer_otel.seams import Call, Lane, Request, Response, entry_attributes, faults, lane_of, mark, pending, tracing
+from timetracer_otel.seams import (
+    Call,
+    Lane,
+    Request,
+    Response,
+    entry_attributes,
+    faults,
+    lane_of,
+    mark,
+    pending,
+    tracing,
+)
 
 if TYPE_CHECKING:
     from opentelemetry.context import Context
 
-__all__ = ["REPLAY_ASKED", "REPLAY_CALL", "REPLAY_HOW", "REPLAY_KEY", "REPLAY_OF", "Tracing", "answered", "attach", "missed"]
+__all__ = [
+    "REPLAY_ASKED",
+    "REPLAY_CALL",
+    "REPLAY_HOW",
+    "REPLAY_KEY",
+    "REPLAY_OF",
+    "Tracing",
+    "answered",
+    "attach",
+    "missed",
+]
 
 REPLAY_OF: Final = "timetracer.replay.of"
 """On an entry: the recorded lane that it follows, to whose entry it is linked too."""
@@ -59,7 +80,9 @@ class _Tape:
             if request is None:
                 self._path = naming.session_path(self._folder, self.start, "replay", self.id, "none")
             else:
-                self._path = naming.lane_path(self._folder, self.start, request.method, request.path, trace_id, span_id, "none")
+                self._path = naming.lane_path(
+                    self._folder, self.start, request.method, request.path, trace_id, span_id, "none"
+                )
         return self._path
 
 
@@ -88,6 +111,7 @@ class Tracing(SpanProcessor):
         return self._tapes[lane]
 
     def on_start(self, span: Span, parent_context: Context | None = None) -> None:
+        """Note which lane a span belongs to; a call also gets its payloads from what answers it."""
         lane = self._current(parent_context)
         mark(span, lane)
         call = None
@@ -101,6 +125,7 @@ class Tracing(SpanProcessor):
         self._open[span.get_span_context().span_id] = (lane, call)
 
     def on_end(self, span: ReadableSpan) -> None:
+        """Write a span."""
         context = span.get_span_context()
         lane, call = self._open.pop(context.span_id if context else 0, (None, None))
         if lane is not None:

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import os
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -14,17 +13,15 @@ from typing import Final
 from timetracer_otel import spans
 from timetracer_otel.cassette.shelf import Catalog, Outline, Shelf
 from timetracer_otel.errors import ConfigError
-from timetracer_otel.replay import ignore, journal, scripts
+from timetracer_otel.replay import ignore, journal, learning, scripts
 from timetracer_otel.replay.calls import LaneNotes, Notes, Unused, compare_calls
 from timetracer_otel.replay.client import Target, masked_headers, parse_url
 from timetracer_otel.replay.differing import Difference, Result, Verified
 from timetracer_otel.replay.driver import Driven, Order, drive, grouped, progress, sharded
+from timetracer_otel.replay.env import Environment
 from timetracer_otel.replay.process import App
 
 __all__ = ["Options", "learn", "verify"]
-
-Environment = Callable[[Catalog, Path], dict[str, str]]
-"""Gives the environment of a replayed program from what it is to follow and the folder for its journals."""
 
 _SETTLE_SECONDS: Final = 2.0
 """How long calls are waited for that a response did not wait for: those of background tasks."""
@@ -109,7 +106,10 @@ def learn(found: Catalog, options: Options, file: Path) -> Result:
         CassetteError: as :func:`verify`.
     """
     runs = [verify(found, options) for _ in range(2)]
-    proposed, refused = ignore.propose([run.verified for run in runs], _texts(found), options.ignored)
+    lanes = Shelf(_of_service(found, options.service)).lanes
+    proposed, refused = learning.propose(
+        [run.verified for run in runs], lambda values: learning.used_values(values, lanes), options.ignored
+    )
     ignore.write(file, proposed, refused)
     result = runs[-1]
     compared = [proposed.apply(one) for one in result.verified]
@@ -122,20 +122,6 @@ def learn(found: Catalog, options: Options, file: Path) -> Result:
     )
 
 
-def _texts(found: Catalog) -> list[str]:
-    """What the recorded requests and calls say, to find out which values are used again."""
-    texts: list[str] = []
-    for lane in Shelf(found).lanes:
-        for span in lane.spans:
-            texts.append(span.text(spans.HTTP_TARGET) or "")
-            for name in (spans.REQUEST, spans.HTTP_REQUEST_BODY):
-                payload = span.payload(name) or b""
-                texts.append(payload.decode("latin-1"))
-                texts.append(payload.hex() if span.is_call else "")
-            texts += [value for name, value in spans.decode_headers(span.attributes, spans.HTTP_REQUEST_HEADERS) if name]
-    return list(filter(None, texts))
-
-
 def _of_service(found: Catalog, service: str) -> Catalog:
     known = sorted({lane.service for lane in found.lanes if lane.method})
     if service:
@@ -143,7 +129,9 @@ def _of_service(found: Catalog, service: str) -> Catalog:
             raise ConfigError(f"--service {service}: recorded are {', '.join(known)}")
         return found.only(service)
     if len(known) > 1:
-        raise ConfigError(f"the cassettes hold requests of several services: choose one with --service ({', '.join(known)})")
+        raise ConfigError(
+            f"the cassettes hold requests of several services: choose one with --service ({', '.join(known)})"
+        )
     return found
 
 
@@ -158,6 +146,7 @@ def _requests(found: Catalog, options: Options, folder: Path) -> Result:
         targets = list(_start(options, env, folder, running, result))
         driven: list[Driven] = []
         if targets:
+            began = time.perf_counter()
             with progress(len(sent)) as step:
                 driven = drive(
                     groups,
@@ -168,6 +157,7 @@ def _requests(found: Catalog, options: Options, folder: Path) -> Result:
                     timeout=options.timeout,
                     step=step,
                 )
+            result.sending = time.perf_counter() - began
             _settle(folder, {one.outline.id for one in driven})
     notes = Notes(journal.read(folder))
     result.verified = list(_compared(sent, driven, notes, options.unused))
@@ -193,7 +183,11 @@ def _start(
             yield target
             continue
         status = app.exit_status
-        what = f"did not listen within {options.wait:g} s" if status is None else f"ended with status {status} before it listened"
+        what = (
+            f"did not listen within {options.wait:g} s"
+            if status is None
+            else f"ended with status {status} before it listened"
+        )
         result.problems.append(f"the command {what}; it said:\n{app.said()}")
 
 
@@ -221,17 +215,27 @@ def _compared(sent: Sequence[Outline], driven: Sequence[Driven], notes: Notes, u
             differences = (*done.differences, Difference("error", unseen))
         else:
             differences = (*compare_calls(lane, unused, own, borrowed), *done.differences)
+            if not lane.ended:
+                endless = "the end of the request was not seen: which of its calls are missing is not known"
+                differences = (*differences, Difference("error", endless))
         seconds = done.seconds if done is not None else 0.0
-        yield Verified(outline.id, outline.name, outline.operation, outline.files[0], seconds, differences, len(lane.answered))
+        yield Verified(
+            outline.id, outline.name, outline.operation, outline.files[0], seconds, differences, len(lane.answered)
+        )
 
 
 def _remarks(notes: Notes, shelf: Shelf, sent: Sequence[Outline], options: Options) -> list[str]:
-    remarks = [f"a request that was not recorded was answered as far as possible: {one}" for one in notes.strangers[:_NAMED]]
+    remarks = [
+        f"a request that was not recorded was answered as far as possible: {one}" for one in notes.strangers[:_NAMED]
+    ]
     driven = {lane.id for lane in sent}
     for lane_id, lane in notes.lanes.items():
         if lane_id not in driven:
             remarks += [f"outside any recorded request: {miss['message']}" for miss in lane.misses[:_NAMED]]
-            remarks += [f"outside any recorded request: a connection to {one} was refused" for one in dict.fromkeys(lane.refused)]
+            remarks += [
+                f"outside any recorded request: a connection to {one} was refused"
+                for one in dict.fromkeys(lane.refused)
+            ]
     if sent and (masked := _masked(shelf, sent[0])) and not options.headers:
         remarks.append(f"{', '.join(masked)} was masked while recording; set it with --header if the app checks it")
     return remarks
@@ -242,43 +246,3 @@ def _masked(shelf: Shelf, outline: Outline) -> list[str]:
     if lane is None or lane.entry is None:
         return []
     return masked_headers(spans.decode_headers(lane.entry.attributes, spans.HTTP_REQUEST_HEADERS))
-
-
-def environment(
-    base: Mapping[str, str], live: Sequence[str], mock: Sequence[str], *, detailed: bool, traced: Path | None = None
-) -> Environment:
-    """Give what makes the environment of a replayed program, which its children inherit.
-
-    Args:
-        base: the environment to start from.
-        live: integrations that go out.
-        mock: when not empty, the only integrations that are answered.
-        detailed: whether the journals say what ``--verify`` compares.
-        traced: folder for the replay's own trace.
-    """
-
-    def make(found: Catalog, folder: Path) -> dict[str, str]:
-        file = folder / "catalog.json"
-        found.write(file)
-        ours = {
-            "TIMETRACER_MODE": "replay",
-            "OTEL_TRACES_EXPORTER": "none",
-            "OTEL_METRICS_EXPORTER": "none",
-            "OTEL_LOGS_EXPORTER": "none",
-            journal.JOURNAL_VARIABLE: str(folder),
-            journal.CATALOG_VARIABLE: str(file),
-        }
-        options = {
-            "TIMETRACER_LIVE_PLUGINS": ",".join(live),
-            "TIMETRACER_MOCK_PLUGINS": ",".join(mock),
-            journal.DETAIL_VARIABLE: "1" if detailed else "",
-            journal.TRACE_VARIABLE: str(traced.absolute()) if traced is not None else "",
-        }
-        return {**base, **ours, **{name: value for name, value in options.items() if value}}
-
-    return make
-
-
-def environ() -> dict[str, str]:
-    """Our own environment, which a replayed program starts from."""
-    return dict(os.environ)

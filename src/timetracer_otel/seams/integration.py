@@ -110,7 +110,7 @@ class Responder(Protocol):
         ...
 
     def facts(self, name: str) -> str | None:
-        """The first value that any recorded call of this integration has of an attribute: versions, limits of the peer."""
+        """The first value that any recorded call of this integration, or its resource, has of an attribute."""
         ...
 
 
@@ -135,6 +135,7 @@ class Integration:
         text_forms: how a value may be written in a URL or a body, to tell whether a request brought it.
         render: a recorded call as JSON-like data for people: ``{"request": …, "response": …}``.
         volatile: fields of such a request that no comparison looks at.
+        oldest: the distribution, and the oldest version of it that has these seams.
     """
 
     name: str
@@ -145,3 +146,4 @@ class Integration:
     text_forms: Callable[[Value], tuple[bytes, ...]] = _no_forms
     render: Callable[[Span], dict[str, Any]] | None = None
     volatile: frozenset[str] = frozenset()
+    oldest: tuple[str, tuple[int, int]] | None = None

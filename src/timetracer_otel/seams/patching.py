@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import builtins
 import logging
+import re
 import sys
+from importlib import metadata
 from types import ModuleType
 from typing import Any
 
@@ -21,6 +23,8 @@ _done: list[tuple[str, Any, str, Any, Any]] = []
 _enabled: dict[Patch, str | None] = {}
 """Patches whose import hook is registered, and the integration for which it acts (hooks cannot be unregistered)."""
 _INHERITED = object()
+_checked: set[tuple[str, tuple[int, int]]] = set()
+"""Whose version is looked at when it is imported."""
 
 
 def apply(integration: Integration) -> None:
@@ -29,6 +33,9 @@ def apply(integration: Integration) -> None:
     Args:
         integration: a library; patching it twice does nothing.
     """
+    if integration.oldest is not None and integration.oldest not in _checked:
+        _checked.add(integration.oldest)
+        wrapt.register_post_import_hook(_check_age(*integration.oldest), integration.oldest[0])
     for patch in integration.patches:
         known = patch in _enabled
         if known and _enabled[patch] is not None:
@@ -54,6 +61,26 @@ def undo_all() -> None:
     """Restore everything."""
     for name in {done[0] for done in _done} | {name for name in _enabled.values() if name is not None}:
         undo(name)
+
+
+def _check_age(library: str, oldest: tuple[int, int]) -> Any:
+    def on_import(_module: ModuleType) -> None:
+        version = _version(library)
+        if version is not None and tuple(map(int, re.findall(r"\d+", version)[:2])) < oldest:
+            wanted = ".".join(map(str, oldest))
+            _log.warning(
+                "timetracer: %s %s is older than %s, so its calls are neither recorded nor replayed; pip install '%s>=%s'",
+                library, version, wanted, library, wanted,
+            )  # fmt: skip
+
+    return on_import
+
+
+def _version(library: str) -> str | None:
+    try:
+        return metadata.version(library)
+    except metadata.PackageNotFoundError:
+        return None  # vendored: nobody knows
 
 
 def _restore(owner: Any, name: str, original: Any, wrapper: Any) -> None:

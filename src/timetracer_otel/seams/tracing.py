@@ -32,6 +32,7 @@ class LaneMarker(SpanProcessor):
         self._runtime = runtime
 
     def on_start(self, span: Span, parent_context: Context | None = None) -> None:
+        """Mark a span that begins."""
         mark(span, current_lane(self._runtime, parent_context))
 
 
@@ -45,7 +46,7 @@ class RecordAll(Sampler):
     def __init__(self, sampler: Sampler) -> None:
         self._sampler = sampler
 
-    def should_sample(  # noqa: PLR0913 - the SDK's signature
+    def should_sample(  # noqa: PLR0913, PLR0917 - the SDK's signature
         self,
         parent_context: Context | None,
         trace_id: int,

@@ -1,0 +1,82 @@
+"""What the command line of ``--verify`` means, and what it prints and writes."""
+
+from __future__ import annotations
+
+import signal
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import FrameType
+
+from timetracer_otel.cassette.shelf import Catalog
+from timetracer_otel.errors import ConfigError
+from timetracer_otel.replay import ignore, report, verify
+
+__all__ = ["Reports", "check", "ignore_files", "parse_shard"]
+
+
+@dataclass(frozen=True, slots=True)
+class Reports:
+    """The files to write; None for those that nobody asked for."""
+
+    json: Path | None = None
+    junit: Path | None = None
+    html: Path | None = None
+
+
+def parse_shard(text: str) -> tuple[int, int]:
+    """Read ``--shard i/n``.
+
+    Raises:
+        ConfigError: it is none.
+    """
+    number, _, count = text.partition("/")
+    if not (number.isdecimal() and count.isdecimal() and 1 <= int(number) <= int(count)):
+        raise ConfigError(f"--shard {text}: give i/n, such as 1/4")
+    return int(number), int(count)
+
+
+def ignore_files(cassettes: Sequence[str], directory: Path) -> list[Path]:
+    """Where the ignore list of some cassettes may be: beside them.
+
+    Args:
+        cassettes: as the user named them.
+        directory: the cassette directory, beside ``latest`` and for what is a pattern.
+    """
+    folders = []
+    for spec in cassettes:
+        path = Path(spec)
+        folders.append(path if path.is_dir() else path.parent if path.is_file() else directory)
+    return [folder / ignore.FILE_NAME for folder in dict.fromkeys(folders)]
+
+
+def check(catalog: Catalog, options: verify.Options, reports: Reports, learned: Path | None) -> int:
+    """Verify, tell it, and give the exit status.
+
+    Args:
+        catalog: what the cassettes hold.
+        options: how.
+        reports: what to write.
+        learned: the ignore list to propose; None to propose none.
+
+    Raises:
+        ConfigError: a wrong option, or a report that cannot be written.
+        CassetteError: a cassette that cannot be read.
+    """
+    signal.signal(signal.SIGTERM, _end)
+    result = verify.learn(catalog, options, learned) if learned is not None else verify.verify(catalog, options)
+    print(report.as_text(result))  # noqa: T201 - the command speaks to its user
+    for file, form in (
+        (reports.json, report.as_json),
+        (reports.junit, report.as_junit),
+        (reports.html, report.as_html),
+    ):
+        if file is not None:
+            report.write(file, result, form)
+    return result.exit_status
+
+
+def _end(number: int, _frame: FrameType | None) -> None:
+    """End by an exception, so that what was started is ended too."""
+    sys.exit(128 + number)

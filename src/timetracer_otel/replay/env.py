@@ -1,0 +1,50 @@
+"""The environment of a replayed program: how it learns what to follow and where to keep its journal."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import TypeAlias
+
+from timetracer_otel.cassette.shelf import Catalog
+from timetracer_otel.replay import journal
+
+__all__ = ["Environment", "environment"]
+
+Environment: TypeAlias = Callable[[Catalog, Path], dict[str, str]]
+"""Gives the environment from what the program is to follow and the folder for its journals."""
+
+
+def environment(
+    base: Mapping[str, str], live: Sequence[str], mock: Sequence[str], *, detailed: bool, traced: Path | None = None
+) -> Environment:
+    """Give what makes the environment of a replayed program, which its children inherit.
+
+    Args:
+        base: the environment to start from.
+        live: integrations that go out.
+        mock: when not empty, the only integrations that are answered.
+        detailed: whether the journals say what ``--verify`` compares.
+        traced: folder for the replay's own trace.
+    """
+
+    def make(found: Catalog, folder: Path) -> dict[str, str]:
+        file = folder / "catalog.json"
+        found.write(file)
+        ours = {
+            "TIMETRACER_MODE": "replay",
+            "OTEL_TRACES_EXPORTER": "none",
+            "OTEL_METRICS_EXPORTER": "none",
+            "OTEL_LOGS_EXPORTER": "none",
+            journal.JOURNAL_VARIABLE: str(folder),
+            journal.CATALOG_VARIABLE: str(file),
+        }
+        options = {
+            "TIMETRACER_LIVE_PLUGINS": ",".join(live),
+            "TIMETRACER_MOCK_PLUGINS": ",".join(mock),
+            journal.DETAIL_VARIABLE: "1" if detailed else "",
+            journal.TRACE_VARIABLE: str(traced.absolute()) if traced is not None else "",
+        }
+        return {**base, **ours, **{name: value for name, value in options.items() if value}}
+
+    return make

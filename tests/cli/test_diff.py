@@ -1,0 +1,68 @@
+"""``timetracer diff``: two recordings side by side."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from tests.cli.conftest import MS, Command, Recording
+
+INSERT = {"insert": "orders", "documents": [{"_id": "a", "total": 5}], "$db": "shop"}
+UPDATE = {"update": "stock", "updates": [{"q": {"_id": "tea"}, "u": {"$inc": {"left": -1}}}], "$db": "shop"}
+FIND = {"find": "users", "filter": {"_id": 1}, "$db": "shop"}
+
+
+def written(path: Path, number: int, *commands: Mapping[str, Any], response: bytes = b"{}", **entry: Any) -> Path:
+    """Write a lane with calls one after the other."""
+    recording = Recording(number)
+    parent = recording.entry(response=response, **entry)
+    for place, command in enumerate(commands):
+        recording.call(parent, command, {"ok": 1.0}, offset=place * 20 * MS)
+    return recording.write(path)
+
+
+def test_equal_recordings_are_status_0(timetracer: Command, tmp_path: Path) -> None:
+    """Ids and times of the recordings do not count; reads may come in another order."""
+    first = written(tmp_path / "a.jsonl", 1, INSERT, FIND, response=b'{"a": 1}')
+    second = written(tmp_path / "b.jsonl", 2, FIND, INSERT, response=b'{"a":1}')
+    ended = timetracer("diff", first, second)
+    assert (ended.returncode, ended.stdout) == (0, "1 compared, 0 differ, 0 without a counterpart\n")
+
+
+def test_every_kind_of_difference_is_told(timetracer: Command, tmp_path: Path) -> None:
+    """Changed, missing and extra calls, another order of writes, another response: exit status 1."""
+    changed = {**INSERT, "documents": [{"_id": "a", "total": 6}]}
+    other = {"delete": "carts", "deletes": [], "$db": "shop"}
+    first = written(tmp_path / "a.jsonl", 1, INSERT, UPDATE, FIND, response=b'{"a": 1}')
+    second = written(tmp_path / "b.jsonl", 2, UPDATE, changed, other, response=b'{"a": 2}', status=500)
+    ended = timetracer("diff", first, second, "--json")
+    (lane,) = json.loads(ended.stdout)["differing"]
+    kinds = {(one["kind"], one["what"]) for one in lane["differences"]}
+    assert kinds == {
+        ("changed", "mongodb shop insert orders"),
+        ("reordered", "mongodb shop update stock before mongodb shop insert orders"),
+        ("extra", "mongodb shop delete carts"),
+        ("missing", "mongodb shop find users"),
+        ("status", ""),
+        ("body", ""),
+    }
+    assert ended.returncode == 1
+    assert "total: 5 recorded, 6 now" in timetracer("diff", first, second).stdout
+
+
+def test_requests_without_a_counterpart_are_named(timetracer: Command, tmp_path: Path) -> None:
+    """What only one of the two has is a difference."""
+    first, second = written(tmp_path / "a.jsonl", 1), written(tmp_path / "b.jsonl", 2, target="/other")
+    ended = timetracer("diff", first, second)
+    assert ended.returncode == 1
+    assert "only in the first: GET /users?id=1" in ended.stdout
+    assert "only in the second: GET /other" in ended.stdout
+
+
+def test_recording_that_is_not_there_is_status_2(timetracer: Command, tmp_path: Path) -> None:
+    """It is named in one line."""
+    ended = timetracer("diff", written(tmp_path / "a.jsonl", 1), tmp_path / "none.jsonl")
+    assert ended.returncode == 2
+    assert "none.jsonl" in ended.stderr

@@ -1,0 +1,20 @@
+"""The documentation has the lists that the code has."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from timetracer_otel.families import http_volatile
+
+PAGE = (Path(__file__).parents[2] / "docs" / "http.md").read_text(encoding="utf-8")
+
+
+def test_what_never_counts_is_documented_with_its_reason() -> None:
+    """Each header and query parameter that is left out stands in http.md with the reason of the code."""
+    rows = {
+        f"| `{name}` | {reason} |"
+        for entries in (http_volatile.HEADERS, http_volatile.QUERY)
+        for name, reason in entries.items()
+    }
+    rows |= {f"| `{name}…` | {reason} |" for name, reason in http_volatile.HEADER_PREFIXES.items()}
+    assert {row for row in rows if row not in PAGE} == set()

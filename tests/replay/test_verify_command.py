@@ -1,0 +1,196 @@
+"""``timetracer-replay --verify`` as a user types it, with apps that need no database."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import tomllib
+from collections.abc import Callable
+from pathlib import Path
+from xml.etree import ElementTree as ET
+
+import pytest
+
+from examples.asking import Ask
+from examples.support import Program, free_port
+
+HERE = Path(__file__).parent
+APP = ("flask", "--app", "noisy_app", "run", "--port")
+
+Verify = Callable[..., "subprocess.CompletedProcess[str]"]
+
+
+def environment(**settings: str) -> dict[str, str]:
+    """Our environment, our programs first."""
+    path = os.pathsep.join((str(Path(sys.executable).parent), os.environ.get("PATH", "")))
+    return {**os.environ, "PATH": path, **settings}
+
+
+def record(folder: Path, *asks: Ask, **settings: str) -> Path:
+    """Record the app answering; give its cassettes."""
+    port, cassettes = free_port(), folder / "cassettes"
+    env = environment(TIMETRACER_DIR=str(cassettes), **settings)
+    command = ["opentelemetry-instrument", "--traces_exporter", "timetracer", *APP, str(port)]
+    with Program(command, log=folder / "record.log", env=env, cwd=HERE) as program:
+        program.wait_for_port(port)
+        for ask in asks:
+            ask.send(port)
+    return cassettes
+
+
+def run(
+    cassettes: Path, *options: str, command: tuple[str, ...] = (*APP, "0"), **settings: str
+) -> subprocess.CompletedProcess[str]:
+    """Run the verification."""
+    words = ["timetracer-replay", "--verify", str(cassettes), *options, "--", *command]
+    return subprocess.run(
+        words, cwd=HERE, env=environment(**settings), capture_output=True, text=True, timeout=60, check=False
+    )
+
+
+@pytest.fixture(scope="module")
+def plain(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Cassettes of an app without noise."""
+    asks = [Ask("GET", f"/plain/{word}") for word in ("one", "two", "three", "four")]
+    return record(tmp_path_factory.mktemp("plain"), *asks)
+
+
+def test_unchanged_app_passes(plain: Path) -> None:
+    """Everything matches: exit status 0, and the summary says so."""
+    ended = run(plain, "--concurrency", "4")
+    assert ended.returncode == 0, ended.stdout + ended.stderr
+    assert "4 verified, 0 differ" in ended.stdout
+
+
+def test_changed_app_fails_in_every_report(plain: Path, tmp_path: Path) -> None:
+    """A changed body is told in the terminal, as JSON, as JUnit XML and in the page; exit status 1."""
+    files = {name: tmp_path / f"report.{name}" for name in ("json", "xml", "html")}
+    options = ("--report", str(files["json"]), "--junit", str(files["xml"]), "--html", str(files["html"]))
+    ended = run(plain, *options, CHANGED="1")
+    assert ended.returncode == 1
+    assert "'one' recorded, 'ONE' now" in ended.stdout
+    report = json.loads(files["json"].read_bytes())
+    assert (report["requests"], report["differing"], report["kinds"]) == (4, 4, {"body": 4})
+    suite = ET.fromstring(files["xml"].read_text())[0]  # noqa: S314 - our own file
+    assert (suite.get("tests"), suite.get("failures")) == ("4", "4")
+    assert '"GET /plain/one"' in files["html"].read_text()
+
+
+def test_shards_part_the_requests(plain: Path, tmp_path: Path) -> None:
+    """Each shard sends its part, and together they send all."""
+    names = []
+    for shard in ("1/2", "2/2"):
+        report = tmp_path / "report.json"
+        assert run(plain, "--shard", shard, "--report", str(report)).returncode == 0
+        names.append({one["request"] for one in json.loads(report.read_bytes())["verified"]})
+    assert [len(one) for one in names] == [2, 2]
+    assert not names[0] & names[1]
+
+
+def test_several_workers_share_the_requests(plain: Path) -> None:
+    """Two instances on ports of their own answer everything."""
+    ended = run(plain, "--workers", "2", "--concurrency", "2")
+    assert ended.returncode == 0, ended.stdout + ended.stderr
+    assert "4 verified, 0 differ" in ended.stdout
+
+
+def test_url_names_the_port(plain: Path) -> None:
+    """With --url nothing is searched for."""
+    port = free_port()
+    ended = run(plain, "--url", f"http://127.0.0.1:{port}", command=(*APP, str(port)))
+    assert ended.returncode == 0, ended.stdout + ended.stderr
+
+
+def test_command_that_ends_early_is_a_failure(plain: Path) -> None:
+    """Exit status 1, with what the command said."""
+    ended = run(plain, BROKEN="1")
+    assert ended.returncode == 1
+    assert "ended with status 3 before it listened" in ended.stdout
+
+
+def test_app_that_opens_no_lane_is_a_failure(plain: Path) -> None:
+    """A server that timetracer does not see into cannot pass, whatever it answers."""
+    ended = run(plain, command=("python", "-m", "http.server", "0", "--bind", "127.0.0.1"))
+    assert ended.returncode == 1
+    assert "no lane was opened" in ended.stdout
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        (("--shard", "3/2"), "--shard 3/2"),
+        (("--header", "nothing"), "--header 'nothing'"),
+        (("--url", "ftp://x"), "--url ftp://x"),
+        (("--service", "other"), "--service other"),
+    ],
+)
+def test_wrong_option_is_status_2(plain: Path, options: tuple[str, ...], says: str) -> None:
+    """A wrong command line is one line and exit status 2."""
+    ended = run(plain, *options)
+    assert ended.returncode == 2
+    assert says in ended.stderr
+    assert "Traceback" not in ended.stderr
+
+
+def test_unreadable_cassette_is_status_2(tmp_path: Path) -> None:
+    """A damaged file is named, and nothing is started."""
+    (tmp_path / "broken.jsonl").write_text("{")
+    ended = run(tmp_path)
+    assert ended.returncode == 2
+    assert "broken.jsonl" in ended.stderr
+
+
+def test_learned_list_hides_noise_and_nothing_else(tmp_path: Path) -> None:
+    """--learn proposes the header and the leaves that differ, refuses a whole body; with the list only that is left."""
+    cassettes = record(tmp_path, Ask("GET", "/noisy"), Ask("GET", "/text"))
+    assert run(cassettes).returncode == 1
+    learned = run(cassettes, "--learn")
+    assert "GET /text" in learned.stdout
+    file = cassettes / "timetracer-ignore.toml"
+    entries = {
+        (one["request"], one.get("header", "") + one.get("body", ""))
+        for one in tomllib.loads(file.read_text())["ignore"]
+    }
+    assert entries == {("GET /noisy", "x-process"), ("GET /noisy", "$.pid"), ("GET /noisy", "$.items[*].at")}
+    assert "whole body" in file.read_text()
+    again = run(cassettes)
+    assert again.returncode == 1
+    assert "2 verified, 1 differ (1 body), 3 ignored" in again.stdout
+
+
+def test_masked_header_can_be_given(tmp_path: Path) -> None:
+    """What the recording masked is sent as far as it is known, or as --header says; the lane's header stays unseen."""
+    port, cassettes = free_port(), tmp_path / "cassettes"
+    env = environment(TIMETRACER_DIR=str(cassettes))
+    command = ["opentelemetry-instrument", "--traces_exporter", "timetracer", *APP, str(port)]
+    with Program(command, log=tmp_path / "record.log", env=env, cwd=HERE) as program:
+        program.wait_for_port(port)
+        import http.client  # noqa: PLC0415 - only this test sends a header of its own
+
+        connection = http.client.HTTPConnection("127.0.0.1", port)
+        connection.request("GET", "/whoami", headers={"Authorization": "Bearer secret"})
+        connection.getresponse().read()
+        connection.close()
+    assert "masked while recording" in run(cassettes).stdout
+    ended = run(cassettes, "--header", "Authorization: Bearer secret")
+    assert ended.returncode == 0, ended.stdout + ended.stderr
+
+
+def test_script_is_compared_by_output_and_exit_status(tmp_path: Path) -> None:
+    """A program that serves nothing is run again; a changed line of output or exit status fails."""
+    script = tmp_path / "job.py"
+    script.write_text(
+        "import os, sys\nprint('hello', os.environ.get('WORD', 'world'))\nsys.exit(int(os.environ.get('END', '4')))\n"
+    )
+    cassettes = tmp_path / "cassettes"
+    command = ["opentelemetry-instrument", "--traces_exporter", "timetracer", "python", str(script)]
+    env = environment(TIMETRACER_DIR=str(cassettes))
+    assert subprocess.run(command, env=env, capture_output=True, check=False).returncode == 4
+    same = run(cassettes, command=("python", str(script)))
+    assert same.returncode == 0, same.stdout + same.stderr
+    assert (
+        "'hello world' recorded, 'hello you' now" in run(cassettes, command=("python", str(script)), WORD="you").stdout
+    )
+    assert "exit status: $: 4 recorded, 5 now" in run(cassettes, command=("python", str(script)), END="5").stdout
