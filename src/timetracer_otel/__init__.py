@@ -1,4 +1,4 @@
-"""Make any Python service's production trace replayable: record as OpenTelemetry, replay without database and network."""
+"""Make any Python service's production trace replayable: record as OpenTelemetry, replay without any network."""
 
 from timetracer_otel.autoload import install, uninstall
 from timetracer_otel.errors import (

@@ -9,6 +9,8 @@ import importlib.util
 import logging
 from contextlib import ExitStack
 from dataclasses import replace
+from functools import partial
+from types import ModuleType
 from typing import Any
 
 import wrapt
@@ -193,10 +195,10 @@ def _instrument_on_import() -> None:
             continue  # the instrumentors of extras need not be installed: then the spans are ours
         # Also when the instrumentor's own module is imported: it may be that import which imports the library.
         for module in (library, target.partition(":")[0]):
-            wrapt.register_post_import_hook(lambda _, target=target: _instrument(target, mine), module)
+            wrapt.register_post_import_hook(partial(_instrument, target, mine), module)
 
 
-def _instrument(target: str, asked_by: Settings | None) -> None:
+def _instrument(target: str, asked_by: Settings | None, _imported: ModuleType) -> None:
     """Turn a standard instrumentor on, unless it is on, half imported, or ``install()`` was undone since."""
     module, _, name = target.partition(":")
     if _installed is not asked_by:

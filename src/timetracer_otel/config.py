@@ -87,9 +87,9 @@ def load(environ: Mapping[str, str] = os.environ, directory: Path | None = None)
     exporters = [name.strip() for name in environ.get("OTEL_TRACES_EXPORTER", "").split(",") if name.strip()]
     if "timetracer" in exporters:
         given.setdefault("mode", "record")
-    for name in PARSERS:
+    for name, parse in PARSERS.items():
         if (text := environ.get(PREFIX + name.upper())) is not None:
-            given[name] = PARSERS[name](PREFIX + name.upper(), text)
+            given[name] = parse(PREFIX + name.upper(), text)
     return _with_exporters(replace(Settings(), **given), exporters, given)
 
 
@@ -101,7 +101,7 @@ def is_given(name: str, environ: Mapping[str, str] = os.environ) -> bool:
 def _with_exporters(settings: Settings, exporters: list[str], given: Mapping[str, Any]) -> Settings:
     """A recording that leaves by another exporter only has its payloads on the spans, and writes no files."""
     leaves_otherwise = bool(set(exporters) - {"none", "timetracer"}) and "timetracer" not in exporters
-    defaults = {"files": not leaves_otherwise, "span_payloads": leaves_otherwise}
+    defaults: dict[str, Any] = {"files": not leaves_otherwise, "span_payloads": leaves_otherwise}
     return replace(settings, **{key: value for key, value in defaults.items() if key not in given})
 
 

@@ -2,8 +2,8 @@
 
 opentelemetry-distro sends metrics and logs by OTLP unless told otherwise. Somebody who only asked for cassettes has no
 collector: the exporters would fail at start-up, or hold the program's end for seconds. So with timetracer as the only
-traces exporter and no OTLP end point configured, metrics and logs default to none. In a replay all three do: what it does
-happened before. No name here begins with ``OTEL_``: the command would take it for an option of its own.
+traces exporter and no OTLP end point configured, metrics and logs default to none. In a replay all three do: what it
+does happened before. No name here begins with ``OTEL_``: the command would take it for an option of its own.
 """
 
 from __future__ import annotations

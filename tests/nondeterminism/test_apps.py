@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import secrets
+import uuid
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
+import flask
 import httpx
 import pytest
 from werkzeug.test import Client
@@ -129,3 +132,22 @@ def test_a_stream_draws_in_its_lane(tmp_path: Path, mongo_uri: str) -> None:
         recorded = ask()
     with testing.replay(tmp_path):
         assert ask() == recorded
+
+
+def test_a_process_draws_what_the_serving_one_drew(tmp_path: Path) -> None:
+    """Of several recorded processes, the one that answered the requests says what is drawn outside them."""
+
+    def start() -> bytes:
+        return secrets.token_bytes(8)
+
+    def serve() -> bytes:
+        app = flask.Flask("ids")
+        app.add_url_rule("/", view_func=lambda: str(uuid.uuid4()))
+        return Client(app).get("/").get_data()
+
+    with testing.record(tmp_path):
+        start()
+    with testing.record(tmp_path):
+        recorded = start(), serve()
+    with testing.replay(tmp_path):
+        assert (start(), serve()) == recorded

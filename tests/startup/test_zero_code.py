@@ -7,7 +7,6 @@ import os
 import subprocess
 import sys
 import threading
-import time
 import zlib
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -64,9 +63,15 @@ def test_the_exporter_option_is_all_it_takes(tmp_path: Path, mongo_uri: str) -> 
 
 def test_a_missing_collector_neither_breaks_nor_loses(tmp_path: Path, mongo_uri: str) -> None:
     """With ``otlp,timetracer`` and nobody listening, the cassettes are whole and the program ends as ever."""
-    quick = {"OTEL_EXPORTER_OTLP_TIMEOUT": "1", "OTEL_METRICS_EXPORTER": "none", "OTEL_LOGS_EXPORTER": "none"}
     result = run(
-        tmp_path, mongo_uri, "--traces_exporter", "otlp,timetracer", OTEL_EXPORTER_OTLP_ENDPOINT="http://127.0.0.1:9", **quick
+        tmp_path,
+        mongo_uri,
+        "--traces_exporter",
+        "otlp,timetracer",
+        OTEL_EXPORTER_OTLP_ENDPOINT="http://127.0.0.1:9",
+        OTEL_EXPORTER_OTLP_TIMEOUT="1",
+        OTEL_METRICS_EXPORTER="none",
+        OTEL_LOGS_EXPORTER="none",
     )
     assert result.returncode == 0
     assert "inside" not in result.stderr
@@ -76,7 +81,9 @@ def test_a_missing_collector_neither_breaks_nor_loses(tmp_path: Path, mongo_uri:
 @pytest.mark.parametrize("sampler", ["always_off", "parentbased_always_off", "traceidratio"])
 def test_what_the_host_does_not_sample_is_recorded(tmp_path: Path, mongo_uri: str, sampler: str) -> None:
     """Head sampling of the host's telemetry does not lose lanes."""
-    run(tmp_path, mongo_uri, "--traces_exporter", "timetracer", OTEL_TRACES_SAMPLER=sampler, OTEL_TRACES_SAMPLER_ARG="0")
+    run(
+        tmp_path, mongo_uri, "--traces_exporter", "timetracer", OTEL_TRACES_SAMPLER=sampler, OTEL_TRACES_SAMPLER_ARG="0"
+    )
     assert_recorded(tmp_path)
 
 
@@ -121,11 +128,19 @@ def test_hooks_of_the_user_stay(tmp_path: Path, mongo_uri: str) -> None:
     program = tmp_path / "hooked.py"
     program.write_text(
         "from opentelemetry.instrumentation.pymongo import PymongoInstrumentor\n"
-        "PymongoInstrumentor().instrument(request_hook=lambda span, event: span.set_attribute('mine', event.command_name))\n"
-        + PROGRAM.read_text()
+        "def hook(span, event):\n"
+        "    span.set_attribute('mine', event.command_name)\n"
+        "PymongoInstrumentor().instrument(request_hook=hook)\n" + PROGRAM.read_text()
     )
-    mine = {"OTEL_PYTHON_DISABLED_INSTRUMENTATIONS": "pymongo"}
-    result = run(tmp_path, mongo_uri, "--traces_exporter", "timetracer", program=program, **mine)
+    disabled = "pymongo"
+    result = run(
+        tmp_path,
+        mongo_uri,
+        "--traces_exporter",
+        "timetracer",
+        program=program,
+        OTEL_PYTHON_DISABLED_INSTRUMENTATIONS=disabled,
+    )
     assert result.returncode == 0, result.stderr
     (lane,) = load(tmp_path).lanes
     assert {call.attributes.get("mine") for call in lane.calls} == {"find"}
@@ -184,6 +199,7 @@ class Receiver(BaseHTTPRequestHandler):
     """Takes protobuf posts."""
 
     def do_POST(self) -> None:
+        """Keep the body, say that all is well."""
         body = self.rfile.read(int(self.headers["content-length"]))
         if self.headers.get("content-encoding") == "gzip":
             body = zlib.decompress(body, 31)
@@ -246,10 +262,3 @@ def as_hexadecimal(text: str, *ids: bytes) -> str:
         if one:
             text = text.replace(f'"{base64.b64encode(one).decode()}"', f'"{one.hex()}"')
     return text
-
-
-def test_a_recorded_script_ends_as_fast_as_it_did(tmp_path: Path, mongo_uri: str) -> None:
-    """Nothing waits for a collector that is not there: the run ends long before any exporter's time limit."""
-    start = time.monotonic()
-    run(tmp_path, mongo_uri, "--traces_exporter", "timetracer")
-    assert time.monotonic() - start < 30  # noqa: PLR2004 - OTLP exporters gave up after 17 s each when measured without a cure

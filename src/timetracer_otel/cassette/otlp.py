@@ -80,7 +80,7 @@ def span_fragment(span: ReadableSpan, extra: Mapping[str, Attribute] | None = No
         return orjson.Fragment(_dumps(span_to_dict(span, extra)))
     own = cast("MappingProxyType[str, Any]", span.attributes).copy()
     if extra and not own.keys().isdisjoint(extra):
-        own, extra = own | extra, None
+        own, extra = {**own, **extra}, None
     encoded = _encode_own(own)
     if extra:
         joined = b",".join([_encode_attribute(key, value) for key, value in extra.items()])
@@ -144,7 +144,7 @@ def _encode_attribute(key: str, value: object) -> bytes:
         known = _encoded_attributes.get((key, text))
         return known or _keep((key, text), _dumps({"key": key, "value": {"stringValue": text}}))
     if kind is int and -(2**63) <= cast("int", value) < 2**63:
-        return b'{"key":%s,"value":{"intValue":"%d"}}' % (_encode_name(key), value)
+        return b'{"key":%s,"value":{"intValue":"%d"}}' % (_encode_name(key), cast("int", value))
     return _dumps({"key": key, "value": _value(value, 1)})
 
 

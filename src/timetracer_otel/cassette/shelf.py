@@ -188,7 +188,9 @@ class Shelf:
         self.catalog = catalog
         loaded = loading.load(catalog.session_files)
         of_service = catalog.service
-        self.sessions = {id_: lane for id_, lane in loaded.sessions.items() if _is_of(lane, of_service)}
+        served = Counter(lane.session_id for lane in catalog.lanes)
+        in_order = sorted(loaded.sessions.values(), key=lambda lane: (-served[lane.id], lane.spans[0].start))
+        self.sessions = {lane.id: lane for lane in in_order if _is_of(lane, of_service)}
         self.files = [Path(file) for file in dict.fromkeys(file for lane in catalog.lanes for file in lane.files)]
         self._outlines = {lane.id: lane for lane in catalog.lanes}
         self._by_trace = {lane.trace_id: lane for lane in reversed(catalog.lanes) if lane.trace_id}

@@ -27,13 +27,16 @@ class TimetracerSpanExporter(SpanExporter):
         self._alone = None if off else CassetteSpanExporter(settings.dir, settings.compression)
 
     def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
+        """Write what the recorder has not seen."""
         if self._alone is None or active() is not None:
             return SpanExportResult.SUCCESS
         return self._alone.export(spans)
 
     def shutdown(self) -> None:
+        """Write what waits."""
         if self._alone is not None:
             self._alone.shutdown()
 
     def force_flush(self, timeout_millis: int = 30000) -> bool:
+        """Write what waits; whether it was done in time."""
         return self._alone is None or self._alone.force_flush(timeout_millis)

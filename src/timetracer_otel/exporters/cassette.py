@@ -74,7 +74,7 @@ class CassetteSpanExporter(SpanExporter):
     def shutdown(self) -> None:
         """Do nothing: every batch is on disk when its export returns."""
 
-    def force_flush(self, timeout_millis: int = 30000) -> bool:  # noqa: ARG002 - the SDK's signature
+    def force_flush(self, timeout_millis: int = 30000) -> bool:
         """Do nothing, as :meth:`shutdown`."""
         return True
 

@@ -35,6 +35,7 @@ class LaneProcessor(SpanProcessor):
         self._span_payloads = recorder.settings.span_payloads
 
     def on_start(self, span: Span, parent_context: Context | None = None) -> None:
+        """Give a span to its lane, and a call to the seam that looks for it."""
         # The hottest code of a recording: one level of calls, and nothing looked up twice.
         try:
             lane = lane_of(parent_context) or self._recorder.session()
@@ -55,6 +56,7 @@ class LaneProcessor(SpanProcessor):
             faults.report("processor.on_start", error)
 
     def on_end(self, span: ReadableSpan) -> None:
+        """Hand an ended span to its lane."""
         try:
             context = span.get_span_context()
             known = self._open.pop(context.span_id if context else 0, None)
@@ -70,7 +72,9 @@ class LaneProcessor(SpanProcessor):
             faults.report("processor.on_end", error)
 
     def shutdown(self) -> None:
+        """Write what waits."""
         self.force_flush()
 
     def force_flush(self, timeout_millis: int = 30000) -> bool:
+        """Write what waits; whether it was done in time."""
         return self._recorder.sink.drain(timeout_millis / 1000)

@@ -1,4 +1,4 @@
-"""Recording: lanes collect their ended spans and the payloads beside them, and are written when their response is out."""
+"""Recording: lanes collect ended spans and the payloads beside them, and are written when their response is out."""
 
 from __future__ import annotations
 
@@ -192,15 +192,19 @@ class Recorder:
         self._session = SessionLane(self, parent_id=self._session.id)
 
     def session(self) -> SessionLane:
+        """The session of this process."""
         return self._session
 
     def responder(self, plugin: str) -> None:
-        return None
+        """What answers the calls of an integration; None when they go out."""
+        return
 
     def wants_body(self, request: Request) -> bool:
+        """Whether the entry's seam must read the whole body before it opens the lane."""
         return False
 
     def open_lane(self, request: Request) -> Lane | None:
+        """Begin an entry."""
         if any(request.path.startswith(prefix) for prefix in self.settings.exclude_paths):
             return None
         self._session.stop_output()
@@ -208,17 +212,17 @@ class Recorder:
 
     def begin(self, name: str, attributes: Mapping[str, spans.Attribute]) -> Call | None:
         """Start a span of our own for a call whose instrumentor is absent or was installed too late."""
-        span = self.provider.get_tracer(TRACER_NAME).start_span(
-            name, kind=SpanKind.CLIENT, attributes=dict(attributes)
-        )
+        span = self.provider.get_tracer(TRACER_NAME).start_span(name, kind=SpanKind.CLIENT, attributes=dict(attributes))
         call = pending.get()
         return call if call is not None and call.span is span else None
 
     def complete(self, call: Call) -> None:
+        """Take the payloads of a call that has them all."""
         if self.settings.span_payloads and call.span.is_recording():
             call.span.set_attributes(dict(call.encoded()))
 
     def late(self, call: Call, kind: str, attributes: Callable[[], dict[str, spans.Attribute]]) -> None:
+        """Take a payload that completed after its span."""
         parts.emit(self, call, kind, attributes)
 
     def emit_entry(self, lane: RecordingLane) -> None:
@@ -242,7 +246,7 @@ class Recorder:
         return not self.settings.errors_only or lane.failed or lane.error is not None or server_error
 
     def latest(self, path: Path) -> None:
-        """Let ``latest.jsonl`` lead to a lane soon: at most twenty times a second, so that traffic does not pay for it."""
+        """Let ``latest.jsonl`` lead to a lane soon: twenty times a second at most, or traffic would pay for it."""
         self.sink.soon("latest", lambda: storage.point_latest(self.settings.dir, path))
 
     def line(self, ended: Sequence[tuple[InstrumentationScope | None, orjson.Fragment]]) -> bytes:

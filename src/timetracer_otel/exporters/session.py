@@ -161,7 +161,7 @@ def _shadow_write(stream: IO[str], name: str, session: Callable[[], SessionLane]
 
 def _restore(stream: IO[str], shadow: object) -> None:
     if getattr(stream, "__dict__", {}).get("write") is shadow:
-        del stream.write  # type: ignore[misc]  # removes the shadow, the method is back
+        del stream.write
 
 
 def watch_exit(session: Callable[[], SessionLane]) -> Callable[[], None]:

@@ -32,18 +32,17 @@ def given_to_lane(recorded: model.Lane | None, journal: Journal) -> Given | None
 
 
 def given_to_session(sessions: Iterable[model.Lane], journal: Journal) -> Given | None:
-    """Give what a live process draws outside any entry: of several recorded processes, what the earliest drew first.
+    """Give what a live process draws outside any entry: of several recorded processes, what the first drew first.
 
     Args:
-        sessions: the recorded ones.
+        sessions: the recorded ones, first the one that most of the recorded requests came to.
         journal: as above.
 
     Raises:
         CassetteError: as above.
     """
-    with_spans = sorted((one for one in sessions if one.spans), key=lambda one: one.spans[0].start)
-    merged = [span for session in with_spans for span in session.spans]
-    return _given(with_spans[0].id, merged, merged[0].start, journal) if merged else None
+    merged = [span for session in sessions for span in session.spans]
+    return _given(merged[0].lane_id, merged, merged[0].start, journal) if merged else None
 
 
 def _given(lane_id: str, recorded: Iterable[model.Span], start: int, journal: Journal) -> Given | None:

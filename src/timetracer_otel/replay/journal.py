@@ -152,10 +152,10 @@ class Outcome:
     def as_text(self) -> str:
         """The report in a few lines, for people."""
         answered = ", ".join(f"{count} {how}" for how, count in sorted(self.answered.items())) or "0"
-        lines = [
-            f"timetracer replay: {self.lanes} requests, {self.followed} of them recorded; "
-            f"{sum(self.answered.values())} calls answered ({answered}), {len(self.misses)} missed, {len(self.unused)} unused"
-        ]
+        total, missed, left = sum(self.answered.values()), len(self.misses), len(self.unused)
+        requests = f"{self.lanes} requests, {self.followed} of them recorded"
+        calls = f"{total} calls answered ({answered}), {missed} missed, {left} unused"
+        lines = [f"timetracer replay: {requests}; {calls}"]
         lines += [f"  missed: {miss['message']}" for miss in self.misses[:5]]
         lines += [f"  refused: {address}" for address in dict.fromkeys(self.refused)]
         lines += [f"  unused: {' '.join(filter(None, call['key']))} of {call['request']}" for call in self.unused[:5]]

@@ -76,7 +76,9 @@ class Index:
 def _generated(calls: list[Recorded], brought: Callable[[Value], bool]) -> frozenset[Value]:
     known: set[Value] = set()
     generated: set[Value] = set()
-    events = [(call.span.start, 0, n) for n, call in enumerate(calls)] + [(call.span.end, 1, n) for n, call in enumerate(calls)]
+    events = [(call.span.start, 0, n) for n, call in enumerate(calls)] + [
+        (call.span.end, 1, n) for n, call in enumerate(calls)
+    ]
     for _, is_reply, number in sorted(events):
         if is_reply:
             known |= calls[number].reply_values - generated
@@ -181,7 +183,9 @@ class Matcher:
         for mine, theirs in zip(live, recorded, strict=True):
             if mine not in fresh:
                 continue
-            if (self.to_recorded | to_recorded).get(mine, theirs) != theirs or (self.to_live | to_live).get(theirs, mine) != mine:
+            if (self.to_recorded | to_recorded).get(mine, theirs) != theirs or (self.to_live | to_live).get(
+                theirs, mine
+            ) != mine:
                 return False
             to_recorded[mine], to_live[theirs] = theirs, mine
         self.to_recorded |= to_recorded

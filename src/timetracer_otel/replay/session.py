@@ -38,7 +38,9 @@ __all__ = ["Player", "start"]
 class ReplayLane(Lane):
     """A live lane and the recorded one that it follows; ``recorded`` is None when no recorded one matched."""
 
-    def __init__(self, runtime: Player, request: Request | None, recorded: model.Lane | None, index: Index | None) -> None:
+    def __init__(
+        self, runtime: Player, request: Request | None, recorded: model.Lane | None, index: Index | None
+    ) -> None:
         super().__init__(recorded.id if recorded is not None else os.urandom(16).hex(), runtime, request)
         self.player = runtime
         self.recorded = recorded
@@ -87,7 +89,9 @@ class PluginResponder:
         lane = player.lane()
         found = player.find(lane, description, instead)
         if found is None:
-            player.miss(lane, description, lambda: noting.without_volatile(asked(), seams.integrations[self._plugin].volatile))
+            player.miss(
+                lane, description, lambda: noting.without_volatile(asked(), seams.integrations[self._plugin].volatile)
+            )
         match, matcher = found
         noting.answered(player.journal, lane.id, match, description, asked, strict=lane.has_draws)
         return Answer(match.recorded.span, matcher.to_live)
@@ -157,6 +161,7 @@ class Player:
         return ReplayLane(self, None, None, Index(self._described(self._session_calls), lambda _value: False))
 
     def session(self) -> ReplayLane:
+        """The session of this process."""
         return self.session_lane
 
     def lane(self) -> ReplayLane:
@@ -165,14 +170,17 @@ class Player:
         return lane if isinstance(lane, ReplayLane) else self.session_lane
 
     def open_lane(self, request: Request) -> ReplayLane:
+        """Begin an entry."""
         recorded = self._entries.choose(request)
         self.journal.note("lane", request=f"{request.method} {request.target}", recorded=recorded and recorded.id)
         return ReplayLane(self, request, recorded, None if recorded is None else self._index(recorded))
 
     def wants_body(self, request: Request) -> bool:
+        """Whether the entry's seam must read the whole body before it opens the lane."""
         return self._entries.wants_body(request)
 
     def begin(self, name: str, attributes: Mapping[str, spans.Attribute]) -> Call | None:
+        """Start the span of a call; a replay records none."""
         return None
 
     def complete(self, call: Call) -> None:
@@ -182,6 +190,7 @@ class Player:
         """Nothing is recorded in a replay."""
 
     def responder(self, plugin: str) -> PluginResponder | None:
+        """What answers the calls of an integration; None when they go out."""
         if plugin not in self._responders:
             names = {plugin, *seams.integrations[plugin].aliases}
             mocked = not self.settings.mock_plugins or bool(names & set(self.settings.mock_plugins))
@@ -218,7 +227,7 @@ class Player:
 
     @cached_property
     def _reads(self) -> dict[int, tuple[str, str]]:
-        """Where every read of every lane is, by what it asks: built when a lane first asks for what only another one has."""
+        """Where every read of every lane is, by what it asks; built when one asks what only another has."""
         return {
             hash((call.description.key, call.description.shape, call.description.values)): (lane.id, call.span.span_id)
             for lane in self.cassette.lanes
@@ -231,7 +240,11 @@ class Player:
         what = " ".join(filter(None, asked.key))
         shown = render()
         closest = self._closest(lane, asked, shown)
-        where = f" (lane {lane.id})" if lane.recorded is not None else " (no recorded request matched, so only the session answers)"
+        where = (
+            f" (lane {lane.id})"
+            if lane.recorded is not None
+            else " (no recorded request matched, so only the session answers)"
+        )
         if lane.is_session:
             where = " (outside any request)"
         message = f"no recorded call answers {what}{where}. {closest}"
@@ -248,7 +261,10 @@ class Player:
         if not candidates:
             known = sorted({" ".join(filter(None, key)) for m in matchers for key in m.index.by_key})
             return f"Nothing of that kind was recorded here; recorded: {', '.join(known[:10]) or 'nothing'}"
-        compared = [(first_difference(noting.rendered(call.span), shown), call.span.span_id in m.used, call) for m, call in candidates]
+        compared = [
+            (first_difference(noting.rendered(call.span), shown), call.span.span_id in m.used, call)
+            for m, call in candidates
+        ]
         same = [used for difference, used, _ in compared if difference is None]
         if same:
             return f"It was recorded {len(same)} times, and each of these is used up"
@@ -262,7 +278,11 @@ class Player:
     @cached_property
     def _session_values(self) -> frozenset[Value]:
         matcher = self.session_lane.matcher
-        return frozenset().union(*(call.reply_values for call in matcher.index.calls)) if matcher is not None else frozenset()
+        return (
+            frozenset().union(*(call.reply_values for call in matcher.index.calls))
+            if matcher is not None
+            else frozenset()
+        )
 
     def siblings(self, recorded: model.Span) -> Sequence[model.Span]:
         """The calls of the lane or session that a recorded call belongs to."""
@@ -291,7 +311,7 @@ class Player:
 
     def print_outcome(self) -> None:
         """Say it to people, at exit."""
-        print(self.outcome().as_text(), file=sys.stderr)
+        sys.stderr.write(self.outcome().as_text() + "\n")
 
     def _index(self, lane: model.Lane) -> Index:
         with self._lock:

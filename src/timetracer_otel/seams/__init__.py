@@ -1,4 +1,4 @@
-"""Where libraries and modes meet: what a call, an entry, a lane and an integration are, and who decides live or recorded."""
+"""Where libraries and modes meet: what a call, an entry, a lane, an integration are, who decides live or recorded."""
 
 from timetracer_otel.seams.calls import Call, error_attribute, pending, rebuilt
 from timetracer_otel.seams.entries import Headers, Request, Response, entry_attributes

@@ -112,7 +112,9 @@ def rebuilt(error: str) -> BaseException:
         module, _, name = described["type"].rpartition(".")
         kind = getattr(sys.modules.get(module), name, None)
         if not (isinstance(kind, type) and issubclass(kind, Exception | asyncio.CancelledError)):
-            raise CassetteError(f"the recorded exception {described['type']} is not known here; use the recorded driver version")
+            raise CassetteError(
+                f"the recorded exception {described['type']} is not known here; use the recorded driver version"
+            )
         return kind(*described["args"])
     except (ValueError, TypeError, KeyError, AttributeError) as cause:
         raise CassetteError(f"{spans.ERROR} is damaged ({cause}): record it again") from cause

@@ -54,7 +54,9 @@ class Response:
         return int(self.status.split(None, 1)[0])
 
 
-def entry_attributes(request: Request, response: Response | None, error: BaseException | None) -> dict[str, spans.Attribute]:
+def entry_attributes(
+    request: Request, response: Response | None, error: BaseException | None
+) -> dict[str, spans.Attribute]:
     """Encode an entry as span attributes, redacted.
 
     Args:

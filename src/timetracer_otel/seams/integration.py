@@ -1,4 +1,4 @@
-"""How a library is declared: where it is patched, how its calls are described and decoded. Data and a few conversions."""
+"""How a library is declared: where it is patched, how its calls are described and decoded. Data, few conversions."""
 
 from __future__ import annotations
 

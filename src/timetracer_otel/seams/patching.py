@@ -69,7 +69,7 @@ def _check_age(library: str, oldest: tuple[int, int]) -> Any:
         if version is not None and tuple(map(int, re.findall(r"\d+", version)[:2])) < oldest:
             wanted = ".".join(map(str, oldest))
             _log.warning(
-                "timetracer: %s %s is older than %s, so its calls are neither recorded nor replayed; pip install '%s>=%s'",
+                "timetracer: %s %s is older than %s, so its calls are not captured; pip install '%s>=%s'",
                 library, version, wanted, library, wanted,
             )  # fmt: skip
 
@@ -113,7 +113,11 @@ def _wrap(integration: str, patch: Patch, module: ModuleType) -> None:
             version = getattr(sys.modules.get(patch.module.partition(".")[0]), "__version__", "unknown")
             _log.warning(
                 "timetracer: %s %s has no %s.%s, so %s calls are not fully captured; use a supported version (docs)",
-                patch.module.partition(".")[0], version, patch.module, patch.name, integration,
+                patch.module.partition(".")[0],
+                version,
+                patch.module,
+                patch.name,
+                integration,
             )
         return
     else:
