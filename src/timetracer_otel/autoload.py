@@ -7,11 +7,13 @@ import concurrent.futures.thread  # noqa: F401 - before any TracerProvider: impo
 import importlib
 import importlib.util
 import logging
+import os
+import sys
 from contextlib import ExitStack
 from dataclasses import replace
 from functools import partial
 from types import ModuleType
-from typing import Any
+from typing import Any, NoReturn
 
 import wrapt
 
@@ -47,18 +49,35 @@ _undoing = ExitStack()
 
 
 def pre_instrument() -> None:
-    """Set the process up as its settings say; never raises.
+    """Set the process up as its settings say; never raises. A replay that cannot be set up ends the process, status 2.
 
     ``opentelemetry-instrument`` calls it before the instrumentors.
     """
+    wants_replay = os.environ.get("TIMETRACER_MODE", "").strip().lower() == "replay"
     try:
         settings = config.load()
+        wants_replay = settings.mode == "replay"
         if settings.mode != "off":
             _set_up(settings)
     except TimetracerError as error:
+        if wants_replay:
+            _refuse_to_run(error)
         _log.error("timetracer is off: %s", error)
-    except Exception:  # noqa: BLE001 - it would abort the instrumentation of everything else
+    except Exception as error:  # noqa: BLE001 - it would abort the instrumentation of everything else
+        if wants_replay:
+            _log.exception("the replay could not be set up")
+            _refuse_to_run(error)
         _log.exception("timetracer is off: it could not be set up")
+
+
+def _refuse_to_run(error: Exception) -> NoReturn:
+    """End the process: a program that was to be replayed must never run against what is live.
+
+    Not by ``sys.exit``: the site module that we are imported by would go on with the program.
+    """
+    sys.stderr.write(f"timetracer: the program was not started, because its replay cannot be set up: {error}\n")
+    sys.stderr.flush()
+    os._exit(2)
 
 
 def install(**settings: Any) -> Settings:

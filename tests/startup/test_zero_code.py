@@ -103,6 +103,27 @@ def test_a_wrong_setting_leaves_the_program_alone(tmp_path: Path, mongo_uri: str
     assert '{"found":null}' in result.stdout
 
 
+@pytest.mark.parametrize(
+    ("settings", "reason"),
+    [
+        ({"TIMETRACER_CASSETTE": "cut.jsonl"}, "cut.jsonl, line 1"),
+        ({"TIMETRACER_CASSETTE": "none.jsonl"}, "there is no file"),
+        ({"TIMETRACER_CASSETTE": "cut.jsonl", "TIMETRACER_LIVE_PLUGINS": "redis"}, "there is no integration 'redis'"),
+        ({"TIMETRACER_SAMPLE_RATE": "lots"}, "must be a number from 0 to 1"),
+    ],
+)
+def test_a_replay_that_cannot_be_set_up_never_runs_live(
+    tmp_path: Path, mongo_uri: str, settings: dict[str, str], reason: str
+) -> None:
+    """With a damaged or missing cassette or a wrong setting, the program does not start, and the status is 2."""
+    (tmp_path / "cut.jsonl").write_bytes(b'{"resourceSpans":[')
+    environ = {**os.environ, "MONGODB_URI": mongo_uri, "TIMETRACER_MODE": "replay", **settings}
+    command = [*INSTRUMENT, "--traces_exporter", "none", sys.executable, str(PROGRAM)]
+    result = subprocess.run(command, cwd=tmp_path, env=environ, capture_output=True, text=True, timeout=60, check=False)
+    assert (result.returncode, result.stdout) == (2, "")
+    assert reason in result.stderr
+
+
 def test_another_distro_may_win(tmp_path: Path, mongo_uri: str) -> None:
     """A second distro that is found first configures its own way; the lanes are recorded all the same."""
     packages = tmp_path / "packages"
