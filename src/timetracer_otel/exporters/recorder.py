@@ -75,7 +75,7 @@ class RecordingLane(Lane):
         if not self.kept:
             return
         self.failed |= span.status.status_code is StatusCode.ERROR
-        is_entry = self.entry is not None and _same(span, self.entry)
+        is_entry = call is None and self.entry is not None and _same(span, self.entry)
         if self.written:
             self._append(Ended.of(self, span, call))
             drawn.flush(self.recorder, self)

@@ -194,24 +194,24 @@ def _under_way() -> Call | None:
 
 def _before_command(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:
     """Around server selection and checkout, which fail before there is any command to record."""
-    if _is_monitors(instance):
-        return wrapped(*args, **kwargs)
-    replaying.raise_recorded(wrapped.__name__)
+    if seams.responder(NAME) is not None and not _is_monitors(instance):
+        replaying.raise_recorded(wrapped.__name__)
     try:
         return wrapped(*args, **kwargs)
     except Exception as error:
-        _guarded("before_command", _record_early, wrapped.__name__, error)
+        if not _is_monitors(instance):
+            _guarded("before_command", _record_early, wrapped.__name__, error)
         raise
 
 
 async def _before_async(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:
-    if _is_monitors(instance):
-        return await wrapped(*args, **kwargs)
-    replaying.raise_recorded(wrapped.__name__)
+    if seams.responder(NAME) is not None and not _is_monitors(instance):
+        replaying.raise_recorded(wrapped.__name__)
     try:
         return await wrapped(*args, **kwargs)
     except Exception as error:
-        _guarded("before_command", _record_early, wrapped.__name__, error)
+        if not _is_monitors(instance):
+            _guarded("before_command", _record_early, wrapped.__name__, error)
         raise
 
 
