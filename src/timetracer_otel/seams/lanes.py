@@ -25,6 +25,20 @@ __all__ = ["Entered", "Lane", "entered_lane", "entering", "lane_of", "mark"]
 
 LANE_KEY = otel_context.create_key("timetracer.lane")
 _SPAN_ATTRIBUTE = "_timetracer_lane"
+
+
+class _Process:
+    """The id of this process, asked for once a fork: the system call would be the dearest part of finding a lane."""
+
+    def __init__(self) -> None:
+        self.renew()
+        os.register_at_fork(after_in_child=self.renew)
+
+    def renew(self) -> None:
+        self.id = os.getpid()
+
+
+_process = _Process()
 _entering: ContextVar[Lane | None] = ContextVar("timetracer_lane", default=None)
 entered_lane = _entering.get
 """The lane entered last in this context, for code that is too hot for :func:`lane_of`; it may be another process's."""
@@ -96,7 +110,7 @@ def entering() -> Lane | None:
     Never stale: unlike :func:`lane_of`, what an OpenTelemetry context kept from an earlier entry does not count.
     """
     lane = _entering.get()
-    return None if lane is None or lane.is_session or lane.pid != os.getpid() else lane
+    return None if lane is None or lane.is_session or lane.pid != _process.id else lane
 
 
 def lane_of(context: Context | None = None) -> Lane | None:
@@ -109,7 +123,7 @@ def lane_of(context: Context | None = None) -> Lane | None:
     if lane is None:
         lane = _entering.get()
     # A forked child inherits its parent's context; the lane stays with the process that runs it.
-    if lane is None or cast("Lane", lane).pid != os.getpid():
+    if lane is None or cast("Lane", lane).pid != _process.id:
         return None
     return cast("Lane", lane)
 
