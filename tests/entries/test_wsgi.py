@@ -14,50 +14,11 @@ import pytest
 from opentelemetry import context as otel_context
 
 from tests.entries.doubles import NotingRuntime, environ, here, serve_wsgi
+from tests.entries.wsgi_apps import Closing, Environ, Start, hello, seamed, streaming
 from timetracer_otel import seams
 from timetracer_otel.families import wsgi
 from timetracer_otel.families.wsgi_input import ObservedInput
 from timetracer_otel.seams import faults, lanes
-
-Environ = dict[str, Any]
-Start = Callable[..., Any]
-
-
-def seamed(app: Callable[..., Any]) -> Callable[..., Any]:
-    """The app behind the seam."""
-    return lambda request, start: wsgi.run(app, request, start)
-
-
-def hello(_request: Environ, start: Start) -> list[bytes]:
-    """Answer in one piece."""
-    start("200 OK", [("Content-Type", "text/plain")])
-    return [b"hel", b"lo"]
-
-
-def streaming(*steps: Callable[[], bytes]) -> Callable[..., Iterator[bytes]]:
-    """An app whose body is made by these steps."""
-
-    def app(_request: Environ, start: Start) -> Iterator[bytes]:
-        start("200 OK", [])
-        for step in steps:
-            yield step()
-
-    return app
-
-
-class Closing:
-    """An iterable with a close()."""
-
-    def __init__(self, chunks: list[bytes], closing: Callable[[], None]) -> None:
-        self.chunks = chunks
-        self.closing = closing
-
-    def __iter__(self) -> Iterator[bytes]:
-        return iter(self.chunks)
-
-    def close(self) -> None:
-        """Do what the test asked for."""
-        self.closing()
 
 
 def test_without_a_runtime_the_app_is_called_as_it_is() -> None:
