@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import sys
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
+from threading import Barrier
 from typing import Any
 
 import pytest
+from pymongo import MongoClient, monitoring
 from pymongo.errors import PyMongoError
 
 from tests.pymongo.driver import DRIVERS
@@ -130,3 +134,45 @@ async def refused_once(client: Any) -> None:
     """Meet no server."""
     with pytest.raises(PyMongoError):
         client.t.x.find_one()
+
+
+class Opened(monitoring.TopologyListener):
+    """Counts the topologies that a client makes."""
+
+    def __init__(self) -> None:
+        self.count = 0
+
+    def opened(self, event: monitoring.TopologyOpenedEvent) -> None:
+        """Count one."""
+        self.count += 1
+
+    def description_changed(self, event: monitoring.TopologyDescriptionChangedEvent) -> None:
+        """Nothing."""
+
+    def closed(self, event: monitoring.TopologyClosedEvent) -> None:
+        """Nothing."""
+
+
+def test_first_threads_of_a_lazy_client_share_one_topology(mongo_uri: str, tmp_path: Path) -> None:
+    """Thirty threads that use a client at once, before any has looked its URI up, all find the same server."""
+    threads, interval = 30, sys.getswitchinterval()
+    barrier, opened = Barrier(threads), Opened()
+    with testing.record(tmp_path), DRIVERS["sync"].client(mongo_uri) as client:
+        client.shop.orders.find_one({})
+
+    def ask(client: Any) -> None:
+        barrier.wait()
+        client.shop.orders.find_one({})
+
+    with (
+        testing.replay(tmp_path) as replay,
+        MongoClient[dict[str, Any]](URIS["srv"], connect=False, event_listeners=[opened]) as client,
+        ThreadPoolExecutor(threads) as pool,
+    ):
+        sys.setswitchinterval(1e-6)
+        try:
+            list(pool.map(ask, [client] * threads))
+        finally:
+            sys.setswitchinterval(interval)
+    assert opened.count == 1
+    assert replay.outcome().misses == []

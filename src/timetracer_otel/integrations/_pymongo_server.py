@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import logging
+import threading
 from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 from typing import Any
@@ -24,6 +25,7 @@ __all__ = [
     "is_drivers_own",
     "made_up",
     "no_batch",
+    "one_background",
     "patches_of_resolver",
     "readable",
     "ssl_context",
@@ -44,6 +46,7 @@ _warned: set[tuple[str, str]] = set()
 _log = logging.getLogger("timetracer_otel")
 
 _SECONDARY = "secondary.timetracer.invalid"  # RFC 2606: never resolves; it is never asked to
+_opening = threading.Lock()
 _seeds: dict[tuple[str, int | None], Any] = {}
 """The topology settings by server address: what the URI wants the server to be."""
 
@@ -137,6 +140,18 @@ def topology(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:
         settings = instance._settings  # noqa: SLF001 - the driver keeps what the URI wants there
         _seeds.update(dict.fromkeys(settings.seeds, settings))
         _seeds[_SECONDARY, 27017] = settings
+
+
+def one_background(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:
+    """Around the making of a client's topology: of a lazy client with an SRV URI each of its first threads makes one.
+
+    The driver (4.13 and later) then asks in a new topology for a server that it found in another, and says that the
+    connection pool is paused. That was seen to fail a replay under load.
+    """
+    if args or kwargs or seams.responder(NAME) is None:
+        return wrapped(*args, **kwargs)
+    with _opening:
+        return None if getattr(instance, "_topology", None) is not None else wrapped()
 
 
 def _warn_of_version(responder: Responder) -> None:

@@ -292,6 +292,8 @@ def _connection_patches() -> Iterable[Patch]:
         yield Patch(f"pymongo.{side}.topology", "Topology.__init__", server.topology)
         log_in = replaying.authenticate if side == "synchronous" else replaying.authenticate_async
         yield Patch(f"pymongo.{side}.auth", "authenticate", log_in)
+    client = "pymongo.synchronous.mongo_client"
+    yield Patch(client, "MongoClient._init_background", server.one_background, required=False)
 
 
 def _address_patches() -> Iterable[Patch]:
