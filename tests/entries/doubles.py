@@ -8,7 +8,7 @@ import socket
 import threading
 import uuid
 import warnings
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 from opentelemetry.context import Context
@@ -122,7 +122,9 @@ class NotingRuntime:
         """Fail, as above."""
         raise AssertionError(f"no call is made here: {call}")
 
-    def late(self, call: Call, kind: str, attributes: Callable[[], dict[str, spans.Attribute]]) -> None:
+    def late(
+        self, call: Call, kind: str, attributes: Callable[[], Iterable[dict[str, spans.Attribute]]], size: int
+    ) -> None:
         """Fail, as above."""
         raise AssertionError(f"no call is made here: {call} {kind} {attributes}")
 

@@ -11,7 +11,7 @@ from opentelemetry.trace import SpanContext
 from timetracer_otel import spans
 from timetracer_otel.cassette import otlp
 from timetracer_otel.config import Settings
-from timetracer_otel.exporters.ended import Ended
+from timetracer_otel.exporters.parts import Part
 from timetracer_otel.nondeterminism import Noted, attributes
 from timetracer_otel.seams import Lane, faults
 
@@ -73,7 +73,9 @@ def flush(recorder: _Recorder, lane: Lane) -> None:
             span.end()
         add_part = getattr(lane, "add_part", None)  # both kinds of recorded lanes have it; a lane of a test may not
         if recorder.settings.files and add_part is not None:
-            add_part(Ended(None, otlp.span_fragment(_part(recorder, lane), encoded)))
+            fragment = otlp.span_fragment(_part(recorder, lane), encoded)
+            size = sum(len(value) for value in encoded.values() if isinstance(value, str))
+            add_part(Part(None, size, lambda: [fragment]))
     except Exception as error:  # noqa: BLE001 - recording never breaks the app
         faults.report("draws.flush", error)
 

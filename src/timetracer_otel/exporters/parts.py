@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, TypeAlias
 
@@ -15,13 +16,15 @@ from opentelemetry.trace import SpanContext
 from timetracer_otel import spans
 from timetracer_otel.cassette import otlp, storage
 from timetracer_otel.config import Settings
-from timetracer_otel.exporters.ended import Ended
-from timetracer_otel.seams import Call, Lane
+from timetracer_otel.exporters.sink import Sink
+from timetracer_otel.seams import Call
 
 if TYPE_CHECKING:
-    from opentelemetry.sdk.trace import TracerProvider
+    import orjson
+    from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
+    from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 
-__all__ = ["Spill", "emit"]
+__all__ = ["Part", "Spill", "emit"]
 
 
 Attributes: TypeAlias = dict[str, spans.Attribute]
@@ -30,26 +33,51 @@ Attributes: TypeAlias = dict[str, spans.Attribute]
 class _Recorder(Protocol):
     settings: Settings
     provider: TracerProvider
+    sink: Sink
 
 
-def emit(recorder: _Recorder, call: Call, kind: str, attributes: Callable[[], Attributes]) -> None:
+@dataclass(frozen=True, slots=True)
+class Part:
+    """What goes into a lane's file beside its ended spans: encoded when it is written, one span after the other.
+
+    Args:
+        scope: of the spans.
+        size: bytes of payload that wait until then.
+        fragments: encodes the spans.
+        lost: told when the part was not written.
+    """
+
+    scope: InstrumentationScope | None
+    size: int
+    fragments: Callable[[], Iterable[orjson.Fragment]]
+    lost: Callable[[], None] = lambda: None
+
+    def write(self, add_line: Callable[[orjson.Fragment, InstrumentationScope | None], None]) -> None:
+        """Give each span to what writes a line."""
+        try:
+            for fragment in self.fragments():
+                add_line(fragment, self.scope)
+        except BaseException:
+            self.lost()
+            raise
+
+
+def emit(recorder: _Recorder, call: Call, kind: str, attributes: Callable[[], Iterable[Attributes]], size: int) -> None:
     """Send a payload the ways that its call goes, unless the call itself can still take it.
 
     Args:
         recorder: the runtime.
         call: that it belongs to.
         kind: ``body`` or ``chunk``.
-        attributes: encodes the payload.
+        attributes: encodes the payload, for one span after the other.
+        size: bytes that wait until the writer gets to it.
     """
     settings, is_chunk = recorder.settings, kind == "chunk"
-    sends = settings.span_payloads and (is_chunk or not call.span.is_recording())
-    files = settings.files and (is_chunk or call.written) and call.lane.pid == os.getpid()
-    if sends or files:
-        encoded = {spans.PART: kind, **attributes()}
-        if sends:
-            _send(recorder.provider, call, kind, encoded)
-        if files:
-            _file(recorder.provider, call.lane, call, kind, encoded)
+    if settings.span_payloads and (is_chunk or not call.span.is_recording()):
+        for encoded in attributes():
+            _send(recorder.provider, call, kind, {spans.PART: kind, **encoded})
+    if settings.files and (is_chunk or call.written) and call.lane.pid == os.getpid():
+        _file(recorder, call, kind, attributes, size)
 
 
 def _send(provider: TracerProvider, call: Call, kind: str, attributes: Attributes) -> None:
@@ -59,11 +87,34 @@ def _send(provider: TracerProvider, call: Call, kind: str, attributes: Attribute
     part.end()
 
 
-def _file(provider: TracerProvider, lane: Lane, call: Call, kind: str, attributes: Attributes) -> None:
+def _file(
+    recorder: _Recorder, call: Call, kind: str, attributes: Callable[[], Iterable[Attributes]], size: int
+) -> None:
+    """Hand a payload to the lane's file; when it cannot be kept the call says so, and no replay answers from it."""
+    now = time.time_ns()
+
+    def fragments() -> Iterator[orjson.Fragment]:
+        for encoded in attributes():
+            extra = {spans.LANE_ID: call.lane.id, spans.PART: kind, **encoded}
+            yield otlp.span_fragment(_span(recorder.provider, call, kind, now), extra)
+
+    def lost() -> None:
+        call.attributes[spans.LOST] = True
+
+    add = getattr(call.lane, "add_part", None)  # both kinds of recorded lanes have it; a lane of a test may not
+    if add is None:
+        return
+    if not add(Part(call.span.instrumentation_scope, size, fragments, lost)):
+        lost()
+    if size:
+        recorder.sink.pace()
+
+
+def _span(provider: TracerProvider, call: Call, kind: str, now: int) -> ReadableSpan:
     from opentelemetry.sdk.trace import ReadableSpan  # noqa: PLC0415 - keeps the SDK out of a process in mode off
 
-    context, now = call.span.get_span_context(), time.time_ns()
-    span = ReadableSpan(
+    context = call.span.get_span_context()
+    return ReadableSpan(
         name=f"timetracer.{kind}",
         context=SpanContext(context.trace_id, int.from_bytes(os.urandom(8), "big"), is_remote=False),
         parent=context,
@@ -71,10 +122,6 @@ def _file(provider: TracerProvider, lane: Lane, call: Call, kind: str, attribute
         start_time=now,
         end_time=now,
     )
-    encoded = otlp.span_fragment(span, {spans.LANE_ID: lane.id, **attributes})
-    add = getattr(lane, "add_part", None)  # both kinds of recorded lanes have it; a lane of a test may not
-    if add is not None:
-        add(Ended(call.span.instrumentation_scope, encoded))
 
 
 class Spill:
@@ -85,21 +132,23 @@ class Spill:
         lane_id: names the file.
     """
 
-    __slots__ = ("_path", "_settings", "_used")
+    __slots__ = ("_over", "_path", "_settings", "_used")
 
     def __init__(self, settings: Settings, lane_id: str) -> None:
         self._settings = settings
         self._path: Path = settings.dir / f".{lane_id}.part"
         self._used = False
+        self._over = False
 
     def write(self, line: bytes) -> None:
-        """Append a line at once, in the caller: a queue could outgrow memory.
+        """Append a line; nothing when the lane's file was written, or given up.
 
         Raises:
             CassetteError: it cannot be written.
         """
-        self._used = True
-        storage.append(self._path, storage.compress(line, self._settings.compression))
+        if not self._over:
+            self._used = True
+            storage.append(self._path, storage.compress(line, self._settings.compression))
 
     def write_whole(self, path: Path, data: bytes) -> None:
         """Write a lane's file, with what was spilled behind it.
@@ -111,17 +160,20 @@ class Spill:
         Raises:
             CassetteError: it cannot be written.
         """
-        if not self._used:
-            storage.write_whole(path, data)
-            return
-        with storage.whole_file(path) as file, self._path.open("rb") as spilled:
-            os.write(file, data)
-            while block := spilled.read(1 << 20):
-                os.write(file, block)
-        self.discard()
+        try:
+            if not self._used:
+                storage.write_whole(path, data)
+                return
+            with storage.whole_file(path) as file, self._path.open("rb") as spilled:
+                os.write(file, data)
+                while block := spilled.read(1 << 20):
+                    os.write(file, block)
+        finally:
+            self.discard()
 
     def discard(self) -> None:
-        """Remove what was spilled."""
+        """Remove what was spilled; take no more."""
+        self._over = True
         if self._used:
             self._used = False
             self._path.unlink(missing_ok=True)

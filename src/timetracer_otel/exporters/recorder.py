@@ -6,7 +6,7 @@ import asyncio
 import os
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cached_property
 from http import HTTPStatus
 from pathlib import Path
@@ -97,17 +97,19 @@ class RecordingLane(Lane):
             size = _size(self.request) + _size(self.response) + sum(one.size() for one in ended)
             self.kept = self.recorder.sink.submit(self.id, size, lambda: self._write(ended))
         if not self.kept:
-            self.spill.discard()
+            self.recorder.sink.submit(self.id, 0, self.spill.discard)  # behind the parts that still wait
             self.draws = None
 
-    def add_part(self, part: Ended) -> None:
-        """Take a part of a call: beside the lane while it is open, behind it afterwards."""
-        if not self.kept:
-            return
-        if self.written:
-            self._append(part)
+    def add_part(self, part: parts.Part) -> bool:
+        """Take a part of a call: beside the lane while it is open, behind it afterwards; whether it was taken."""
+        return not self.kept or self.recorder.sink.submit(self.id, part.size, lambda: part.write(self._add_line))
+
+    def _add_line(self, fragment: orjson.Fragment, scope: InstrumentationScope | None) -> None:
+        line = self.recorder.line([(scope, fragment)])
+        if self.path is None:
+            self.spill.write(line)
         else:
-            self.spill.write(self.recorder.line([(part.scope, part.fragment(self))]))
+            storage.append(self.path, storage.compress(line, self.recorder.settings.compression))
 
     def _append(self, ended: Ended) -> None:
         """Add a span that ended after the lane was written: a background task's, or the entry's own."""
@@ -221,9 +223,11 @@ class Recorder:
         if self.settings.span_payloads and call.span.is_recording():
             call.span.set_attributes(dict(call.encoded()))
 
-    def late(self, call: Call, kind: str, attributes: Callable[[], dict[str, spans.Attribute]]) -> None:
+    def late(
+        self, call: Call, kind: str, attributes: Callable[[], Iterable[dict[str, spans.Attribute]]], size: int
+    ) -> None:
         """Take a payload that completed after its span."""
-        parts.emit(self, call, kind, attributes)
+        parts.emit(self, call, kind, attributes, size)
 
     def emit_entry(self, lane: RecordingLane) -> None:
         """Send what the entry's seam saw by the host's exporters: a child span, because the entry's may have ended."""

@@ -6,6 +6,7 @@ import platform
 import sys
 from collections.abc import Mapping
 from dataclasses import fields
+from functools import cache
 from importlib import metadata
 from pathlib import Path
 
@@ -25,7 +26,7 @@ def describe_process(settings: Settings) -> dict[str, spans.Attribute]:
     """Attributes that say which program, versions and settings made a recording."""
     attributes: dict[str, spans.Attribute] = {
         spans.SCHEMA: spans.SCHEMA_VERSION,
-        "timetracer.version": metadata.version("timetracer-otel"),
+        "timetracer.version": _version("timetracer-otel") or "unknown",
         "process.runtime.name": sys.implementation.name,
         "process.runtime.version": platform.python_version(),
         "process.command_args": redaction.arguments(sys.orig_argv),
@@ -43,6 +44,7 @@ def _settings(settings: Settings) -> list[str]:
     return [f"{name}={value}" for name, value in values.items() if name != "dir" and value != getattr(defaults, name)]
 
 
+@cache  # reading it takes about a millisecond, and every import of the app asks again
 def _version(library: str) -> str | None:
     try:
         return metadata.version(library)

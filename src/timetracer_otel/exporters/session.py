@@ -17,11 +17,14 @@ from timetracer_otel import spans
 from timetracer_otel.cassette import otlp, storage
 from timetracer_otel.exporters import drawn
 from timetracer_otel.exporters.ended import Ended
+from timetracer_otel.exporters.parts import Part
 from timetracer_otel.exporters.resource import program_name
 from timetracer_otel.seams import Call, Lane, Response, faults
 
 if TYPE_CHECKING:
+    import orjson
     from opentelemetry.sdk.trace import ReadableSpan
+    from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 
     from timetracer_otel.exporters.recorder import Recorder
 
@@ -72,11 +75,14 @@ class SessionLane(Lane):
             )
         drawn.flush(self.recorder, self)
 
-    def add_part(self, part: Ended) -> None:
-        """Append a part of a call, at once: what waits for a writer could pile up."""
-        if self.recorder.settings.files:
-            line = self.recorder.line([(part.scope, part.fragment(self))])
-            self.recorder.sink.submit(self.id, 0, lambda: self._append(line))
+    def add_part(self, part: Part) -> bool:
+        """Append a part of a call; whether it was taken."""
+        if not self.recorder.settings.files:
+            return True
+        return self.recorder.sink.submit(self.id, part.size, lambda: part.write(self._add_line))
+
+    def _add_line(self, fragment: orjson.Fragment, scope: InstrumentationScope | None) -> None:
+        self._append(self.recorder.line([(scope, fragment)]))
 
     def _append(self, line: bytes) -> None:
         settings = self.recorder.settings

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import threading
 from collections import Counter, deque
@@ -14,6 +15,11 @@ __all__ = ["Sink"]
 INLINE_BYTES = 64 * 1024
 """Up to here, writing at once costs the caller about what queueing would."""
 SOON_SECONDS = 0.05
+PACED_BYTES = 2 * 1024 * 1024
+"""Above this much waiting, who adds a piece of a large payload waits for the writer: memory stays as it is."""
+PACE_SECONDS = 1.0
+PACE_LOOP_SECONDS = 0.01
+"""How long, at most; on an event loop others wait too."""
 
 
 class Sink:
@@ -61,6 +67,13 @@ class Sink:
             self._start()
             self._changed.notify_all()
         return True
+
+    def pace(self) -> None:
+        """Let a caller that produces faster than the writer writes wait a little."""
+        if self._bytes > PACED_BYTES:
+            seconds = PACE_SECONDS if asyncio._get_running_loop() is None else PACE_LOOP_SECONDS  # noqa: SLF001 - public in C only, and never raises
+            with self._changed:
+                self._changed.wait_for(lambda: self._bytes <= PACED_BYTES, seconds)
 
     def _start(self) -> None:
         if self._thread is None:

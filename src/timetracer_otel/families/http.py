@@ -15,6 +15,7 @@ from timetracer_otel.seams import Answer, Description, Integration, Patch, Respo
 
 __all__ = ["ask", "ask_with", "declared", "raise_error", "responder", "too_far"]
 
+_NOT_WHOLE = "the recorded call that answers {} {} {}: record it again"
 _SEARCHED = 1024 * 1024
 """Bytes of a reply up to which ids are looked for."""
 
@@ -65,7 +66,12 @@ def ask_with(answering: Responder, request: Sent, name: str) -> tuple[Reply, str
 
 def _answer(answering: Responder, request: Sent) -> Answer:
     described, unsent = http_match.describe(request), http_match.describe(request, body=False)
-    return answering.answer(described, lambda: http_match.shown(request), instead=unsent)
+    answer = answering.answer(described, lambda: http_match.shown(request), instead=unsent)
+    if spans.LOST in answer.recorded.attributes:
+        answering.refuse(_NOT_WHOLE.format(request.method, request.url, "could not be written whole"))
+    if answer.recorded.text(spans.HTTP_STATUS_LINE) is None and answer.recorded.text(spans.ERROR) is None:
+        answering.refuse(_NOT_WHOLE.format(request.method, request.url, "was under way when the recording ended"))
+    return answer
 
 
 def _reply(answer: Answer) -> Reply:
@@ -122,7 +128,9 @@ def too_far(reply: Reply) -> CassetteError:
 
 def _describe(recorded: Span) -> Description | None:
     request = http_exchange.sent_of(recorded)
-    return None if request is None else http_match.describe(request, body=request.complete)
+    if request is None:
+        return None
+    return http_match.describe(request, body=request.complete and spans.LOST not in recorded.attributes)
 
 
 def _reply_values(recorded: Span) -> Iterable[Value]:

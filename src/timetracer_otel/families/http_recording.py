@@ -235,4 +235,4 @@ class Recording:
         if self._own:
             call.span.end()
         else:
-            call.late("body", call.encoded)
+            call.late("body", lambda: [call.encoded()], call.size())

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from timetracer_otel import spans
@@ -54,13 +56,16 @@ class Body:
             piece: the bytes.
             continues: whether it belongs to the piece before it.
         """
-        self._pieces.append(piece)
-        self._held += len(piece)
+        size = len(piece)
+        if size >= LIMIT and self._pieces:
+            self._leave()  # a piece so large is cut where it is, and not joined with others
+        self._pieces.append(piece if type(piece) is bytes else bytes(piece))
+        self._held += size
         timed = self._timed
         if timed is not None and continues and timed:
-            timed[-1] = (timed[-1][0], timed[-1][1] + len(piece))
+            timed[-1] = (timed[-1][0], timed[-1][1] + size)
         elif timed is not None and len(timed) < _MOST_PIECES:
-            timed.append(((time.monotonic_ns() - self._last) // 1000, len(piece)))
+            timed.append(((time.monotonic_ns() - self._last) // 1000, size))
         if self._held >= LIMIT:
             self._leave()
 
@@ -76,17 +81,18 @@ class Body:
         self.complete = True
 
     def _leave(self) -> None:
-        pieces, self._pieces, self._held = self._pieces, [], 0
-        number, self._parts = self._parts, self._parts + 1
-        place: dict[str, spans.Attribute] = {spans.PART_OF: self._name, spans.PART_INDEX: number}
-        self._call.late("chunk", lambda: place | spans.encode_payload(self._name, pieces))
+        pieces, size, self._pieces, self._held = self._pieces, self._held, [], 0
+        first, count = self._parts, max(1, size // LIMIT)
+        self._parts += count
+        if spans.LOST not in self._call.attributes:
+            self._call.late("chunk", lambda: _chunks(self._name, pieces, first, count), size)
 
     def encoded(self) -> dict[str, spans.Attribute]:
         """The payload as it is so far."""
         attributes: dict[str, spans.Attribute] = {}
         if not self._parts:
             attributes |= spans.encode_payload(self._name, list(self._pieces))
-        elif self.complete:
+        elif self.complete and spans.LOST not in self._call.attributes:
             attributes[self._name + spans.PARTS] = self._parts
         if self._timed and 1 < len(self._timed) < _MOST_PIECES:
             attributes |= chunks_attribute(list(self._timed))
@@ -94,3 +100,15 @@ class Body:
 
     def _encode(self, _name: str, _self: object) -> dict[str, spans.Attribute]:
         return self.encoded()
+
+
+def _chunks(name: str, pieces: list[bytes], first: int, count: int) -> Iterator[dict[str, spans.Attribute]]:
+    """Encode what left memory together: one chunk of several pieces, or a large piece in several chunks."""
+    for number, payload in enumerate(_cut(b"".join(pieces), count), first):
+        place: dict[str, spans.Attribute] = {spans.PART_OF: name, spans.PART_INDEX: number}
+        yield place | spans.encode_payload(name, payload)
+
+
+def _cut(data: bytes, count: int) -> Iterator[memoryview]:
+    ends = [*(number * LIMIT for number in range(1, count)), len(data)]
+    return (memoryview(data)[start:end] for start, end in pairwise([0, *ends]))

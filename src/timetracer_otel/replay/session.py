@@ -186,7 +186,9 @@ class Player:
     def complete(self, call: Call) -> None:
         """Nothing is recorded in a replay."""
 
-    def late(self, call: Call, kind: str, attributes: Callable[[], dict[str, spans.Attribute]]) -> None:
+    def late(
+        self, call: Call, kind: str, attributes: Callable[[], Iterable[dict[str, spans.Attribute]]], size: int
+    ) -> None:
         """Nothing is recorded in a replay."""
 
     def responder(self, plugin: str) -> PluginResponder | None:

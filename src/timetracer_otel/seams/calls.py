@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any
 
@@ -73,14 +73,16 @@ class Call:
         self.written = True  # first, so that a payload which completes meanwhile is written twice rather than never
         return self.encoded()
 
-    def late(self, kind: str, attributes: Callable[[], dict[str, spans.Attribute]]) -> None:
-        """Write payloads of a span that can take no more: as a child span, which the reader folds back.
+    def late(self, kind: str, attributes: Callable[[], Iterable[dict[str, spans.Attribute]]], size: int = 0) -> None:
+        """Write payloads of a span that can take no more: as child spans, which the reader folds back.
 
         Args:
             kind: ``body`` or ``chunk``, see :data:`spans.PART`.
-            attributes: encodes the payloads; not called when nobody wants them.
+            attributes: encodes the payloads, for one child span after the other; by another thread, or not at all
+                when nobody wants them.
+            size: bytes that wait meanwhile.
         """
-        self.lane.runtime.late(self, kind, attributes)
+        self.lane.runtime.late(self, kind, attributes, size)
 
     def complete(self) -> None:
         """Say that nothing more will be put: called by the integration, if it can before the span ends."""
