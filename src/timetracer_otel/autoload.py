@@ -186,7 +186,7 @@ def _replay(settings: Settings) -> None:
 
 
 def _record(settings: Settings) -> None:
-    from timetracer_otel.exporters import processor, session  # noqa: PLC0415 - a process in mode off does not pay for it
+    from timetracer_otel.exporters import batches, processor, session  # noqa: PLC0415 - a process in mode off does not pay for it
     from timetracer_otel.exporters.recorder import Recorder  # noqa: PLC0415 - see above
     from timetracer_otel.seams import tracing  # noqa: PLC0415 - see above
 
@@ -203,6 +203,9 @@ def _record(settings: Settings) -> None:
     _undoing.callback(atexit.unregister, at_exit)
     _undoing.callback(at_exit)
     _undoing.callback(tracing.attach(provider, processor.LaneProcessor(recorder), every_span=settings.files))
+    if settings.span_payloads:
+        recorder.leaving, undo = batches.attach(provider)
+        _undoing.callback(undo)
     _undoing.callback(session.watch_output(recorder.session))
     seams.set_active(recorder)
 

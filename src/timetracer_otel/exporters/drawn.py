@@ -11,6 +11,7 @@ from opentelemetry.trace import SpanContext
 from timetracer_otel import spans
 from timetracer_otel.cassette import otlp
 from timetracer_otel.config import Settings
+from timetracer_otel.exporters.leaving import Leaving
 from timetracer_otel.exporters.parts import Part
 from timetracer_otel.nondeterminism import Noted, attributes
 from timetracer_otel.seams import Lane, faults
@@ -27,6 +28,7 @@ _new_id = os.urandom
 class _Recorder(Protocol):
     settings: Settings
     provider: TracerProvider
+    leaving: Leaving | None
 
 
 def begin(recorder: _Recorder, lane: Lane) -> Noted | None:
@@ -67,9 +69,9 @@ def flush(recorder: _Recorder, lane: Lane) -> None:
         return
     try:
         encoded = {spans.LANE_ID: lane.id, **attributes(lane, lane.draws)}
-        if recorder.settings.span_payloads:
+        if recorder.leaving is not None:
             span = recorder.provider.get_tracer("timetracer_otel").start_span("timetracer.draws")
-            span.set_attributes(dict(encoded))
+            span.set_attributes(dict(recorder.leaving.lighten(span, dict(encoded))))
             span.end()
         add_part = getattr(lane, "add_part", None)  # both kinds of recorded lanes have it; a lane of a test may not
         if recorder.settings.files and add_part is not None:

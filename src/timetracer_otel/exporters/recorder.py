@@ -20,6 +20,7 @@ from timetracer_otel.cassette import naming, otlp, storage
 from timetracer_otel.config import Settings
 from timetracer_otel.exporters import drawn, parts
 from timetracer_otel.exporters.ended import Ended
+from timetracer_otel.exporters.leaving import Leaving
 from timetracer_otel.exporters.resource import describe_process
 from timetracer_otel.exporters.session import SessionLane
 from timetracer_otel.exporters.sink import Sink
@@ -184,6 +185,8 @@ class Recorder:
         self.provider = provider
         self.sink = Sink()
         self.open: dict[int, tuple[Lane, Call | None]] = {}
+        self.leaving: Leaving | None = None
+        """Takes large payloads out of what leaves by the host's exporters; None when none leave that way."""
         self._resource: tuple[int, orjson.Fragment] | None = None
         self._session = SessionLane(self, parent_id=None)
         os.register_at_fork(after_in_child=self._after_fork)
@@ -220,8 +223,8 @@ class Recorder:
 
     def complete(self, call: Call) -> None:
         """Take the payloads of a call that has them all."""
-        if self.settings.span_payloads and call.span.is_recording():
-            call.span.set_attributes(dict(call.encoded()))
+        if self.leaving is not None and call.span.is_recording():
+            call.span.set_attributes(dict(self.leaving.lighten(call.span, call.encoded())))
 
     def late(
         self, call: Call, kind: str, attributes: Callable[[], Iterable[dict[str, spans.Attribute]]], size: int
@@ -231,12 +234,12 @@ class Recorder:
 
     def emit_entry(self, lane: RecordingLane) -> None:
         """Send what the entry's seam saw by the host's exporters: a child span, because the entry's may have ended."""
-        if not self.settings.span_payloads or lane.entry is None or lane.request is None:
+        if self.leaving is None or lane.entry is None or lane.request is None:
             return
         attributes = {**lane.drawn, **entry_attributes(lane.request, lane.response, lane.error)}
         context = trace.set_span_in_context(lane.entry)
         part = self.provider.get_tracer(TRACER_NAME).start_span("timetracer.entry", context=context)
-        part.set_attributes({**attributes, spans.PART: "entry"})
+        part.set_attributes({**self.leaving.lighten(lane.entry, attributes), spans.PART: "entry"})
         part.end()
 
     def samples(self, lane_id: str) -> bool:

@@ -10,7 +10,7 @@ from contextvars import ContextVar
 from typing import Concatenate, Final, ParamSpec
 from urllib.parse import urlsplit
 
-from opentelemetry import context as otel_context
+from opentelemetry.instrumentation.utils import is_instrumentation_enabled
 from opentelemetry.trace import Status, StatusCode
 
 from timetracer_otel import redaction, seams, spans
@@ -27,8 +27,6 @@ _SCOPES: Final = tuple(
     f"opentelemetry.instrumentation.{name}" for name in ("httpx", "requests", "urllib", "aiohttp_client", "tornado")
 )
 """How the scopes of the standard HTTP instrumentors begin: their spans are calls of ours."""
-_SUPPRESSED: Final = "suppress_instrumentation"
-"""The key of OpenTelemetry's own exporters in the context while they send."""
 
 in_exchange: ContextVar[bool] = ContextVar("timetracer_in_exchange", default=False)
 """Set while a seam's own I/O runs, so that a seam below it is not a second exchange."""
@@ -46,7 +44,7 @@ def within() -> Iterator[None]:
 
 def suppressed() -> bool:
     """Whether calls here are nobody's business: an exporter's own, or below a seam that has them."""
-    return in_exchange.get() or bool(otel_context.get_value(_SUPPRESSED))
+    return in_exchange.get() or not is_instrumentation_enabled()
 
 
 def begin(plugin: str, request: Sent) -> Recording | None:
