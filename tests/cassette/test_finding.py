@@ -75,7 +75,7 @@ def test_a_name_with_a_separator_or_a_bracket_in_it_is_found(directory: Path) ->
         ("nothing-*.jsonl", "no file matches this pattern"),
         ("empty", "no cassette in this directory"),
         ("", "no cassette was named"),
-        ("https://example.org/a.jsonl", "cannot be read from a URL yet"),
+        ("https://example.org/a.jsonl", "cannot be read from https:// URLs"),
     ],
 )
 def test_what_leads_to_no_file_is_refused(

@@ -144,7 +144,7 @@ def test_a_deep_resource_and_deep_escaped_json_do_no_harm(tmp_path: Path) -> Non
 
 def test_a_line_of_absurd_length_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A file without newlines does not fill the memory, compressed or not."""
-    monkeypatch.setattr(files, "MAX_LINE", 1000)
+    monkeypatch.setattr(files, "MAX_MESSAGE", 1000)
     for compression in COMPRESSIONS:
         error = refusal(tmp_path / "f", storage.compress(VALID + b" " * 5000, compression))
         assert "longer than 1000 bytes" in str(error)

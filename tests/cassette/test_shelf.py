@@ -73,7 +73,7 @@ def test_one_service_of_several(tmp_path: Path) -> None:
     """Only its lanes and spans are left."""
     found = catalog(recorded(tmp_path, 2))
     assert found.only("shop").lanes == found.lanes
-    assert found.only("other") == Catalog((), found.session_files, "other")
+    assert found.only("other") == Catalog((), found.sessions, "other")
     assert Shelf(found.only("other")).sessions == {}
 
 

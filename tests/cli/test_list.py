@@ -155,7 +155,7 @@ def test_damaged_file_hides_no_other(tmp_path: Path, timetracer: Command) -> Non
     recording.entry()
     recording.write(tmp_path / "b.jsonl")
     (tmp_path / "a.jsonl").write_bytes(recording.line()[:200])
-    (tmp_path / "c.jsonl").write_bytes(b"")
+    (tmp_path / "c.jsonl").write_bytes(b"\n")
     for option in ([], ["--json"]):
         done = timetracer("list", tmp_path, *option)
         assert done.returncode == 2

@@ -8,8 +8,8 @@ from contextlib import contextmanager
 from os import PathLike
 from pathlib import Path
 
-from timetracer_otel.cassette import files
-from timetracer_otel.cassette.reading import line_spans
+from timetracer_otel.cassette.framing import read_messages
+from timetracer_otel.cassette.reading import document_of, document_spans, encoded
 from timetracer_otel.cassette.sessions import SessionSearch
 from timetracer_otel.cassette.storage import whole_file
 from timetracer_otel.errors import CassetteError
@@ -18,7 +18,7 @@ __all__ = ["bundle"]
 
 
 def bundle(paths: Iterable[str | PathLike[str]], output: Path) -> int:
-    """Write cassettes and the sessions that they name into one file, line by line as they are.
+    """Write cassettes and the sessions that they name into one file of JSON lines; lines go into it as they are.
 
     Args:
         paths: the files.
@@ -53,11 +53,13 @@ def _copy(
         raise CassetteError("is also one of the files to bundle: choose another name for the output", file=output)
     copied[real] = None
     empty = True
-    for number, line in files.read_lines(path):
-        for span in line_spans(line, path, number):
+    for message in read_messages(path):
+        document = document_of(message, path)
+        for span in document_spans(document, message, path):
             search.saw(span, path)
             empty = False
-        write(line + b"\n")
+        as_it_is = message.is_json and b"\n" not in message.data
+        write((message.data if as_it_is else encoded(document)) + b"\n")
     if empty:
         raise CassetteError("holds no span: leave it out", file=path)
 

@@ -1,4 +1,4 @@
-"""The lines of a file, whatever it is compressed with."""
+"""The bytes of a file, whatever it is compressed with."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import gzip
 import io
 import zlib
 from collections.abc import Iterator
+from contextlib import contextmanager
 from os import PathLike
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Final, cast
@@ -15,10 +16,7 @@ from timetracer_otel.errors import CassetteError
 if TYPE_CHECKING:
     from typing_extensions import Buffer  # collections.abc has it from Python 3.12
 
-__all__ = ["Line", "read_lines"]
-
-Line = tuple[int, bytes]
-"""1-based number, and the line without its end."""
+__all__ = ["DAMAGED", "MAX_MESSAGE", "ZSTD_MAGIC", "opened", "unzstd"]
 
 GZIP_MAGIC: Final = b"\x1f\x8b"
 """RFC 1952, section 2.3.1."""
@@ -27,60 +25,65 @@ ZSTD_MAGIC: Final = b"\x28\xb5\x2f\xfd"
 ZSTD_SKIPPABLE: Final = frozenset(bytes([0x50 + n, 0x2A, 0x4D, 0x18]) for n in range(16))
 """RFC 8878, section 3.1.2: a file may begin with a frame of metadata."""
 
-MAX_LINE: Final = 1 << 29
-"""Longest line accepted, in bytes: beyond it a file is not a cassette, and reading on would only fill the memory."""
+DAMAGED: Final = (EOFError, zlib.error, gzip.BadGzipFile)
+"""What reading raises when compressed data is damaged or ends early."""
+
+MAX_MESSAGE: Final = 1 << 29
+"""Longest line or message accepted, in bytes: beyond it a file is no cassette, and reading on would fill the memory."""
 
 _READ: Final = 1 << 13
 """Compressed bytes at a time. Small, because each can become several thousand times as much."""
 
 
-def read_lines(path: str | PathLike[str]) -> Iterator[Line]:
-    """Read a file line by line, decompressing gzip and zstd, which are told by their first bytes and not by the name.
-
-    Empty lines are left out, but counted.
+@contextmanager
+def opened(path: str | PathLike[str]) -> Iterator[io.BufferedReader]:
+    """Open a file for reading, decompressing gzip and zstd, which are told by their first bytes and not by the name.
 
     Args:
         path: the file.
 
     Raises:
-        CassetteError: the file cannot be read, its compressed data is damaged or ends early, or a line is too long.
+        CassetteError: within the block too: the file cannot be read, its compressed data is damaged or ends early.
     """
-    number = 1
     try:
-        with Path(path).open("rb") as file, _decompressed(file) as lines:
-            while line := lines.readline(MAX_LINE + 1):
-                _check_length(line, path, number)
-                if stripped := line.strip():
-                    yield number, stripped
-                number += 1
+        with Path(path).open("rb") as file, _decompressed(file) as plain:
+            yield plain
     except CassetteError:
         raise
-    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+    except DAMAGED as error:
         raise CassetteError(
-            f"the compressed data is damaged or ends early ({error}): copy the file again, or record again",
+            f"the compressed data is damaged or ends early ({error}): copy the file again, or record again; "
+            "`timetracer import` takes what is whole",
             file=path,
-            line=number,
         ) from error
     except MemoryError as error:
-        raise CassetteError("does not fit into memory", file=path, line=number) from error
+        raise CassetteError("does not fit into memory", file=path) from error
     except (OSError, ValueError) as error:  # ValueError: a name with a NUL in it
         message = f"cannot be read ({_reason(error)}): check the name and its permissions"
         raise CassetteError(message, file=path) from error
 
 
-def _check_length(line: bytes, path: str | PathLike[str], number: int) -> None:
-    if len(line) > MAX_LINE:
-        raise CassetteError(f"is longer than {MAX_LINE} bytes: this is no cassette", file=path, line=number)
+def unzstd(data: bytes, limit: int) -> bytes:
+    """Decompress whole zstd frames.
+
+    Args:
+        data: the frames.
+        limit: how many bytes may come out; one more tells the caller that there are too many.
+
+    Raises:
+        EOFError: they are damaged or cut.
+    """
+    return io.BufferedReader(_ZstdFrames(io.BytesIO(data)), 1 << 16).read(limit + 1)
 
 
 def _reason(error: Exception) -> str:
     return error.strerror or str(error) if isinstance(error, OSError) else str(error)
 
 
-def _decompressed(file: io.BufferedReader) -> IO[bytes]:
+def _decompressed(file: io.BufferedReader) -> io.BufferedReader:
     magic = file.peek(4)[:4]
     if magic.startswith(GZIP_MAGIC):
-        return cast("IO[bytes]", gzip.GzipFile(fileobj=file))
+        return io.BufferedReader(cast("io.RawIOBase", gzip.GzipFile(fileobj=file)), 1 << 16)
     if magic == ZSTD_MAGIC or magic in ZSTD_SKIPPABLE:
         return io.BufferedReader(_ZstdFrames(file), 1 << 16)
     return file
@@ -92,7 +95,7 @@ class _ZstdFrames(io.RawIOBase):
     The library's own reader takes a cut file for a complete one, so the frames are driven here.
     """
 
-    def __init__(self, file: io.BufferedReader) -> None:
+    def __init__(self, file: IO[bytes]) -> None:
         import zstandard  # noqa: PLC0415 - 10 ms, which only who reads zstd should wait
 
         self._library = zstandard

@@ -1,30 +1,31 @@
 """Which files a user means."""
 
-# ruff: noqa: PTH110, PTH112, PTH115, PTH207 - pathlib raises on a name too long or not to be seen; os.path answers no
+# ruff: noqa: PTH110, PTH112, PTH113, PTH115, PTH207 - pathlib raises on a name too long or not to be seen; os.path answers no
 
 from __future__ import annotations
 
 import glob
 import os
-import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Final, NoReturn
+from typing import NoReturn
 
 from timetracer_otel.cassette.naming import ENDINGS, LATEST
+from timetracer_otel.cassette.sniffing import holds_traces, is_foreign
+from timetracer_otel.cassette.urls import is_url, parse
 from timetracer_otel.errors import CassetteError
 
 __all__ = ["below", "find"]
-
-_URL: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://")
 
 
 def find(specs: Sequence[str], directory: Path) -> list[Path]:
     """Find cassette files, each once, those of one folder in order of name.
 
+    What stands at a URL is downloaded, to a folder that goes when this process ends.
+
     Args:
         specs: each a file, a directory (with all below it), a glob, ``latest``, or several of them separated by
-            ``os.pathsep``.
+            ``os.pathsep``; or one URL, see :mod:`remote`.
         directory: the cassette directory, where ``latest`` is looked for.
 
     Raises:
@@ -43,16 +44,16 @@ def find(specs: Sequence[str], directory: Path) -> list[Path]:
 
 def _single(specs: Sequence[str]) -> Iterator[str]:
     for spec in specs:
-        if _URL.match(spec):
-            raise CassetteError(f"{spec}: cassettes cannot be read from a URL yet; download it and name the file")
-        if os.path.exists(spec):
+        if is_url(spec) or os.path.exists(spec):
             yield spec
         else:
             yield from filter(None, spec.split(os.pathsep))
 
 
 def _matches(spec: str, directory: Path) -> Iterator[Path]:
-    if spec == "latest":
+    if is_url(spec):
+        yield from _remote(spec, directory)
+    elif spec == "latest":
         yield _latest(directory)
     elif os.path.isdir(spec):
         yield from below(Path(spec))
@@ -67,8 +68,27 @@ def _matches(spec: str, directory: Path) -> Iterator[Path]:
                 yield path
 
 
+def _remote(url: str, directory: Path) -> Iterator[Path]:
+    """What stands at a URL."""
+    from timetracer_otel.cassette import remote  # noqa: PLC0415 - who names no URL needs no HTTP client
+
+    if (path := remote.local_path(url)) is not None:
+        yield from _matches(path, directory)
+    elif (trace := remote.fetch_trace(url)) is not None:
+        yield trace
+    else:
+        objects, folders = remote.download(url)
+        yield from objects
+        for folder in folders:
+            yield from below(folder)
+
+
 def below(folder: Path) -> Iterator[Path]:
     """Give the cassettes in a directory and all below it, those of one folder in order of name.
+
+    Taken are files whose names end as those of cassettes do, unless they are empty or hold other JSON; and files of any
+    other name that begin as OTLP traces do, such as those that a collector writes and rotates. Left out are hidden
+    files, unfinished ones (``.part``) and the link to the latest.
 
     Args:
         folder: the directory.
@@ -79,8 +99,17 @@ def below(folder: Path) -> Iterator[Path]:
     for parent, folders, names in os.walk(folder, onerror=_unreadable):
         folders.sort()
         for name in sorted(names):
-            if name.endswith(tuple(ENDINGS.values())) and name != LATEST:
-                yield Path(parent, name)
+            path = Path(parent, name)
+            if not name.startswith(".") and not name.endswith(".part") and name != LATEST and _is_cassette(path):
+                yield path
+
+
+def _is_cassette(path: Path) -> bool:
+    if not os.path.isfile(path):  # reading a pipe would wait for its writer
+        return False
+    if path.name.endswith(tuple(ENDINGS.values())):
+        return not is_foreign(path)
+    return holds_traces(path)
 
 
 def _unreadable(error: OSError) -> NoReturn:
@@ -105,8 +134,10 @@ def _real(path: Path) -> Path:
 
 
 def _nothing(spec: str) -> NoReturn:
+    if is_url(spec):
+        raise CassetteError("nothing that stands there holds OTLP traces", file=str(parse(spec)))
     if os.path.isdir(spec):
-        raise CassetteError("no cassette in this directory (*.jsonl, *.jsonl.gz, *.jsonl.zst)", file=spec)
+        raise CassetteError("no cassette in this directory: no file in it holds OTLP traces", file=spec)
     if glob.has_magic(spec):
         raise CassetteError("no file matches this pattern", file=spec)
     raise CassetteError("there is no file or directory of this name", file=spec)

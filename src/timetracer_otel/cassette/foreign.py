@@ -6,39 +6,36 @@ from itertools import islice
 from os import PathLike
 from typing import Any, Final
 
-from timetracer_otel.cassette import files
+from timetracer_otel.cassette.framing import Message, read_messages
 from timetracer_otel.errors import CassetteError
 
 __all__ = ["not_json", "not_traces"]
 
 _HEAD: Final = 40
 """How many lines of a file tell what it is."""
-_TIMETRACER_1: Final = (
-    "looks like a cassette of timetracer 1.x, which is not OTLP: `timetracer import`, which will convert it, is "
-    "planned; until then, record again"
-)
+_TIMETRACER_1: Final = "looks like a cassette of timetracer 1.x, which is not OTLP: `timetracer import` converts it"
 
 
-def not_json(line: bytes, path: str | PathLike[str], number: int, error: ValueError) -> str:
-    """Say why a line is not JSON.
+def not_json(message: Message, path: str | PathLike[str], error: ValueError) -> str:
+    """Say why a message that should be is not JSON.
 
     Args:
-        line: the line.
+        message: the line or message.
         path: its file.
-        number: its 1-based number.
         error: what the JSON parser said.
     """
+    line = message.data
     if not _is_text(line):
         return (
-            "is binary, not OTLP JSON lines. A collector's file exporter writes those with `format: json`; "
-            "other protobuf files cannot be read"
+            "is binary, and neither OTLP JSON lines nor what a collector's file exporter writes with `format: proto`: "
+            "the file is damaged, or is no cassette"
         )
-    if _spread(line, path, number):
+    if _spread(line, path, message.number):
         return _spread_over_lines(path)
     if line.startswith(b"{") and not line.endswith(b"}"):
         return (
             f"the line is cut short ({error}): its writer was stopped in the middle, or the copy is incomplete. "
-            "Copy the file again, or delete this line to read the others"
+            "Copy the file again, or delete this line to read the others; `timetracer import` takes the whole ones"
         )
     return f"is not JSON ({error}): the file is damaged, or is no cassette"
 
@@ -79,6 +76,6 @@ def _spread_over_lines(path: str | PathLike[str]) -> str:
 
 def _head(path: str | PathLike[str]) -> list[bytes]:
     try:
-        return [line for _, line in islice(files.read_lines(path), _HEAD)]
+        return [line.data for line in islice(read_messages(path), _HEAD)]
     except CassetteError:  # the caller reports what is wrong with the first line; this was a second look
         return []

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from os import PathLike
 from pathlib import Path
 from typing import Final
@@ -14,7 +14,7 @@ from timetracer_otel.cassette.reading import read_spans
 from timetracer_otel.cassette.sessions import SessionSearch
 from timetracer_otel.errors import CassetteError
 
-__all__ = ["load", "load_alone", "outline"]
+__all__ = ["empty", "gathered", "load", "load_alone", "outline"]
 
 _PAYLOADS: Final = ("timetracer.", names.HTTP_REQUEST_BODY, names.HTTP_RESPONSE_BODY)
 """How the attributes begin of which a part knows better than the span that it completes."""
@@ -66,10 +66,31 @@ def load_alone(paths: Iterable[str | PathLike[str]]) -> Cassette:
     Raises:
         CassetteError: as :func:`load`.
     """
+    return gathered((path, read_spans(path)) for path in map(Path, paths))
+
+
+def gathered(sources: Iterable[tuple[Path, Iterable[Span]]]) -> Cassette:
+    """Put spans that were read already together, as :func:`load` does, without looking for sessions.
+
+    Args:
+        sources: files, and spans of each.
+
+    Raises:
+        CassetteError: as :func:`load`.
+    """
     loaded = _Files()
-    for path in paths:
-        loaded.read(Path(path))
+    for path, spans in sources:
+        loaded.take(path, spans)
     return _grouped(loaded)
+
+
+def empty(path: Path) -> CassetteError:
+    """Give the error of a file without any span.
+
+    Args:
+        path: the file.
+    """
+    return CassetteError("holds no span: nothing was recorded, or it was not written to its end", file=path)
 
 
 def outline(path: str | PathLike[str]) -> Cassette:
@@ -105,11 +126,11 @@ class _Files:
         if path not in self.files:
             self.take(path, read_spans(path))
 
-    def take(self, path: Path, spans: Iterator[Span]) -> None:
+    def take(self, path: Path, spans: Iterable[Span]) -> None:
         self.files[path] = None
-        empty = True
+        found = False
         for span in spans:
-            empty = False
+            found = True
             self.search.saw(span, path)
             key = (span.trace_id, span.span_id)
             known = self.spans.get(key)
@@ -117,8 +138,8 @@ class _Files:
                 self.file_of[key] = path
             if known is None or len(known.attributes) < len(span.attributes):
                 self.spans[key] = span
-        if empty:
-            raise CassetteError("holds no span: nothing was recorded, or it was not written to its end", file=path)
+        if not found:
+            raise empty(path)
 
 
 def _fold_parts(spans: dict[SpanKey, Span]) -> None:

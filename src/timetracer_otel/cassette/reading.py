@@ -1,4 +1,4 @@
-"""Reading OTLP/JSON files, whoever wrote them, into :mod:`timetracer_otel.cassette.model`.
+"""Reading OTLP files, whoever wrote them, into :mod:`timetracer_otel.cassette.model`.
 
 Accepted is what the OTLP specification ("JSON Protobuf Encoding") and protobuf's JSON mapping accept: both spellings of
 a field's name, 64-bit integers as strings or numbers, enums as numbers or names, ids in either case, unknown fields.
@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 from functools import lru_cache
 from os import PathLike
 from types import MappingProxyType
@@ -15,7 +16,7 @@ from typing import Any, Final
 
 import orjson
 
-from timetracer_otel.cassette import files, foreign
+from timetracer_otel.cassette import foreign
 from timetracer_otel.cassette.decoding import (
     Malformed,
     attributes_of,
@@ -26,10 +27,12 @@ from timetracer_otel.cassette.decoding import (
     text_of,
     uint64_of,
 )
+from timetracer_otel.cassette.framing import Message, read_messages
 from timetracer_otel.cassette.model import Event, Kind, Link, Scope, Span
-from timetracer_otel.errors import CassetteError
 
-__all__ = ["line_spans", "read_spans"]
+__all__ = ["Part", "document_of", "document_spans", "encoded", "parted", "read_spans"]
+
+Json = dict[str, Any]
 
 _KINDS: Final = {f"SPAN_KIND_{kind.name}": kind.value for kind in Kind}
 _KIND_OF: Final = {kind.value: kind for kind in Kind}
@@ -37,7 +40,7 @@ _STATUS_CODES: Final = {"STATUS_CODE_UNSET": 0, "STATUS_CODE_OK": 1, "STATUS_COD
 
 
 def read_spans(path: str | PathLike[str]) -> Iterator[Span]:
-    """Read the spans of a file in its order: OTLP JSON lines, plain or compressed with gzip or zstd.
+    """Read the spans of a file in its order: OTLP as JSON lines, or in what else :mod:`framing` knows.
 
     Args:
         path: the file; its name does not matter.
@@ -45,31 +48,110 @@ def read_spans(path: str | PathLike[str]) -> Iterator[Span]:
     Raises:
         CassetteError: the file cannot be read, is damaged, cut short, or is something else; it names the line.
     """
-    for number, line in files.read_lines(path):
-        yield from line_spans(line, path, number)
+    for message in read_messages(path):
+        yield from document_spans(document_of(message, path), message, path)
 
 
-def line_spans(line: bytes, path: str | PathLike[str], number: int) -> list[Span]:
-    """Give the spans of one line, which is one ``TracesData``.
+def document_of(message: Message, path: str | PathLike[str]) -> dict[str, Any]:
+    """Give a message as OTLP/JSON, whatever it was encoded in.
 
     Args:
-        line: the JSON.
-        path: the file that it comes from, for messages.
-        number: its 1-based number in the file, for messages.
+        message: one ``TracesData``.
+        path: the file that it comes from, for errors.
 
     Raises:
-        CassetteError: the line is damaged or holds something else.
+        CassetteError: the message is damaged or holds something else.
     """
     try:
-        document = _parse(line)
-    except ValueError as error:
-        raise CassetteError(foreign.not_json(line, path, number, error), file=path, line=number) from error
-    try:
-        return _traces(document)
+        document = _parse(message.data) if message.is_json else _parse_protobuf(message.data)
     except Malformed as error:
-        raise CassetteError(str(error), file=path, line=number) from error
+        raise message.fault(path, str(error)) from error
+    except ValueError as error:
+        raise message.fault(path, foreign.not_json(message, path, error)) from error
+    if not isinstance(document, dict):
+        text = f"is {shown(document)}, not an OTLP TracesData object: this file is no cassette"
+        raise message.fault(path, text)
+    return document
+
+
+def encoded(document: Json) -> bytes:
+    """Give a document of :func:`document_of`, or a part of it, as JSON on one line, without its end."""
+    try:
+        return orjson.dumps(document)
+    except TypeError:  # nested deeper than orjson writes, though it read it
+        return json.dumps(document).encode("ascii")
+
+
+def document_spans(document: dict[str, Any], message: Message, path: str | PathLike[str]) -> list[Span]:
+    """Give the spans of a message.
+
+    Args:
+        document: from :func:`document_of`.
+        message: what it was, for errors.
+        path: its file, for errors.
+
+    Raises:
+        CassetteError: a value in it is not what OTLP has in its place.
+    """
+    try:
+        return [span for *_, spans in _groups(document) for _, span in spans]
+    except Malformed as error:
+        raise message.fault(path, str(error)) from error
     except RecursionError as error:
-        raise CassetteError("a value is nested too deeply to be read", file=path, line=number) from error
+        raise message.fault(path, "a value is nested too deeply to be read") from error
+
+
+@dataclass(slots=True)
+class Part:
+    """What one message holds of one lane.
+
+    Attributes:
+        document: OTLP/JSON of these spans alone.
+        spans: the same, decoded.
+    """
+
+    document: Json
+    spans: list[Span]
+
+
+def parted(document: Json, message: Message, path: str | PathLike[str]) -> dict[str, Part]:
+    """Part a message by the lanes that its spans belong to.
+
+    Args:
+        document: from :func:`document_of`.
+        message: what it was, for errors.
+        path: its file, for errors.
+
+    Returns:
+        By lane id, in the order of the lanes' first spans.
+
+    Raises:
+        CassetteError: a value in it is not what OTLP has in its place.
+    """
+    parts: dict[str, Part] = {}
+    try:
+        for entry, group, spans in _groups(document):
+            of_group: dict[str, list[Json]] = {}
+            for raw, span in spans:
+                lane_id = span.lane_id
+                if (mine := of_group.get(lane_id)) is None:
+                    mine = of_group[lane_id] = []
+                    part = parts.setdefault(lane_id, Part({"resourceSpans": []}, []))
+                    part.document["resourceSpans"].append(_like(entry, group, mine))
+                mine.append(raw)
+                parts[lane_id].spans.append(span)
+    except Malformed as error:
+        raise message.fault(path, str(error)) from error
+    except RecursionError as error:
+        raise message.fault(path, "a value is nested too deeply to be read") from error
+    return parts
+
+
+def _like(entry: Json, group: Json, spans: list[Json]) -> Json:
+    """A ResourceSpans with other spans in one ScopeSpans."""
+    outer = {name: value for name, value in entry.items() if name not in {"scopeSpans", "scope_spans"}}
+    inner = {name: value for name, value in group.items() if name != "spans"}
+    return {**outer, "scopeSpans": [{**inner, "spans": spans}]}
 
 
 def _parse(line: bytes) -> Any:
@@ -90,20 +172,23 @@ def _parse(line: bytes) -> Any:
             raise ValueError("nested too deeply") from error
 
 
-def _traces(document: Any) -> list[Span]:
-    if not isinstance(document, dict):
-        raise Malformed(f"is {shown(document)}, not an OTLP TracesData object: this file is no cassette")
+def _parse_protobuf(data: bytes) -> Json:
+    from timetracer_otel.cassette import protobuf  # noqa: PLC0415 - 40 ms, which an app that records should not wait
+
+    return protobuf.document(data)
+
+
+def _groups(document: dict[str, Any]) -> Iterator[tuple[Json, Json, list[tuple[Json, Span]]]]:
+    """The spans of a document as they are and decoded, by their ResourceSpans and ScopeSpans."""
     if document and "resourceSpans" not in document and "resource_spans" not in document:
         raise Malformed(foreign.not_traces(document))
-    spans: list[Span] = []
     for entry in items_of(document, "resourceSpans", "resource_spans"):
         resource = _resource(_get(entry, "resource", "resource"))
         if "instrumentationLibrarySpans" in entry:
             raise Malformed("was written by an OTLP older than 0.15: send it through a newer collector")
         for group in items_of(entry, "scopeSpans", "scope_spans"):
             scope = _scope(_get(group, "scope", "scope"))
-            spans.extend(_span(span, resource, scope) for span in items_of(group, "spans", "spans"))
-    return spans
+            yield entry, group, [(span, _span(span, resource, scope)) for span in items_of(group, "spans", "spans")]
 
 
 def _get(message: dict[str, Any], camel: str, snake: str) -> dict[str, Any]:

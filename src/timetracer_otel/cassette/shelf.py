@@ -5,65 +5,26 @@ from __future__ import annotations
 import threading
 from collections import Counter, OrderedDict
 from collections.abc import Iterable, Iterator
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from os import PathLike
 from pathlib import Path
 from typing import Any, Final
 
 import orjson
 
-from timetracer_otel import spans as names
-from timetracer_otel.cassette import loading
-from timetracer_otel.cassette.model import Lane
+from timetracer_otel.cassette import loading, scratch
+from timetracer_otel.cassette.framing import read_messages
+from timetracer_otel.cassette.model import Lane, Span
+from timetracer_otel.cassette.outlines import Draft, Outline
+from timetracer_otel.cassette.reading import document_of, parted, read_spans
+from timetracer_otel.cassette.sessions import SessionSearch
+from timetracer_otel.cassette.spool import Pieces, Spool
 from timetracer_otel.errors import CassetteError
 
 __all__ = ["Catalog", "Outline", "Shelf", "catalog", "read_catalog"]
 
 LANES_KEPT: Final = 256
-"""How many lanes are held at a time of those that have a file of their own."""
-
-
-@dataclass(frozen=True, slots=True)
-class Outline:
-    """What is known of a lane without its payloads.
-
-    Attributes:
-        id: the lane's.
-        files: where its spans are.
-        start: nanoseconds since the epoch.
-        trace_id: of its entry.
-        session_id: of the process that recorded it.
-        service: ``service.name`` of that process.
-        method: of the request; empty when the lane has no HTTP entry.
-        target: path and query.
-        route: the framework's pattern of the path, else the path.
-        cookies: what the request's Cookie header said.
-        has_body: whether the request had a body.
-        calls: how many outbound calls there are.
-    """
-
-    id: str
-    files: tuple[str, ...]
-    start: int
-    trace_id: str = ""
-    session_id: str | None = None
-    service: str = ""
-    method: str = ""
-    target: str = ""
-    route: str = ""
-    cookies: str = ""
-    has_body: bool = False
-    calls: int = 0
-
-    @property
-    def name(self) -> str:
-        """Method and target, for people."""
-        return f"{self.method} {self.target}"
-
-    @property
-    def operation(self) -> str:
-        """Method and route, the same for all requests of one kind."""
-        return f"{self.method} {self.route}"
+"""How many lanes are held at a time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,13 +33,15 @@ class Catalog:
 
     Attributes:
         lanes: in order of start.
-        session_files: files that hold a session, and one lane of each session, beside which the session is looked for.
+        sessions: of the processes that recorded them, and of their parents.
         service: only spans of this service count; None for all.
+        spool: the file that the pieces of lanes and sessions are in; None when every file holds one lane.
     """
 
     lanes: tuple[Outline, ...]
-    session_files: tuple[str, ...] = ()
+    sessions: tuple[Outline, ...] = ()
     service: str | None = None
+    spool: str | None = None
 
     def write(self, file: Path) -> None:
         """Write it for :func:`read_catalog`.
@@ -86,7 +49,7 @@ class Catalog:
         Args:
             file: a new file.
         """
-        file.write_bytes(orjson.dumps(asdict(self)))
+        file.write_bytes(orjson.dumps(self))
 
     def only(self, service: str) -> Catalog:
         """The part of one service.
@@ -97,6 +60,15 @@ class Catalog:
         lanes = tuple(lane for lane in self.lanes if lane.service == service)
         return replace(self, lanes=lanes, service=service)
 
+    def only_sessions(self, ids: Iterable[str]) -> Catalog:
+        """The same with fewer sessions.
+
+        Args:
+            ids: of those to keep.
+        """
+        kept = frozenset(ids)
+        return replace(self, sessions=tuple(session for session in self.sessions if session.id in kept))
+
 
 def read_catalog(file: Path) -> Catalog:
     """Read what :meth:`Catalog.write` wrote.
@@ -105,33 +77,75 @@ def read_catalog(file: Path) -> Catalog:
         file: its file.
     """
     document: dict[str, Any] = orjson.loads(file.read_bytes())
-    lanes = tuple(Outline(**{**lane, "files": tuple(lane["files"])}) for lane in document["lanes"])
-    return Catalog(lanes, tuple(document["session_files"]), document["service"])
+    lanes, sessions = (tuple(map(_read_outline, document[name])) for name in ("lanes", "sessions"))
+    return Catalog(lanes, sessions, document["service"], document["spool"])
+
+
+def _read_outline(lane: dict[str, Any]) -> Outline:
+    pieces = tuple((start, length) for start, length in lane.pop("pieces"))
+    files, own = tuple(lane.pop("files")), tuple(lane.pop("own"))
+    return Outline(**lane, files=files, own=own, pieces=pieces)
 
 
 @dataclass(slots=True)
 class _Found:
     """A catalog while files are read."""
 
-    lanes: dict[str, Outline] = field(default_factory=dict)
-    session_files: dict[str, None] = field(default_factory=dict)
-    sessions: set[str] = field(default_factory=set)
+    drafts: dict[str, Draft] = field(default_factory=dict)
+    search: SessionSearch = field(default_factory=SessionSearch)
+    files: set[Path] = field(default_factory=set)
+    spool: Spool | None = None
 
-    def take(self, file: str) -> None:
-        cassette = loading.outline(file)
-        if cassette.sessions:
-            self.session_files[file] = None
-        for lane in cassette.lanes:
-            new = _outline(lane, file)
-            known = self.lanes.get(new.id)
-            self.lanes[new.id] = new if known is None else _joined(known, new)
-            if lane.session_id is not None and lane.session_id not in self.sessions:
-                self.sessions.add(lane.session_id)
-                self.session_files[file] = None
+    def take(self, path: Path) -> None:
+        """Read a file. One that holds a single lane stays where it is, others are taken apart."""
+        if path in self.files:
+            return
+        self.files.add(path)
+        if scratch.holds(path) or not self._whole(path):
+            self._apart(path)
+
+    def _whole(self, path: Path) -> bool:
+        """Note a file's only lane; False when it has more. What was noted of a part until then is noted again."""
+        draft: Draft | None = None
+        for message in read_messages(path):
+            for lane_id, part in parted(document_of(message, path), message, path).items():
+                if draft is not None and lane_id != draft.id:
+                    return False
+                draft = self._noted(lane_id, part.spans, path)
+        if draft is None:
+            raise loading.empty(path)
+        draft.own[str(path)] = None
+        draft.files[str(path)] = None
+        return True
+
+    def _apart(self, path: Path) -> None:
+        """Copy what a file holds of each lane to the spool."""
+        if self.spool is None:
+            self.spool = Spool()
+        empty = True
+        for message in read_messages(path):
+            for lane_id, part in parted(document_of(message, path), message, path).items():
+                draft = self._noted(lane_id, part.spans, path)
+                draft.files[str(path)] = None
+                draft.pieces.append(self.spool.add(part.document))
+                empty = False
+        if empty:
+            raise loading.empty(path)
+
+    def _noted(self, lane_id: str, spans: list[Span], path: Path) -> Draft:
+        draft = self.drafts.get(lane_id)
+        if draft is None:
+            draft = self.drafts[lane_id] = Draft(lane_id)
+        for span in spans:
+            self.search.saw(span, path)
+            draft.take(span)
+        return draft
 
 
 def catalog(files: Iterable[str | PathLike[str]]) -> Catalog:
-    """Look through files, one at a time and without payloads.
+    """Look through files one at a time, and for the sessions that their lanes name.
+
+    What it gives refers to a temporary file of this process when a file holds several lanes.
 
     Args:
         files: the cassettes.
@@ -140,38 +154,17 @@ def catalog(files: Iterable[str | PathLike[str]]) -> Catalog:
         CassetteError: a file is missing, damaged, foreign, or without any span.
     """
     found = _Found()
-    for file in files:
-        found.take(str(Path(file).absolute()))
-    lanes = sorted(found.lanes.values(), key=lambda lane: lane.start)
-    return Catalog(tuple(lanes), tuple(found.session_files))
-
-
-def _outline(lane: Lane, file: str) -> Outline:
-    entry = lane.entry
-    first = entry or lane.spans[0]
-    attributes = first.attributes
-    target = first.text(names.HTTP_TARGET) or ""
-    headers = names.decode_headers(attributes, names.HTTP_REQUEST_HEADERS) if entry is not None else []
-    return Outline(
-        id=lane.id,
-        files=(file,),
-        start=first.start,
-        trace_id=first.trace_id if entry is not None else "",
-        session_id=lane.session_id,
-        service=str(first.resource.get("service.name", "")),
-        method=first.text(names.HTTP_METHOD) or "" if entry is not None else "",
-        target=target,
-        route=first.text("http.route") or target.partition("?")[0],
-        cookies="; ".join(value for name, value in headers if name.lower() == "cookie"),
-        has_body=bool(attributes.get(names.HTTP_REQUEST_BODY + ".size")),
-        calls=len(lane.calls),
-    )
-
-
-def _joined(known: Outline, new: Outline) -> Outline:
-    """What two files say of one lane; the one that has its entry knows better."""
-    main, other = (known, new) if known.method or not new.method else (new, known)
-    return replace(main, files=known.files + new.files, calls=main.calls + other.calls)
+    more = [Path(file).absolute() for file in files]
+    while more:
+        for path in more:
+            found.take(path)
+        more = found.search.files()
+    if found.spool is not None:
+        found.spool.close()
+    outlines = sorted((draft.outline() for draft in found.drafts.values()), key=lambda lane: lane.start)
+    lanes = tuple(lane for lane in outlines if lane.id != lane.session_id)
+    sessions = tuple(lane for lane in outlines if lane.id == lane.session_id)
+    return Catalog(lanes, sessions, spool=str(found.spool.path) if found.spool is not None else None)
 
 
 class Shelf:
@@ -181,22 +174,20 @@ class Shelf:
         catalog: from :func:`catalog`.
 
     Raises:
-        CassetteError: a session's file cannot be read.
+        CassetteError: a session cannot be read.
     """
 
     def __init__(self, catalog: Catalog) -> None:
         self.catalog = catalog
-        loaded = loading.load(catalog.session_files)
-        of_service = catalog.service
+        self._pieces = Pieces(catalog.spool) if catalog.spool is not None else None
+        loaded = [self._load(session) for session in catalog.sessions]
         served = Counter(lane.session_id for lane in catalog.lanes)
-        in_order = sorted(loaded.sessions.values(), key=lambda lane: (-served[lane.id], lane.spans[0].start))
-        self.sessions = {lane.id: lane for lane in in_order if _is_of(lane, of_service)}
+        in_order = sorted(loaded, key=lambda lane: (-served[lane.id], lane.spans[0].start))
+        self.sessions = {lane.id: lane for lane in in_order if _is_of(lane, catalog.service)}
         self.files = [Path(file) for file in dict.fromkeys(file for lane in catalog.lanes for file in lane.files)]
         self._outlines = {lane.id: lane for lane in catalog.lanes}
         self._by_trace = {lane.trace_id: lane for lane in reversed(catalog.lanes) if lane.trace_id}
-        self._shared = Counter(file for lane in catalog.lanes for file in lane.files)
         self._kept: OrderedDict[str, Lane] = OrderedDict()
-        self._pinned: dict[str, Lane] = {}
         self._lock = threading.RLock()
 
     @classmethod
@@ -219,15 +210,18 @@ class Shelf:
         """The lane of that id, or whose entry belongs to that trace; None when there is none.
 
         Raises:
-            CassetteError: its file cannot be read any more.
+            CassetteError: it cannot be read any more.
         """
         outline = self.outline(lane_id)
         if outline is None:
             return None
         with self._lock:
-            lane = self._pinned.get(outline.id) or self._kept.get(outline.id) or self._read(outline)
-            if outline.id in self._kept:
-                self._kept.move_to_end(outline.id)
+            lane = self._kept.get(outline.id)
+            if lane is None:
+                lane = self._kept[outline.id] = self._read(outline)
+                while len(self._kept) > LANES_KEPT:
+                    self._kept.popitem(last=False)
+            self._kept.move_to_end(outline.id)
             return lane
 
     def forked(self) -> None:
@@ -243,21 +237,21 @@ class Shelf:
                 yield lane
 
     def _read(self, outline: Outline) -> Lane:
-        """Read a lane, and keep it: for good what shares a file with others, which would be read again and again."""
-        shares = any(self._shared[file] > 1 for file in outline.files)
-        for lane in loading.load_alone(outline.files).lanes:
-            if self.catalog.service is not None:
-                lane.spans[:] = [one for one in lane.spans if one.resource.get("service.name") == self.catalog.service]
-            if shares:
-                self._pinned.setdefault(lane.id, lane)
-            elif lane.id == outline.id:
-                self._kept[lane.id] = lane
-        while len(self._kept) > LANES_KEPT:
-            self._kept.popitem(last=False)
-        found = self._pinned.get(outline.id) or self._kept.get(outline.id)
-        if found is None:
-            raise CassetteError(f"lane {outline.id} is gone: it was there a moment ago", file=outline.files[0])
-        return found
+        lane = self._load(outline)
+        if self.catalog.service is not None:
+            lane.spans[:] = [one for one in lane.spans if one.resource.get("service.name") == self.catalog.service]
+        return lane
+
+    def _load(self, outline: Outline) -> Lane:
+        sources: list[tuple[Path, Iterable[Span]]] = [(Path(file), read_spans(file)) for file in outline.own]
+        if self._pieces is not None and outline.pieces:
+            shared = next((file for file in outline.files if file not in outline.own), outline.files[0])
+            sources.append((Path(shared), self._pieces.read(outline.pieces)))
+        cassette = loading.gathered(sources)
+        for lane in (*cassette.lanes, *cassette.sessions.values()):
+            if lane.id == outline.id:
+                return lane
+        raise CassetteError(f"lane {outline.id} is gone: it was there a moment ago", file=outline.files[0])
 
 
 def _is_of(lane: Lane, service: str | None) -> bool:

@@ -11,7 +11,7 @@ from typing import Any, Final
 import pybase64
 
 from timetracer_otel import spans as names
-from timetracer_otel.cassette import loading
+from timetracer_otel.cassette import loading, scratch
 from timetracer_otel.cassette.model import Cassette, Lane, Span
 from timetracer_otel.cli.summary import error_text, iso, summarize
 from timetracer_otel.errors import CassetteError, ConfigError
@@ -53,7 +53,7 @@ def describe(files: Iterable[Path], only: str | None = None) -> Json:
     cassette = loading.load_alone(files)
     integrations = discover()
     return {
-        "files": [str(file) for file in cassette.files],
+        "files": [scratch.named(str(file)) for file in cassette.files],
         "lanes": [_lane(lane, integrations) for lane in _chosen(cassette, only)],
     }
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
 from rich.text import Text
 
-from timetracer_otel.cassette import finding, loading
+from timetracer_otel.cassette import finding, loading, scratch
+from timetracer_otel.cassette.urls import is_url
 from timetracer_otel.cli.output import console, one_line
 from timetracer_otel.cli.style import milliseconds, status_style
 from timetracer_otel.cli.summary import Summary, summarize
@@ -41,18 +43,18 @@ class Listing:
         self.files = 0
 
 
-def collect(folder: Path) -> Listing:
+def collect(place: str) -> Listing:
     """Read all cassettes of a directory, a file at a time and without payloads.
 
     Args:
-        folder: the directory, or one file.
+        place: the directory, one file, or a URL.
 
     Raises:
         CassetteError: there is nothing of that name.
     """
     listing = Listing()
     by_id: dict[str, Summary] = {}
-    for path in _paths(folder, listing):
+    for path in _paths(place, listing):
         listing.files += 1
         try:
             cassette = loading.outline(path)
@@ -61,13 +63,18 @@ def collect(folder: Path) -> Listing:
             continue
         for lane in [*cassette.lanes, *cassette.sessions.values()]:
             summary = summarize(lane)
+            summary = replace(summary, file=scratch.named(summary.file))
             known = by_id.get(summary.lane_id)
             by_id[summary.lane_id] = summary if known is None else known.merged(summary)
     listing.summaries = sorted(by_id.values(), key=lambda summary: (-summary.start, summary.lane_id))
     return listing
 
 
-def _paths(folder: Path, listing: Listing) -> Iterator[Path]:
+def _paths(place: str, listing: Listing) -> Iterator[Path]:
+    folder = Path(place)
+    if is_url(place):
+        yield from finding.find([place], folder)
+        return
     if folder.is_file():
         yield folder
         return

@@ -47,7 +47,8 @@ def _main(
 @app.command("list")
 def _list(
     directory: Annotated[
-        Path | None, typer.Argument(help="A directory, or one cassette. Default: TIMETRACER_DIR.", metavar="[DIR]")
+        str | None,
+        typer.Argument(help="A directory, one cassette, or a URL. Default: TIMETRACER_DIR.", metavar="[DIR]"),
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print a JSON array, an object a lane.")] = False,
 ) -> None:
@@ -55,14 +56,14 @@ def _list(
 
     Files that cannot be read are named on stderr, and the exit status is then 2.
     """
-    folder = directory or config.load().dir
+    folder = directory or str(config.load().dir)
     found = listing.collect(folder)
     if as_json:
         output.write_array(summary.as_json() for summary in found.summaries)
     elif found.summaries:
         listing.print_table(found.summaries)
     elif not found.files:
-        typer.echo(f"{output.one_line(str(folder))}: nothing has been recorded here yet")
+        typer.echo(f"{output.one_line(folder)}: nothing has been recorded here yet")
     for error in found.errors:
         output.complain(error)
     if found.errors:
@@ -71,7 +72,7 @@ def _list(
 
 @app.command("show")
 def _show(
-    cassette: Annotated[str, typer.Argument(help="A file, directory, glob, or 'latest'.", metavar="CASSETTE")],
+    cassette: Annotated[str, typer.Argument(help="A file, directory, glob, URL, or 'latest'.", metavar="CASSETTE")],
     as_json: Annotated[bool, typer.Option("--json", help="Print everything as one JSON object.")] = False,
     lane: Annotated[
         str | None, typer.Option(metavar="ID", help="Only this lane or session: its id, trace id, or how one begins.")
@@ -89,7 +90,7 @@ def _show(
 
 @app.command("diff")
 def _diff(
-    first: Annotated[str, typer.Argument(help="A file, directory, glob, or 'latest'.", metavar="A")],
+    first: Annotated[str, typer.Argument(help="A file, directory, glob, URL, or 'latest'.", metavar="A")],
     second: Annotated[str, typer.Argument(help="Likewise: another recording, or the trace of a replay.", metavar="B")],
     as_json: Annotated[bool, typer.Option("--json", help="Print everything as one JSON object.")] = False,
 ) -> None:
@@ -108,7 +109,7 @@ def _diff(
 @app.command("bundle")
 def _bundle(
     cassettes: Annotated[
-        list[str], typer.Argument(help="Files, directories, globs, or 'latest'.", metavar="CASSETTE…")
+        list[str], typer.Argument(help="Files, directories, globs, URLs, or 'latest'.", metavar="CASSETTE…")
     ],
     file: Annotated[
         Path, typer.Option("--output", "-o", metavar="FILE", help="Compressed when it ends in .gz or .zst.")

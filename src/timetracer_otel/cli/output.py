@@ -11,6 +11,8 @@ from typing import Any, Final
 
 from rich.console import Console
 
+from timetracer_otel.cassette import scratch
+
 __all__ = ["complain", "console", "one_line", "paragraph", "write_array", "write_object"]
 
 _CONTROLS: Final = re.compile(
@@ -58,7 +60,7 @@ def complain(error: object) -> None:
     Args:
         error: whose text it is.
     """
-    print(f"timetracer: {one_line(str(error))}", file=sys.stderr)  # noqa: T201 - the command speaks to its user
+    print(f"timetracer: {one_line(scratch.named(str(error)))}", file=sys.stderr)  # noqa: T201 - the command speaks to its user
 
 
 def write_array(items: Iterable[dict[str, Any]]) -> None:

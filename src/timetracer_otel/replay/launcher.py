@@ -17,7 +17,7 @@ import orjson
 import typer
 
 from timetracer_otel import config
-from timetracer_otel.cassette import shelf, storage
+from timetracer_otel.cassette import scratch, shelf, storage
 from timetracer_otel.errors import ConfigError, TimetracerError
 from timetracer_otel.replay import checking, ignore, journal
 from timetracer_otel.replay.client import given_header
@@ -55,7 +55,7 @@ _Names = list[str] | None
 def _replay(  # noqa: PLR0913, PLR0917 - the options of a command line
     context: typer.Context,
     cassettes: Annotated[
-        list[str], typer.Argument(help="Files, directories, globs, or 'latest'.", metavar="CASSETTE…")
+        list[str], typer.Argument(help="Files, directories, globs, URLs, or 'latest'.", metavar="CASSETTE…")
     ],
     live: Annotated[_Names, typer.Option(help="An integration that goes out for real; may be repeated.")] = None,
     mock: Annotated[_Names, typer.Option(help="Answer only this integration; may be repeated.")] = None,
@@ -167,5 +167,5 @@ def run() -> None:
         ours, command = split_command(sys.argv[1:])
         app(ours, prog_name="timetracer-replay", obj=command)
     except TimetracerError as error:
-        print(f"timetracer-replay: {error}", file=sys.stderr)  # noqa: T201 - as above
+        print(f"timetracer-replay: {scratch.named(str(error))}", file=sys.stderr)  # noqa: T201 - as above
         sys.exit(2)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -51,8 +50,7 @@ def run(found: Catalog, options: Options, folder: Path) -> Result:
         for number, lane in enumerate(roots):
             work = folder / str(number)
             work.mkdir()
-            files = [one.file for one in _family(lane, sessions) if one.file is not None]
-            own = replace(found, session_files=tuple(str(file) for file in dict.fromkeys(files)))
+            own = found.only_sessions(one.id for one in _family(lane, sessions))
             result.verified.append(_one(lane, own, options, work))
             step()
     return result

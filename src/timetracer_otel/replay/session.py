@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from timetracer_otel import seams, spans
-from timetracer_otel.cassette import model, shelf, storage
+from timetracer_otel.cassette import model, scratch, shelf, storage
 from timetracer_otel.config import Settings
 from timetracer_otel.errors import ReplayMiss
 from timetracer_otel.replay import noting
@@ -387,4 +387,6 @@ def _shelf(settings: Settings) -> shelf.Shelf:
     """What the launcher has looked through already, else what the settings name."""
     if (file := os.environ.get(CATALOG_VARIABLE)) is not None:
         return shelf.Shelf(shelf.read_catalog(Path(file)))
-    return shelf.Shelf.of(storage.find([settings.cassette], settings.dir))
+    found = shelf.Shelf.of(storage.find([settings.cassette], settings.dir))
+    scratch.discard()  # the shelf has it open; an app that is killed would leave it behind
+    return found

@@ -1,0 +1,179 @@
+"""What is known of a lane without its payloads, gathered span by span, whatever their order."""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from timetracer_otel import spans as names
+from timetracer_otel.cassette.model import Kind, Span
+from timetracer_otel.cassette.spool import Piece
+
+__all__ = ["Draft", "Outline"]
+
+_ENTRIES: Final = (Kind.SERVER, Kind.CONSUMER)
+
+
+@dataclass(frozen=True, slots=True)
+class Outline:
+    """What is known of a lane without its payloads.
+
+    Attributes:
+        id: the lane's.
+        files: where its spans are.
+        start: nanoseconds since the epoch.
+        trace_id: of its entry.
+        session_id: of the process that recorded it.
+        service: ``service.name`` of that process.
+        method: of the request; empty when the lane has no HTTP entry.
+        target: path and query.
+        route: the framework's pattern of the path, else the path.
+        cookies: what the request's Cookie header said.
+        has_body: whether the request had a body.
+        calls: how many outbound calls there are.
+        own: those of its files that hold nothing else, and are read when the lane is.
+        pieces: where the rest of it is in the catalog's spool.
+    """
+
+    id: str
+    files: tuple[str, ...]
+    start: int
+    trace_id: str = ""
+    session_id: str | None = None
+    service: str = ""
+    method: str = ""
+    target: str = ""
+    route: str = ""
+    cookies: str = ""
+    has_body: bool = False
+    calls: int = 0
+    own: tuple[str, ...] = ()
+    pieces: tuple[Piece, ...] = ()
+
+    @property
+    def name(self) -> str:
+        """Method and target, for people."""
+        return f"{self.method} {self.target}"
+
+    @property
+    def operation(self) -> str:
+        """Method and route, the same for all requests of one kind."""
+        return f"{self.method} {self.route}"
+
+
+@dataclass(slots=True)
+class _Entry:
+    """A span that may be what started the lane."""
+
+    span_id: int
+    parent_id: int
+    trace_id: str
+    start: int
+    session_id: str | None
+    facts: dict[str, Any]
+
+
+class Draft:
+    """A lane's outline while its spans are read; ids are kept as numbers, since a lane can have very many.
+
+    Args:
+        lane_id: the lane's.
+    """
+
+    __slots__ = ("_calls", "_entries", "_first", "_parts", "_spans", "files", "id", "own", "pieces", "session_id")
+
+    def __init__(self, lane_id: str) -> None:
+        self.id = lane_id
+        self.session_id: str | None = None
+        self.files: dict[str, None] = {}
+        self.own: dict[str, None] = {}
+        self.pieces: list[Piece] = []
+        self._entries: dict[int, _Entry] = {}
+        self._parts: dict[int, dict[str, Any]] = {}
+        self._spans = array("Q")
+        self._calls = array("Q")
+        self._first: tuple[int, dict[str, Any]] | None = None
+
+    @property
+    def is_session(self) -> bool:
+        """Whether these are a process's calls outside any entry."""
+        return self.id == self.session_id
+
+    def take(self, span: Span) -> None:
+        """Add a span.
+
+        Args:
+            span: decoded; it is not kept.
+        """
+        number, parent = int(span.span_id, 16), int(span.parent_id or "0", 16)
+        if self.session_id is None:
+            self.session_id = span.session_id
+        self._spans.append(number)
+        if span.is_call:
+            self._calls.append(number)
+        part = span.attributes.get(names.PART)
+        if part == "entry":
+            self._parts[parent] = _facts(span)
+        if span.kind in _ENTRIES:
+            facts = _facts(span)
+            known = self._entries.get(number)
+            if known is None or len(known.facts) < len(facts):
+                entry = _Entry(number, parent, span.trace_id, span.start, span.session_id, facts)
+                self._entries[number] = entry
+        elif self._first is None or span.start < self._first[0]:
+            self._first = span.start, _facts(span)
+
+    def outline(self) -> Outline:
+        """Give what was found."""
+        entry = self._entry()
+        start, first = self._first or (0, {})
+        facts = first if entry is None else entry.facts
+        if entry is not None:
+            completed = self._parts.get(entry.span_id, {})
+            facts = {**completed, **facts, **({"has_body": completed["has_body"]} if "has_body" in completed else {})}
+        target = facts.get("target", "")
+        return Outline(
+            id=self.id,
+            files=tuple(self.files),
+            start=start if entry is None else entry.start,
+            trace_id="" if entry is None else entry.trace_id,
+            session_id=self.session_id if entry is None else entry.session_id or self.session_id,
+            service=facts.get("service", ""),
+            method="" if entry is None else facts.get("method", ""),
+            target=target,
+            route=facts.get("route") or target.partition("?")[0],
+            cookies="" if entry is None else facts.get("cookies", ""),
+            has_body=facts.get("has_body", False),
+            calls=len(set(self._calls)),
+            own=tuple(self.own),
+            pieces=tuple(self.pieces),
+        )
+
+    def _entry(self) -> _Entry | None:
+        """As :attr:`model.Lane.entry`: the earliest that no span of the lane called, else the earliest."""
+        if len(self._entries) <= 1:
+            return next(iter(self._entries.values()), None)
+        ids = set(self._spans)
+        in_order = sorted(self._entries.values(), key=lambda entry: entry.start)
+        return next((entry for entry in in_order if entry.parent_id not in ids), in_order[0])
+
+
+def _facts(span: Span) -> dict[str, Any]:
+    """What an outline says of an entry, as far as this span knows it."""
+    attributes = span.attributes
+    found: dict[str, Any] = {"service": str(span.resource.get("service.name", ""))}
+    for fact, name in (("method", names.HTTP_METHOD), ("target", names.HTTP_TARGET), ("route", "http.route")):
+        if (text := span.text(name)) is not None:
+            found[fact] = text
+    if names.HTTP_REQUEST_HEADERS in attributes:
+        found["cookies"] = _cookies(attributes)
+    if (size := attributes.get(names.HTTP_REQUEST_BODY + ".size")) is not None:
+        found["has_body"] = bool(size)
+    return found
+
+
+def _cookies(attributes: Mapping[str, object]) -> str:
+    headers = names.decode_headers(attributes, names.HTTP_REQUEST_HEADERS)
+    return "; ".join(value for name, value in headers if name.lower() == "cookie")
