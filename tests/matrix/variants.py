@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-__all__ = ["HARMLESS", "JOB_MUTANTS", "WEB_MUTANTS", "Found"]
+__all__ = ["HARMLESS", "JOB_MUTANTS", "WEB_MUTANTS", "Wanted"]
 
 HARMLESS = ("unchanged", "renamed", "log_line", "swapped_reads", "parallel_reads")
 """What must pass."""
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class Wanted:
     """What the report must name.
 
     Attributes:
@@ -25,32 +25,31 @@ class Found:
 
 
 _CALLS = {
-    "changed_value": Found("changed", "total"),
-    "dropped_write": Found("missing", "insert audit"),
-    "extra_call": Found("extra", "find stock"),
-    "other_collection": Found("extra", "insert carts"),
-    "changed_query": Found("changed", "$gt"),
-    "changed_id": Found("changed", "_id"),
-    "changed_date": Found("changed", "placed"),
-    "swapped_writes": Found("reordered", "insert audit before"),
-    "swallowed_miss": Found("changed", "seen"),
+    "changed_value": Wanted("changed", "total"),
+    "dropped_write": Wanted("missing", "insert audit"),
+    "extra_call": Wanted("extra", "find stock"),
+    "other_collection": Wanted("extra", "insert carts"),
+    "changed_query": Wanted("changed", "$gt"),
+    "changed_id": Wanted("changed", "_id"),
+    "changed_date": Wanted("changed", "placed"),
+    "swapped_writes": Wanted("reordered", "insert audit before"),
+    "swallowed_miss": Wanted("changed", "seen"),
 }
-WEB_MUTANTS: Mapping[str, Found] = {
+WEB_MUTANTS: Mapping[str, Wanted] = {
     **_CALLS,
-    "response_field": Found("body", "currency"),
-    "header": Found("header", "x-shop"),
-    "status": Found("status", "201 recorded, 200 now"),
+    "response_field": Wanted("body", "currency"),
+    "header": Wanted("header", "x-shop"),
+    "status": Wanted("status", '"recorded": 201, "live": 200'),
 }
 """What must be caught of the web apps."""
-JOB_MUTANTS: Mapping[str, Found] = {
+JOB_MUTANTS: Mapping[str, Wanted] = {
     **_CALLS,
-    "dropped_write": Found("missing", "insert runs"),
-    "extra_call": Found("extra", "find settings"),
-    "other_collection": Found("extra", "insert drafts"),
-    "changed_date": Found("changed", "day"),
-    "swapped_writes": Found("reordered", "insert runs before"),
-    "swallowed_miss": Found("changed", "finished"),
-    "changed_output": Found("output", "EUR"),
-    "exit_status": Found("exit status", "3 now"),
+    "dropped_write": Wanted("missing", "insert runs"),
+    "other_collection": Wanted("extra", "insert drafts"),
+    "changed_date": Wanted("changed", "day"),
+    "swapped_writes": Wanted("reordered", "insert runs before"),
+    "swallowed_miss": Wanted("changed", "finished"),
+    "changed_output": Wanted("output", "EUR"),
+    "exit_status": Wanted("exit status", '"live": 3'),
 }
 """What must be caught of the job."""

@@ -131,16 +131,21 @@ class App:
 
 
 def _listening(session: int) -> Target | None:
-    """Where a process of a session listens for TCP."""
-    sockets = dict(_listening_sockets())
+    """Where a process of a session listens for TCP. The list of all sockets is long, and read only for its own."""
+    mine = list(_sockets(session))
+    listening = dict(_listening_sockets()) if mine else {}
+    return next((listening[inode] for inode in mine if inode in listening), None)
+
+
+def _sockets(session: int) -> Iterator[str]:
+    """The inodes of the sockets of a session's processes."""
     for pid in _processes(session):
         with suppress(OSError):  # it has ended
             for descriptor in Path(f"/proc/{pid}/fd").iterdir():
                 with suppress(OSError):  # closed meanwhile
-                    inode = str(descriptor.readlink()).removeprefix("socket:[").rstrip("]")
-                    if inode in sockets:
-                        return sockets[inode]
-    return None
+                    kind, _, inode = str(descriptor.readlink()).partition(":")
+                    if kind == "socket":
+                        yield inode.strip("[]")
 
 
 def _processes(session: int) -> Iterator[int]:
@@ -157,8 +162,8 @@ def _listening_sockets() -> Iterator[tuple[str, Target]]:
     """Inode and address of all listening sockets (proc(5): /proc/net/tcp and tcp6)."""
     for name, anywhere, loopback in (("tcp", "0" * 8, "127.0.0.1"), ("tcp6", "0" * 32, "::1")):
         with suppress(OSError):  # no IPv6
-            for line in Path(f"/proc/net/{name}").read_text("ascii").splitlines()[1:]:
-                fields = line.split()
+            lines = Path(f"/proc/net/{name}").read_text("ascii").splitlines()[1:]
+            for fields in (line.split() for line in lines if f" {_LISTENS} " in line):
                 address, _, port = fields[1].partition(":")
                 if fields[3] == _LISTENS:
                     host = loopback if address == anywhere else _host(address)

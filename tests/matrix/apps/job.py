@@ -25,7 +25,7 @@ def summarize() -> Document:
     """Sum up what is there: two reads that do not depend on one another."""
     wanted = {"kind": "sale", "count": {"$gt": 0}} if VARIANT == "changed_query" else {"kind": "sale"}
     if VARIANT == "extra_call":
-        shop.settings.find_one({"_id": "other"})
+        shop.stock.find_one({"_id": "tea"})
     if VARIANT == "swapped_reads":
         settings = shop.settings.find_one({"_id": "job"})
         sales = list(shop.sales.find(wanted).sort("_id"))
