@@ -52,6 +52,7 @@ class SessionLane(Lane):
         self.start = _now()
         self.path: Path | None = None
         self._beginning = threading.Lock()
+        self._held: dict[Call, Ended] = {}
         self.output: dict[str, list[str]] | None = None
         self.exit_status: int | None = None
         self.draws = drawn.begin(runtime, self)
@@ -67,13 +68,32 @@ class SessionLane(Lane):
         """A session has no response; it ends with its process."""
 
     def add(self, span: ReadableSpan, call: Call | None) -> None:
-        """Append an ended span."""
+        """Append an ended span; a call of which a payload is still on its way when that is there, or at the end."""
         if self.recorder.settings.files:
             ended = Ended.of(self, span, call)
-            self.recorder.sink.submit(
-                self.id, ended.size(), lambda: self._append(self.recorder.line([(ended.scope, ended.fragment(self))]))
-            )
+            if call is None or not call.unfinished:
+                self._submit(ended)
+            else:
+                self._held[call] = ended
+                self._release_complete(call)
         drawn.flush(self.recorder, self)
+
+    def release(self, call: Call) -> bool:
+        """Append a call that was held back; whether it was."""
+        ended = self._held.pop(call, None)
+        if ended is not None:
+            self._submit(ended)
+        return ended is not None
+
+    def _release_complete(self, call: Call) -> None:
+        """For a call that was completed by another thread while it was put aside."""
+        if not call.unfinished:
+            self.release(call)
+
+    def _submit(self, ended: Ended) -> None:
+        self.recorder.sink.submit(
+            self.id, ended.size(), lambda: self._append(self.recorder.line([(ended.scope, ended.fragment(self))]))
+        )
 
     def add_part(self, part: Part) -> bool:
         """Append a part of a call; whether it was taken."""
@@ -100,7 +120,9 @@ class SessionLane(Lane):
         self.output = None
 
     def end(self) -> None:
-        """Write the session's own span: output and exit status."""
+        """Write the session's own span, output and exit status, and what was held back."""
+        for call in list(self._held):
+            self.release(call)
         has_drawn = drawn.waits(self)
         if not self.recorder.settings.files or (self.path is None and not self.output and not has_drawn):
             return

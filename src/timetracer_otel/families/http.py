@@ -65,7 +65,7 @@ def ask_with(answering: Responder, request: Sent, name: str) -> tuple[Reply, str
 
 
 def _answer(answering: Responder, request: Sent) -> Answer:
-    described, unsent = http_match.describe(request), http_match.describe(request, body=False)
+    described, unsent = http_match.describe_both(request)
     answer = answering.answer(described, lambda: http_match.shown(request), instead=unsent)
     if spans.LOST in answer.recorded.attributes:
         answering.refuse(_NOT_WHOLE.format(request.method, request.url, "could not be written whole"))
@@ -130,7 +130,8 @@ def _describe(recorded: Span) -> Description | None:
     request = http_exchange.sent_of(recorded)
     if request is None:
         return None
-    return http_match.describe(request, body=request.complete and spans.LOST not in recorded.attributes)
+    whole = request.complete and spans.LOST not in recorded.attributes
+    return http_match.describe(request) if whole else http_match.describe_unsent(request)
 
 
 def _reply_values(recorded: Span) -> Iterable[Value]:

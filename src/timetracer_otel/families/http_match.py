@@ -14,7 +14,7 @@ from timetracer_otel.families.http_values import Blanker
 from timetracer_otel.families.http_volatile import ignored_header, ignored_query
 from timetracer_otel.seams import Description
 
-__all__ = ["describe", "shown"]
+__all__ = ["describe", "describe_both", "describe_unsent", "shown"]
 
 _SAFE = frozenset({"GET", "HEAD", "OPTIONS", "TRACE"})
 """Methods that change nothing (RFC 9110, section 9.2.1)."""
@@ -22,32 +22,47 @@ _USERINFO = re.compile(r"^([a-zA-Z][a-zA-Z0-9+.-]*://)[^/?#]*@")
 _PORTS = {"http": 80, "https": 443}
 
 
-def describe(request: Sent, *, body: bool = True) -> Description:
+def describe(request: Sent) -> Description:
     """Say what a request asks, so that the same request made in another run compares equal.
 
     The key is ``("http", method, origin, path)``. The shape holds the query by name, the headers that count, and the
     body by content. Ids and times count as values.
 
     Args:
-        request: recorded or live.
-        body: False leaves the body out: for requests that were not sent to their end.
+        request: recorded or live, sent to its end.
     """
-    blank = Blanker()
+    return describe_both(request)[0]
+
+
+def describe_unsent(request: Sent) -> Description:
+    """As :func:`describe` without the body: for requests that were not sent to their end.
+
+    Args:
+        request: recorded or live.
+    """
+    return describe_both(request)[1]
+
+
+def describe_both(request: Sent) -> tuple[Description, Description]:
+    """Say what a request asks, with its body and without.
+
+    Args:
+        request: recorded or live.
+    """
     origin, path, query = _parted(request.url)
     settings = seams.settings()
-    pieces = [
-        http_body.pairs_of(_counted_query(query, settings.ignore_query), blank),
-        http_body.pairs_of(_counted_headers(request, settings.ignore_headers), blank),
-    ]
-    if body:
-        ignored = frozenset(settings.ignore_fields)
-        kind, coding = request.header("content-type"), request.header("content-encoding")
-        pieces.append(http_body.canonical(request.body, kind, coding, blank, ignored))
-    path_values = Blanker()
-    place = path_values.text(path).replace("\0", ":")
-    digest = blake2b(b"\0\0\0".join(pieces), digest_size=16, person=b"whole" if body else b"unsent").digest()
-    key = ("http", request.method.upper(), origin, place)
-    return Description(key, digest, (*path_values.values, *blank.values), request.method.upper() in _SAFE)
+    in_path, in_head, in_body = Blanker(), Blanker(), Blanker()
+    key = ("http", request.method.upper(), origin, in_path.text(path).replace("\0", ":"))
+    head = b"\0\0\0".join((
+        http_body.pairs_of(_counted_query(query, settings.ignore_query), in_head),
+        http_body.pairs_of(_counted_headers(request, settings.ignore_headers), in_head),
+    ))  # fmt: skip
+    values, read = (*in_path.values, *in_head.values), request.method.upper() in _SAFE
+    unsent = Description(key, blake2b(head, digest_size=16, person=b"unsent").digest(), values, read)
+    kind, coding = request.header("content-type"), request.header("content-encoding")
+    body = http_body.canonical(request.body, kind, coding, in_body, frozenset(settings.ignore_fields))
+    digest = blake2b(head + b"\0\0\0" + body, digest_size=16, person=b"whole").digest()
+    return Description(key, digest, (*values, *in_body.values), read), unsent
 
 
 def _parted(url: str) -> tuple[str, str, str]:

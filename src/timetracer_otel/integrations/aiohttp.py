@@ -165,7 +165,7 @@ async def _no_connection(answering: seams.Responder, connector: Any, request: An
 
 def _next_failure(answering: seams.Responder, asked: Sent) -> Reply | None:
     """What connecting raised for a request whose body cannot be known yet, if that is what comes next in the lane."""
-    found = answering.next_in_lane(http_match.describe(asked, body=False))
+    found = answering.next_in_lane(http_match.describe_unsent(asked))
     return None if found is None else http_exchange.reply_of(found.recorded)
 
 
