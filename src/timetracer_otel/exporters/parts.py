@@ -16,6 +16,7 @@ from opentelemetry.trace import SpanContext
 from timetracer_otel import spans
 from timetracer_otel.cassette import otlp, storage
 from timetracer_otel.config import Settings
+from timetracer_otel.exporters.leaving import Leaving
 from timetracer_otel.exporters.sink import Sink
 from timetracer_otel.seams import Call
 
@@ -34,6 +35,7 @@ class _Recorder(Protocol):
     settings: Settings
     provider: TracerProvider
     sink: Sink
+    leaving: Leaving | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,9 +77,12 @@ def emit(recorder: _Recorder, call: Call, kind: str, attributes: Callable[[], It
     settings, is_chunk = recorder.settings, kind == "chunk"
     release = getattr(call.lane, "release", None)  # of a session
     held_back = not call.written and release is not None and release(call)  # goes before its parts
-    if settings.span_payloads and (is_chunk or not call.span.is_recording()):
+    if recorder.leaving is not None and is_chunk:
+        if not recorder.leaving.submit(call.span, attributes, size):
+            call.attributes[spans.LOST] = True
+    elif recorder.leaving is not None and not call.span.is_recording():
         for encoded in attributes():
-            _send(recorder.provider, call, kind, {spans.PART: kind, **encoded})
+            _send(recorder.provider, call, kind, recorder.leaving.lighten(call.span, {spans.PART: kind, **encoded}))
     if settings.files and (is_chunk or (call.written and not held_back)) and call.lane.pid == os.getpid():
         _file(recorder, call, kind, attributes, size)
 
