@@ -7,7 +7,7 @@ import subprocess
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import TypeAlias
+from typing import TypeAlias, cast
 
 import pytest
 
@@ -62,7 +62,7 @@ def verified(
 
 def _case(item: pytest.Item) -> Iterator[Case]:
     if isinstance(item, pytest.Function) and item.module.__name__ == __name__ and "case" in item.callspec.params:
-        yield item.callspec.params["case"]
+        yield cast("Case", item.callspec.params["case"])
 
 
 def _id(parameter: object) -> str:

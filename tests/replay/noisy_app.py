@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+import uuid
 
 from flask import Flask, Response, jsonify, request
 
@@ -30,6 +31,18 @@ def noisy() -> Response:
 def text() -> str:
     """Answer with nothing but noise."""
     return f"process {os.getpid()}"
+
+
+@app.get("/ticket")
+def ticket() -> str:
+    """Answer with an id; of a changed app, with another one behind it."""
+    number = uuid.uuid4().hex
+    return f"{number} {second()}" if os.environ.get("CHANGED") else number
+
+
+def second() -> str:
+    """Make up what the recording does not have."""
+    return uuid.uuid4().hex
 
 
 @app.get("/whoami")

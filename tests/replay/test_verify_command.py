@@ -78,6 +78,19 @@ def test_changed_app_fails_in_every_report(plain: Path, tmp_path: Path) -> None:
     assert '"GET /plain/one"' in files["html"].read_text()
 
 
+def test_value_that_was_not_recorded_is_named(tmp_path: Path) -> None:
+    """What the app draws now and did not draw then is a likely cause: it is told where and how often."""
+    cassettes, report = record(tmp_path, Ask("GET", "/ticket")), tmp_path / "report.json"
+    assert "drawn anew" not in run(cassettes).stdout
+    ended = run(cassettes, "--report", str(report), CHANGED="1")
+    assert ended.returncode == 1
+    assert "drawn anew, not recorded: uuid.uuid4 in noisy_app: return uuid.uuid4().hex\n" in ended.stdout
+    assert "1 value drawn anew" in ended.stdout
+    (lane,) = json.loads(report.read_bytes())["verified"]
+    wanted = {"kind": "uuid.uuid4", "module": "noisy_app", "statement": "return uuid.uuid4().hex", "times": 1}
+    assert lane["drawn_anew"] == [wanted]
+
+
 def test_shards_part_the_requests(plain: Path, tmp_path: Path) -> None:
     """Each shard sends its part, and together they send all."""
     names = []

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Any, Literal, TypeAlias
 
 from timetracer_otel.replay.compare import differences, pairs_by_likeness
-from timetracer_otel.replay.differing import Difference
+from timetracer_otel.replay.differing import Difference, Drawn
 
 __all__ = ["LaneNotes", "Notes", "Unused", "compare_calls"]
 
@@ -34,6 +34,7 @@ class LaneNotes:
     misses: list[_Note] = field(default_factory=list)
     refused: list[str] = field(default_factory=list)
     unused: list[_Note] = field(default_factory=list)
+    fresh: list[_Note] = field(default_factory=list)
     opened: bool = False
     ended: bool = False
 
@@ -41,6 +42,11 @@ class LaneNotes:
         """The recorded calls that nothing asked for, also after the response."""
         asked = {note["span"] for note in self.answered if note["how"] != "borrowed"}
         return [note for note in self.unused if note["span"] not in asked]
+
+    def drawn(self) -> tuple[Drawn, ...]:
+        """What the app drew that the recording does not have, by kind and statement."""
+        counted = Counter((note["kind"], note["module"], note["statement"]) for note in self.fresh)
+        return tuple(Drawn(*where, times) for where, times in counted.items())
 
 
 class Notes:
@@ -71,6 +77,8 @@ class Notes:
                 self.lanes[note["lane"]].misses.append(note)
             case "refused":
                 self.lanes[note.get("lane", "")].refused.append(note["address"])
+            case "fresh":
+                self.lanes[note["lane"]].fresh.append(note)
             case "end" | "session_end":
                 lane = self.lanes[note["lane"]]
                 lane.ended = True

@@ -9,7 +9,7 @@ from typing import Any, Literal, TypeAlias
 
 from timetracer_otel.replay.compare import FieldDifference
 
-__all__ = ["Difference", "Kind", "Result", "Verified"]
+__all__ = ["Difference", "Drawn", "Kind", "Result", "Verified"]
 
 Kind: TypeAlias = Literal[
     "status", "header", "body", "missing", "extra", "changed", "reordered", "refused", "output", "exit status", "error"
@@ -51,6 +51,31 @@ class Difference:
 
 
 @dataclass(frozen=True, slots=True)
+class Drawn:
+    """Values that the app drew and that the recording does not have: a likely cause of what differs.
+
+    Attributes:
+        kind: such as ``uuid4``.
+        module: of the app.
+        statement: that drew.
+        times: how often.
+    """
+
+    kind: str
+    module: str
+    statement: str
+    times: int
+
+    def __str__(self) -> str:
+        often = f" ({self.times} times)" if self.times > 1 else ""
+        return f"{self.kind} in {self.module}: {self.statement}{often}"
+
+    def as_json(self) -> dict[str, Any]:
+        """The draws as data."""
+        return {"kind": self.kind, "module": self.module, "statement": self.statement, "times": self.times}
+
+
+@dataclass(frozen=True, slots=True)
 class Verified:
     """How one recorded lane, or one script's session, compared.
 
@@ -62,6 +87,7 @@ class Verified:
         seconds: how long the answer took.
         differences: in the order in which they matter.
         calls: how many of its calls were answered.
+        drawn: what it drew that the recording does not have.
     """
 
     lane: str
@@ -71,6 +97,7 @@ class Verified:
     seconds: float
     differences: Sequence[Difference]
     calls: int = 0
+    drawn: Sequence[Drawn] = ()
 
     @property
     def matched(self) -> bool:
@@ -88,6 +115,7 @@ class Verified:
             "matched": self.matched,
             "calls": self.calls,
             "differences": [one.as_json() for one in self.differences],
+            "drawn_anew": [one.as_json() for one in self.drawn],
         }
 
 
@@ -126,6 +154,11 @@ class Result:
         """How often each kind of difference was found."""
         return Counter(str(one.kind) for lane in self.verified for one in lane.differences if not one.warning)
 
+    @property
+    def drawn(self) -> int:
+        """How many values the app drew that the recording does not have."""
+        return sum(one.times for lane in self.verified for one in lane.drawn)
+
     def as_json(self) -> dict[str, Any]:
         """The report as data, for ``--report``."""
         return {
@@ -133,6 +166,7 @@ class Result:
             "requests": len(self.verified),
             "differing": len(self.differing),
             "ignored": self.ignored,
+            "drawn_anew": self.drawn,
             "seconds": round(self.seconds, 3),
             "sending_seconds": round(self.sending, 3),
             "kinds": dict(self.kinds),

@@ -18,6 +18,7 @@ __all__ = ["as_html", "as_json", "as_junit", "as_text", "write"]
 
 _SHOWN_LANES: Final = 10
 _SHOWN_DIFFERENCES: Final = 8
+_SHOWN_DRAWS: Final = 3
 _NOT_XML: Final = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 """What no XML document may hold (XML 1.0, section 2.2)."""
 _CONTROLS: Final = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
@@ -43,6 +44,7 @@ def _lines(result: Result) -> Iterator[str]:
     for one in differing[:_SHOWN_LANES]:
         yield f"DIFFERS {one.name} (lane {one.lane})"
         yield from _differences(one)
+        yield from (f"  drawn anew, not recorded: {drawn}" for drawn in one.drawn[:_SHOWN_DRAWS])
     if len(differing) > _SHOWN_LANES:
         yield f"… and {len(differing) - _SHOWN_LANES} more that differ"
     for one in result.verified:
@@ -56,7 +58,7 @@ def _lines(result: Result) -> Iterator[str]:
 
 def _differences(one: Verified) -> Iterator[str]:
     for difference in one.differences[:_SHOWN_DIFFERENCES]:
-        yield f"  {difference}"
+        yield f"  {'warning: ' if difference.warning else ''}{difference}"
     if len(one.differences) > _SHOWN_DIFFERENCES:
         yield f"  … and {len(one.differences) - _SHOWN_DIFFERENCES} more"
 
@@ -67,7 +69,8 @@ def _summary(result: Result) -> str:
     rate = f", {len(result.verified) / result.sending:.0f} requests/s" if result.sending else ""
     ignored = f", {result.ignored} ignored" if result.ignored else ""
     differ = f"{len(result.differing)} differ{f' ({kinds})' if kinds else ''}{ignored}"
-    told = f"{len(result.verified)} verified, {differ}; {calls} calls answered; {result.seconds:.1f} s{rate}"
+    drawn = f", {result.drawn} {'value' if result.drawn == 1 else 'values'} drawn anew" if result.drawn else ""
+    told = f"{len(result.verified)} verified, {differ}; {calls} calls answered{drawn}; {result.seconds:.1f} s{rate}"
     return f"timetracer verify: {told}"
 
 

@@ -77,8 +77,12 @@ def _one(lane: Lane, found: Catalog, options: Options, work: Path) -> Verified:
     notes = Notes(journal.read(work))
     name = main.name.removeprefix(_SESSION) if main is not None else "script"
     differences = [*_calls(notes, options.unused), *_ending(main, status, output.read_bytes(), options.timeout)]
-    answered = sum(len(one.answered) for one in notes.lanes.values())
-    return Verified(lane.id, name, name, str(lane.file), 0.0, differences, answered)
+    of_all = LaneNotes()
+    for one in notes.lanes.values():
+        of_all.answered += one.answered
+        of_all.fresh += one.fresh
+    calls, drawn = len(of_all.answered), of_all.drawn()
+    return Verified(lane.id, name, name, str(lane.file), 0.0, differences, calls, drawn)
 
 
 def _calls(notes: Notes, unused: Unused) -> Iterator[Difference]:

@@ -219,8 +219,9 @@ def _compared(sent: Sequence[Outline], driven: Sequence[Driven], notes: Notes, u
                 endless = "the end of the request was not seen: which of its calls are missing is not known"
                 differences = (*differences, Difference("error", endless))
         seconds = done.seconds if done is not None else 0.0
+        calls, drawn = len(lane.answered), lane.drawn()
         yield Verified(
-            outline.id, outline.name, outline.operation, outline.files[0], seconds, differences, len(lane.answered)
+            outline.id, outline.name, outline.operation, outline.files[0], seconds, differences, calls, drawn
         )
 
 
