@@ -73,6 +73,11 @@ class Program:
                 )
             )
 
+    @property
+    def pid(self) -> int:
+        """Its process id, which is that of its group too."""
+        return self._process.pid
+
     def wait_for_port(self, port: int) -> None:
         """Wait until the program accepts connections.
 
@@ -102,6 +107,10 @@ class Program:
         except subprocess.TimeoutExpired:
             log = self._log.read_text(errors="replace")
             raise RuntimeError(f"{self._name} did not end within {RUN_SECONDS:g} s:\n{log}") from None
+
+    def send(self, number: int) -> None:
+        """Send a signal to the program, if it still runs."""
+        self._process.send_signal(number)
 
     def stop(self) -> int:
         """Ask the program to end (SIGTERM), as an operator does; insist after 15 seconds. Give its exit status."""

@@ -200,6 +200,8 @@ def _record(settings: Settings) -> None:
         recorder.sink.drain(timeout=30)
 
     atexit.register(at_exit)
+    runtime_module.stopper = recorder.stop
+    _undoing.callback(setattr, runtime_module, "stopper", None)
     _undoing.callback(atexit.unregister, at_exit)
     _undoing.callback(at_exit)
     _undoing.callback(tracing.attach(provider, processor.LaneProcessor(recorder), every_span=settings.files))

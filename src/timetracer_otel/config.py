@@ -6,15 +6,16 @@ The names are those of timetracer 1.x. Standard ``OTEL_*`` variables keep their 
 from __future__ import annotations
 
 import os
+import re
 import tomllib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
-from typing import Any, Literal, TypeAlias, cast, get_args
+from typing import Any, Final, Literal, NamedTuple, TypeAlias, cast, get_args
 
 from timetracer_otel.errors import ConfigError
 
-__all__ = ["NONDETERMINISM", "PREFIX", "Compression", "Mode", "Settings", "is_given", "load"]
+__all__ = ["NONDETERMINISM", "PREFIX", "Compression", "Mode", "Rule", "Settings", "is_given", "load"]
 
 Mode: TypeAlias = Literal["off", "record", "replay"]
 Compression: TypeAlias = Literal["none", "gzip", "zstd"]
@@ -22,6 +23,23 @@ Compression: TypeAlias = Literal["none", "gzip", "zstd"]
 PREFIX = "TIMETRACER_"
 NONDETERMINISM = ("clock", "monotonic", "objectid", "random", "secrets", "tempfile", "urandom", "uuid")
 """The groups of what an app draws that can be recorded and given back."""
+
+
+class Rule(NamedTuple):
+    """The share of the requests of some routes that is kept.
+
+    Attributes:
+        method: in upper case; empty for any.
+        pattern: a glob. One with ``<`` or ``{`` in it is compared with the route, any other with the path.
+        share: 0 to 1.
+    """
+
+    method: str
+    pattern: str
+    share: float
+
+    def __str__(self) -> str:
+        return f"{self.method} {self.pattern}={self.share:g}".lstrip()
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +53,14 @@ class Settings:
         compression: none, gzip or zstd, of the cassettes written.
         sample_rate: share of lanes kept, 0 to 1.
         errors_only: keep only lanes with a status of 500 or more, an exception or an error span.
+        slow_ms: keep only lanes that took at least as long, in milliseconds, or that ``errors_only`` keeps; 0 is off.
+        rules: the share kept of some routes, in place of ``sample_rate``; the first that matches counts.
+        trigger_header: name of a request header, and the value that it must have; lanes of requests that carry it are
+            kept.
         exclude_paths: path prefixes of requests that are not recorded.
+        max_memory: bytes that lanes hold while they are open or wait to be written; lanes above it are dropped.
+        max_disk: bytes that the cassette directory may take, the oldest go first; 0 is no limit.
+        max_age: seconds after which a cassette is removed; 0 is never.
         mock_plugins: when set, only these integrations are answered in replay.
         live_plugins: integrations that stay live in replay.
         span_payloads: put payloads on the spans themselves, for other exporters too.
@@ -54,7 +79,13 @@ class Settings:
     compression: Compression = "none"
     sample_rate: float = 1.0
     errors_only: bool = False
+    slow_ms: float = 0.0
+    rules: tuple[Rule, ...] = ()
+    trigger_header: tuple[str, ...] = ()
     exclude_paths: tuple[str, ...] = ()
+    max_memory: int = 256 * 1024**2
+    max_disk: int = 0
+    max_age: int = 0
     mock_plugins: tuple[str, ...] = ()
     live_plugins: tuple[str, ...] = ()
     span_payloads: bool = False
@@ -152,6 +183,88 @@ def _share(name: str, text: str) -> float:
     return share
 
 
+def _milliseconds(name: str, text: str) -> float:
+    try:
+        number = float(text)
+    except ValueError:
+        number = -1.0
+    if not 0.0 <= number < float("inf"):
+        raise ConfigError(f"{name}={text!r}: must be a number of milliseconds, such as 500, or 0 for off")
+    return number
+
+
+_QUANTITY: Final = re.compile(r"(?P<number>\d+(\.\d+)?)\s*(?P<unit>[a-z]*)")
+_POWERS: Final = {"": 0, "k": 1, "m": 2, "g": 3, "t": 4}
+_BYTES: Final = {f"{letter}{end}": 1024**power for letter, power in _POWERS.items() for end in ("", "b", "ib")}
+_SECONDS: Final = {"s": 1, "m": 60, "min": 60, "h": 3600, "d": 86_400, "w": 604_800}
+_LEAST_MEMORY: Final = 1024**2
+
+
+def _quantity(text: str, units: Mapping[str, int]) -> float | None:
+    """Give a number with a unit in the smallest unit; None when it is something else."""
+    match = _QUANTITY.fullmatch(text.strip().lower())
+    if match is None or match["unit"] not in units:
+        return None
+    number = float(match["number"]) * units[match["unit"]]
+    return number if number < 2**63 else None
+
+
+def _memory(name: str, text: str) -> int:
+    size = _quantity(text, _BYTES)
+    if size is None or size < _LEAST_MEMORY:
+        raise ConfigError(f"{name}={text!r}: must be a size of at least 1MB, such as 256MB or 1GB")
+    return int(size)
+
+
+def _disk(name: str, text: str) -> int:
+    size = _quantity(text, _BYTES)
+    if size is None:
+        raise ConfigError(f"{name}={text!r}: must be a size such as 500MB or 10GB, or 0 for no limit")
+    return int(size)
+
+
+def _age(name: str, text: str) -> int:
+    age = 0.0 if text.strip() == "0" else _quantity(text, _SECONDS)
+    if age is None:
+        raise ConfigError(f"{name}={text!r}: must be a time such as 30m, 12h or 7d, or 0 for no limit")
+    return int(age)
+
+
+_RULE: Final = re.compile(
+    r"\s*(?:(?P<method>[A-Za-z]+)\s+)?(?P<pattern>[/*]\S*?)\s*=\s*(?P<share>[0-9.]+)\s*(?:[;,\n]|$)"
+)
+"""One rule and what parts it from the next; a comma within the pattern parts nothing."""
+
+
+def _rules(name: str, text: str) -> tuple[Rule, ...]:
+    rules: list[Rule] = []
+    at = 0
+    while rest := text[at:].strip(" \t\n;,"):
+        at = len(text) - len(text[at:].lstrip(" \t\n;,"))
+        match = _RULE.match(text, at)
+        if match is None:
+            raise ConfigError(
+                f"{name}: {rest.partition(';')[0]!r} is no rule: write [METHOD] /path=share, parted by semicolons, "
+                "such as 'GET /health=0; POST /checkout=1; /api/*=0.1'"
+            )
+        share = _share(f"{name}: {match[0].strip(' ;,')!r}, share", match["share"])
+        rules.append(Rule((match["method"] or "").upper(), match["pattern"], share))
+        at = match.end()
+    return tuple(rules)
+
+
+_HEADER: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+"""RFC 9110, section 5.6.2, token."""
+
+
+def _header(name: str, text: str) -> tuple[str, ...]:
+    header, colon, value = (part.strip() for part in text.partition(":"))
+    if text.strip() and (not _HEADER.fullmatch(header) or (colon and not value)):
+        # The value may be a secret: it is not repeated.
+        raise ConfigError(f"{name} must be the name of a header, or 'name: value', such as 'x-record: let-me-in'")
+    return tuple(filter(None, (header.lower(), value)))
+
+
 def _names(_name: str, text: str) -> tuple[str, ...]:
     return tuple(part.strip() for part in text.split(",") if part.strip())
 
@@ -187,7 +300,13 @@ PARSERS: dict[str, Callable[[str, str], object]] = {
     "compression": cast("Callable[[str, str], object]", _choice(get_args(Compression))),
     "sample_rate": _share,
     "errors_only": _flag,
+    "slow_ms": _milliseconds,
+    "rules": _rules,
+    "trigger_header": _header,
     "exclude_paths": _names,
+    "max_memory": _memory,
+    "max_disk": _disk,
+    "max_age": _age,
     "mock_plugins": _names,
     "live_plugins": _names,
     "span_payloads": _flag,

@@ -5,10 +5,11 @@ from __future__ import annotations
 import asyncio
 import os
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from functools import cached_property
-from http import HTTPStatus
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,13 +19,17 @@ from opentelemetry.trace import SpanContext, SpanKind, StatusCode
 from timetracer_otel import spans
 from timetracer_otel.cassette import naming, otlp, storage
 from timetracer_otel.config import Settings
-from timetracer_otel.exporters import drawn, parts
+from timetracer_otel.exporters import drawn, growing, parts
+from timetracer_otel.exporters.counting import PRESSURE, Tally
 from timetracer_otel.exporters.ended import Ended
 from timetracer_otel.exporters.leaving import Leaving
+from timetracer_otel.exporters.memory import Memory
 from timetracer_otel.exporters.resource import describe_process
+from timetracer_otel.exporters.retention import PASS_SECONDS, Retention
+from timetracer_otel.exporters.selection import Selection
 from timetracer_otel.exporters.session import SessionLane
 from timetracer_otel.exporters.sink import Sink
-from timetracer_otel.seams import Call, Lane, Request, Response, entry_attributes, pending
+from timetracer_otel.seams import Call, Lane, Request, Response, pending
 
 if TYPE_CHECKING:
     import orjson
@@ -34,12 +39,32 @@ if TYPE_CHECKING:
 __all__ = ["Recorder", "RecordingLane"]
 
 TRACER_NAME = "timetracer_otel"
+COUNTS_SECONDS = 1.0
+"""How often counts that have changed go to the session's file."""
+STOP_SECONDS = 10.0
+"""How long a server that stops may be kept by what is not written yet."""
 _new_id = os.urandom  # not random: an app's seeded draws stay as they are
 _now = time.time_ns
 
 
 class RecordingLane(Lane):
     """A lane that is being recorded. ``ended`` holds what is not written yet."""
+
+    # What few lanes need is of the class until then.
+    held = 0
+    """Bytes held that are known."""
+    counted = 0
+    """How many of them are counted in the recorder's memory."""
+    looked = 0
+    """How many spans of ``ended`` were weighed."""
+    chunks: dict[str, int] | None = None
+    """How many chunks each body has left in."""
+    abandoned = False
+    took = 0
+    """Nanoseconds until the response was out, where that is asked for."""
+    triggered = False
+    share: float | None = None
+    """The share of such lanes that is kept, when it is known already."""
 
     def __init__(self, runtime: Recorder, request: Request) -> None:
         super().__init__(_new_id(16).hex(), runtime, request)
@@ -54,13 +79,17 @@ class RecordingLane(Lane):
         self.failed = False
         self.finished = False
         self.written = False
-        self.kept = runtime.samples(self.id)
+        self.kept = runtime.settings.files and runtime.selection.begins(self)
         self.spill = parts.Spill(runtime.settings, self.id)
         self.draws = drawn.begin(runtime, self) if self.kept or runtime.settings.span_payloads else None
 
     def finish(self, response: Response | None, error: BaseException | None) -> None:
         """Take the response; write once the entry's span has ended too."""
         self.response, self.error, self.finished = response, error, True
+        if self.recorder.selection.timed:
+            self.took = _now() - self.start
+        if self.chunks is not None:
+            growing.end(self)
         self.recorder.emit_entry(self)
         if self.entry is None or not self.entry.is_recording():
             self.write()
@@ -81,7 +110,10 @@ class RecordingLane(Lane):
             self._append(Ended.of(self, span, call))
             drawn.flush(self.recorder, self)
         elif not is_entry:
-            self.ended.append(Ended.of(self, span, call))
+            ended = Ended.of(self, span, call)
+            self.ended.append(ended)
+            if ended.encoded is None or not len(self.ended) & growing.LOOK_MASK:
+                growing.look(self)
         else:
             self.ended_entry = span
             if self.finished:
@@ -93,13 +125,42 @@ class RecordingLane(Lane):
             return
         self.written = True
         ended, self.ended = self.ended, []
-        self.kept = self.kept and self.recorder.keeps(self)
+        recorder = self.recorder
+        self.kept = self.kept and recorder.keeps(self)
+        if self.counted:
+            recorder.memory.take(-self.counted)
         if self.kept:
             size = _size(self.request) + _size(self.response) + sum(one.size() for one in ended)
-            self.kept = self.recorder.sink.submit(self.id, size, lambda: self._write(ended))
+            if recorder.sink.slow:  # even small ones will wait, and many
+                size += growing.weight(ended)
+            self.kept = recorder.sink.submit(self.id, size, lambda: self._write(ended), is_lane=True)
         if not self.kept:
-            self.recorder.sink.submit(self.id, 0, self.spill.discard)  # behind the parts that still wait
+            recorder.sink.submit(self.id, 0, self._discard)  # behind the parts that still wait
             self.draws = None
+
+    def grew(self, message: Request | Response, size: int) -> None:
+        """Take note that a body has grown."""
+        growing.grew(self, message, size)
+
+    def abandon(self, reason: str, detail: object) -> None:
+        """Give the whole lane up, once.
+
+        Args:
+            reason: a word of :mod:`counting`.
+            detail: for the log.
+        """
+        if self.abandoned:
+            return
+        self.abandoned, self.kept, self.draws = True, False, None
+        self.recorder.tally.drop(reason, detail)
+        self.ended.clear()
+        self.recorder.memory.take(-self.counted)
+        self.held = self.counted = 0
+        self.recorder.sink.submit(self.id, 0, self._discard)
+
+    def _discard(self) -> None:
+        with suppress(OSError):  # what cannot be written can perhaps not be removed
+            self.spill.discard()
 
     def add_part(self, part: parts.Part) -> bool:
         """Take a part of a call: beside the lane while it is open, behind it afterwards; whether it was taken."""
@@ -123,26 +184,36 @@ class RecordingLane(Lane):
         self.recorder.sink.submit(self.id, ended.size(), write)
 
     def _write(self, ended: list[Ended]) -> None:
+        try:
+            self._write_whole(ended)
+        except BaseException:
+            self.kept, self.draws = False, None
+            self._discard()
+            raise
+
+    def _write_whole(self, ended: list[Ended]) -> None:
         request, settings = self.request, self.recorder.settings
         entry = self.ended_entry or self._unended_entry()
         context = entry.get_span_context()
-        if request is None or context is None:
+        if request is None or context is None or self.abandoned:
             return
-        route = (entry.attributes or {}).get("http.route")
         path = naming.lane_path(
             settings.dir,
             self.start,
             request.method,
-            route if isinstance(route, str) else request.path,
+            self.route(entry) or request.path,
             f"{context.trace_id:032x}",
             f"{context.span_id:016x}",
             settings.compression,
         )
-        extra = {spans.LANE_ID: self.id, **self.drawn, **entry_attributes(request, self.response, self.error)}
+        extra = {spans.LANE_ID: self.id, **self.drawn, **growing.entry(self, request)}
         whole = [(one.scope, one.fragment(self)) for one in ended]
         whole.append((entry.instrumentation_scope, otlp.span_fragment(entry, extra)))
-        self.spill.write_whole(path, storage.compress(self.recorder.line(whole), settings.compression))
+        data = storage.compress(self.recorder.line(whole), settings.compression)
+        self.spill.write_whole(path, data)
         self.path = path
+        if self.recorder.retention.limited:
+            self.recorder.retention.wrote(len(data))
         self.recorder.latest(path)
         drawn.flush(self.recorder, self.recorder.session())
 
@@ -150,6 +221,19 @@ class RecordingLane(Lane):
     def drawn(self) -> dict[str, spans.Attribute]:
         """What was drawn until it is first asked for; the later is flushed."""
         return drawn.rest(self)
+
+    def route(self, entry: ReadableSpan | Span | None = None) -> str | None:
+        """The route that an instrumentor has found, if any."""
+        span = entry or self.ended_entry or self.entry
+        route = (span.attributes or {}).get("http.route") if span is not None else None
+        return route if isinstance(route, str) else None
+
+    @cached_property
+    def entry_context(self) -> SpanContext:
+        """Of the entry's span: an instrumentor's, else of the one that we make at the end."""
+        if self.entry is not None:
+            return self.entry.get_span_context()
+        return SpanContext(int.from_bytes(_new_id(16), "big"), int.from_bytes(_new_id(8), "big"), is_remote=False)
 
     def _unended_entry(self) -> ReadableSpan:
         """Give the entry's span as far as it is; one of our own when no instrumentor made one."""
@@ -162,7 +246,7 @@ class RecordingLane(Lane):
         request = self.request
         return ReadableSpan(
             name=f"{request.method} {request.path}" if request else "entry",
-            context=SpanContext(int.from_bytes(_new_id(16), "big"), int.from_bytes(_new_id(8), "big"), is_remote=False),
+            context=self.entry_context,
             resource=self.recorder.provider.resource,
             kind=SpanKind.SERVER,
             start_time=self.start,
@@ -183,7 +267,15 @@ class Recorder:
     def __init__(self, settings: Settings, provider: TracerProvider) -> None:
         self.settings = settings
         self.provider = provider
-        self.sink = Sink()
+        self.selection = Selection(settings)
+        self.memory = Memory(settings.max_memory)
+        self.tally = Tally()
+        self.sink = Sink(self.memory, self.tally)
+        self.retention = Retention(settings)
+        if settings.files:
+            self.sink.every(PASS_SECONDS, self.retention.start)
+            self.sink.every(COUNTS_SECONDS, lambda: self.session().note_counts())
+        self.relieving = threading.RLock()
         self.open: dict[int, tuple[Lane, Call | None]] = {}
         self.leaving: Leaving | None = None
         """Takes large payloads out of what leaves by the host's exporters; None when none leave that way."""
@@ -194,7 +286,13 @@ class Recorder:
     def _after_fork(self) -> None:
         self.open.clear()
         self._resource = None
+        self.relieving = threading.RLock()
         self._session = SessionLane(self, parent_id=self._session.id)
+
+    def stop(self) -> None:
+        """Write what waits: the server is about to end, perhaps by a signal that no exit handler sees."""
+        self._session.note_counts()
+        self.sink.drain(STOP_SECONDS)
 
     def session(self) -> SessionLane:
         """The session of this process."""
@@ -210,7 +308,7 @@ class Recorder:
 
     def open_lane(self, request: Request) -> Lane | None:
         """Begin an entry."""
-        if any(request.path.startswith(prefix) for prefix in self.settings.exclude_paths):
+        if self.selection.excludes(request):
             return None
         self._session.stop_output()
         return RecordingLane(self, request)
@@ -236,21 +334,29 @@ class Recorder:
         """Send what the entry's seam saw by the host's exporters: a child span, because the entry's may have ended."""
         if self.leaving is None or lane.entry is None or lane.request is None:
             return
-        attributes = {**lane.drawn, **entry_attributes(lane.request, lane.response, lane.error)}
+        attributes = {**lane.drawn, **growing.entry(lane, lane.request)}
         context = trace.set_span_in_context(lane.entry)
         part = self.provider.get_tracer(TRACER_NAME).start_span("timetracer.entry", context=context)
         part.set_attributes({**self.leaving.lighten(lane.entry, attributes), spans.PART: "entry"})
         part.end()
 
-    def samples(self, lane_id: str) -> bool:
-        """Whether a lane is among those that the sample rate keeps."""
-        settings = self.settings
-        return settings.files and (settings.sample_rate >= 1.0 or int(lane_id[:8], 16) / 2**32 < settings.sample_rate)
-
     def keeps(self, lane: RecordingLane) -> bool:
-        """Whether a finished lane is written: all, or only those in which something failed."""
-        server_error = lane.response is not None and lane.response.code >= HTTPStatus.INTERNAL_SERVER_ERROR
-        return not self.settings.errors_only or lane.failed or lane.error is not None or server_error
+        """Whether a finished lane is written."""
+        if not self.selection.everything and not self.selection.ends(lane):
+            return False
+        if self.memory.used > self.memory.high or self.retention.pressure:
+            return self._survives(lane)
+        return True
+
+    def _survives(self, lane: RecordingLane) -> bool:
+        """Whether a lane is kept near a limit: the nearer, the fewer are, and those that stand out to the last."""
+        memory = (self.memory.used - self.memory.high) / (self.memory.limit - self.memory.high)
+        pressure = max(memory, self.retention.pressure)
+        # Not the digits that the sample rate goes by: those that it kept are the low ones.
+        if int(lane.id[8:16], 16) / 2**32 >= pressure or (pressure < 1.0 and self.selection.stands_out(lane)):
+            return True
+        self.tally.drop(PRESSURE, f"{pressure:.0%} of what is left before a limit is used")
+        return False
 
     def latest(self, path: Path) -> None:
         """Let ``latest.jsonl`` lead to a lane soon: twenty times a second at most, or traffic would pay for it."""

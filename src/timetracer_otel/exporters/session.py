@@ -7,7 +7,8 @@ import sys
 import threading
 import time
 from collections.abc import Callable
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
+from itertools import chain
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
@@ -15,10 +16,12 @@ from opentelemetry.trace import SpanContext, SpanKind
 
 from timetracer_otel import spans
 from timetracer_otel.cassette import otlp, storage
+from timetracer_otel.errors import CassetteError
 from timetracer_otel.exporters import drawn
 from timetracer_otel.exporters.ended import Ended
 from timetracer_otel.exporters.parts import Part
 from timetracer_otel.exporters.resource import program_name
+from timetracer_otel.exporters.retention import hold
 from timetracer_otel.seams import Call, Lane, Response, faults
 
 if TYPE_CHECKING:
@@ -53,6 +56,8 @@ class SessionLane(Lane):
         self.path: Path | None = None
         self._beginning = threading.Lock()
         self._held: dict[Call, Ended] = {}
+        self._lock: int | None = None
+        self._noted: dict[str, spans.Attribute] = {}
         self.output: dict[str, list[str]] | None = None
         self.exit_status: int | None = None
         self.draws = drawn.begin(runtime, self)
@@ -112,6 +117,7 @@ class SessionLane(Lane):
                 path = storage.session_path(settings.dir, self.start, program_name(), self.id, settings.compression)
                 storage.write_whole(path, data)
                 self.path = path
+                self._lock = hold(path)
                 return
         storage.append(self.path, data)
 
@@ -123,29 +129,43 @@ class SessionLane(Lane):
         """Write the session's own span, output and exit status, and what was held back."""
         for call in list(self._held):
             self.release(call)
-        has_drawn = drawn.waits(self)
-        if not self.recorder.settings.files or (self.path is None and not self.output and not has_drawn):
-            return
-        line = otlp.traces_line(self.recorder.resource(), [(None, otlp.span_fragment(self._own_span(), self._own()))])
-        self.recorder.sink.submit(self.id, len(line), lambda: self._append(line))
+        has_own = self.path is not None or self.output or drawn.waits(self) or self.recorder.tally.attributes()
+        if self.recorder.settings.files and has_own:
+            size = sum(map(len, chain.from_iterable((self.output or {}).values())))
+            self.recorder.sink.submit(self.id, size, self._write_own)
+
+    def _write_own(self) -> None:
+        # Encoded only now: what was dropped until its turn came is in it.
+        span = self._span(f"session {program_name()}", self.start)
+        self._append(self.recorder.line([(None, otlp.span_fragment(span, self._own()))]))
+
+    def note_counts(self) -> None:
+        """Leave the counts of what was lost or late in the file, when they have changed: the process may be killed."""
+        counts = self.recorder.tally.attributes()
+        if self.recorder.settings.files and counts != self._noted:
+            fragment = otlp.span_fragment(self._span("timetracer.counts", _now()), {spans.LANE_ID: self.id, **counts})
+            with suppress(CassetteError):  # nothing can be written yet: next time
+                self._append(self.recorder.line([(None, fragment)]))
+                self._noted = counts
 
     def _own(self) -> dict[str, spans.Attribute]:
         attributes: dict[str, spans.Attribute] = {spans.LANE_ID: self.id, **drawn.rest(self)}
+        attributes |= self.recorder.tally.attributes()
         if self.exit_status is not None:
             attributes[spans.SESSION_EXIT_STATUS] = self.exit_status
         for name, chunks in (self.output or {}).items():
             attributes |= spans.encode_payload(name, [chunk.encode("utf-8", "surrogateescape") for chunk in chunks])
         return attributes
 
-    def _own_span(self) -> ReadableSpan:
+    def _span(self, name: str, start: int) -> ReadableSpan:
         from opentelemetry.sdk.trace import ReadableSpan  # noqa: PLC0415 - keeps the SDK out of a process in mode off
 
         return ReadableSpan(
-            name=f"session {program_name()}",
+            name=name,
             context=SpanContext(int(self.id, 16), int.from_bytes(_new_id(8), "big"), is_remote=False),
             resource=self.recorder.provider.resource,
             kind=SpanKind.INTERNAL,
-            start_time=self.start,
+            start_time=start,
             end_time=_now(),
         )
 

@@ -1,71 +1,119 @@
-"""Where encoded lanes go: small ones are written at once, large ones by one thread within a byte budget."""
+"""Where encoded lanes go: small ones are written at once, large ones, and all on a slow disk, by one thread."""
 
 from __future__ import annotations
 
 import asyncio
 import os
 import threading
-from collections import Counter, deque
+import time
+from collections import deque
 from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final
 
+from timetracer_otel.errors import CassetteError
+from timetracer_otel.exporters.counting import DISK, FAULT, MEMORY, Tally
+from timetracer_otel.exporters.memory import Memory
 from timetracer_otel.seams import faults
 
-__all__ = ["Sink"]
+__all__ = ["INLINE_BYTES", "Sink"]
 
-INLINE_BYTES = 64 * 1024
+INLINE_BYTES: Final = 64 * 1024
 """Up to here, writing at once costs the caller about what queueing would."""
-SOON_SECONDS = 0.05
-PACED_BYTES = 2 * 1024 * 1024
+SOON_SECONDS: Final = 0.05
+PACED_BYTES: Final = 2 * 1024 * 1024
 """Above this much waiting, who adds a piece of a large payload waits for the writer: memory stays as it is."""
-PACE_SECONDS = 1.0
-PACE_LOOP_SECONDS = 0.01
+PACE_SECONDS: Final = 1.0
+PACE_LOOP_SECONDS: Final = 0.01
 """How long, at most; on an event loop others wait too."""
+HELP_SECONDS: Final = 0.03
+"""A write that waits longer is done by the next caller: in a busy process the thread gets too little of the lock."""
+DOUBT_SECONDS: Final = 0.02
+"""A write that took longer makes the next ones be measured."""
+DOUBTED: Final = 8
+"""How many are."""
+SLOW_SECONDS: Final = 0.05
+"""Above this the disk is slow: nothing is written in the caller any more, until it is below a third of this."""
+OVERHEAD: Final = 1024
+"""Bytes that a waiting write takes beside its payload, about."""
+
+_clock = time.monotonic
+_cpu = time.process_time
+
+
+@dataclass(slots=True)
+class _Task:
+    key: str
+    size: int
+    write: Callable[[], None]
+    is_lane: bool
+    since: float
+
+
+@dataclass(slots=True)
+class _Timer:
+    seconds: float
+    due: float
+    run: Callable[[], None]
 
 
 class Sink:
-    """Runs writes in order per file; at once when they are small and nothing of that file is waiting.
+    """Runs writes in order per key; at once when they are small, nothing of that key waits and the disk is not slow.
 
     Args:
-        budget: bytes of payload that may wait; what comes on top is dropped whole and counted.
+        memory: bounds what waits; what comes on top is dropped whole and counted.
+        tally: counts it.
     """
 
-    def __init__(self, budget: int = 256 * 1024 * 1024) -> None:
-        self._budget = budget
-        self.dropped = 0
+    def __init__(self, memory: Memory, tally: Tally) -> None:
+        self.memory = memory
+        self.tally = tally
+        self._timers: list[_Timer] = []
         self._reset()
         os.register_at_fork(after_in_child=self._reset)
 
     def _reset(self) -> None:
-        self._work: deque[tuple[str, int, Callable[[], None]]] = deque()
-        self._waiting: Counter[str] = Counter()
+        self._work: deque[_Task] = deque()
+        self._waiting: dict[str, int] = {}
+        self._running: set[str] = set()
         self._soon: dict[str, Callable[[], None]] = {}
+        self._soon_due = 0.0
         self._bytes = 0
         self._changed = threading.Condition()
         self._thread: threading.Thread | None = None
+        self.slow = False
+        """Whether the disk was slow lately."""
+        self._doubted = 0
+        self._stall = 0.0
 
-    def submit(self, key: str, size: int, write: Callable[[], None]) -> bool:
+    def submit(self, key: str, size: int, write: Callable[[], None], *, is_lane: bool = False) -> bool:
         """Run a write now or soon.
 
         Args:
             key: writes of one key keep their order.
-            size: payload bytes that the write holds on to.
-            write: does it; its errors are faults of ours, reported and swallowed.
+            size: bytes that the write holds on to.
+            write: does it. A CassetteError is counted, any other error is a fault of ours, reported and swallowed.
+            is_lane: whether it is a whole lane, for the counts.
 
         Returns:
-            False when it was dropped because the budget is used up.
+            False when it was dropped because the memory is used up.
         """
-        if size <= INLINE_BYTES and not self._waiting[key]:
-            _run(write)
+        if size <= INLINE_BYTES and not self.slow and not self._waiting.get(key):
+            self._run_inline(write, is_lane)
+            if self._work:
+                self._help()
             return True
+        task = _Task(key, size + OVERHEAD, write, is_lane, _clock())
+        if not self.memory.take(task.size):
+            self.tally.drop(MEMORY, f"{self.memory.used} bytes are held", is_lane=is_lane)
+            return False
         with self._changed:
-            if self._bytes + size > self._budget and self._work:
-                self.dropped += 1
-                return False
-            self._work.append((key, size, write))
-            self._waiting[key] += 1
-            self._bytes += size
+            self._work.append(task)
+            self._waiting[key] = self._waiting.get(key, 0) + 1
+            self._bytes += task.size
             self._start()
             self._changed.notify_all()
+        self._help()
         return True
 
     def pace(self) -> None:
@@ -74,11 +122,6 @@ class Sink:
             seconds = PACE_SECONDS if asyncio._get_running_loop() is None else PACE_LOOP_SECONDS  # noqa: SLF001 - public in C only, and never raises
             with self._changed:
                 self._changed.wait_for(lambda: self._bytes <= PACED_BYTES, seconds)
-
-    def _start(self) -> None:
-        if self._thread is None:
-            self._thread = threading.Thread(target=self._write_all, name="timetracer-writer", daemon=True)
-            self._thread.start()
 
     def soon(self, key: str, write: Callable[[], None]) -> None:
         """Run a write by the thread within :data:`SOON_SECONDS`; a later one of the same key takes its place.
@@ -91,8 +134,18 @@ class Sink:
         self._soon[key] = write
         if not waiting:
             with self._changed:
+                self._soon_due = _clock() + SOON_SECONDS
                 self._start()
                 self._changed.notify_all()
+
+    def every(self, seconds: float, run: Callable[[], None]) -> None:
+        """Run something by the thread at intervals, as soon as there is a thread.
+
+        Args:
+            seconds: between two runs.
+            run: does it.
+        """
+        self._timers.append(_Timer(seconds, _clock() + seconds, run))
 
     def drain(self, timeout: float) -> bool:
         """Wait until everything queued is written.
@@ -108,31 +161,123 @@ class Sink:
         self._run_soon()
         return done
 
+    def _run_inline(self, write: Callable[[], None], is_lane: bool) -> None:  # noqa: FBT001 - internal half of submit()
+        cpu = _cpu() if self._doubted else 0.0
+        begun = _clock()
+        self._run(write, is_lane)
+        took = _clock() - begun
+        if self._doubted:
+            self._doubted -= 1
+            self._judge(took, took - (_cpu() - cpu))
+        elif took > DOUBT_SECONDS:
+            self._doubted = DOUBTED
+
+    def _judge(self, took: float, stall: float) -> None:
+        """Decide whether the disk is slow.
+
+        Args:
+            took: seconds that a write took.
+            stall: seconds of them in which the whole process stood still. Waiting for the interpreter's lock is none:
+                others run meanwhile.
+        """
+        self._stall += (max(stall, 0.0) - self._stall) / 2
+        if not self.slow and self._stall > SLOW_SECONDS:
+            self.slow = True
+            self.tally.slow(took)
+        elif self.slow and self._stall < SLOW_SECONDS / 3 and not self._work:
+            self.slow = False
+
+    def _start(self) -> None:
+        if self._thread is None:
+            self._thread = threading.Thread(target=self._write_all, name="timetracer-writer", daemon=True)
+            self._thread.start()
+
+    def _help(self) -> None:
+        """Do the oldest write, when it has waited too long and the disk is not the reason."""
+        with self._changed:
+            if self.slow or not self._work or _clock() - self._work[0].since < HELP_SECONDS:
+                return
+            task = self._take()
+        if task is not None:
+            self._do(task)
+
+    def _take(self) -> _Task | None:
+        """Take the oldest write, unless another one of its key is being done."""
+        if not self._work or self._work[0].key in self._running:
+            return None
+        task = self._work.popleft()
+        self._running.add(task.key)
+        return task
+
+    def _do(self, task: _Task) -> None:
+        cpu, begun = _cpu(), _clock()
+        try:
+            self._run(task.write, task.is_lane)
+        finally:
+            ended = _clock()
+            with self._changed:
+                self._finish(task)
+                self._changed.notify_all()
+            self.memory.take(-task.size)
+            if task.is_lane:
+                self.tally.written(ended - task.since)
+            self._judge(ended - begun, ended - begun - (_cpu() - cpu))
+
+    def _finish(self, task: _Task) -> None:
+        self._running.discard(task.key)
+        self._bytes -= task.size
+        self._waiting[task.key] -= 1
+        if not self._waiting[task.key]:
+            del self._waiting[task.key]
+
+    def _run(self, write: Callable[[], None], is_lane: bool) -> None:  # noqa: FBT001 - internal half of submit()
+        try:
+            write()
+        except CassetteError as error:
+            self.tally.drop(DISK, error, is_lane=is_lane)
+        except Exception as error:  # noqa: BLE001 - recording never breaks the app
+            self.tally.drop(FAULT, error, is_lane=is_lane)
+            faults.report("sink.write", error)
+        else:
+            if self.tally.failing:
+                self.tally.works()
+
     def _run_soon(self) -> None:
         while self._soon:
-            _run(self._soon.popitem()[1])
+            write = self._soon.popitem()[1]
+            try:
+                write()
+            except Exception as error:  # noqa: BLE001 - recording never breaks the app
+                if not self.tally.failing:  # else it is said already that nothing can be written
+                    faults.report("sink.soon", error)
 
     def _write_all(self) -> None:
         while True:
             with self._changed:
-                self._changed.wait_for(lambda: self._work or self._soon)
-                self._changed.wait_for(lambda: self._work, SOON_SECONDS)
-                task = self._work.popleft() if self._work else None
-            self._run_soon()
-            if task is None:
-                continue
-            key, size, write = task
-            _run(write)
-            with self._changed:
-                self._bytes -= size
-                self._waiting[key] -= 1
-                if not self._waiting[key]:
-                    del self._waiting[key]
-                self._changed.notify_all()
+                self._changed.wait_for(self._has_turn, self._pause())
+                task = self._take()
+            if task is not None:
+                self._do(task)
+            if self._soon and _clock() >= self._soon_due:
+                self._run_soon()
+            for timer in self._timers:
+                if _clock() >= timer.due:
+                    self._run_timer(timer)
 
+    def _has_turn(self) -> bool:
+        return bool(self._work) and self._work[0].key not in self._running
 
-def _run(write: Callable[[], None]) -> None:
-    try:
-        write()
-    except Exception as error:  # noqa: BLE001 - recording never breaks the app
-        faults.report("sink.write", error)
+    def _pause(self) -> float | None:
+        """Seconds until something other than a queued write is to be done; None for ever."""
+        due = [timer.due for timer in self._timers]
+        if self._soon:
+            due.append(self._soon_due)
+        return max(0.0, min(due) - _clock()) if due else None
+
+    @staticmethod
+    def _run_timer(timer: _Timer) -> None:
+        try:
+            timer.run()
+        except Exception as error:  # noqa: BLE001 - recording never breaks the app
+            faults.report("sink.timer", error)
+        timer.due = _clock() + timer.seconds

@@ -22,6 +22,7 @@ from timetracer_otel.families.exchange import (
     quoted,
 )
 from timetracer_otel.seams import Request, Runtime, active
+from timetracer_otel.seams import runtime as runtime_module
 from timetracer_otel.seams.door import install
 
 __all__ = ["TimeTracerMiddleware", "asgi_call", "run"]
@@ -53,7 +54,8 @@ def run(app: App, scope: Scope, receive: Receive, send: Send) -> Awaitable[Any]:
     """
     runtime = active()
     if runtime is None or scope["type"] != "http" or MARK in scope:
-        return app(scope, receive, send)
+        stops = runtime_module.stopper is not None and scope["type"] == "lifespan"
+        return _live(app, scope, receive, send) if stops else app(scope, receive, send)
     return _serve(runtime, app, scope, receive, send)
 
 
@@ -75,6 +77,23 @@ class TimeTracerMiddleware:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve a connection."""
         await run(self.app, scope, receive, send)
+
+
+async def _live(app: App, scope: Scope, receive: Receive, send: Send) -> Any:
+    """Pass the lifespan on; when the app has shut down, write what waits: some servers then kill themselves."""
+
+    async def passing(message: Message) -> None:
+        if message["type"].startswith("lifespan.shutdown"):
+            _stop()
+        await send(message)
+
+    return await app(scope, receive, passing)
+
+
+@guarded("asgi.stop")
+def _stop() -> None:
+    if runtime_module.stopper is not None:
+        runtime_module.stopper()
 
 
 async def _serve(runtime: Runtime, app: App, scope: Scope, receive: Receive, send: Send) -> Any:
@@ -174,6 +193,7 @@ class _Passing:
             return
         if body := message.get("body"):
             request.body.append(held(body))
+            self._exchange.lane.grew(request, len(body))
         request.complete = self._request_seen = not message.get("more_body", False)
 
     @guarded("asgi.send")

@@ -100,6 +100,7 @@ class Exchange:
             self.response.body.append(data)
             if self.left is not None:
                 self.left -= len(data)
+            self.lane.grew(self.response, len(data))
 
     @property
     def is_whole(self) -> bool:

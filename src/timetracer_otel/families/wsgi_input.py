@@ -11,6 +11,7 @@ import wrapt
 
 from timetracer_otel.families.exchange import expects_body, guarded, held
 from timetracer_otel.seams import Request
+from timetracer_otel.seams.lanes import entered_lane
 
 __all__ = ["ObservedInput", "read_whole"]
 
@@ -52,6 +53,9 @@ class _Taken:
             self._lose()
         elif len(data) > max(known, 0):
             request.body.append(held(data[known:] if known else data))
+            lane = entered_lane()
+            if lane is not None and lane.request is request:
+                lane.grew(request, len(data))
             self._seen = self._at
             request.complete = False
         if not self._lost and ((end and self._at == self._seen) or self._seen == self._length):

@@ -75,6 +75,14 @@ class Lane(ABC):
             error: the exception that left the app, None when there was none.
         """
 
+    def grew(self, message: Request | Response, size: int) -> None:  # noqa: B027 - most lanes need nothing
+        """Take note that a body has grown; what records may send its bytes away.
+
+        Args:
+            message: whose body it is.
+            size: bytes that were added.
+        """
+
     def entered(self) -> Entered:
         """A context manager: inside it, calls belong to this lane."""
         return Entered(self)

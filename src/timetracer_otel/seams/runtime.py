@@ -87,6 +87,9 @@ integrations: dict[str, Integration] = {}
 installer: Callable[..., Any] | None = None
 """What ``auto_setup`` calls to install a runtime; the door sets it."""
 
+stopper: Callable[[], None] | None = None
+"""What writes everything that waits when the server says that it stops; the door sets it."""
+
 live_io: ContextVar[bool] = ContextVar("timetracer_live_io", default=False)
 """Set while an integration that stays live connects, so that a replay's guard lets it through."""
 
