@@ -52,6 +52,8 @@ class Ended:
             return self.encoded
         assert self.span is not None  # noqa: S101 - one of the two is always there
         extra = {spans.LANE_ID: lane.id, **(self.call.written_out() if self.call is not None else {})}
+        if spans.INCOMPLETE in (self.span.attributes or ()):
+            extra.setdefault(spans.INCOMPLETE, "")  # of a call that also leaves by an exporter, while it was under way
         return otlp.span_fragment(self.span, extra)
 
     def size(self) -> int:

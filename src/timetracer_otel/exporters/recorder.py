@@ -322,7 +322,10 @@ class Recorder:
     def complete(self, call: Call) -> None:
         """Take the payloads of a call that has them all."""
         if self.leaving is not None and call.span.is_recording():
-            call.span.set_attributes(dict(self.leaving.lighten(call.span, call.encoded())))
+            attributes = call.encoded()
+            if spans.INCOMPLETE in (call.span.attributes or ()):
+                attributes.setdefault(spans.INCOMPLETE, "")  # set while the payload was on its way; none can be removed
+            call.span.set_attributes(dict(self.leaving.lighten(call.span, attributes)))
 
     def late(
         self, call: Call, kind: str, attributes: Callable[[], Iterable[dict[str, spans.Attribute]]], size: int
