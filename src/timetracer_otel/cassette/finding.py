@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import glob
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import NoReturn
 
@@ -15,10 +15,23 @@ from timetracer_otel.cassette.sniffing import holds_traces, is_foreign
 from timetracer_otel.cassette.urls import is_url, parse
 from timetracer_otel.errors import CassetteError
 
-__all__ = ["below", "find"]
+__all__ = ["below", "find", "is_cassette"]
 
 
-def find(specs: Sequence[str], directory: Path) -> list[Path]:
+def is_cassette(path: Path) -> bool:
+    """Whether a file in a directory is taken, when the directory is named.
+
+    Args:
+        path: the file, neither hidden nor unfinished.
+    """
+    if not os.path.isfile(path):  # reading a pipe would wait for its writer
+        return False
+    if path.name.endswith(tuple(ENDINGS.values())):
+        return not is_foreign(path)
+    return holds_traces(path)
+
+
+def find(specs: Sequence[str], directory: Path, wanted: Callable[[Path], bool] = is_cassette) -> list[Path]:
     """Find cassette files, each once, those of one folder in order of name.
 
     What stands at a URL is downloaded, to a folder that goes when this process ends.
@@ -27,13 +40,14 @@ def find(specs: Sequence[str], directory: Path) -> list[Path]:
         specs: each a file, a directory (with all below it), a glob, ``latest``, or several of them separated by
             ``os.pathsep``; or one URL, see :mod:`remote`.
         directory: the cassette directory, where ``latest`` is looked for.
+        wanted: which files of a directory are taken.
 
     Raises:
         CassetteError: one of them leads to no file.
     """
     found: dict[Path, None] = {}
     for spec in _single(specs):
-        files = list(_matches(spec, directory))
+        files = list(_matches(spec, directory, wanted))
         if not files:
             _nothing(spec)
         found.update(dict.fromkeys(files))
@@ -50,40 +64,40 @@ def _single(specs: Sequence[str]) -> Iterator[str]:
             yield from filter(None, spec.split(os.pathsep))
 
 
-def _matches(spec: str, directory: Path) -> Iterator[Path]:
+def _matches(spec: str, directory: Path, wanted: Callable[[Path], bool]) -> Iterator[Path]:
     if is_url(spec):
-        yield from _remote(spec, directory)
+        yield from _remote(spec, directory, wanted)
     elif spec == "latest":
         yield _latest(directory)
     elif os.path.isdir(spec):
-        yield from below(Path(spec))
+        yield from below(Path(spec), wanted)
     elif os.path.exists(spec):
         yield _real(Path(spec))
     else:
         for match in sorted(glob.glob(spec, recursive=True)):
             path = Path(match)
             if path.is_dir():
-                yield from below(path)
+                yield from below(path, wanted)
             elif path.suffix != ".part" and path.name != LATEST:
                 yield path
 
 
-def _remote(url: str, directory: Path) -> Iterator[Path]:
+def _remote(url: str, directory: Path, wanted: Callable[[Path], bool]) -> Iterator[Path]:
     """What stands at a URL."""
     from timetracer_otel.cassette import remote  # noqa: PLC0415 - who names no URL needs no HTTP client
 
     if (path := remote.local_path(url)) is not None:
-        yield from _matches(path, directory)
+        yield from _matches(path, directory, wanted)
     elif (trace := remote.fetch_trace(url)) is not None:
         yield trace
     else:
         objects, folders = remote.download(url)
         yield from objects
         for folder in folders:
-            yield from below(folder)
+            yield from below(folder, wanted)
 
 
-def below(folder: Path) -> Iterator[Path]:
+def below(folder: Path, wanted: Callable[[Path], bool] = is_cassette) -> Iterator[Path]:
     """Give the cassettes in a directory and all below it, those of one folder in order of name.
 
     Taken are files whose names end as those of cassettes do, unless they are empty or hold other JSON; and files of any
@@ -92,6 +106,7 @@ def below(folder: Path) -> Iterator[Path]:
 
     Args:
         folder: the directory.
+        wanted: which of its files are taken.
 
     Raises:
         CassetteError: a folder in it cannot be read.
@@ -100,16 +115,8 @@ def below(folder: Path) -> Iterator[Path]:
         folders.sort()
         for name in sorted(names):
             path = Path(parent, name)
-            if not name.startswith(".") and not name.endswith(".part") and name != LATEST and _is_cassette(path):
+            if not name.startswith(".") and not name.endswith(".part") and name != LATEST and wanted(path):
                 yield path
-
-
-def _is_cassette(path: Path) -> bool:
-    if not os.path.isfile(path):  # reading a pipe would wait for its writer
-        return False
-    if path.name.endswith(tuple(ENDINGS.values())):
-        return not is_foreign(path)
-    return holds_traces(path)
 
 
 def _unreadable(error: OSError) -> NoReturn:

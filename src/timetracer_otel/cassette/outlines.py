@@ -35,6 +35,7 @@ class Outline:
         calls: how many outbound calls there are.
         own: those of its files that hold nothing else, and are read when the lane is.
         pieces: where the rest of it is in the catalog's spool.
+        imported: the tool that recorded it; empty when that was ours.
     """
 
     id: str
@@ -51,6 +52,12 @@ class Outline:
     calls: int = 0
     own: tuple[str, ...] = ()
     pieces: tuple[Piece, ...] = ()
+    imported: str = ""
+
+    @property
+    def is_session(self) -> bool:
+        """Whether these are a process's calls outside any entry."""
+        return self.id == self.session_id
 
     @property
     def name(self) -> str:
@@ -95,11 +102,6 @@ class Draft:
         self._spans = array("Q")
         self._calls = array("Q")
         self._first: tuple[int, dict[str, Any]] | None = None
-
-    @property
-    def is_session(self) -> bool:
-        """Whether these are a process's calls outside any entry."""
-        return self.id == self.session_id
 
     def take(self, span: Span) -> None:
         """Add a span.
@@ -149,6 +151,7 @@ class Draft:
             calls=len(set(self._calls)),
             own=tuple(self.own),
             pieces=tuple(self.pieces),
+            imported=facts.get("imported", ""),
         )
 
     def _entry(self) -> _Entry | None:
@@ -164,6 +167,8 @@ def _facts(span: Span) -> dict[str, Any]:
     """What an outline says of an entry, as far as this span knows it."""
     attributes = span.attributes
     found: dict[str, Any] = {"service": str(span.resource.get("service.name", ""))}
+    if (tool := span.resource.get(names.IMPORTED)) is not None:
+        found["imported"] = str(tool)
     for fact, name in (("method", names.HTTP_METHOD), ("target", names.HTTP_TARGET), ("route", "http.route")):
         if (text := span.text(name)) is not None:
             found[fact] = text

@@ -5,20 +5,19 @@ from __future__ import annotations
 import threading
 from collections import Counter, OrderedDict
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from os import PathLike
 from pathlib import Path
 from typing import Any, Final
 
 import orjson
 
-from timetracer_otel.cassette import loading, scratch
-from timetracer_otel.cassette.framing import read_messages
+from timetracer_otel.cassette import loading
 from timetracer_otel.cassette.model import Lane, Span
-from timetracer_otel.cassette.outlines import Draft, Outline
-from timetracer_otel.cassette.reading import document_of, parted, read_spans
-from timetracer_otel.cassette.sessions import SessionSearch
-from timetracer_otel.cassette.spool import Pieces, Spool
+from timetracer_otel.cassette.outlines import Outline
+from timetracer_otel.cassette.reading import read_spans
+from timetracer_otel.cassette.sorting import Sorter
+from timetracer_otel.cassette.spool import Pieces
 from timetracer_otel.errors import CassetteError
 
 __all__ = ["Catalog", "Outline", "Shelf", "catalog", "read_catalog"]
@@ -50,6 +49,10 @@ class Catalog:
             file: a new file.
         """
         file.write_bytes(orjson.dumps(self))
+
+    def imported(self) -> str | None:
+        """The tool that recorded lanes which keep less than ours; None when there are none."""
+        return next((lane.imported for lane in self.lanes if lane.imported), None)
 
     def only(self, service: str) -> Catalog:
         """The part of one service.
@@ -87,61 +90,6 @@ def _read_outline(lane: dict[str, Any]) -> Outline:
     return Outline(**lane, files=files, own=own, pieces=pieces)
 
 
-@dataclass(slots=True)
-class _Found:
-    """A catalog while files are read."""
-
-    drafts: dict[str, Draft] = field(default_factory=dict)
-    search: SessionSearch = field(default_factory=SessionSearch)
-    files: set[Path] = field(default_factory=set)
-    spool: Spool | None = None
-
-    def take(self, path: Path) -> None:
-        """Read a file. One that holds a single lane stays where it is, others are taken apart."""
-        if path in self.files:
-            return
-        self.files.add(path)
-        if scratch.holds(path) or not self._whole(path):
-            self._apart(path)
-
-    def _whole(self, path: Path) -> bool:
-        """Note a file's only lane; False when it has more. What was noted of a part until then is noted again."""
-        draft: Draft | None = None
-        for message in read_messages(path):
-            for lane_id, part in parted(document_of(message, path), message, path).items():
-                if draft is not None and lane_id != draft.id:
-                    return False
-                draft = self._noted(lane_id, part.spans, path)
-        if draft is None:
-            raise loading.empty(path)
-        draft.own[str(path)] = None
-        draft.files[str(path)] = None
-        return True
-
-    def _apart(self, path: Path) -> None:
-        """Copy what a file holds of each lane to the spool."""
-        if self.spool is None:
-            self.spool = Spool()
-        empty = True
-        for message in read_messages(path):
-            for lane_id, part in parted(document_of(message, path), message, path).items():
-                draft = self._noted(lane_id, part.spans, path)
-                draft.files[str(path)] = None
-                draft.pieces.append(self.spool.add(part.document))
-                empty = False
-        if empty:
-            raise loading.empty(path)
-
-    def _noted(self, lane_id: str, spans: list[Span], path: Path) -> Draft:
-        draft = self.drafts.get(lane_id)
-        if draft is None:
-            draft = self.drafts[lane_id] = Draft(lane_id)
-        for span in spans:
-            self.search.saw(span, path)
-            draft.take(span)
-        return draft
-
-
 def catalog(files: Iterable[str | PathLike[str]]) -> Catalog:
     """Look through files one at a time, and for the sessions that their lanes name.
 
@@ -153,7 +101,7 @@ def catalog(files: Iterable[str | PathLike[str]]) -> Catalog:
     Raises:
         CassetteError: a file is missing, damaged, foreign, or without any span.
     """
-    found = _Found()
+    found = Sorter()
     more = [Path(file).absolute() for file in files]
     while more:
         for path in more:
@@ -162,8 +110,8 @@ def catalog(files: Iterable[str | PathLike[str]]) -> Catalog:
     if found.spool is not None:
         found.spool.close()
     outlines = sorted((draft.outline() for draft in found.drafts.values()), key=lambda lane: lane.start)
-    lanes = tuple(lane for lane in outlines if lane.id != lane.session_id)
-    sessions = tuple(lane for lane in outlines if lane.id == lane.session_id)
+    lanes = tuple(lane for lane in outlines if not lane.is_session)
+    sessions = tuple(lane for lane in outlines if lane.is_session)
     return Catalog(lanes, sessions, spool=str(found.spool.path) if found.spool is not None else None)
 
 

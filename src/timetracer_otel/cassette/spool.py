@@ -7,7 +7,7 @@ it in memory. So the pieces of each lane are written to a temporary file as they
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Final
 
@@ -103,14 +103,29 @@ class Pieces:
             CassetteError: the spool was damaged meanwhile.
         """
         spans: list[Span] = []
+        for document, message in self._documents(pieces):
+            spans += document_spans(document, message, self._path)
+        return spans
+
+    def documents(self, pieces: Iterable[Piece]) -> Iterator[Json]:
+        """Read pieces as they were written.
+
+        Args:
+            pieces: of one lane.
+
+        Raises:
+            CassetteError: the spool was damaged meanwhile.
+        """
+        return (document for document, _ in self._documents(pieces))
+
+    def _documents(self, pieces: Iterable[Piece]) -> Iterator[tuple[Json, Message]]:
         for start, length in pieces:
             try:
                 data = zstandard.ZstdDecompressor().decompress(os.pread(self._file, length, start))
             except (OSError, zstandard.ZstdError) as error:
                 raise CassetteError(f"cannot be read any more ({error}): start again", file=self._path) from error
             message = Message(1, data, start)
-            spans += document_spans(document_of(message, self._path), message, self._path)
-        return spans
+            yield document_of(message, self._path), message
 
     def __del__(self) -> None:
         if hasattr(self, "_file"):

@@ -122,6 +122,29 @@ def _bundle(
     typer.echo(f"{output.one_line(str(file))}: {count} {'file' if count == 1 else 'files'} bundled")
 
 
+@app.command("import")
+def _import(
+    sources: Annotated[
+        list[str],
+        typer.Argument(help="Files, directories, globs, URLs; cassettes of timetracer 1.x too.", metavar="SOURCE…"),
+    ],
+    to: Annotated[
+        Path | None, typer.Option(help="The directory to write. Default: TIMETRACER_DIR.", metavar="DIR")
+    ] = None,
+) -> None:
+    """Write a collector's files, traces of a backend, or cassettes of timetracer 1.x as a cassette directory.
+
+    Of damaged files what is whole is taken; what is not is named on stderr, and the exit status is then 2.
+    """
+    from timetracer_otel.cassette import importing  # noqa: PLC0415 - converts, which the others need not
+    from timetracer_otel.cli.importing import tell  # noqa: PLC0415 - as above
+
+    settings = config.load()
+    directory = to or settings.dir
+    done = importing.import_all(sources, settings.dir, directory, settings.compression)
+    raise typer.Exit(tell(done, directory))
+
+
 def run() -> None:
     """Run the console script. Errors of ours are one line on stderr and exit status 2; a closed pipe is no error."""
     for stream in (sys.stdout, sys.stderr):

@@ -8,7 +8,7 @@ from typing import Any
 from timetracer_otel import redaction, seams, spans
 from timetracer_otel.cassette.model import Span
 from timetracer_otel.errors import CassetteError
-from timetracer_otel.families import http_body, http_errors, http_exchange, http_match, http_values
+from timetracer_otel.families import http_body, http_errors, http_exchange, http_imported, http_match, http_values
 from timetracer_otel.families.http_exchange import Reply, Sent
 from timetracer_otel.families.http_recording import suppressed
 from timetracer_otel.seams import Answer, Description, Integration, Patch, Responder, Value
@@ -66,7 +66,9 @@ def ask_with(answering: Responder, request: Sent, name: str) -> tuple[Reply, str
 
 def _answer(answering: Responder, request: Sent) -> Answer:
     described, unsent = http_match.describe_both(request)
-    answer = answering.answer(described, lambda: http_match.shown(request), instead=unsent)
+    instead = http_imported.described(answering, request) or unsent
+    answer = answering.answer(described, lambda: http_match.shown(request), instead=instead)
+    http_imported.check(answering, answer.recorded, request)
     if spans.LOST in answer.recorded.attributes:
         answering.refuse(_NOT_WHOLE.format(request.method, request.url, "could not be written whole"))
     if answer.recorded.text(spans.HTTP_STATUS_LINE) is None and answer.recorded.text(spans.ERROR) is None:

@@ -14,7 +14,7 @@ from timetracer_otel.replay.journal import Journal
 from timetracer_otel.replay.matching import Match, Recorded
 from timetracer_otel.seams import Description
 
-__all__ = ["answered", "bounded", "missed", "rendered", "served", "unused", "without_volatile"]
+__all__ = ["answered", "bounded", "imported", "missed", "rendered", "served", "unused", "without_volatile"]
 
 LONGEST: Final = 256 * 1024
 """Bytes of a rendered call that are noted; of a longer one only its length is."""
@@ -122,3 +122,20 @@ def unused(calls: Iterable[Recorded], *, detailed: bool) -> list[dict[str, Any]]
             facts["shown"] = bounded(rendered(call.span))
         noted.append(facts)
     return noted
+
+
+def imported(lane: model.Lane | None) -> str | None:
+    """What a miss says when a lane has calls that were imported without what they sent and received.
+
+    Args:
+        lane: the recorded one.
+    """
+    lacking = [] if lane is None else [call for call in lane.calls if spans.IMPORTED_LACKS in call.attributes]
+    if not lacking:
+        return None
+    tool = lacking[0].text(spans.IMPORTED) or "another tool"
+    what = ", ".join(sorted({call.name for call in lacking})[:5])
+    return (
+        f"The request was imported from {tool}, which did not keep what {len(lacking)} of its calls sent and received "
+        f"({what}): record it again"
+    )

@@ -119,6 +119,8 @@ class PluginResponder:
         return self._player.siblings(recorded)
 
     def facts(self, name: str) -> str | None:
+        if name == spans.IMPORTED:  # known without reading every lane
+            self._facts.setdefault(name, self._player.cassette.catalog.imported())
         if name not in self._facts:
             ours = (span for span in self._player.all_calls() if span.text(spans.PLUGIN) == self._plugin)
             values = (span.attributes.get(name, span.resource.get(name)) for span in ours)
@@ -261,6 +263,8 @@ class Player:
         matchers = [m for m in (lane.matcher, self.session_lane.matcher) if m is not None]
         candidates = [(m, call) for m in matchers for call in m.index.by_key.get(asked.key, [])[:50]]
         if not candidates:
+            if (note := noting.imported(lane.recorded)) is not None:
+                return note
             known = sorted({" ".join(filter(None, key)) for m in matchers for key in m.index.by_key})
             return f"Nothing of that kind was recorded here; recorded: {', '.join(known[:10]) or 'nothing'}"
         compared = [

@@ -1,0 +1,209 @@
+"""Turning any source of traces into a cassette directory: a file a lane, each whole or absent."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final
+
+from timetracer_otel.cassette import finding, framing, storage, version1
+from timetracer_otel.cassette.naming import ENDINGS, LATEST, lane_path, session_path
+from timetracer_otel.cassette.outlines import Outline
+from timetracer_otel.cassette.reading import Json, Part, document_of, encoded, parted
+from timetracer_otel.cassette.sniffing import is_version_1
+from timetracer_otel.cassette.sorting import Sorter
+from timetracer_otel.cassette.spool import Pieces
+from timetracer_otel.config import Compression
+from timetracer_otel.errors import CassetteError
+
+__all__ = ["Imported", "import_all"]
+
+_ENTRIES: Final = (2, 5, "SPAN_KIND_SERVER", "SPAN_KIND_CONSUMER")
+_SESSION: Final = "session "
+"""How the name of a session's own span begins."""
+
+
+@dataclass
+class Imported:
+    """What an import did.
+
+    Attributes:
+        lanes: how many lanes were written or completed.
+        sessions: how many sessions were.
+        known: how many of both were in the directory already.
+        left_out: why files or messages were not taken.
+        cannot: files of timetracer 1.x, and what a replay of each cannot do.
+    """
+
+    lanes: int = 0
+    sessions: int = 0
+    known: int = 0
+    left_out: list[CassetteError] = field(default_factory=list)
+    cannot: list[tuple[Path, str]] = field(default_factory=list)
+
+
+def import_all(sources: Sequence[str], directory: Path, to: Path, compression: Compression) -> Imported:
+    """Import cassettes of any kind. What is there already is not written again.
+
+    Of a damaged file every message is taken that is whole.
+
+    Args:
+        sources: as :func:`finding.find` takes them; directories are searched for cassettes of timetracer 1.x too.
+        directory: where ``latest`` is looked for.
+        to: the cassette directory to write.
+        compression: of what is written.
+
+    Returns:
+        What was done and what was not.
+
+    Raises:
+        CassetteError: a source is not there, or the directory cannot be written.
+    """
+    done, sorter = Imported(), Sorter()
+    more = [path.absolute() for path in finding.find(sources, directory, _is_wanted)]
+    while more:
+        for path in more:
+            if path not in sorter.files:
+                sorter.files.add(path)
+                with suppress(_Nothing):
+                    sorter.take_apart(path, _messages(path, done))
+        more = sorter.search.files()
+    if sorter.spool is None:
+        return done
+    sorter.spool.close()
+    pieces = Pieces(str(sorter.spool.path))
+    newest = (0, Path())
+    for draft in sorter.drafts.values():
+        outline = draft.outline()
+        path = _write(outline, pieces, to, compression, done)
+        if not outline.is_session:
+            newest = max(newest, (outline.start, path))
+    if newest[0] and not (to / LATEST).exists():
+        storage.point_latest(to, newest[1])
+    return done
+
+
+class _Nothing(Exception):  # noqa: N818 - no error: why is noted already
+    """A file gave nothing."""
+
+
+def _is_wanted(path: Path) -> bool:
+    return finding.is_cassette(path) or is_version_1(path)
+
+
+def _messages(path: Path, done: Imported) -> Iterator[dict[str, Part]]:
+    """What is whole in a file, by lane; what is not is noted."""
+    empty = True
+    for parts in _of_version_1(path, done) if is_version_1(path) else _salvaged(path, done):
+        empty = empty and not parts
+        yield parts
+    if empty:
+        if not any(error.file == str(path) for error in done.left_out):
+            done.left_out.append(CassetteError("holds no span", file=path))
+        raise _Nothing
+
+
+def _of_version_1(path: Path, done: Imported) -> Iterator[dict[str, Part]]:
+    try:
+        document, problems = version1.convert(path)
+    except CassetteError as error:
+        done.left_out.append(error)
+        return
+    done.cannot += [(path, problem) for problem in problems]
+    yield parted(document, framing.Message(1, b""), path)
+
+
+def _salvaged(path: Path, done: Imported) -> Iterator[dict[str, Part]]:
+    messages = framing.read_messages(path)
+    while True:
+        try:
+            message = next(messages, None)
+        except CassetteError as error:  # there is no telling where the next message would begin
+            done.left_out.append(error)
+            return
+        if message is None:
+            return
+        try:
+            yield parted(document_of(message, path), message, path)
+        except CassetteError as error:
+            done.left_out.append(error)
+
+
+def _write(outline: Outline, pieces: Pieces, to: Path, compression: Compression, done: Imported) -> Path:
+    """Write a lane or a session, or complete its file; give the file."""
+    documents = list(pieces.documents(outline.pieces))
+    path = _path(outline, documents, to, compression)
+    for kind, ending in ENDINGS.items():  # an earlier import may have compressed otherwise
+        other = path.with_name(path.name.removesuffix(ENDINGS[compression]) + ending)
+        if other.exists():
+            path, compression = other, kind
+    there = [document_of(message, path) for message in framing.read_messages(path)] if path.exists() else []
+    kept = _each_once([*there, *documents])
+    if there and kept == _each_once(there):
+        done.known += 1
+        return path
+    storage.write_whole(path, storage.compress(b"".join(encoded(one) + b"\n" for one in kept), compression))
+    if outline.is_session:
+        done.sessions += 1
+    else:
+        done.lanes += 1
+    return path
+
+
+def _path(outline: Outline, documents: list[Json], to: Path, compression: Compression) -> Path:
+    spans = list(_spans(documents))
+    if outline.is_session:
+        own = next((name for span in spans if (name := str(span.get("name", ""))).startswith(_SESSION)), "")
+        program = own.removeprefix(_SESSION) or outline.service or "python"
+        return session_path(to, outline.start, program, outline.id, compression)
+    first = max(spans, key=lambda span: (_start(span) == outline.start, span.get("kind") in _ENTRIES))
+    method = outline.method or "TRACE"
+    route = outline.route or str(first.get("name", ""))
+    trace_id, span_id = _key(first)
+    return lane_path(to, outline.start, method, route, trace_id, span_id, compression)
+
+
+def _each_once(documents: list[Json]) -> list[Json]:
+    """Documents without the spans that are in them twice: of two, the one with more attributes stays."""
+    best: dict[tuple[str, str], Json] = {}
+    for span in _spans(documents):
+        known = best.get(_key(span))
+        if known is None or len(known.get("attributes") or ()) < len(span.get("attributes") or ()):
+            best[_key(span)] = span
+    chosen = {id(span) for span in best.values()}
+    kept = []
+    for document in documents:
+        resources = []
+        for entry in _items(document, "resourceSpans", "resource_spans"):
+            groups = []
+            for group in _items(entry, "scopeSpans", "scope_spans"):
+                spans = [span for span in _items(group, "spans", "spans") if id(span) in chosen]
+                if spans:
+                    groups.append({**group, "spans": spans})
+            if groups:
+                resources.append({**entry, "scopeSpans": groups})
+        if resources:
+            kept.append({**document, "resourceSpans": resources})
+    return kept
+
+
+def _spans(documents: list[Json]) -> Iterator[Json]:
+    for document in documents:
+        for entry in _items(document, "resourceSpans", "resource_spans"):
+            for group in _items(entry, "scopeSpans", "scope_spans"):
+                yield from _items(group, "spans", "spans")
+
+
+def _items(message: Json, camel: str, snake: str) -> list[Any]:
+    return message.get(camel) or message.get(snake) or []
+
+
+def _key(span: Json) -> tuple[str, str]:
+    trace_id, span_id = span.get("traceId") or span.get("trace_id"), span.get("spanId") or span.get("span_id")
+    return str(trace_id).lower(), str(span_id).lower()
+
+
+def _start(span: Json) -> int:
+    return int(span.get("startTimeUnixNano") or span.get("start_time_unix_nano") or 0)
