@@ -40,6 +40,7 @@ SERVERS = {
     "gunicorn-uvicorn": [*_GUNICORN, "--worker-class", "uvicorn.workers.UvicornWorker", "scripts.soak_app:asgi"],
     "uvicorn": [*_UVICORN, "scripts.soak_app:asgi"],
     "uvicorn-workers": [*_UVICORN, "--workers", "2", "scripts.soak_app:asgi"],
+    "hypercorn": ["hypercorn", "--bind", "127.0.0.1:{port}", "scripts.soak_app:asgi"],
     "uvicorn-reload": [*_UVICORN, "--reload", "scripts.soak_app:asgi"],
 }
 _NUMBER = re.compile(r"/items/(\d+)")

@@ -1,4 +1,4 @@
-"""The app of the soak: one answer a request, with a few calls; each fiftieth answer is large.
+"""The app of the soak: one answer a request, with a few calls; each twentieth answer is large.
 
 It is served by WSGI (``scripts.soak_app:wsgi``) and by ASGI (``scripts.soak_app:asgi``).
 """
@@ -15,7 +15,7 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse
 from starlette.routing import Route
 
-LARGE_EVERY = 50
+LARGE_EVERY = 20
 LARGE_BYTES = 200_000
 """More than is written inline: such lanes pass through the writer's queue."""
 

@@ -1,6 +1,6 @@
 """An app that can take its own disk away; served by WSGI (``wsgi``) and ASGI (``asgi``).
 
-``/items/5`` answers ``5``; ``/break/full`` and its like break something, ``/mend`` puts it right.
+``/items/5`` answers ``5``; ``/do/full`` and its like break something, ``/do/mend`` puts it right.
 """
 
 from __future__ import annotations
@@ -8,13 +8,13 @@ from __future__ import annotations
 import errno
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 
-from flask import Flask
+from flask import Flask, Response
 from starlette.applications import Starlette
 from starlette.requests import Request
-from starlette.responses import PlainTextResponse
+from starlette.responses import PlainTextResponse, StreamingResponse
 from starlette.routing import Route
 
 DIRECTORY = os.path.realpath(os.environ["TIMETRACER_DIR"])
@@ -86,6 +86,17 @@ def large(number: str) -> str:
     return number + LARGE
 
 
+def _pieces(size: int) -> Iterator[bytes]:
+    for start in range(0, size, 10_000):
+        yield b"%08d: " % start + bytes(9_990)
+
+
+@wsgi.get("/stream/<int:size>")
+def stream(size: int) -> Response:
+    """Answer piece by piece."""
+    return Response(_pieces(size), mimetype="application/octet-stream")
+
+
 @wsgi.get("/do/<what>")
 def do(what: str) -> str:
     """Break something, or mend it."""
@@ -101,11 +112,20 @@ async def _large(request: Request) -> PlainTextResponse:
     return PlainTextResponse(request.path_params["number"] + LARGE)
 
 
+async def _stream(request: Request) -> StreamingResponse:
+    return StreamingResponse(_pieces(int(request.path_params["size"])))
+
+
 async def _do(request: Request) -> PlainTextResponse:
     BREAKING[request.path_params["what"]]()
     return PlainTextResponse(request.path_params["what"])
 
 
 asgi = Starlette(
-    routes=[Route("/items/{number}", _item), Route("/large/{number}", _large), Route("/do/{what}", _do)],
+    routes=[
+        Route("/items/{number}", _item),
+        Route("/large/{number}", _large),
+        Route("/do/{what}", _do),
+        Route("/stream/{size}", _stream),
+    ],
 )

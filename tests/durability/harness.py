@@ -53,6 +53,13 @@ class Served:
         response = self._connection.getresponse()
         return response.status, response.read().decode()
 
+    def begin(self, path: str, size: int) -> None:
+        """Ask, and read so many bytes of the answer."""
+        self._connection.request("GET", path)
+        response = self._connection.getresponse()
+        while size > 0:
+            size -= len(response.read(min(size, 65536)))
+
     def log(self) -> str:
         """What the server and the recording printed."""
         return self._log.read_text(encoding="utf-8", errors="replace")

@@ -41,6 +41,8 @@ __all__ = ["Recorder", "RecordingLane"]
 TRACER_NAME = "timetracer_otel"
 COUNTS_SECONDS = 1.0
 """How often counts that have changed go to the session's file."""
+EXIT_SECONDS = 30.0
+"""How long the end of a process may wait for what is not written yet."""
 STOP_SECONDS = 10.0
 """How long a server that stops may be kept by what is not written yet."""
 _new_id = os.urandom  # not random: an app's seeded draws stay as they are
@@ -279,6 +281,7 @@ class Recorder:
         self.open: dict[int, tuple[Lane, Call | None]] = {}
         self.leaving: Leaving | None = None
         """Takes large payloads out of what leaves by the host's exporters; None when none leave that way."""
+        self._ends_children = False
         self._resource: tuple[int, orjson.Fragment] | None = None
         self._session = SessionLane(self, parent_id=None)
         os.register_at_fork(after_in_child=self._after_fork)
@@ -288,6 +291,16 @@ class Recorder:
         self._resource = None
         self.relieving = threading.RLock()
         self._session = SessionLane(self, parent_id=self._session.id)
+        # Children of multiprocessing leave by os._exit, past all exit handlers but multiprocessing's own.
+        util = sys.modules.get("multiprocessing.util")
+        if util is not None and not self._ends_children:
+            self._ends_children = True
+            util.register_after_fork(self, lambda recorder: util.Finalize(None, recorder.end, exitpriority=0))
+
+    def end(self) -> None:
+        """End the session and write what waits."""
+        self._session.end()
+        self.sink.drain(EXIT_SECONDS)
 
     def stop(self) -> None:
         """Write what waits: the server is about to end, perhaps by a signal that no exit handler sees."""

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from timetracer_otel.errors import CassetteError
+from timetracer_otel.exporters import stalls
 from timetracer_otel.exporters.counting import DISK, FAULT, MEMORY, Tally
 from timetracer_otel.exporters.memory import Memory
 from timetracer_otel.seams import faults
@@ -38,7 +39,6 @@ OVERHEAD: Final = 1024
 """Bytes that a waiting write takes beside its payload, about."""
 
 _clock = time.monotonic
-_cpu = time.process_time
 
 
 @dataclass(slots=True)
@@ -162,24 +162,24 @@ class Sink:
         return done
 
     def _run_inline(self, write: Callable[[], None], is_lane: bool) -> None:  # noqa: FBT001 - internal half of submit()
-        cpu = _cpu() if self._doubted else 0.0
+        awake = stalls.awake() if self._doubted else 0.0
         begun = _clock()
         self._run(write, is_lane)
-        took = _clock() - begun
-        if self._doubted:
-            self._doubted -= 1
-            self._judge(took, took - (_cpu() - cpu))
-        elif took > DOUBT_SECONDS:
-            self._doubted = DOUBTED
+        self._judge(_clock() - begun, awake)
 
-    def _judge(self, took: float, stall: float) -> None:
+    def _judge(self, took: float, awake: float) -> None:
         """Decide whether the disk is slow.
 
         Args:
             took: seconds that a write took.
-            stall: seconds of them in which the whole process stood still. Waiting for the interpreter's lock is none:
-                others run meanwhile.
+            awake: what :func:`stalls.awake` said before it; 0 when it was not asked.
         """
+        if not awake:
+            if took > DOUBT_SECONDS:
+                self._doubted = DOUBTED
+            return
+        self._doubted -= self._doubted > 0
+        stall = took - (stalls.awake() - awake)
         self._stall += (max(stall, 0.0) - self._stall) / 2
         if not self.slow and self._stall > SLOW_SECONDS:
             self.slow = True
@@ -210,7 +210,8 @@ class Sink:
         return task
 
     def _do(self, task: _Task) -> None:
-        cpu, begun = _cpu(), _clock()
+        awake = stalls.awake() if self._doubted or self.slow else 0.0
+        begun = _clock()
         try:
             self._run(task.write, task.is_lane)
         finally:
@@ -221,7 +222,7 @@ class Sink:
             self.memory.take(-task.size)
             if task.is_lane:
                 self.tally.written(ended - task.since)
-            self._judge(ended - begun, ended - begun - (_cpu() - cpu))
+            self._judge(ended - begun, awake)
 
     def _finish(self, task: _Task) -> None:
         self._running.discard(task.key)
