@@ -275,7 +275,7 @@ class Recorder:
         self.sink = Sink(self.memory, self.tally)
         self.retention = Retention(settings)
         if settings.files:
-            self.sink.every(PASS_SECONDS, self.retention.start)
+            self.sink.every(PASS_SECONDS, self._keep_house)
             self.sink.every(COUNTS_SECONDS, lambda: self.session().note_counts())
         self.relieving = threading.RLock()
         self.open: dict[int, tuple[Lane, Call | None]] = {}
@@ -296,6 +296,10 @@ class Recorder:
         if util is not None and not self._ends_children:
             self._ends_children = True
             util.register_after_fork(self, lambda recorder: util.Finalize(None, recorder.end, exitpriority=0))
+
+    def _keep_house(self) -> None:
+        self._session.touch()
+        self.retention.start()
 
     def end(self) -> None:
         """End the session and write what waits."""

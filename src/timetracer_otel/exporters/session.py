@@ -12,6 +12,7 @@ from itertools import chain
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
+from opentelemetry.context import Context
 from opentelemetry.trace import SpanContext, SpanKind
 
 from timetracer_otel import spans
@@ -19,6 +20,7 @@ from timetracer_otel.cassette import otlp, storage
 from timetracer_otel.errors import CassetteError
 from timetracer_otel.exporters import drawn
 from timetracer_otel.exporters.ended import Ended
+from timetracer_otel.exporters.leaving import Leaving
 from timetracer_otel.exporters.parts import Part
 from timetracer_otel.exporters.resource import program_name
 from timetracer_otel.exporters.retention import hold
@@ -129,15 +131,30 @@ class SessionLane(Lane):
         """Write the session's own span, output and exit status, and what was held back."""
         for call in list(self._held):
             self.release(call)
+        if self.recorder.leaving is not None and self.output:
+            self._send_own(self.recorder.leaving)
         has_own = self.path is not None or self.output or drawn.waits(self) or self.recorder.tally.attributes()
         if self.recorder.settings.files and has_own:
             size = sum(map(len, chain.from_iterable((self.output or {}).values())))
             self.recorder.sink.submit(self.id, size, self._write_own)
 
+    def _send_own(self, leaving: Leaving) -> None:
+        """Send the same by the host's exporters."""
+        tracer = self.recorder.provider.get_tracer("timetracer_otel")
+        span = tracer.start_span(f"session {program_name()}", context=Context(), start_time=self.start)
+        span.set_attributes(dict(leaving.lighten(span, self._own())))
+        span.end()
+
     def _write_own(self) -> None:
         # Encoded only now: what was dropped until its turn came is in it.
         span = self._span(f"session {program_name()}", self.start)
         self._append(self.recorder.line([(None, otlp.span_fragment(span, self._own()))]))
+
+    def touch(self) -> None:
+        """Let the file be as young as the lanes of this process: no retention shall remove it before them."""
+        if self.path is not None:
+            with suppress(OSError):
+                os.utime(self.path)
 
     def note_counts(self) -> None:
         """Leave the counts of what was lost or late in the file, when they have changed: the process may be killed."""
