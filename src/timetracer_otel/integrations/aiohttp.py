@@ -8,6 +8,7 @@ from typing import Any
 from timetracer_otel import seams
 from timetracer_otel.families import http, http_errors, http_exchange, http_match, http_recording
 from timetracer_otel.families.http_exchange import Reply, Sent
+from timetracer_otel.families.http_passing import Passing
 from timetracer_otel.families.http_recording import Recording
 from timetracer_otel.families.http_transport import NoTransport
 from timetracer_otel.families.http_wire import Message
@@ -19,66 +20,18 @@ NAME = "aiohttp"
 _ATTRIBUTE = "_timetracer"
 
 
-class _Exchange:
-    """What passes on a connection between a request and the end of its response."""
+class _Exchange(Passing):
+    """What passes on a connection of aiohttp, whose own clock may end it."""
 
     def __init__(self, recording: Recording, method: str, timer: Any) -> None:
-        self.recording = recording
+        super().__init__(recording, method)
         self._timer = timer
-        self._request = Message()
-        self._response = Message(answers=method)
-        self._ended_by_peer = False
-
-    def written(self, data: Any) -> None:
-        request = self._request
-        if request.complete:
-            return
-        for piece, _ in self._request.feed(bytes(data)):
-            self.recording.sent(piece)
-        if self._request.complete:
-            self.recording.sent_all()
-
-    def arrived(self, data: bytes) -> None:
-        if self.recording.over:
-            return
-        response = self._response
-        begun = bool(response.start)
-        try:
-            pieces = response.feed(data)
-        except ValueError:  # no HTTP: the library says so where it reads the head, or ends the connection
-            return
-        if response.start and not begun:
-            version, status, reason = response.status
-            self.recording.head(status, reason, version, response.headers)
-        for piece, continues in pieces:
-            self.recording.received(piece, continues=continues)
-        self._finish_if_complete()
-
-    def ended_by_peer(self) -> None:
-        self._ended_by_peer = True
-        self._response.end()
-        self._finish_if_complete()
-
-    def _finish_if_complete(self) -> None:
-        if self._response.complete:
-            self.recording.done(self._response.trailers)
-
-    def lost(self, error: BaseException | None) -> None:
-        if not self._response.start:
-            return  # ClientResponse.start raises, and is seen there
-        if error is not None:
-            self.recording.fail(error, "body")
-        elif self._ended_by_peer:
-            self.recording.cut(self._response.missing)
-        else:
-            self.let_go()
 
     def let_go(self) -> None:
-        if not self._response.start:
-            return
-        if getattr(self._timer, "_cancelled", False):
+        """As of any connection, unless it was let go because the time was up."""
+        if self.has_head and getattr(self._timer, "_cancelled", False):
             self.recording.fail(TimeoutError(), "body")
-        self.recording.abandoned()
+        super().let_go()
 
 
 def _asked(request: Any) -> Sent:
@@ -199,7 +152,7 @@ def _connection_lost(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any
 
 def _read_timeout(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:
     exchange = _exchange_on(instance)
-    if exchange is not None and exchange._response.start:  # noqa: SLF001 - a class of this module
+    if exchange is not None and exchange.has_head:
         from aiohttp import SocketTimeoutError  # noqa: PLC0415 - the library is there when a call of it is
 
         exchange.recording.fail(SocketTimeoutError("Timeout on reading data from socket"), "body")

@@ -1,6 +1,7 @@
-"""The HTTP client of Tornado, simple and curl, by ``fetch_impl``: the lowest place that both have.
+"""The HTTP client of Tornado: the simple one by the bytes of its connections, hop by hop; curl by ``fetch_impl``.
 
-They follow redirects and unpack bodies below it, so what is kept is the last response, unpacked, as they give it.
+libcurl follows redirects and unpacks bodies where Python sees nothing of it: what is kept of it is the last response,
+unpacked, as it gives it.
 """
 
 from __future__ import annotations
@@ -10,71 +11,195 @@ import copy
 import io
 import time
 from collections.abc import Callable
+from contextvars import copy_context
 from typing import Any
 
 from timetracer_otel import seams
-from timetracer_otel.errors import TimetracerError
-from timetracer_otel.families import http, http_errors, http_exchange, http_recording
+from timetracer_otel.families import http, http_errors, http_exchange, http_match, http_recording
 from timetracer_otel.families.http_exchange import Reply, Sent
+from timetracer_otel.families.http_passing import Passing
 from timetracer_otel.families.http_recording import Recording
+from timetracer_otel.families.http_wire import Message
 from timetracer_otel.seams import Patch, faults
 
 __all__ = ["INTEGRATION"]
 
 NAME = "tornado"
+_ATTRIBUTE = "_timetracer"
 _NO_RESPONSE = 599  # what Tornado calls a request without a response
+_REASON = "X-Http-Reason"  # no header that was sent: where the curl client keeps the reason phrase
+_FORM = "application/x-www-form-urlencoded"
 
 Callback = Callable[[Any], None]
 
 
 def _asked(request: Any) -> Sent:
     headers = [(str(name), str(value)) for name, value in request.headers.get_all()]
+    if request.method == "POST" and "Content-Type" not in request.headers:
+        headers.append(("Content-Type", _FORM))  # as both clients send it
     return Sent(request.method, request.url, headers, request.body or b"", complete=request.body_producer is None)
 
 
-def _fetch(wrapped: Any, _instance: Any, args: Any, _kwargs: Any) -> Any:
-    request, callback = args
-    answering = http.responder(NAME)
-    if answering is not None:
-        return _Answering(answering, request, callback).start()
-    asked = _asked(request)
-    recording = http_recording.begin(NAME, asked)
-    if recording is None:
-        return _live(wrapped, request, callback)
-    if asked.body:
-        recording.sent(asked.body)
-    if asked.complete:
-        recording.sent_all()
-    return _live(wrapped, _observed(request, recording), _observed_callback(callback, recording))
+def _begin(request: Any) -> Recording | None:
+    try:
+        return http_recording.begin(NAME, _asked(request))
+    except Exception as error:  # noqa: BLE001 - recording never breaks the app
+        faults.report("tornado.begin", error)
+        return None
+
+
+def _is_failure(response: Any) -> bool:
+    """Whether there was no response: 599 may also be what a server says."""
+    answered = getattr(response, "_error_is_response_code", False)
+    return response.code == _NO_RESPONSE and response.error is not None and not answered
 
 
 def _live(wrapped: Any, request: Any, callback: Callback) -> Any:
     token = seams.live_io.set(True)  # a task that copies this context connects later
     try:
-        with http_recording.within():
-            return wrapped(request, callback)
+        return wrapped(request, callback)
     finally:
         seams.live_io.reset(token)
 
 
+# The simple client.
+
+
+def _fetch_simple(wrapped: Any, _instance: Any, args: Any, _kwargs: Any) -> Any:
+    """Around a fetch, which may wait in a queue: here is the context of who asks."""
+    request, callback = args
+    answering = http.responder(NAME)
+    if answering is not None:
+        setattr(request, _ATTRIBUTE, _Nowhere(answering, request))
+        return wrapped(request, callback)
+    recording = _begin(request)
+    if recording is None:
+        return _live(wrapped, request, callback)
+    hop = _Hop(recording, request)
+    setattr(request, _ATTRIBUTE, hop)
+    return _live(wrapped, request, hop.watched(callback))
+
+
+class _Hop:
+    """One exchange of the simple client while it is recorded: of a redirect, each has its own."""
+
+    def __init__(self, recording: Recording, request: Any) -> None:
+        self._recording = recording
+        self._request = request
+        self._passing: Passing | None = None
+
+    def connected(self, stream: Any) -> None:
+        """Watch what passes on the connection that was made."""
+        from timetracer_otel.integrations._tornado_stream import observe  # noqa: PLC0415 - imports the library
+
+        self._passing = Passing(self._recording, self._request.method)
+        observe(stream, self._passing)
+
+    def watched(self, callback: Callback) -> Callback:
+        """Give what goes in place of the client's callback, which also gets what failed."""
+
+        def observed(response: Any) -> None:
+            try:
+                self._ended(response)
+            except Exception as error:  # noqa: BLE001 - recording never breaks the app
+                faults.report("tornado.response", error)
+            callback(response)
+
+        return observed
+
+    def _ended(self, response: Any) -> None:
+        passing, recording = self._passing, self._recording
+        if not _is_failure(response):
+            recording.abandoned()  # of what has ended by itself, nothing is left to say
+            return
+        phase = "connect" if passing is None else "body" if passing.has_head else "head"
+        if passing is None and recording.request.complete:
+            if recording.request.body:
+                recording.sent(recording.request.body)
+            recording.sent_all()
+        recording.fail(response.error, phase)
+
+
+class _Nowhere:
+    """Stands for the TCP client of a connection that a recorded exchange answers.
+
+    Args:
+        answering: gives the recorded exchanges.
+        request: what is asked.
+    """
+
+    def __init__(self, answering: seams.Responder, request: Any) -> None:
+        self._answering = answering
+        self._request = request
+        self._context = copy_context()  # a connection may be made in that of another request, which ended
+        self.connection: Any = None
+
+    async def connect(self, *_address: object, max_buffer_size: int, **_options: object) -> Any:
+        """Give a stream that reaches nowhere, or raise what connecting raised."""
+        from timetracer_otel.integrations._tornado_stream import NoStream  # noqa: PLC0415 - imports the library
+
+        asked = _asked(self._request)
+        reply = self._context.run(self._reply_before, asked)
+        if reply is not None and reply.phase == "connect":
+            http.raise_error(reply, (self._request,))
+
+        def answer(_message: Message, body: bytes) -> Reply:
+            sent = Sent(asked.method, asked.url, asked.headers, body)
+            return reply or self._context.run(http.ask, self._answering, sent)
+
+        return NoStream(answer, self._fail, max_buffer_size)
+
+    def _reply_before(self, asked: Sent) -> Reply | None:
+        """The answer to a request that is known before it is sent, or that it fails before it is."""
+        if asked.complete:
+            return http.ask(self._answering, asked)
+        found = self._answering.next_in_lane(http_match.describe_unsent(asked))
+        return None if found is None else http_exchange.reply_of(found.recorded)
+
+    def _fail(self, error: BaseException) -> None:
+        self.connection._handle_exception(type(error), error, None)  # noqa: SLF001 - where the client fails itself
+
+
+def _run(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:
+    nowhere = vars(instance.request).get(_ATTRIBUTE)
+    if isinstance(nowhere, _Nowhere):
+        nowhere.connection, instance.tcp_client = instance, nowhere
+    return wrapped(*args, **kwargs)
+
+
+def _create_connection(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:
+    hop = vars(instance.request).get(_ATTRIBUTE)
+    if isinstance(hop, _Hop):
+        try:
+            hop.connected(args[0] if args else kwargs["stream"])
+        except Exception as error:  # noqa: BLE001 - recording never breaks the app
+            faults.report("tornado.connect", error)
+    return wrapped(*args, **kwargs)
+
+
+# The curl client.
+
+
+def _fetch_curl(wrapped: Any, _instance: Any, args: Any, _kwargs: Any) -> Any:
+    request, callback = args
+    answering = http.responder(NAME)
+    if answering is not None:
+        return _CurlAnswer(answering, request, callback).start()
+    recording = _begin(request)
+    if recording is None:
+        return _live(wrapped, request, callback)
+    if recording.request.body:
+        recording.sent(recording.request.body)
+    recording.sent_all()  # a body producer is nothing that this client takes
+    with http_recording.within():
+        return _live(wrapped, _observed(request, recording), _observed_callback(callback, recording))
+
+
 def _observed(request: Any, recording: Recording) -> Any:
-    """Give the request, its streaming callbacks seen; the app's own object stays as it is."""
-    streams, produces = request.streaming_callback, request.body_producer
-    if streams is None and produces is None:
+    """Give the request, its streaming callback seen; the app's own object stays as it is."""
+    streams = request.streaming_callback
+    if streams is None:
         return request
-    seen = copy.copy(request)
-    if hasattr(seen, "request"):  # Tornado's proxy of a request and the client's defaults
-        seen.request = target = copy.copy(seen.request)
-    else:
-        target = seen
-    if streams is not None:
-        target.streaming_callback = _observed_stream(streams, recording)
-    if produces is not None:
-        target.body_producer = _observed_producer(produces, recording)
-    return seen
-
-
-def _observed_stream(streams: Callable[[bytes], Any], recording: Recording) -> Callable[[bytes], Any]:
     pieces: list[bytes] = []
     recording.call.state = pieces  # they come before the head is known
 
@@ -82,19 +207,9 @@ def _observed_stream(streams: Callable[[bytes], Any], recording: Recording) -> C
         pieces.append(piece)
         return streams(piece)
 
-    return observed
-
-
-def _observed_producer(produces: Callable[..., Any], recording: Recording) -> Callable[..., Any]:
-    async def observed(write: Callable[[bytes], Any]) -> None:
-        def seen(piece: bytes) -> Any:
-            recording.sent(bytes(piece))
-            return write(piece)
-
-        await produces(seen)
-        recording.sent_all()
-
-    return observed
+    inner = copy.copy(request.request)
+    inner.streaming_callback = observed
+    return type(request)(inner, request.defaults)
 
 
 def _observed_callback(callback: Callback, recording: Recording) -> Callback:
@@ -109,9 +224,8 @@ def _observed_callback(callback: Callback, recording: Recording) -> Callback:
 
 
 def _record(response: Any, recording: Recording) -> None:
-    error = response.error
-    if response.code == _NO_RESPONSE and error is not None and not getattr(response, "_error_is_response_code", False):
-        recording.fail(error, "head")
+    if _is_failure(response):
+        recording.fail(response.error, "head")
         return
     headers = [(str(name), str(value)) for name, value in response.headers.get_all()]
     if response.effective_url != recording.request.url:
@@ -123,8 +237,8 @@ def _record(response: Any, recording: Recording) -> None:
     recording.done()
 
 
-class _Answering:
-    """A request that a recorded response answers."""
+class _CurlAnswer:
+    """A request of the curl client that a recorded response answers."""
 
     def __init__(self, answering: seams.Responder, request: Any, callback: Callback) -> None:
         self._answering = answering
@@ -138,21 +252,13 @@ class _Answering:
 
     async def _run(self) -> None:
         try:
-            response = await self._response()
-        except (TimetracerError, OSError) as error:
+            response = self._response()
+        except Exception as error:  # noqa: BLE001 - whatever it is, the fetch must end with it
             response = self._made(code=_NO_RESPONSE, error=error)
         self._callback(response)
 
-    async def _response(self) -> Any:
+    def _response(self) -> Any:
         asked = _asked(self._request)
-        if self._request.body_producer is not None:
-            pieces: list[bytes] = []
-
-            async def write(piece: bytes) -> None:
-                pieces.append(bytes(piece))
-
-            await self._request.body_producer(write)
-            asked.body, asked.complete = b"".join(pieces), True
         reply, recorded_url = http.ask_with(self._answering, asked, http_exchange.EFFECTIVE_URL)
         if reply.error is not None:
             error = http_errors.rebuilt(reply.error, (self._request,))
@@ -166,7 +272,7 @@ class _Answering:
         for name, value in reply.headers:
             headers.add(name, value)
         if self._request.header_callback is not None:
-            fields = [f"{name}: {value}" for name, value in reply.headers]
+            fields = [f"{name}: {value}" for name, value in reply.headers if name != _REASON]
             for line in (f"HTTP/{reply.version} {reply.status} {reply.reason}", *fields, ""):
                 self._request.header_callback(line + "\r\n")
         body = reply.body
@@ -187,7 +293,9 @@ class _Answering:
 INTEGRATION = http.declared(
     NAME,
     (
-        Patch("tornado.simple_httpclient", "SimpleAsyncHTTPClient.fetch_impl", _fetch),
-        Patch("tornado.curl_httpclient", "CurlAsyncHTTPClient.fetch_impl", _fetch),
+        Patch("tornado.simple_httpclient", "SimpleAsyncHTTPClient.fetch_impl", _fetch_simple),
+        Patch("tornado.simple_httpclient", "_HTTPConnection.run", _run),
+        Patch("tornado.simple_httpclient", "_HTTPConnection._create_connection", _create_connection),
+        Patch("tornado.curl_httpclient", "CurlAsyncHTTPClient.fetch_impl", _fetch_curl),
     ),
 )
