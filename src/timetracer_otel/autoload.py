@@ -186,7 +186,7 @@ def _replay(settings: Settings) -> None:
 
 
 def _record(settings: Settings) -> None:
-    from timetracer_otel.exporters import batches, processor, session  # noqa: PLC0415 - a process in mode off does not pay for it
+    from timetracer_otel.exporters import batches, drawn, processor, session  # noqa: PLC0415 - a process in mode off does not pay for it
     from timetracer_otel.exporters.recorder import Recorder  # noqa: PLC0415 - see above
     from timetracer_otel.seams import tracing  # noqa: PLC0415 - see above
 
@@ -196,7 +196,11 @@ def _record(settings: Settings) -> None:
 
     def at_exit() -> None:
         settle_exit()
+        if recorder.leaving is not None:
+            drawn.flush(recorder, recorder.session())
         recorder.session().end()
+        if recorder.leaving is not None:
+            recorder.leaving.drain(batches.EXIT_SECONDS)
         recorder.sink.drain(timeout=30)
 
     atexit.register(at_exit)

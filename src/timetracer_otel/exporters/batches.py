@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import atexit
 import logging
 import os
 from collections.abc import Callable
@@ -153,13 +152,7 @@ def attach(provider: TracerProvider) -> tuple[Leaving, Callable[[], None]]:
         What large payloads leave by, and what ends all this.
     """
     batches, undo = Batches(provider), ExitStack()
-
-    def at_exit() -> None:
-        batches.leaving.drain(EXIT_SECONDS)
-
-    atexit.register(at_exit)  # runs before the SDK's own, which was registered before
-    undo.callback(atexit.unregister, at_exit)
-    undo.callback(at_exit)
     undo.callback(tracing.attach(provider, batches, every_span=False))
     undo.callback(batches.detach)
+    undo.callback(batches.leaving.drain, EXIT_SECONDS)
     return batches.leaving, undo.close

@@ -14,6 +14,7 @@ from opentelemetry.trace import SpanContext
 from timetracer_otel import spans
 from timetracer_otel.cassette import otlp
 from timetracer_otel.exporters.counting import DISK, MEMORY
+from timetracer_otel.exporters.leaving import ATTRIBUTE
 from timetracer_otel.exporters.parts import Part
 from timetracer_otel.seams import Request, Response, entry_attributes
 
@@ -107,8 +108,8 @@ def _relieve_body(lane: RecordingLane, message: Request | Response, least: int =
     pieces = message.body[:]
     del message.body[: len(pieces)]
     data = b"".join(pieces)
-    for start in range(0, max(len(data), 1), SPILL_BYTES):
-        _chunk(lane, _name(message), data[start : start + SPILL_BYTES])
+    for start in range(0, max(len(data), 1), ATTRIBUTE):
+        _chunk(lane, _name(message), data[start : start + ATTRIBUTE])
     return 0
 
 

@@ -27,9 +27,9 @@ def span_size(span: ReadableSpan) -> int:
         span: an ended span.
     """
     # A mapping proxy's own items() is far faster than those of the SDK's mapping, which locks.
-    total = _SPAN + len(span.name) * 4 + _attributes(cast("MappingProxyType[str, Any]", span.attributes).copy())
+    total = _SPAN + _text(span.name) + _attributes(cast("MappingProxyType[str, Any]", span.attributes).copy())
     for event in span._events:  # noqa: SLF001 - the property copies
-        total += _EVENT + len(event.name) * 4 + _attributes(event.attributes)
+        total += _EVENT + _text(event.name) + _attributes(event.attributes)
     for link in span._links:  # noqa: SLF001 - the property copies
         total += _LINK + _attributes(link.attributes) + _state(link.context)
     status = span.status
@@ -60,5 +60,5 @@ def _value(value: object) -> int:
 
 
 def _text(text: str) -> int:
-    """Bytes of a text in UTF-8; of text that is not ASCII, which a look at its header tells, the most there can be."""
+    """Bytes of a text in UTF-8. Whether it is ASCII a look at its header tells."""
     return len(text) if text.isascii() else len(text.encode("utf-8", "replace"))
