@@ -6,16 +6,14 @@ import base64
 import os
 import subprocess
 import sys
-import threading
-import zlib
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
 from google.protobuf.json_format import MessageToJson
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
+from tests.support.backends import Collector, collecting
 from timetracer_otel import spans
 from timetracer_otel.cassette import loading, model, storage
 from timetracer_otel.errors import CassetteError
@@ -208,40 +206,11 @@ def test_recording_from_code(tmp_path: Path, mongo_uri: str, how: str) -> None:
     assert [b"inside" in (call.payload(spans.REQUEST) or b"") for call in lane.calls] == [True]
 
 
-class Collector(ThreadingHTTPServer):
-    """An OTLP/HTTP receiver that keeps what it is sent."""
-
-    def __init__(self) -> None:
-        super().__init__(("127.0.0.1", 0), Receiver)
-        self.received: list[bytes] = []
-
-
-class Receiver(BaseHTTPRequestHandler):
-    """Takes protobuf posts."""
-
-    def do_POST(self) -> None:
-        """Keep the body, say that all is well."""
-        body = self.rfile.read(int(self.headers["content-length"]))
-        if self.headers.get("content-encoding") == "gzip":
-            body = zlib.decompress(body, 31)
-        assert isinstance(self.server, Collector)
-        self.server.received.append(body)
-        self.send_response(200)
-        self.send_header("content-length", "0")
-        self.end_headers()
-
-    def log_message(self, *_: object) -> None:
-        """Say nothing."""
-
-
 @pytest.fixture
 def collector() -> Iterator[Collector]:
     """A running receiver."""
-    server = Collector()
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    yield server
-    server.shutdown()
-    server.server_close()
+    with collecting() as server:
+        yield server
 
 
 def test_otlp_alone_carries_the_payloads(tmp_path: Path, mongo_uri: str, collector: Collector) -> None:

@@ -26,7 +26,7 @@ _STORAGE: Final = {
     "memory": "s3",
 }
 """Schemes that fsspec reads, and the extra that brings what it needs for them."""
-_UNSAFE: Final = re.compile(r"[^A-Za-z0-9._=+-]")
+_UNSAFE: Final = re.compile(r"[^A-Za-z0-9._=+:-]")
 _LONGEST: Final = 200
 _AT_A_TIME: Final = 64
 _MAGIC: Final = re.compile(r"[*?\[]")
@@ -55,7 +55,7 @@ def fetch_trace(text: str) -> Path | None:
     if url.scheme not in traces_api.SCHEMES:
         return None
     name = _safe(url.path.rpartition("/")[2])
-    file = scratch.folder() / _safe(url.scheme) / _safe(url.host) / f"{name}.jsonl"
+    file = scratch.below(_safe(url.scheme), _safe(url.host)) / name
     if not file.exists():
         _write(file, traces_api.trace(url) + b"\n")
     return file
@@ -101,8 +101,8 @@ class _Storage:
         self._url = url
         self._files: Any
         self._files, self._root = fsspec.core.url_to_fs(url.text)
-        self._folder = scratch.folder() / url.scheme
         self._taken: dict[str, Path] = {}
+        self._places: set[Path] = set()
 
     def copy(self) -> tuple[list[Path], list[Path]]:
         found = self._files.glob(self._root) if _MAGIC.search(self._root) else [self._root]
@@ -115,7 +115,7 @@ class _Storage:
             raise CassetteError("there is no object of this name, and none below it", file=str(self._url))
         beside = [name for name in self._beside(objects) if name not in objects]
         self._get([*objects, *below, *beside])
-        return [self._taken[name] for name in objects], [self._local(folder) for folder in folders]
+        return [self._taken[name] for name in objects], [scratch.below(*self._parts(folder)) for folder in folders]
 
     def _beside(self, objects: Iterable[str]) -> Iterator[str]:
         for folder in dict.fromkeys(name.rpartition("/")[0] for name in objects):
@@ -140,15 +140,16 @@ class _Storage:
 
     def _place(self, name: str) -> Path:
         """Where an object goes: as it stands in its bucket, but never outside our folder."""
-        place = self._local(name)
-        while place in self._taken.values():
+        *folders, last = self._parts(name)
+        place = scratch.below(*folders) / last
+        while place in self._places:
             place = place.with_name("-" + place.name)
-        place.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._taken[name] = place
+        self._places.add(place)
         return place
 
-    def _local(self, name: str) -> Path:
-        return self._folder.joinpath(*(_safe(part) for part in name.split("/") if part))
+    def _parts(self, name: str) -> list[str]:
+        return [self._url.scheme, *(_safe(part) for part in name.split("/") if part)]
 
 
 def _counts(name: str) -> bool:
@@ -166,7 +167,6 @@ def _safe(part: str) -> str:
 
 def _write(file: Path, data: bytes) -> None:
     try:
-        file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         with os.fdopen(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as out:
             out.write(data)
     except OSError as error:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from timetracer_otel.errors import CassetteError
 
-__all__ = ["discard", "folder", "holds", "named", "new_file"]
+__all__ = ["below", "discard", "folder", "holds", "named", "new_file"]
 
 _made: tuple[int, Path] | None = None
 """The process that made the folder, and the folder: a forked child must not remove it."""
@@ -42,6 +42,25 @@ def new_file(name: str) -> Path:
         name: a file's name, without folders.
     """
     return Path(tempfile.mkdtemp(dir=folder())) / name
+
+
+def below(*names: str) -> Path:
+    """Make a folder in this process's folder, and give it.
+
+    Args:
+        names: of the folder and those above it.
+
+    Raises:
+        CassetteError: it cannot be made.
+    """
+    made = folder()
+    for name in names:
+        made /= name
+        try:
+            made.mkdir(mode=0o700, exist_ok=True)
+        except OSError as error:
+            raise CassetteError(f"cannot be made ({error.strerror}): make room, or set TMPDIR", file=made) from error
+    return made
 
 
 def holds(path: Path) -> bool:
