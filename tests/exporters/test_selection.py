@@ -149,7 +149,7 @@ def test_what_stands_out() -> None:
     request = Request("GET", "/", [])
     assert not selection.stands_out(Ended(LOW, request))
     for how in ({"took": 1_000_000}, {"failed": True}, {"triggered": True}, {"response": Response("500 No", [])}):
-        assert selection.stands_out(Ended(LOW, request, **how))  # type: ignore[arg-type] # values of several types
+        assert selection.stands_out(Ended(LOW, request, **how))
 
 
 @pytest.mark.parametrize(

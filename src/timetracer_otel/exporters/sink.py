@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from typing import Final
 
 from timetracer_otel.errors import CassetteError
-from timetracer_otel.exporters import stalls
 from timetracer_otel.exporters.counting import DISK, FAULT, MEMORY, Tally
 from timetracer_otel.exporters.memory import Memory
+from timetracer_otel.exporters.slowness import DOUBT_SECONDS, Slowness, control
 from timetracer_otel.seams import faults
 
 __all__ = ["INLINE_BYTES", "Sink"]
@@ -29,12 +29,6 @@ PACE_LOOP_SECONDS: Final = 0.01
 """How long, at most; on an event loop others wait too."""
 HELP_SECONDS: Final = 0.03
 """A write that waits longer is done by the next caller: in a busy process the thread gets too little of the lock."""
-DOUBT_SECONDS: Final = 0.02
-"""A write that took longer makes the next ones be measured."""
-DOUBTED: Final = 8
-"""How many are."""
-SLOW_SECONDS: Final = 0.05
-"""Above this the disk is slow: nothing is written in the caller any more, until it is below a third of this."""
 OVERHEAD: Final = 1024
 """Bytes that a waiting write takes beside its payload, about."""
 
@@ -81,10 +75,12 @@ class Sink:
         self._bytes = 0
         self._changed = threading.Condition()
         self._thread: threading.Thread | None = None
-        self.slow = False
-        """Whether the disk was slow lately."""
-        self._doubted = 0
-        self._stall = 0.0
+        self._slowness = Slowness()
+
+    @property
+    def slow(self) -> bool:
+        """Whether the disk is slow."""
+        return self._slowness.slow
 
     def submit(self, key: str, size: int, write: Callable[[], None], *, is_lane: bool = False) -> bool:
         """Run a write now or soon.
@@ -98,7 +94,7 @@ class Sink:
         Returns:
             False when it was dropped because the memory is used up.
         """
-        if size <= INLINE_BYTES and not self.slow and not self._waiting.get(key):
+        if size <= INLINE_BYTES and not self._slowness.slow and not self._waiting.get(key):
             self._run_inline(write, is_lane)
             if self._work:
                 self._help()
@@ -162,30 +158,18 @@ class Sink:
         return done
 
     def _run_inline(self, write: Callable[[], None], is_lane: bool) -> None:  # noqa: FBT001 - internal half of submit()
-        awake = stalls.awake() if self._doubted else 0.0
         begun = _clock()
         self._run(write, is_lane)
-        self._judge(_clock() - begun, awake)
+        self._judge(_clock() - begun)
 
-    def _judge(self, took: float, awake: float) -> None:
-        """Decide whether the disk is slow.
-
-        Args:
-            took: seconds that a write took.
-            awake: what :func:`stalls.awake` said before it; 0 when it was not asked.
-        """
-        if not awake:
+    def _judge(self, took: float) -> None:
+        """Look at how many seconds a write took."""
+        slowness = self._slowness
+        if not slowness.doubted and not slowness.slow:
             if took > DOUBT_SECONDS:
-                self._doubted = DOUBTED
-            return
-        self._doubted -= self._doubted > 0
-        stall = took - (stalls.awake() - awake)
-        self._stall += (max(stall, 0.0) - self._stall) / 2
-        if not self.slow and self._stall > SLOW_SECONDS:
-            self.slow = True
+                slowness.doubt()
+        elif slowness.compared(took, control()):
             self.tally.slow(took)
-        elif self.slow and self._stall < SLOW_SECONDS / 3 and not self._work:
-            self.slow = False
 
     def _start(self) -> None:
         if self._thread is None:
@@ -195,7 +179,7 @@ class Sink:
     def _help(self) -> None:
         """Do the oldest write, when it has waited too long and the disk is not the reason."""
         with self._changed:
-            if self.slow or not self._work or _clock() - self._work[0].since < HELP_SECONDS:
+            if self._slowness.slow or not self._work or _clock() - self._work[0].since < HELP_SECONDS:
                 return
             task = self._take()
         if task is not None:
@@ -210,7 +194,6 @@ class Sink:
         return task
 
     def _do(self, task: _Task) -> None:
-        awake = stalls.awake() if self._doubted or self.slow else 0.0
         begun = _clock()
         try:
             self._run(task.write, task.is_lane)
@@ -222,7 +205,7 @@ class Sink:
             self.memory.take(-task.size)
             if task.is_lane:
                 self.tally.written(ended - task.since)
-            self._judge(ended - begun, awake)
+            self._judge(ended - begun)
 
     def _finish(self, task: _Task) -> None:
         self._running.discard(task.key)
