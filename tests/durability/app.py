@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import errno
 import os
 import time
@@ -97,6 +98,13 @@ def stream(size: int) -> Response:
     return Response(_pieces(size), mimetype="application/octet-stream")
 
 
+@wsgi.get("/wait/<seconds>")
+def wait(seconds: str) -> str:
+    """Answer after a while."""
+    time.sleep(float(seconds))
+    return seconds
+
+
 @wsgi.get("/do/<what>")
 def do(what: str) -> str:
     """Break something, or mend it."""
@@ -112,6 +120,11 @@ async def _large(request: Request) -> PlainTextResponse:
     return PlainTextResponse(request.path_params["number"] + LARGE)
 
 
+async def _wait(request: Request) -> PlainTextResponse:
+    await asyncio.sleep(float(request.path_params["seconds"]))
+    return PlainTextResponse(request.path_params["seconds"])
+
+
 async def _stream(request: Request) -> StreamingResponse:
     return StreamingResponse(_pieces(int(request.path_params["size"])))
 
@@ -125,7 +138,8 @@ asgi = Starlette(
     routes=[
         Route("/items/{number}", _item),
         Route("/large/{number}", _large),
-        Route("/do/{what}", _do),
         Route("/stream/{size}", _stream),
+        Route("/wait/{seconds}", _wait),
+        Route("/do/{what}", _do),
     ],
 )

@@ -48,9 +48,15 @@ class Served:
         return body
 
     def answer(self, path: str, **headers: str) -> tuple[int, str]:
-        """Ask over the one connection; status and body."""
-        self._connection.request("GET", path, headers={name.replace("_", "-"): text for name, text in headers.items()})
-        response = self._connection.getresponse()
+        """Ask over the one connection, or over a new one where the server has closed it; status and body."""
+        sent = {name.replace("_", "-"): text for name, text in headers.items()}
+        self._connection.request("GET", path, headers=sent)
+        try:
+            response = self._connection.getresponse()
+        except http.client.RemoteDisconnected:
+            self._connection.close()
+            self._connection.request("GET", path, headers=sent)
+            response = self._connection.getresponse()
         return response.status, response.read().decode()
 
     def begin(self, path: str, size: int) -> None:
