@@ -50,10 +50,10 @@ class Served:
     def answer(self, path: str, **headers: str) -> tuple[int, str]:
         """Ask over the one connection, or over a new one where the server has closed it; status and body."""
         sent = {name.replace("_", "-"): text for name, text in headers.items()}
-        self._connection.request("GET", path, headers=sent)
         try:
+            self._connection.request("GET", path, headers=sent)
             response = self._connection.getresponse()
-        except http.client.RemoteDisconnected:
+        except ConnectionError:
             self._connection.close()
             self._connection.request("GET", path, headers=sent)
             response = self._connection.getresponse()
