@@ -49,7 +49,7 @@ class Settings:
     Attributes:
         mode: off, record or replay.
         dir: where cassettes are written and looked for.
-        cassette: what to replay: files, directories, globs or ``latest``, separated by ``os.pathsep``.
+        cassette: what to replay: files, directories, globs or ``latest``, separated by ``os.pathsep``; or a URL.
         compression: none, gzip or zstd, of the cassettes written.
         sample_rate: share of lanes kept, 0 to 1.
         errors_only: keep only lanes with a status of 500 or more, an exception or an error span.
