@@ -6,6 +6,7 @@ import gzip
 import hashlib
 import json
 import socketserver
+import ssl
 import threading
 import time
 import zlib
@@ -156,6 +157,20 @@ def _packed(coding: str, pack: Callable[[bytes], bytes]) -> None:
         handler.reply(pack(TEXT), ("Content-Encoding", coding), ("Content-Type", "text/plain; charset=utf-8"))
 
 
+@route("/echo-packed")
+def _echo_packed(handler: Handler) -> None:
+    body, coding = handler.body, handler.headers["X-Pack"]
+    for name in coding.split(", "):
+        body = PACKERS[name](body)
+    handler.reply(body, ("Content-Encoding", coding), ("Content-Type", "application/json"))
+
+
+PACKERS: dict[str, Callable[[bytes], bytes]] = {
+    "gzip": gzip.compress,
+    "deflate": zlib.compress,
+    "br": brotli.compress,
+    "zstd": zstandard.ZstdCompressor().compress,
+}
 _packed("gzip", lambda body: gzip.compress(body, mtime=0))
 _packed("deflate", zlib.compress)
 _packed("br", brotli.compress)
@@ -275,8 +290,10 @@ class _Threads(socketserver.ThreadingTCPServer):
     daemon_threads = True
     request_queue_size = 128
 
-    def __init__(self) -> None:
+    def __init__(self, tls: ssl.SSLContext | None) -> None:
         super().__init__(("127.0.0.1", 0), Handler)
+        if tls is not None:  # each connection's thread shakes hands itself
+            self.socket = tls.wrap_socket(self.socket, server_side=True, do_handshake_on_connect=False)
         self.seen: list[tuple[str, str, dict[str, str], bytes]] = []
         self.count = 0
         self.stopping = threading.Event()
@@ -286,12 +303,17 @@ class _Threads(socketserver.ThreadingTCPServer):
 
 
 class ShapeServer:
-    """The server; a context manager. ``url`` stays after :meth:`stop`."""
+    """The server; a context manager. ``url`` stays after :meth:`stop`.
 
-    def __init__(self) -> None:
-        self._server = _Threads()
+    Args:
+        tls: to speak TLS.
+    """
+
+    def __init__(self, tls: ssl.SSLContext | None = None) -> None:
+        self._server = _Threads(tls)
         self._thread = threading.Thread(target=lambda: self._server.serve_forever(poll_interval=0.02), daemon=True)
-        self.url = f"http://127.0.0.1:{self._server.server_address[1]}"
+        self.port = int(self._server.server_address[1])
+        self.url = f"http{'s' if tls is not None else ''}://127.0.0.1:{self.port}"
         self.stopped = False
 
     @property

@@ -149,6 +149,21 @@ def test_generated_ids_match_and_come_back(server: ShapeServer, both: Run) -> No
     assert replayed is True
 
 
+@pytest.mark.parametrize("coding", ["gzip", "deflate", "br", "zstd", "gzip, br"])
+def test_generated_ids_come_back_in_packed_replies(coding: str, server: ShapeServer, both: Run) -> None:
+    """An id of the app's own also stands in a reply that comes packed, in each coding that a client unpacks."""
+    ids = iter(["0b6f3c5e-3f0c-4f0e-9a58-6f3f2a1b7c01", "0b6f3c5e-3f0c-4f0e-9a58-6f3f2a1b7c02"])
+
+    def create() -> bool:
+        made = next(ids)
+        reply = httpx.post(server.url + "/echo-packed", json={"id": made}, headers={"X-Pack": coding})
+        return bool(reply.headers["content-encoding"] == coding and reply.json() == {"id": made})
+
+    recorded, replayed = both(create)
+    assert recorded is True
+    assert replayed is True
+
+
 def test_secrets_are_not_written(server: ShapeServer, tmp_path: Path) -> None:
     """Credentials in headers and URLs are masked in the file, and do not have to be the same in replay."""
     with testing.record(tmp_path):

@@ -6,9 +6,10 @@ import gzip
 import json
 import uuid
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from timetracer_otel import seams
@@ -27,7 +28,7 @@ def described(url: str = URL, body: bytes = b"", method: str = "POST", **headers
 
 
 @pytest.fixture
-def settings() -> Iterator[None]:
+def settings_of_a_user() -> Iterator[None]:
     """Settings of a user."""
     seams.set_settings(Settings(ignore_headers=("x-noise",), ignore_query=("nonce",), ignore_fields=("sent_at",)))
     yield
@@ -140,9 +141,9 @@ def test_counts(pair: tuple[Description, Description]) -> None:
     assert pair[0] != pair[1]
 
 
-def test_settings_extend_what_does_not_count(settings: None) -> None:
+def test_settings_extend_what_does_not_count(settings_of_a_user: None) -> None:
     """A user's headers, query parameters and fields are left out."""
-    assert settings is None
+    assert settings_of_a_user is None
     kind = {"content_type": "application/json"}
     one = described(URL + "?nonce=1", b'{"a": {"sent_at": 1}}', x_noise="1", **kind)
     other = described(URL + "?nonce=2", b'{"a": {"sent_at": 2}}', x_noise="2", **kind)
@@ -209,9 +210,12 @@ JSON_VALUES = st.recursive(
     st.none() | st.booleans() | st.integers(-(2**53), 2**53) | st.text(),
     lambda one: st.lists(one) | st.dictionaries(st.text(), one),
 )
+UNHURRIED: dict[str, Any] = {"deadline": None, "suppress_health_check": [HealthCheck.too_slow]}
+"""A busy machine is no fault of what is tested."""
 KINDS = ["", "application/json", "multipart/form-data; boundary=x", "text/plain", "nonsense;;="]
 
 
+@settings(**UNHURRIED)
 @given(JSON_VALUES)
 def test_any_json_compares_by_value(value: object) -> None:
     """However JSON is laid out, the same value is the same request."""
@@ -221,6 +225,7 @@ def test_any_json_compares_by_value(value: object) -> None:
     assert one == other
 
 
+@settings(**UNHURRIED)
 @given(st.binary(max_size=200), st.sampled_from(KINDS), st.sampled_from(["", "gzip", "deflate", "zstd", "br"]))
 def test_any_bytes_have_a_description(body: bytes, kind: str, coding: str) -> None:
     """No body can make a comparison fail."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import ssl
 import threading
 import urllib.request
 from collections.abc import Iterator
@@ -46,16 +47,23 @@ def test_through_a_proxy(server: ShapeServer, both: Run) -> None:
     assert replayed == recorded
 
 
-class _Http2Server:
-    """Answers each request of one HTTP/2 connection by what it asked."""
+class Http2Server:
+    """Answers each request of one HTTP/2 connection by what it asked.
 
-    def __init__(self) -> None:
+    Args:
+        tls: to speak TLS.
+    """
+
+    def __init__(self, tls: ssl.SSLContext | None = None) -> None:
         self._listener = socket.create_server(("127.0.0.1", 0))
-        self.url = f"http://127.0.0.1:{self._listener.getsockname()[1]}"
+        self.url = f"http{'s' if tls is not None else ''}://127.0.0.1:{self._listener.getsockname()[1]}"
+        self._tls = tls
         threading.Thread(target=self._serve, daemon=True).start()
 
     def _serve(self) -> None:
         peer, _ = self._listener.accept()
+        if self._tls is not None:
+            peer = self._tls.wrap_socket(peer, server_side=True)
         config = h2.config.H2Configuration(client_side=False, header_encoding="utf-8")
         connection = h2.connection.H2Connection(config)
         connection.initiate_connection()
@@ -86,14 +94,14 @@ class _Http2Server:
 
 
 @pytest.fixture
-def http2() -> Iterator[_Http2Server]:
+def http2() -> Iterator[Http2Server]:
     """A server that speaks HTTP/2 with prior knowledge."""
-    running = _Http2Server()
+    running = Http2Server()
     yield running
     running.stop()
 
 
-def test_http_2(http2: _Http2Server, both: Run) -> None:
+def test_http_2(http2: Http2Server, both: Run) -> None:
     """Streams of an HTTP/2 connection record and replay, with the version and headers that httpx gives them."""
 
     def ask() -> list[Any]:

@@ -109,15 +109,16 @@ def _rebound_body(reply: Reply, bindings: dict[Value, Value], coding: str) -> by
     return reply.body if rebound == text else http_body.packed(rebound.encode("utf-8"), coding)
 
 
-def raise_error(reply: Reply, live: Iterable[object] = ()) -> None:
+def raise_error(reply: Reply, live: Iterable[object] = (), headers: http_errors.Maker | None = None) -> None:
     """Raise what ended the recorded exchange, if anything did.
 
     Args:
         reply: recorded.
         live: the client's objects that the exception may hold.
+        headers: makes the client's own headers of pairs.
     """
     if reply.error is not None:
-        raise http_errors.rebuilt(reply.error, live)
+        raise http_errors.rebuilt(reply.error, live, headers)
 
 
 def too_far(reply: Reply) -> CassetteError:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import email.message
+import importlib
 import re
 import zlib
 from collections.abc import Callable, Iterable
@@ -41,7 +42,7 @@ def unpacked(body: bytes, content_encoding: str) -> bytes:
             return body
         try:
             body = undo(body)
-        except (zlib.error, zstandard.ZstdError, ValueError):
+        except Exception:  # noqa: BLE001 - each decoder has errors of its own; a damaged body compares as it is
             return body
     return body
 
@@ -61,29 +62,55 @@ def _unzstd(body: bytes) -> bytes:
     return zstandard.ZstdDecompressor().decompressobj().decompress(body)
 
 
+def _brotli() -> Any:
+    """The decoder that the client uses too, of two names; raises ImportError where there is none."""
+    try:
+        return importlib.import_module("brotli")
+    except ImportError:
+        return importlib.import_module("brotlicffi")
+
+
+def _unbrotli(body: bytes) -> bytes:
+    unpacked: bytes = _brotli().decompress(body)
+    return unpacked
+
+
 _CODINGS: dict[str, Callable[[bytes], bytes]] = {
     "gzip": _gunzip,
     "x-gzip": _gunzip,
     "deflate": _inflate,
     "zstd": _unzstd,
+    "br": _unbrotli,
     "aws-chunked": lambda body: _CUT.sub(b"", body),
     "identity": lambda body: body,
 }
 
 
-def packed(body: bytes, coding: str) -> bytes:
-    """Apply one content coding again: what :func:`unpacked` took away.
+def packed(body: bytes, content_encoding: str) -> bytes:
+    """Apply content codings again: what :func:`unpacked` took away.
 
     Args:
         body: plain.
-        coding: the header, in small letters.
+        content_encoding: the header.
     """
-    if coding in {"gzip", "x-gzip"}:
-        packer = zlib.compressobj(wbits=31)
-        return packer.compress(body) + packer.flush()
-    if coding == "deflate":
-        return zlib.compress(body)
-    return zstandard.ZstdCompressor().compress(body) if coding == "zstd" else body
+    for coding in [name.strip().lower() for name in content_encoding.split(",") if name.strip()]:
+        pack = _PACKERS.get(coding)
+        body = body if pack is None else pack(body)
+    return body
+
+
+def _gzip(body: bytes) -> bytes:
+    packer = zlib.compressobj(wbits=31)
+    return packer.compress(body) + packer.flush()
+
+
+_PACKERS: dict[str, Callable[[bytes], bytes]] = {
+    "gzip": _gzip,
+    "x-gzip": _gzip,
+    "deflate": zlib.compress,
+    "zstd": lambda body: zstandard.ZstdCompressor().compress(body),
+    "br": lambda body: bytes(_brotli().compress(body)),
+}
 
 
 def canonical(body: bytes, content_type: str, content_encoding: str, blank: Blanker, ignored: Fields) -> bytes:

@@ -118,7 +118,10 @@ def _take_place(conn: Any) -> None:
 def _answer(conn: Any, message: Message, body: bytes) -> Any:
     answering = responder(plugin_of(conn))
     assert answering is not None  # noqa: S101 - such a connection is only made when there is one
-    return ask(answering, request_of(conn, message, body))
+    reply = ask(answering, request_of(conn, message, body))
+    if reply.phase != "connect" and getattr(conn, "proxy", None) is not None:
+        conn._has_connected_to_proxy = True  # noqa: SLF001 - urllib3 asks it to tell failures of the proxy from others
+    return reply
 
 
 def _send(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:
@@ -229,7 +232,7 @@ def _settle(conn: Any) -> None:
     """Say of a connection what its client asks after connecting."""
     if hasattr(conn, "is_verified"):
         conn.is_verified = getattr(conn, "cert_reqs", None) in (None, 2, "CERT_REQUIRED")  # ssl.CERT_REQUIRED is 2
-        conn._has_connected_to_proxy = bool(getattr(conn, "proxy", None))  # noqa: SLF001 - what its connect() sets
+        conn._has_connected_to_proxy = False  # noqa: SLF001 - what its connect() sets; see _answer
 
 
 def failed_early(plugin: str, asked: Callable[[], Sent], error: Exception) -> None:

@@ -9,8 +9,8 @@ from __future__ import annotations
 import asyncio
 import json
 import sys
-from collections.abc import Iterable
-from typing import Any
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, TypeAlias
 
 from timetracer_otel.errors import CassetteError
 
@@ -42,7 +42,10 @@ def _plain(value: object, depth: int) -> Any:
         return {"error": _described(value, depth + 1)}
     if depth < _DEPTH and type(value) in {tuple, list}:
         return {"items": [_plain(item, depth + 1) for item in value]}  # type: ignore[attr-defined]  # one of the two, just tested
-    return {"object": _name(type(value)), "text": str(value)[:1000]}
+    described: dict[str, Any] = {"object": _name(type(value)), "text": str(value)[:1000]}
+    if isinstance(value, Mapping):  # headers
+        described["pairs"] = [[str(name), str(item)] for name, item in value.items()]
+    return described
 
 
 def _name(kind: type) -> str:
@@ -59,37 +62,62 @@ def is_own_timeout(error: str) -> bool:
     return str(json.loads(error).get("type")) in {"builtins.TimeoutError", "asyncio.exceptions.TimeoutError"}
 
 
-def rebuilt(error: str, live: Iterable[object] = ()) -> BaseException:
+Maker: TypeAlias = Callable[[list[tuple[str, str]]], object]
+"""Makes a client's own headers of pairs."""
+
+
+def rebuilt(error: str, live: Iterable[object] = (), headers: Maker | None = None) -> BaseException:
     """Make a recorded exception again. Only classes of modules that are loaded, so that no cassette imports code.
 
     Args:
         error: from :func:`encoded`.
         live: objects that take the place of recorded ones of their type.
+        headers: makes those that the exception holds.
 
     Raises:
         CassetteError: it names no exception of this process, or is damaged.
     """
     try:
-        return _made(json.loads(error), {_name(type(value)): value for value in live})
+        return _Rebuilding({_name(type(value)): value for value in live}, headers).made(json.loads(error))
     except (ValueError, TypeError, KeyError, AttributeError) as cause:
         raise CassetteError(f"a recorded exception is damaged ({cause}): record it again") from cause
 
 
-def _made(described: dict[str, Any], live: dict[str, object]) -> BaseException:
-    kind = _class_of(described["type"])
-    arguments = tuple(_value(value, live) for value in described["args"])
-    try:
-        error = kind(*arguments)
-    except Exception:  # noqa: BLE001 - a constructor of any library, with other parameters than its args
-        error = kind.__new__(kind, *arguments)
-    if error.args != arguments:
-        error.args = arguments
-    for name, value in described.get("state", {}).items():
+class _Rebuilding:
+    """Makes one recorded exception, and those that it holds."""
+
+    def __init__(self, live: dict[str, object], headers: Maker | None) -> None:
+        self._live = live
+        self._headers = headers
+
+    def made(self, described: dict[str, Any]) -> BaseException:
+        kind = _class_of(described["type"])
+        arguments = tuple(self._value(value) for value in described["args"])
         try:
-            setattr(error, name, _value(value, live))
-        except AttributeError:  # a property without a setter: the constructor or the args made it
-            continue
-    return error
+            error = kind(*arguments)
+        except Exception:  # noqa: BLE001 - a constructor of any library, with other parameters than its args
+            error = kind.__new__(kind, *arguments)
+        if error.args != arguments:
+            error.args = arguments
+        for name, value in described.get("state", {}).items():
+            try:
+                setattr(error, name, self._value(value))
+            except AttributeError:  # a property without a setter: the constructor or the args made it
+                continue
+        return error
+
+    def _value(self, value: Any) -> Any:
+        if not isinstance(value, dict):
+            return value
+        if "bytes" in value:
+            return value["bytes"].encode("latin-1")
+        if "error" in value:
+            return self.made(value["error"])
+        if "items" in value:
+            return tuple(self._value(item) for item in value["items"])
+        if "pairs" in value and self._headers is not None:
+            return self._headers([(name, item) for name, item in value["pairs"]])
+        return self._live.get(value["object"], value.get("text"))
 
 
 def _class_of(name: str) -> type[BaseException]:
@@ -98,15 +126,3 @@ def _class_of(name: str) -> type[BaseException]:
     if not (isinstance(kind, type) and issubclass(kind, Exception | asyncio.CancelledError)):
         raise CassetteError(f"the recorded exception {name} is not known here; use the recorded version of the library")
     return kind
-
-
-def _value(value: Any, live: dict[str, object]) -> Any:
-    if not isinstance(value, dict):
-        return value
-    if "bytes" in value:
-        return value["bytes"].encode("latin-1")
-    if "error" in value:
-        return _made(value["error"], live)
-    if "items" in value:
-        return tuple(_value(item, live) for item in value["items"])
-    return live.get(value["object"], value.get("text"))

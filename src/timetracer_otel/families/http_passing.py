@@ -31,11 +31,13 @@ class Passing:
 
     def written(self, data: Any) -> None:
         """Take bytes that the client sent."""
-        request = self._request
-        if request.complete:
+        if self._request.complete:
             return
-        for piece, _ in request.feed(bytes(data)):
+        for piece, _ in self._request.feed(bytes(data)):
             self.recording.sent(piece)
+        self._finish_if_sent(self._request)
+
+    def _finish_if_sent(self, request: Message) -> None:
         if request.complete:
             self.recording.sent_all()
 

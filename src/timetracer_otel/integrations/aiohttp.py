@@ -102,7 +102,7 @@ async def _no_connection(answering: seams.Responder, connector: Any, request: An
     if reply is not None and reply.phase == "connect":
         if http_errors.is_cancelled(reply.error or ""):
             await asyncio.Event().wait()  # the app itself gave up waiting, and will again
-        http.raise_error(reply, (request.connection_key,))
+        http.raise_error(reply, _held_by_errors(request, reply.error or ""), _headers)
     loop = asyncio.get_running_loop()
     protocol = ResponseHandler(loop)
 
@@ -114,6 +114,25 @@ async def _no_connection(answering: seams.Responder, connector: Any, request: An
     protocol.connection_made(transport)
     protocol.force_close()  # not into the connector's pool
     return Connection(connector, request.connection_key, protocol, loop)
+
+
+def _held_by_errors(request: Any, error: str) -> tuple[object, ...]:
+    """The objects that an exception of connecting holds: those of the proxy, when it is one of the proxy."""
+    from aiohttp import RequestInfo  # noqa: PLC0415 - the library is there when a call of it is
+
+    key, proxy = request.connection_key, request.proxy
+    if proxy is None:
+        return (key,)
+    if "ClientProxyConnectionError" in error:
+        of_proxy = {"host": proxy.host, "port": proxy.port, "is_ssl": proxy.scheme == "https"}
+        key = key._replace(**of_proxy, proxy=None, proxy_auth=None, proxy_headers_hash=None)
+    return (key, RequestInfo(request.url, "CONNECT", _headers([]), proxy))
+
+
+def _headers(pairs: list[tuple[str, str]]) -> Any:
+    from multidict import CIMultiDict, CIMultiDictProxy  # noqa: PLC0415 - aiohttp stands on it
+
+    return CIMultiDictProxy(CIMultiDict(pairs))
 
 
 def _next_failure(answering: seams.Responder, asked: Sent) -> Reply | None:
