@@ -227,6 +227,18 @@ def test_a_full_queue_is_counted(tmp_path: Path, caplog: pytest.LogCaptureFixtur
     assert "15 span(s) dropped from a full queue (OTEL_BSP_MAX_QUEUE_SIZE=2048)" in caplog.text
 
 
+def test_what_is_left_at_the_end_is_counted(watched: Watched, caplog: pytest.LogCaptureFixture) -> None:
+    """Spans that the SDK gives up because the process ends are counted too."""
+    provider, _, _ = watched
+    processor = next(one for one in provider._active_span_processor._span_processors if hasattr(one, "span_exporter"))
+    assert isinstance(processor, BatchSpanProcessor)
+    processor._batch_processor._shutdown_timeout_exceeded = True  # as after the 30 s that it waits for its exporter
+    for _ in range(3):
+        provider.get_tracer("app").start_span("s").end()
+    provider.shutdown()
+    assert "3 span(s) that were not sent when the process ended" in caplog.text
+
+
 def test_the_host_keeps_its_objects(tmp_path: Path) -> None:
     """Exporter and processor stay the host's; after the end of the recording they are as before."""
     provider, exporter = TracerProvider(shutdown_on_exit=False), Kept(tmp_path)

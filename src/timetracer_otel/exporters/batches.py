@@ -96,7 +96,10 @@ class Batches(SpanProcessor):
 
     def shutdown(self) -> None:
         """Say what was lost, once the host's processors have ended."""
-        if lost := self.lost():
+        lost = self.lost()
+        if left := sum(one.waiting() for one in self.outlets):
+            lost["span(s) that were not sent when the process ended"] = left
+        if lost:
             told = ", ".join(f"{count} {what}" for what, count in lost.items())
             _log.error("timetracer: not all of the recording was delivered: %s", told)
 

@@ -149,7 +149,10 @@ class Outlet:
                 lost, self._failing = self._failing, 0
             _log.warning("timetracer: %s delivers again, after %d span(s) were lost", self.name, lost)
 
+    def waiting(self) -> int:
+        """Spans in the processor's queue, as far as that can be seen."""
+        return len(getattr(getattr(self.processor, "_batch_processor", None), "_queue", ()))
+
     def overflowed(self) -> int:
         """Spans that the processor dropped because its queue was full; exact while nothing is under way."""
-        queue = getattr(getattr(self.processor, "_batch_processor", None), "_queue", ())
-        return max(0, self.offered - self.handed - len(queue))
+        return max(0, self.offered - self.handed - self.waiting())
