@@ -15,6 +15,7 @@ import pytest
 
 from examples.asking import Ask
 from examples.support import Program, free_port
+from tests.matrix.harness import NOT_USED
 
 HERE = Path(__file__).parent
 APP = ("flask", "--app", "noisy_app", "run", "--port")
@@ -25,7 +26,8 @@ Verify = Callable[..., "subprocess.CompletedProcess[str]"]
 def environment(**settings: str) -> dict[str, str]:
     """Our environment, our programs first."""
     path = os.pathsep.join((str(Path(sys.executable).parent), os.environ.get("PATH", "")))
-    return {**os.environ, "PATH": path, **settings}
+    ours = {"PATH": path, "OTEL_PYTHON_DISABLED_INSTRUMENTATIONS": f"pymongo,{NOT_USED}"}
+    return {**os.environ, **ours, **settings}
 
 
 def record(folder: Path, *asks: Ask, **settings: str) -> Path:

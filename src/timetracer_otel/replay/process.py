@@ -25,6 +25,8 @@ _LISTENS: Final = "0A"
 """State TCP_LISTEN in /proc/net/tcp (Linux, include/net/tcp_states.h)."""
 _STOP_SECONDS: Final = 5.0
 _LAST_LINES: Final = 20
+_SHORTEST_POLL: Final = 0.02
+_LONGEST_POLL: Final = 0.2
 
 
 class App:
@@ -100,10 +102,10 @@ class App:
         return False
 
     def _while_running(self, seconds: float) -> Iterator[None]:
-        deadline = time.monotonic() + seconds
-        while self._process.poll() is None and time.monotonic() < deadline:
+        began = time.monotonic()
+        while self._process.poll() is None and (waited := time.monotonic() - began) < seconds:
             yield
-            time.sleep(0.02)
+            time.sleep(min(max(_SHORTEST_POLL, waited / 20), _LONGEST_POLL))
 
     def wait(self, seconds: float) -> int | None:
         """Wait until it ends by itself; give its exit status, None when it did not.
@@ -116,18 +118,20 @@ class App:
         return self.exit_status
 
     def stop(self) -> None:
-        """End it as an operator would: SIGINT to the command, then SIGTERM, then SIGKILL to all that is left."""
-        ignored = (
-            signal.getsignal(signal.SIGINT) is signal.SIG_IGN
-        )  # by us, and so by what we started: a job in the background
-        for number in (signal.SIGTERM,) if ignored else (signal.SIGINT, signal.SIGTERM):
-            if self._process.poll() is None:
-                self._process.send_signal(number)
-                with suppress(subprocess.TimeoutExpired):
-                    self._process.wait(_STOP_SECONDS)
-        with suppress(ProcessLookupError, PermissionError):  # nothing of the group is left
-            os.killpg(self._process.pid, signal.SIGKILL)
+        """End it as an operator would: Ctrl-C, which all of it gets; SIGTERM to the command; SIGKILL to the rest."""
+        # Ignored by us, and so by what we started: a job in the background.
+        ignored = signal.getsignal(signal.SIGINT) is signal.SIG_IGN
+        if not ignored and self._process.poll() is None:
+            self._tell_group(signal.SIGINT)
+        if self.wait(0 if ignored else _STOP_SECONDS) is None:
+            self._process.terminate()
+            self.wait(_STOP_SECONDS)
+        self._tell_group(signal.SIGKILL)
         self._process.wait()
+
+    def _tell_group(self, number: int) -> None:
+        with suppress(ProcessLookupError, PermissionError):  # nothing of the group is left
+            os.killpg(self._process.pid, number)
 
 
 def _listening(session: int) -> Target | None:
