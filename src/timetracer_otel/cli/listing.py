@@ -10,6 +10,8 @@ from typing import Final
 from rich.text import Text
 
 from timetracer_otel.cassette import finding, loading, scratch
+from timetracer_otel.cassette.model import Lane
+from timetracer_otel.cassette.shelf import Shelf
 from timetracer_otel.cassette.urls import is_url
 from timetracer_otel.cli.output import console, one_line
 from timetracer_otel.cli.style import milliseconds, status_style
@@ -18,6 +20,8 @@ from timetracer_otel.errors import CassetteError
 
 __all__ = ["Listing", "collect", "print_table"]
 
+_SMALL: Final = 16 * 1024 * 1024
+"""Bytes of a file whose lanes are all held at a time, without payloads."""
 _HEADERS: Final = ("START (UTC)", "METHOD", "TARGET", "STATUS", "DURATION", "CALLS", "ERROR", "FILE")
 _TARGET: Final = 2
 _RIGHT: Final = frozenset({3, 4, 5})
@@ -57,17 +61,27 @@ def collect(place: str) -> Listing:
     for path in _paths(place, listing):
         listing.files += 1
         try:
-            cassette = loading.outline(path)
+            for lane in _lanes(path):
+                summary = summarize(lane)
+                summary = replace(summary, file=scratch.named(summary.file))
+                known = by_id.get(summary.lane_id)
+                by_id[summary.lane_id] = summary if known is None else known.merged(summary)
         except CassetteError as error:
             listing.errors.append(error)
-            continue
-        for lane in [*cassette.lanes, *cassette.sessions.values()]:
-            summary = summarize(lane)
-            summary = replace(summary, file=scratch.named(summary.file))
-            known = by_id.get(summary.lane_id)
-            by_id[summary.lane_id] = summary if known is None else known.merged(summary)
     listing.summaries = sorted(by_id.values(), key=lambda summary: (-summary.start, summary.lane_id))
     return listing
+
+
+def _lanes(path: Path) -> Iterator[Lane]:
+    """The lanes and sessions of a file; of a large one each is read alone."""
+    if path.stat().st_size <= _SMALL:
+        cassette = loading.outline(path)
+        yield from cassette.lanes
+        yield from cassette.sessions.values()
+        return
+    own = Shelf.of([path])
+    yield from own.lanes
+    yield from own.sessions.values()
 
 
 def _paths(place: str, listing: Listing) -> Iterator[Path]:
