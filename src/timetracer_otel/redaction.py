@@ -33,6 +33,8 @@ def _masked(value: str) -> str:
     scheme, _, rest = value.partition(" ")
     if not rest:
         return MASK
+    if rest.startswith(MASK[:-1]):  # masked already: a recorded request that is compared with a live one
+        return value
     if scheme.lower() != "bearer":
         return f"{scheme} {MASK}"
     digest = hashlib.blake2b(rest.encode("utf-8", "surrogateescape"), digest_size=2, person=b"timetracer").hexdigest()

@@ -192,6 +192,12 @@ def _failed(handler: Handler) -> None:
     handler.reply(b"it broke", status=500)
 
 
+@route("/who")
+def _who(handler: Handler) -> None:
+    who = [handler.headers[name] for name in ("Authorization", "Cookie", "X-Api-Key") if name in handler.headers]
+    handler.reply("".join(who).encode())
+
+
 @route("/cookies")
 def _cookies(handler: Handler) -> None:
     handler.reply(handler.headers.get("Cookie", "").encode(), ("Set-Cookie", "session=s3; Path=/"))

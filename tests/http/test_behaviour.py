@@ -89,6 +89,26 @@ def test_fifty_calls_at_once_each_get_their_own_answer(server: ShapeServer, both
     assert replayed == recorded
 
 
+@pytest.mark.parametrize("header", ["Authorization", "Cookie", "X-Api-Key"])
+def test_the_same_call_for_two_users_at_once(header: str, server: ShapeServer, tmp_path: Path) -> None:
+    """Calls that differ only in who asks get their own answers in any order; with another key they come in order."""
+
+    def ask(who: str) -> str:
+        value = {"Authorization": f"Bearer token-of-{who}", "Cookie": f"user={who}"}.get(header, who)
+        reply = requests.get(server.url + "/who", headers={header: value}, timeout=5)
+        return reply.text.removeprefix("Bearer token-of-").removeprefix("user=")
+
+    people = ["ann", "bob", "ann", "eve"]
+    with testing.record(tmp_path):
+        assert [ask(who) for who in people] == people
+    server.stop()
+    with testing.replay(tmp_path):
+        assert [ask(who) for who in reversed(people)] == people[::-1]
+    with testing.replay(tmp_path) as replay:
+        assert [ask("somebody-else") for _ in people] == people
+    assert replay.outcome().misses == []
+
+
 def test_calls_in_threads_and_pools(server: ShapeServer, both: Run) -> None:
     """Calls from the threads of an executor replay, each with its own answer."""
 
@@ -335,6 +355,7 @@ def test_payloads_that_leave_on_spans(server: ShapeServer, tmp_path: Path) -> No
         instrumentor.instrument(skip_dep_check=True)
         recorded = [httpx.get(server.url + path).content for path in ("/json", "/big")]
         instrumentor.uninstrument()
+        assert provider.force_flush()
         processor.shutdown()
         # The provider is everybody's, and the SDK can only add to it.
         kept = [one for one in provider._active_span_processor._span_processors if one is not processor]

@@ -11,7 +11,7 @@ from timetracer_otel import redaction, seams
 from timetracer_otel.families import http_body
 from timetracer_otel.families.http_exchange import Sent
 from timetracer_otel.families.http_values import Blanker
-from timetracer_otel.families.http_volatile import ignored_header, ignored_query
+from timetracer_otel.families.http_volatile import WHO, ignored_header, ignored_query
 from timetracer_otel.seams import Description
 
 __all__ = ["describe", "describe_both", "describe_unsent", "shown"]
@@ -58,11 +58,21 @@ def describe_both(request: Sent) -> tuple[Description, Description]:
         http_body.pairs_of(_counted_headers(request, settings.ignore_headers), in_head),
     ))  # fmt: skip
     values, read = (*in_path.values, *in_head.values), request.method.upper() in _SAFE
-    unsent = Description(key, blake2b(head, digest_size=16, person=b"unsent").digest(), values, read)
+    whom = _preference(request)
+    unsent = Description(key, blake2b(head, digest_size=16, person=b"unsent").digest(), values, read, whom)
     kind, coding = request.header("content-type"), request.header("content-encoding")
     body = http_body.canonical(request.body, kind, coding, in_body, frozenset(settings.ignore_fields))
     digest = blake2b(head + b"\0\0\0" + body, digest_size=16, person=b"whole").digest()
-    return Description(key, digest, (*values, *in_body.values), read), unsent
+    return Description(key, digest, (*values, *in_body.values), read, whom), unsent
+
+
+def _preference(request: Sent) -> bytes:
+    """Digest of the headers that say for whom a request is, as far as a recording keeps them."""
+    who = [(name.lower(), value) for name, value in request.headers if name.lower() in WHO]
+    if not who:
+        return b""
+    masked = [f"{name}:{value.strip()}" for name, value in redaction.headers(who)]
+    return blake2b("\n".join(masked).encode("utf-8", "replace"), digest_size=16, person=b"who").digest()
 
 
 def _parted(url: str) -> tuple[str, str, str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-__all__ = ["BODY_PATTERNS", "HEADERS", "HEADER_PREFIXES", "QUERY", "ignored_header", "ignored_query"]
+__all__ = ["BODY_PATTERNS", "HEADERS", "HEADER_PREFIXES", "QUERY", "WHO", "ignored_header", "ignored_query"]
 
 HEADERS: Final = {
     # Who asks, and with which secret: the recording has these masked, a replay may run with a made-up key.
@@ -56,6 +56,9 @@ HEADERS: Final = {
     "x-ms-client-request-id": "made up for each call",
 }
 """Header names in small letters."""
+
+WHO: Final = frozenset({"authorization", "x-api-key", "api-key", "cookie"})
+"""Headers that are no condition, but of calls that are otherwise alike those with the same ones match first."""
 
 HEADER_PREFIXES: Final = {
     "x-b3-": "the ids of this run's spans",

@@ -11,6 +11,7 @@ import threading
 from collections import defaultdict
 from collections.abc import Callable, Container, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from itertools import chain
 from typing import TypeAlias
 
 from timetracer_otel.cassette.model import Span
@@ -65,11 +66,17 @@ class Index:
         self.exact: dict[_Exact, list[Recorded]] = defaultdict(list)
         self.shaped: dict[_Shaped, list[Recorded]] = defaultdict(list)
         self.by_key: dict[tuple[str, ...], list[Recorded]] = defaultdict(list)
+        self.preferred: dict[tuple[object, bytes], list[Recorded]] = defaultdict(list)
         for call in self.calls:
             asked = call.description
-            self.exact[asked.key, asked.shape, asked.values].append(call)
+            exact = (asked.key, asked.shape, asked.values)
             template = tuple(None if value in self.generated else value for value in asked.values)
-            self.shaped[asked.key, asked.shape, template].append(call)
+            shaped = (asked.key, asked.shape, template)
+            self.exact[exact].append(call)
+            self.shaped[shaped].append(call)
+            if asked.preference:
+                for bucket in {exact, shaped}:  # one, where nothing was generated
+                    self.preferred[bucket, asked.preference].append(call)
             self.by_key[asked.key].append(call)
 
 
@@ -120,15 +127,22 @@ class Matcher:
         """
         with self._lock:
             values = tuple(self.to_recorded.get(value, value) for value in asked.values)
-            same = self.index.exact.get((asked.key, asked.shape, values), [])
-            for call in self._unused((asked.key, asked.shape, values), same):
+            bucket = (asked.key, asked.shape, values)
+            same = self.index.exact.get(bucket, [])
+            for call in self._ranked(bucket, same, asked.preference):
                 self._bind_same(asked.values, values)
                 return self._use(call, "exact" if values == asked.values else "translated")
             if may_bind and asked.values and (bound := self._bindable(asked)) is not None:
                 return self._use(bound, "shape")
             if same and asked.read:
-                return self._use(same[-1], "repeated")
+                alike = self.index.preferred.get((bucket, asked.preference)) or same
+                return self._use(alike[-1], "repeated")
             return None
+
+    def _ranked(self, bucket: object, calls: list[Recorded], preference: bytes) -> Iterator[Recorded]:
+        """The bucket's unused calls, those of the preference first."""
+        alike = self.index.preferred.get((bucket, preference), []) if preference else []
+        return chain(self._unused((bucket, preference), alike), self._unused(bucket, calls))
 
     def comes_first(self, one: Description, other: Description) -> bool:
         """Whether an unused call is exactly the one description, and none that is the other began before it."""
@@ -171,7 +185,7 @@ class Matcher:
         fresh = {value for value in asked.values if value in self.to_recorded or self._is_fresh(value)}
         template = tuple(None if value in fresh else value for value in asked.values)
         bucket = (asked.key, asked.shape, template)
-        for call in self._unused(bucket, self.index.shaped.get(bucket, [])):
+        for call in self._ranked(bucket, self.index.shaped.get(bucket, []), asked.preference):
             if self._bind(asked.values, call.description.values, fresh):
                 return call
         return None

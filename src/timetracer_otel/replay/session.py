@@ -224,7 +224,7 @@ class Player:
         return None
 
     def _borrowed(self, asked: Description) -> Recorded | None:
-        lane_id, span_id = self._reads.get(hash((asked.key, asked.shape, asked.values)), ("", ""))
+        lane_id, span_id = self._reads.get(asked.identity, ("", ""))
         lane = self.cassette.lane(lane_id)
         calls = self._index(lane).calls if lane is not None else []
         return next((call for call in calls if call.span.span_id == span_id and call.description == asked), None)
@@ -233,7 +233,7 @@ class Player:
     def _reads(self) -> dict[int, tuple[str, str]]:
         """Where every read of every lane is, by what it asks; built when one asks what only another has."""
         return {
-            hash((call.description.key, call.description.shape, call.description.values)): (lane.id, call.span.span_id)
+            call.description.identity: (lane.id, call.span.span_id)
             for lane in self.cassette.lanes
             for call in self._described(lane.calls)
             if call.description.read and spans.ERROR not in call.span.attributes

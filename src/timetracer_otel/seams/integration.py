@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NoReturn, Protocol, TypeAlias
 
 if TYPE_CHECKING:
@@ -44,12 +44,21 @@ class Description:
         shape: digest of everything asked, volatile fields left out and ``values`` blanked.
         values: the blanked values, in order.
         read: whether the call changes nothing, so that its answer may serve another lane.
+        preference: digest of what tells calls apart that are otherwise alike (for whom it is), where it may differ
+            without making another call; empty when there is nothing of the kind. Alike calls with the same one match
+            first.
     """
 
     key: tuple[str, ...]
     shape: bytes
     values: tuple[Value, ...]
     read: bool
+    preference: bytes = field(default=b"", compare=False)
+
+    @property
+    def identity(self) -> int:
+        """Hash of all that two reads have in common of which one may answer for the other: also for whom they ask."""
+        return hash((self.key, self.shape, self.values, self.preference))
 
 
 @dataclass(frozen=True, slots=True)
