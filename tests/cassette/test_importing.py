@@ -10,6 +10,7 @@ from opentelemetry.trace import SpanKind
 
 from tests.cassette.conftest import START, a_span, lane_of, lines, session_span
 from tests.cassette.test_collector_files import framed, lane, proto
+from timetracer_otel import spans as names
 from timetracer_otel.cassette import importing, loading, sniffing
 from timetracer_otel.config import Compression
 from timetracer_otel.errors import CassetteError
@@ -135,3 +136,18 @@ def test_a_directory_that_cannot_be_written(collected: Path, tmp_path: Path) -> 
     (tmp_path / "to").write_bytes(b"a file")
     with pytest.raises(CassetteError, match="cannot be written"):
         import_into(tmp_path / "to", collected)
+
+
+def test_a_session_is_completed_where_it_is(tmp_path: Path) -> None:
+    """Its first span may come late, and tell another hour; its program is that of its command line."""
+    to, source = tmp_path / "to", tmp_path / "f.json"
+    attributes = {names.LANE_ID: "5e55"}
+    resource = {names.SESSION_ID: "5e55", "process.command_args": ("python", "-m", "shop.worker", "-v")}
+    hour = 3_600_000_000_000
+    source.write_bytes(lines([a_span(1, attributes=attributes, resource=resource, start=START)]))
+    import_into(to, source)
+    source.write_bytes(lines([a_span(2, attributes=attributes, resource=resource, start=START - hour)]))
+    done = import_into(to, source)
+    assert (done.sessions, names_in(to)) == (1, ["2023-11-14/22/SESSION__worker__5e55.jsonl"])
+    (session,) = loading.load([to / names_in(to)[0]]).sessions.values()
+    assert [span.span_id[-1] for span in session.spans] == ["2", "1"]

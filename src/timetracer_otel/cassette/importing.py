@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any, Final
 
 from timetracer_otel.cassette import finding, framing, storage, version1
-from timetracer_otel.cassette.naming import ENDINGS, LATEST, lane_path, session_path
+from timetracer_otel.cassette.decoding import attributes_of
+from timetracer_otel.cassette.naming import ENDINGS, LATEST, lane_path, safe_session_id, session_file_id, session_path
 from timetracer_otel.cassette.outlines import Outline
 from timetracer_otel.cassette.reading import Json, Part, document_of, encoded, parted
 from timetracer_otel.cassette.sniffing import is_version_1
@@ -136,7 +137,7 @@ def _write(outline: Outline, pieces: Pieces, to: Path, compression: Compression,
     documents = list(pieces.documents(outline.pieces))
     path = _path(outline, documents, to, compression)
     for kind, ending in ENDINGS.items():  # an earlier import may have compressed otherwise
-        other = path.with_name(path.name.removesuffix(ENDINGS[compression]) + ending)
+        other = path.with_name(path.name.rpartition(ENDINGS["none"])[0] + ending)
         if other.exists():
             path, compression = other, kind
     there = [document_of(message, path) for message in framing.read_messages(path)] if path.exists() else []
@@ -155,14 +156,31 @@ def _write(outline: Outline, pieces: Pieces, to: Path, compression: Compression,
 def _path(outline: Outline, documents: list[Json], to: Path, compression: Compression) -> Path:
     spans = list(_spans(documents))
     if outline.is_session:
-        own = next((name for span in spans if (name := str(span.get("name", ""))).startswith(_SESSION)), "")
-        program = own.removeprefix(_SESSION) or outline.service or "python"
-        return session_path(to, outline.start, program, outline.id, compression)
+        there = (
+            path for path in to.glob("*/*/SESSION__*") if session_file_id(path.name) == safe_session_id(outline.id)
+        )
+        made = session_path(
+            to, outline.start, _program(documents) or outline.service or "python", outline.id, compression
+        )
+        return min(there, default=made)  # wherever it was begun
     first = max(spans, key=lambda span: (_start(span) == outline.start, span.get("kind") in _ENTRIES))
     method = outline.method or "TRACE"
     route = outline.route or str(first.get("name", ""))
     trace_id, span_id = _key(first)
     return lane_path(to, outline.start, method, route, trace_id, span_id, compression)
+
+
+def _program(documents: list[Json]) -> str:
+    """The program whose session this is: as its own span names it, else by its command line."""
+    own = next((name for span in _spans(documents) if (name := str(span.get("name", ""))).startswith(_SESSION)), "")
+    if own:
+        return own.removeprefix(_SESSION)
+    resources = (one.get("resource") or {} for document in documents for one in _items(document, "resourceSpans", ""))
+    arguments = next((attributes_of(one).get("process.command_args") for one in resources), None)
+    words = [str(word) for word in arguments] if isinstance(arguments, list) else []
+    if "-m" in words[1:-1]:
+        return words[words.index("-m") + 1].rpartition(".")[2]
+    return Path(words[1]).stem if len(words) > 1 and not words[1].startswith("-") else ""
 
 
 def _each_once(documents: list[Json]) -> list[Json]:

@@ -391,6 +391,7 @@ def _shelf(settings: Settings) -> shelf.Shelf:
     """What the launcher has looked through already, else what the settings name."""
     if (file := os.environ.get(CATALOG_VARIABLE)) is not None:
         return shelf.Shelf(shelf.read_catalog(Path(file)))
-    found = shelf.Shelf.of(storage.find([settings.cassette], settings.dir))
-    scratch.discard()  # the shelf has it open; an app that is killed would leave it behind
-    return found
+    try:
+        return shelf.Shelf.of(storage.find([settings.cassette], settings.dir))
+    finally:
+        scratch.discard()  # the shelf has it open; an app that is killed would leave it behind
