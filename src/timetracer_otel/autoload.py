@@ -210,7 +210,7 @@ def _record(settings: Settings) -> None:
     _undoing.callback(at_exit)
     _undoing.callback(tracing.attach(provider, processor.LaneProcessor(recorder), every_span=settings.files))
     if settings.span_payloads:
-        recorder.leaving, undo = batches.attach(provider)
+        recorder.leaving, undo = batches.attach(provider, settings.max_memory)
         _undoing.callback(undo)
     _undoing.callback(session.watch_output(recorder.session))
     seams.set_active(recorder)

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from opentelemetry import trace
 from opentelemetry.exporter.otlp.proto.common.trace_encoder import encode_spans
@@ -91,6 +91,7 @@ _values: st.SearchStrategy[AttributeValue] = (
 )
 
 
+@settings(deadline=None)  # machines may be busy
 @given(st.dictionaries(st.text(min_size=1, max_size=20), _values, max_size=20), _texts)
 def test_sizes_are_never_too_small(attributes: dict[str, AttributeValue], name: str) -> None:
     """A span takes no more bytes in a message than is reckoned with, and not far less."""
@@ -104,6 +105,7 @@ def test_sizes_are_never_too_small(attributes: dict[str, AttributeValue], name: 
     assert span_size(span) <= size + 200 + 300 * len(attributes)  # lists of numbers and empty texts are small
 
 
+@settings(deadline=None)  # machines may be busy
 @given(st.lists(st.integers(0, 5000), max_size=30))
 def test_batches_are_split_in_order(sizes: list[int]) -> None:
     """Parts keep every span and the order; each is below the limit, or is one span that alone is above it."""

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from opentelemetry.sdk.trace import ReadableSpan, SpanProcessor, TracerProvider
 from opentelemetry.sdk.trace.id_generator import IdGenerator
 
-from timetracer_otel.exporters.leaving import SMALL, Leaving
+from timetracer_otel.exporters.leaving import BUDGET, SMALL, Leaving
 from timetracer_otel.exporters.limits import longest_attribute
 from timetracer_otel.exporters.outlets import Outlet
 from timetracer_otel.exporters.sizes import span_size
@@ -36,9 +36,10 @@ class Batches(SpanProcessor):
 
     Args:
         provider: the host's.
+        budget: bytes that may wait for its exporters.
     """
 
-    def __init__(self, provider: TracerProvider) -> None:
+    def __init__(self, provider: TracerProvider, budget: int) -> None:
         self._processors = provider._active_span_processor  # noqa: SLF001 - the SDK tells nobody what it holds
         self._seen: object = None
         self._undo = ExitStack()
@@ -46,7 +47,7 @@ class Batches(SpanProcessor):
         self.waiting = Waiting()
         tracer = provider.get_tracer(TRACER_NAME)
         _own_ids(tracer)
-        self.leaving = Leaving(tracer, self.waiting, self.flush, longest_attribute(provider))
+        self.leaving = Leaving(tracer, self.waiting, self.flush, longest_attribute(provider), budget)
         self._adopt()
 
     def _adopt(self) -> None:
@@ -145,16 +146,17 @@ def _own_ids(tracer: object) -> None:
         tracer.id_generator = _Ids(host)  # type: ignore[attr-defined]  # the SDK's tracers have it, and this one is ours
 
 
-def attach(provider: TracerProvider) -> tuple[Leaving, Callable[[], None]]:
+def attach(provider: TracerProvider, budget: int = BUDGET) -> tuple[Leaving, Callable[[], None]]:
     """Watch a provider's exporters.
 
     Args:
         provider: the host's, which stays as it is.
+        budget: bytes that may wait for its exporters; payloads on top are left out and counted.
 
     Returns:
         What large payloads leave by, and what ends all this.
     """
-    batches, undo = Batches(provider), ExitStack()
+    batches, undo = Batches(provider, budget), ExitStack()
     undo.callback(tracing.attach(provider, batches, every_span=False))
     undo.callback(batches.detach)
     undo.callback(batches.leaving.drain, EXIT_SECONDS)
