@@ -15,7 +15,9 @@ if os.environ.get("BROKEN"):
 
 @app.get("/plain/<word>")
 def plain(word: str) -> str:
-    """Answer with the word."""
+    """Answer with the word; of a frail app, never with the third."""
+    if os.environ.get("FRAIL") and word == "three":
+        os._exit(7)
     return word.upper() if os.environ.get("CHANGED") else word
 
 

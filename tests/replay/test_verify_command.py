@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import json
 import os
+import signal
+import socket
 import subprocess
 import sys
+import time
 import tomllib
 from collections.abc import Callable
 from pathlib import Path
@@ -139,6 +142,13 @@ def test_app_that_opens_no_lane_is_a_failure(plain: Path) -> None:
         (("--header", "nothing"), "--header 'nothing'"),
         (("--url", "ftp://x"), "--url ftp://x"),
         (("--service", "other"), "--service other"),
+        (("--shard", "9/9"), "fewer requests than parts"),
+        (("--ignore", "nowhere.toml"), "nowhere.toml: there is no such file"),
+        (("--report", "nowhere/report.json"), "there is no directory nowhere"),
+        (("--html", "."), ". cannot be written"),
+        (("--log", "nowhere/app.log"), "there is no directory nowhere"),
+        (("--trace", "noisy_app.py/trace"), "noisy_app.py/trace cannot be written into"),
+        (("--url", "http://127.0.0.1:1", "--workers", "2"), "leave it out, or --workers"),
     ],
 )
 def test_wrong_option_is_status_2(plain: Path, options: tuple[str, ...], says: str) -> None:
@@ -147,6 +157,46 @@ def test_wrong_option_is_status_2(plain: Path, options: tuple[str, ...], says: s
     assert ended.returncode == 2
     assert says in ended.stderr
     assert "Traceback" not in ended.stderr
+
+
+def test_option_of_verify_alone_is_status_2(plain: Path) -> None:
+    """What only ``--verify`` heeds is not passed over without it."""
+    words = ["timetracer-replay", str(plain), "--html", "page.html", "--", "true"]
+    ended = subprocess.run(words, env=environment(), capture_output=True, text=True, timeout=60, check=False)
+    assert ended.returncode == 2
+    assert "--html goes with --verify" in ended.stderr
+
+
+def test_port_of_somebody_else_is_status_2(plain: Path) -> None:
+    """Recorded requests are never sent to what listened before the command was started."""
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        ended = run(plain, "--url", f"http://127.0.0.1:{other.getsockname()[1]}")
+    assert ended.returncode == 2
+    assert "something listens there already" in ended.stderr
+
+
+def test_app_that_dies_in_the_middle_is_told(plain: Path) -> None:
+    """What was answered before is compared; the rest has no response, and the end of the command is told."""
+    ended = run(plain, FRAIL="1")
+    assert ended.returncode == 1
+    assert "problem: the command ended with status 7 in the middle; it said:" in ended.stdout
+    assert "4 verified, 2 differ (2 error)" in ended.stdout
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_interrupt_ends_the_app_too(plain: Path, tmp_path: Path, number: int) -> None:
+    """Exit status 128 and the signal's number, and nothing that was started is left."""
+    app = ("python", "-c", "import os, time; print(os.getpid(), flush=True); time.sleep(60)")
+    log = tmp_path / "app.log"
+    words = ["timetracer-replay", "--verify", str(plain), "--log", str(log), "--", *app]
+    with subprocess.Popen(words, env=environment(), start_new_session=True) as verifying:
+        while not (log.exists() and log.read_text().strip()):
+            assert verifying.poll() is None
+            time.sleep(0.05)
+        verifying.send_signal(number)
+        assert verifying.wait(30) == 128 + number
+    with pytest.raises(ProcessLookupError):
+        os.kill(int(log.read_text().split()[0]), 0)
 
 
 def test_unreadable_cassette_is_status_2(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
 from collections.abc import Sequence
@@ -13,7 +14,15 @@ from timetracer_otel.cassette.shelf import Catalog
 from timetracer_otel.errors import ConfigError
 from timetracer_otel.replay import ignore, report, verify
 
-__all__ = ["Reports", "check", "ignore_files", "parse_shard"]
+__all__ = [
+    "Reports",
+    "check",
+    "ignore_files",
+    "must_be_folder",
+    "must_be_there",
+    "must_be_writable",
+    "parse_shard",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +44,43 @@ def parse_shard(text: str) -> tuple[int, int]:
     if not (number.isdecimal() and count.isdecimal() and 1 <= int(number) <= int(count)):
         raise ConfigError(f"--shard {text}: give i/n, such as 1/4")
     return int(number), int(count)
+
+
+def must_be_writable(*files: Path | None) -> None:
+    """See that files can be written, before anything is started for them.
+
+    Raises:
+        ConfigError: one cannot.
+    """
+    for file in files:
+        if file is None:
+            continue
+        if not file.parent.is_dir():
+            raise ConfigError(f"{file} cannot be written: there is no directory {file.parent}")
+        if file.is_dir() or not os.access(file if file.exists() else file.parent, os.W_OK):
+            raise ConfigError(f"{file} cannot be written: choose another name")
+
+
+def must_be_folder(folder: Path) -> None:
+    """See that there is a folder to write into, and make it if need be.
+
+    Raises:
+        ConfigError: there is none, and none can be made.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ConfigError(f"{folder} cannot be written into: {error.strerror}") from error
+
+
+def must_be_there(file: Path) -> None:
+    """See that a file is there that the user named.
+
+    Raises:
+        ConfigError: it is not.
+    """
+    if not file.is_file():
+        raise ConfigError(f"{file}: there is no such file")
 
 
 def ignore_files(cassettes: Sequence[str], directory: Path) -> list[Path]:

@@ -5,15 +5,17 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal, TypeAlias
+from typing import Any, Final, Literal, TypeAlias
 
 from timetracer_otel.replay.compare import FieldDifference
 
-__all__ = ["Difference", "Drawn", "Kind", "Result", "Verified"]
+__all__ = ["NOT_SENT", "Difference", "Drawn", "Kind", "Result", "Verified"]
 
 Kind: TypeAlias = Literal[
     "status", "header", "body", "missing", "extra", "changed", "reordered", "refused", "output", "exit status", "error"
 ]
+NOT_SENT: Final = "the request was not sent"
+"""What is wrong with requests that the command was not there to take."""
 
 
 @dataclass(frozen=True, slots=True)

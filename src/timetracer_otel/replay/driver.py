@@ -36,11 +36,13 @@ class Driven:
         outline: the recorded lane.
         seconds: until the response was there.
         differences: of its response.
+        answered: whether there was a response.
     """
 
     outline: Outline
     seconds: float
     differences: tuple[Difference, ...]
+    answered: bool = True
 
 
 def grouped(lanes: Sequence[Outline], order: Order) -> list[Group]:
@@ -132,14 +134,15 @@ def drive(  # noqa: PLR0913 - what to send, where to and how
 
 
 def _one(outline: Outline, target: Target, shelf: Shelf, headers: Sequence[tuple[str, str]], timeout: float) -> Driven:
-    began = time.perf_counter()
+    began, answered = time.perf_counter(), False
     try:
         differences = _exchange(outline, target, shelf, headers, timeout)
+        answered = True
     except (OSError, http.client.HTTPException) as error:
         differences = (Difference("error", f"no response: {type(error).__name__}{': ' if str(error) else ''}{error}"),)
     except CassetteError as error:
         differences = (Difference("error", str(error)),)
-    return Driven(outline, time.perf_counter() - began, differences)
+    return Driven(outline, time.perf_counter() - began, differences, answered)
 
 
 def _exchange(

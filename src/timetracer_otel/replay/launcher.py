@@ -47,6 +47,10 @@ def split_command(argv: Sequence[str]) -> tuple[list[str], list[str]]:
     return list(argv[:position]), command
 
 
+_ONLY_VERIFY = (
+    "junit", "html", "trace", "log", "ignore_file", "url", "concurrency", "order", "workers", "shard", "service",
+    "header", "unused", "wait", "timeout",
+)  # fmt: skip
 _File = Path | None
 _Names = list[str] | None
 
@@ -100,14 +104,21 @@ def _replay(  # noqa: PLR0913, PLR0917 - the options of a command line
     With --verify: 0 when everything matched, 1 when anything did not.
     """
     command: list[str] = context.obj
+    checks = verify or learn
+    if not checks:
+        _refuse_options_of_verify(context)
     if shutil.which(command[0]) is None:
         raise ConfigError(f"{command[0]}: there is no such command; is its virtual environment active?")
     directory = config.load().dir
     catalog = shelf.catalog(storage.find(cassettes, directory))  # what cannot be read must not start the program
-    checks = verify or learn
+    checking.must_be_writable(report, junit, html, log)
     surroundings = environment(os.environ, live or [], mock or [], detailed=checks, traced=trace)
     if not checks:
         raise typer.Exit(_run(command, catalog, surroundings, report))
+    if trace is not None:
+        checking.must_be_folder(trace)
+    if ignore_file is not None and not learn:
+        checking.must_be_there(ignore_file)
     lists = [ignore_file] if ignore_file is not None else checking.ignore_files(cassettes, directory)
     options = Options(
         command=command,
@@ -127,6 +138,13 @@ def _replay(  # noqa: PLR0913, PLR0917 - the options of a command line
     )
     reports = checking.Reports(json=report, junit=junit, html=html)
     raise typer.Exit(checking.check(catalog, options, reports, lists[0] if learn else None))
+
+
+def _refuse_options_of_verify(context: typer.Context) -> None:
+    for name in _ONLY_VERIFY:
+        source = context.get_parameter_source(name)
+        if source is not None and source.name == "COMMANDLINE":
+            raise ConfigError(f"--{name.removesuffix('_file')} goes with --verify: add it")
 
 
 def _run(command: Sequence[str], catalog: shelf.Catalog, surroundings: Environment, report: Path | None) -> int:

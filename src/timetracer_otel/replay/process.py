@@ -16,7 +16,7 @@ from typing import IO, Final, Self
 from timetracer_otel.errors import ConfigError
 from timetracer_otel.replay.client import Target
 
-__all__ = ["BOOT", "App"]
+__all__ = ["BOOT", "App", "accepts"]
 
 BOOT: Final = "from opentelemetry.instrumentation.auto_instrumentation import run; run()"
 """Starts a command under OpenTelemetry's auto-instrumentation, in the same process."""
@@ -65,6 +65,11 @@ class App:
         status = self._process.poll()
         return 128 - status if status is not None and status < 0 else status
 
+    @property
+    def ended(self) -> bool:
+        """Whether it does not run any more."""
+        return self._process.poll() is not None
+
     def said(self) -> str:
         """The last lines that it printed."""
         return "\n".join(self._log.read_text("utf-8", "replace").splitlines()[-_LAST_LINES:])
@@ -88,18 +93,17 @@ class App:
                 return found
         return None
 
-    def wait_accepting(self, target: Target, seconds: float) -> bool:
+    def wait_accepting(self, target: Target, seconds: float) -> Target | None:
         """Wait until a given address accepts connections.
 
         Args:
             target: the address.
             seconds: at most.
+
+        Returns:
+            It; None when the command ended or the address did not within that time.
         """
-        for _ in self._while_running(seconds):
-            with suppress(OSError):
-                socket.create_connection((target.host, target.port), timeout=1).close()
-                return True
-        return False
+        return target if any(accepts(target) for _ in self._while_running(seconds)) else None
 
     def _while_running(self, seconds: float) -> Iterator[None]:
         began = time.monotonic()
@@ -132,6 +136,19 @@ class App:
     def _tell_group(self, number: int) -> None:
         with suppress(ProcessLookupError, PermissionError):  # nothing of the group is left
             os.killpg(self._process.pid, number)
+
+
+def accepts(target: Target) -> bool:
+    """Whether something takes connections at an address.
+
+    Args:
+        target: the address.
+    """
+    try:
+        socket.create_connection((target.host, target.port), timeout=1).close()
+    except OSError:
+        return False
+    return True
 
 
 def _listening(session: int) -> Target | None:

@@ -12,7 +12,7 @@ from xml.etree import ElementTree as ET
 import orjson
 
 from timetracer_otel.errors import ConfigError
-from timetracer_otel.replay.differing import Result, Verified
+from timetracer_otel.replay.differing import NOT_SENT, Result, Verified
 
 __all__ = ["as_html", "as_json", "as_junit", "as_text", "write"]
 
@@ -40,7 +40,7 @@ def _escape(found: re.Match[str]) -> str:
 
 
 def _lines(result: Result) -> Iterator[str]:
-    differing = result.differing
+    differing = [one for one in result.differing if not _is_unsent(one)]
     for one in differing[:_SHOWN_LANES]:
         yield f"DIFFERS {one.name} (lane {one.lane})"
         yield from _differences(one)
@@ -51,9 +51,15 @@ def _lines(result: Result) -> Iterator[str]:
         if one.matched and one.differences:
             yield f"warning {one.name} (lane {one.lane})"
             yield from _differences(one)
+    if unsent := len(result.differing) - len(differing):
+        yield f"{unsent} {'request was' if unsent == 1 else 'requests were'} not sent"
     yield from (f"problem: {problem}" for problem in result.problems)
     yield from (f"note: {note}" for note in result.notes)
     yield _summary(result)
+
+
+def _is_unsent(one: Verified) -> bool:
+    return [difference.what for difference in one.differences] == [NOT_SENT]
 
 
 def _differences(one: Verified) -> Iterator[str]:

@@ -16,10 +16,10 @@ from timetracer_otel.errors import ConfigError
 from timetracer_otel.replay import ignore, journal, learning, scripts
 from timetracer_otel.replay.calls import LaneNotes, Notes, Unused, compare_calls
 from timetracer_otel.replay.client import Target, masked_headers, parse_url
-from timetracer_otel.replay.differing import Difference, Result, Verified
+from timetracer_otel.replay.differing import NOT_SENT, Difference, Result, Verified
 from timetracer_otel.replay.driver import Driven, Order, drive, grouped, progress, sharded
 from timetracer_otel.replay.env import Environment
-from timetracer_otel.replay.process import App
+from timetracer_otel.replay.process import App, accepts
 
 __all__ = ["Options", "learn", "verify"]
 
@@ -139,11 +139,15 @@ def _requests(found: Catalog, options: Options, folder: Path) -> Result:
     """Drive the app with the recorded requests."""
     lanes = [lane for lane in found.lanes if lane.method]
     groups = sharded(grouped(lanes, options.order), options.shard)
+    if not groups:
+        raise ConfigError(f"--shard {options.shard[0]}/{options.shard[1]}: there are fewer requests than parts")
     sent = [lane for group in groups for lane in group]
     shelf, result = Shelf(found), Result()
     env = options.environment(found, folder)
+    given = _given_target(options)
     with ExitStack() as running:
-        targets = list(_start(options, env, folder, running, result))
+        apps = _started(options, env, folder, running)
+        targets = list(_listening(apps, given, options.wait, result))
         driven: list[Driven] = []
         if targets:
             began = time.perf_counter()
@@ -159,36 +163,49 @@ def _requests(found: Catalog, options: Options, folder: Path) -> Result:
                 )
             result.sending = time.perf_counter() - began
             _settle(folder, {one.outline.id for one in driven})
+            result.problems += [f"the command {_ended(app)} in the middle; {_said(app)}" for app in apps if app.ended]
     notes = Notes(journal.read(folder))
     result.verified = list(_compared(sent, driven, notes, options.unused))
     result.notes += _remarks(notes, shelf, sent, options)
     return result
 
 
-def _start(
-    options: Options, env: Mapping[str, str], folder: Path, running: ExitStack, result: Result
-) -> Iterator[Target]:
-    """Start the instances, and give where they listen; of one that does not, say so."""
-    apps = []
-    for number in range(options.workers):
-        log = options.log or folder / f"app-{number}.log"
-        apps.append(running.enter_context(App(options.command, env, log)))
-    given = parse_url(options.url) if options.url else None
+def _started(options: Options, env: Mapping[str, str], folder: Path, running: ExitStack) -> list[App]:
+    """Start the instances."""
+    logs = [options.log or folder / f"app-{number}.log" for number in range(options.workers)]
+    return [running.enter_context(App(options.command, env, log)) for log in logs]
+
+
+def _given_target(options: Options) -> Target | None:
+    """Where the command says that it will listen. Nobody else may be there: what is sent may be more than reads."""
+    if not options.url:
+        return None
+    if options.workers > 1:
+        raise ConfigError("--url names one port: leave it out, or --workers")
+    target = parse_url(options.url)
+    if accepts(target):
+        raise ConfigError(f"--url {options.url}: something listens there already, before the command is started")
+    return target
+
+
+def _listening(apps: Sequence[App], given: Target | None, wait: float, result: Result) -> Iterator[Target]:
+    """Give where each instance listens; of one that does not, say so."""
     for app in apps:
-        if given is None:
-            target = app.wait_listening(options.wait)
-        else:
-            target = given if app.wait_accepting(given, options.wait) else None
+        target = app.wait_listening(wait) if given is None else app.wait_accepting(given, wait)
         if target is not None:
             yield target
             continue
-        status = app.exit_status
-        what = (
-            f"did not listen within {options.wait:g} s"
-            if status is None
-            else f"ended with status {status} before it listened"
-        )
-        result.problems.append(f"the command {what}; it said:\n{app.said()}")
+        what = f"{_ended(app)} before it listened" if app.ended else f"did not listen within {wait:g} s"
+        result.problems.append(f"the command {what}; {_said(app)}")
+
+
+def _ended(app: App) -> str:
+    return f"ended with status {app.exit_status}"
+
+
+def _said(app: App) -> str:
+    said = app.said()
+    return f"it said:\n{said}" if said.strip() else "it said nothing"
 
 
 def _settle(folder: Path, lanes: set[str]) -> None:
@@ -209,7 +226,9 @@ def _compared(sent: Sequence[Outline], driven: Sequence[Driven], notes: Notes, u
         done = by_lane.get(outline.id)
         lane = notes.lanes.get(outline.id, LaneNotes())
         if done is None:
-            differences: tuple[Difference, ...] = (Difference("error", "the request was not sent"),)
+            differences: tuple[Difference, ...] = (Difference("error", NOT_SENT),)
+        elif not done.answered:
+            differences = done.differences
         elif not lane.opened:
             unseen = "no lane was opened for the request: is the framework one that timetracer knows, and the app its?"
             differences = (*done.differences, Difference("error", unseen))
