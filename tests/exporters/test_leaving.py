@@ -241,6 +241,24 @@ def test_what_is_left_at_the_end_is_counted(watched: Watched, caplog: pytest.Log
     assert "3 span(s) that were not sent when the process ended" in caplog.text
 
 
+def test_every_span_is_accounted_for(watched: Watched, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A batch that is still under way when the process ends counts as not sent, once."""
+    provider, exporter, _ = watched
+    ours = next(one for one in provider._active_span_processor._span_processors if isinstance(one, batches.Batches))
+    (outlet,) = ours.outlets
+    seen: list[int] = []
+
+    def export(spans: Sequence[ReadableSpan]) -> SpanExportResult:
+        seen.append(outlet.unsent())
+        return Kept.export(exporter, spans)
+
+    monkeypatch.setattr(outlet, "_export", export)
+    for _ in range(3):
+        provider.get_tracer("app").start_span("s").end()
+    provider.force_flush()
+    assert (seen, outlet.unsent(), outlet.delivered) == ([3], 0, 3)
+
+
 def test_the_host_keeps_its_objects(tmp_path: Path) -> None:
     """Exporter and processor stay the host's; after the end of the recording they are as before."""
     provider, exporter = TracerProvider(shutdown_on_exit=False), Kept(tmp_path)

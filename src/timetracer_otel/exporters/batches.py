@@ -98,7 +98,7 @@ class Batches(SpanProcessor):
     def shutdown(self) -> None:
         """Say what was lost, once the host's processors have ended."""
         lost = self.lost()
-        if left := sum(one.waiting() for one in self.outlets):
+        if left := sum(one.unsent() for one in self.outlets):
             lost["span(s) that were not sent when the process ended"] = left
         if lost:
             told = ", ".join(f"{count} {what}" for what, count in lost.items())

@@ -72,6 +72,8 @@ class Outlet:
         """Spans that the processor gave the exporter."""
         self.failed = 0
         """Spans that the exporter did not deliver."""
+        self.delivered = 0
+        """Spans that it did."""
         self._failing = 0
         self._lock = threading.Lock()
 
@@ -122,6 +124,8 @@ class Outlet:
             self._lose(part)
             raise
         if result is SpanExportResult.SUCCESS:
+            with self._lock:
+                self.delivered += len(part)
             self._recover()
         else:
             self._lose(part)
@@ -152,6 +156,10 @@ class Outlet:
     def waiting(self) -> int:
         """Spans in the processor's queue, as far as that can be seen."""
         return len(getattr(getattr(self.processor, "_batch_processor", None), "_queue", ()))
+
+    def unsent(self) -> int:
+        """Spans of which it is not known that they arrived, nor that they did not: waiting, or under way."""
+        return self.waiting() + self.handed - self.failed - self.delivered
 
     def overflowed(self) -> int:
         """Spans that the processor dropped because its queue was full; exact while nothing is under way."""
