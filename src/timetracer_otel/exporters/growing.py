@@ -30,8 +30,8 @@ GRAIN: Final = 64 * 1024
 """Bytes that a lane may hold before they are counted."""
 SPILL_BYTES: Final = 1024 * 1024
 """Bytes that an open lane holds in memory at most; more goes to its ``.part`` file."""
-LOOK_MASK: Final = 15
-"""Each sixteenth span of a lane is when its spans are weighed: weighing each would cost every request."""
+LOOK_MASK: Final = 31
+"""Each 32nd span of a lane is when its spans are weighed: weighing each would cost every request."""
 SPAN_OVERHEAD: Final = 200
 """Bytes of the objects around an encoded span."""
 

@@ -43,6 +43,9 @@ COUNTS_SECONDS = 1.0
 """How often counts that have changed go to the session's file."""
 EXIT_SECONDS = 30.0
 """How long the end of a process may wait for what is not written yet."""
+MANY_OPEN = 10_000
+UNENDED_NS = 3600 * 10**9
+"""Of so many spans that are open, those of lanes that began so long ago and are written are given up."""
 STOP_SECONDS = 10.0
 """How long a server that stops may be kept by what is not written yet."""
 _new_id = os.urandom  # not random: an app's seeded draws stay as they are
@@ -300,6 +303,15 @@ class Recorder:
     def _keep_house(self) -> None:
         self._session.touch()
         self.retention.start()
+        if len(self.open) > MANY_OPEN:
+            self._forget_unended()
+
+    def _forget_unended(self) -> None:
+        """Forget spans that an app has begun and never ends: they would hold their lanes for ever."""
+        oldest = _now() - UNENDED_NS
+        for span_id, (lane, _) in list(self.open.items()):
+            if isinstance(lane, RecordingLane) and lane.written and lane.start < oldest:
+                self.open.pop(span_id, None)
 
     def end(self) -> None:
         """End the session and write what waits."""
