@@ -21,9 +21,9 @@ from opentelemetry.sdk.trace import Event, ReadableSpan
 from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 from opentelemetry.trace import Link, SpanContext, Status, StatusCode
 
-from timetracer_otel.spans import Attribute
+from timetracer_otel.spans import Attribute, Payload
 
-__all__ = ["resource_fragment", "span_fragment", "span_to_dict", "traces_line"]
+__all__ = ["attributes_json", "binary_json", "resource_fragment", "span_fragment", "span_to_dict", "traces_line"]
 
 Json = dict[str, Any]
 
@@ -55,52 +55,71 @@ def span_to_dict(span: ReadableSpan, extra: Mapping[str, Attribute] | None = Non
         "startTimeUnixNano": str(span.start_time or 0),
         "endTimeUnixNano": str(span.end_time or 0),
         "attributes": _attributes(attributes),
+        "flags": _flags(context, span.parent),
     }
-    flags = HAS_IS_REMOTE | context.trace_flags if context else HAS_IS_REMOTE
-    parent = span.parent
-    if parent is not None:
-        result["parentSpanId"] = f"{parent.span_id:016x}"
-        if parent.is_remote:
-            flags |= IS_REMOTE
-    result["flags"] = flags
+    if span.parent is not None:
+        result["parentSpanId"] = f"{span.parent.span_id:016x}"
     if context and context.trace_state:
         result["traceState"] = context.trace_state.to_header()
     _add_details(result, span)
     return result
 
 
-def span_fragment(span: ReadableSpan, extra: Mapping[str, Attribute] | None = None) -> orjson.Fragment:
+def span_fragment(
+    span: ReadableSpan, extra: Mapping[str, Attribute] | None = None, encoded: bytes = b""
+) -> orjson.Fragment:
     """Give a span encoded, as :func:`traces_line` takes it beside dicts; it holds no objects but its bytes.
 
     The same as :func:`span_to_dict`, but faster: attributes repeat from span to span, so their encoding is
     kept, and no dict is built for them.
+
+    Args:
+        span: an ended span.
+        extra: attributes to write besides the span's own; of two with one name, these win.
+        encoded: yet more, by :func:`attributes_json` and :func:`binary_json`, of names that neither has.
     """
     context, parent = span.context, span.parent
-    if context is None or context.trace_state or (parent is not None and parent.is_remote) or _has_details(span):
-        return orjson.Fragment(_dumps(span_to_dict(span, extra)))
     own = cast("MappingProxyType[str, Any]", span.attributes).copy()
-    if extra and not own.keys().isdisjoint(extra):
-        own, extra = {**own, **extra}, None
-    encoded = _encode_own(own)
     if extra:
-        joined = b",".join([_encode_attribute(key, value) for key, value in extra.items()])
-        encoded = encoded + b"," + joined if encoded else joined
-    above = b"" if parent is None else b'"parentSpanId":"%016x",' % parent.span_id
+        own |= extra
+        attributes = b",".join([_encode_attribute(key, value) for key, value in own.items()])
+    else:
+        attributes = attributes_json(own)
+    if encoded:
+        attributes = attributes + b"," + encoded if attributes else encoded
     return orjson.Fragment(
-        b'{"traceId":"%032x","spanId":"%016x",%s"name":%s,"kind":%d,"startTimeUnixNano":"%d","endTimeUnixNano":"%d",'
-        b'"flags":%d,"attributes":[%s]}'
+        b'{%s"name":%s,"kind":%d,"startTimeUnixNano":"%d","endTimeUnixNano":"%d",%s"flags":%d,"attributes":[%s]}'
         % (
-            context.trace_id,
-            context.span_id,
-            above,
+            b'"traceId":"%032x","spanId":"%016x",' % (context.trace_id, context.span_id) if context else _NO_IDS,
             _encode_name(span.name),
             span.kind.value + 1,
             span.start_time or 0,
             span.end_time or 0,
-            HAS_IS_REMOTE | context.trace_flags,
-            encoded,
+            b'"parentSpanId":"%016x",%s' % (parent.span_id, _details_json(span)) if parent else _details_json(span),
+            _flags(context, parent),
+            attributes,
         )
     )
+
+
+_NO_IDS: Final = b'"traceId":"","spanId":"",'
+
+
+def _flags(context: SpanContext | None, parent: SpanContext | None) -> int:
+    flags = HAS_IS_REMOTE | context.trace_flags if context else HAS_IS_REMOTE
+    return flags | IS_REMOTE if parent is not None and parent.is_remote else flags
+
+
+def _details_json(span: ReadableSpan) -> bytes:
+    """What most spans lack, as members of an object, each with a comma behind it."""
+    context = span.context
+    if not (_has_details(span) or (context and context.trace_state)):
+        return b""
+    details: Json = {}
+    if context and context.trace_state:
+        details["traceState"] = context.trace_state.to_header()
+    _add_details(details, span)
+    return _dumps(details)[1:-1] + b"," if details else b""
 
 
 _encoded_attributes: dict[object, bytes] = {}
@@ -119,8 +138,12 @@ def _has_details(span: ReadableSpan) -> bool:
     )
 
 
-def _encode_own(attributes: dict[str, Any]) -> bytes:
-    """Encode the attributes that an instrumentor gave: of a database call they are the same again and again."""
+def attributes_json(attributes: Mapping[str, Any]) -> bytes:
+    """Encode attributes, each but the last with a comma behind it. Those of a database call repeat, so they are kept.
+
+    Args:
+        attributes: of a span.
+    """
     values = attributes.values()
     try:
         # With the types, because 1, 1.0 and True are equal.
@@ -133,6 +156,28 @@ def _encode_own(attributes: dict[str, Any]) -> bytes:
         if len(known) <= _LONG:
             _keep(key, known)
     return known
+
+
+def binary_json(name: str, payload: Payload) -> bytes:
+    """Encode the attributes of :func:`spans.encode_binary`, without the steps between.
+
+    Args:
+        name: the payload's.
+        payload: the bytes, or a list of chunks.
+    """
+    data = b"".join(payload) if isinstance(payload, list) else payload
+    template = _templates.get(name)
+    if template is None:
+        own, codec, size = (_dumps(name + ending).replace(b"%", b"%%") for ending in ("", ".codec", ".size"))
+        template = _templates[name] = (
+            b'{"key":%s,"value":{"stringValue":"%%s"}},{"key":%s,"value":{"stringValue":"base64"}},'
+            b'{"key":%s,"value":{"intValue":"%%d"}}' % (own, codec, size)
+        )
+    return template % (pybase64.b64encode(data), len(data))
+
+
+_templates: dict[str, bytes] = {}
+"""Of each payload's name; there are a handful."""
 
 
 def _encode_attribute(key: str, value: object) -> bytes:

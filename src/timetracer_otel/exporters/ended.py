@@ -41,21 +41,37 @@ class Ended:
         """Encode a span with its payloads, or keep them when they are large."""
         if call is not None and (call.unfinished or call.size() > INLINE_BYTES):
             return cls(span.instrumentation_scope, None, span, call)
-        extra: dict[str, spans.Attribute] = {spans.LANE_ID: lane.id}
-        if call is not None:
-            extra |= call.written_out()
-        return cls(span.instrumentation_scope, otlp.span_fragment(span, extra))
+        return cls(span.instrumentation_scope, _encode(lane, span, call))
 
     def fragment(self, lane: Lane) -> orjson.Fragment:
         """The encoded span."""
         if self.encoded is not None:
             return self.encoded
         assert self.span is not None  # noqa: S101 - one of the two is always there
-        extra = {spans.LANE_ID: lane.id, **(self.call.written_out() if self.call is not None else {})}
-        if spans.INCOMPLETE in (self.span.attributes or ()):
-            extra.setdefault(spans.INCOMPLETE, "")  # of a call that also leaves by an exporter, while it was under way
-        return otlp.span_fragment(self.span, extra)
+        return _encode(lane, self.span, self.call)
 
     def size(self) -> int:
         """Bytes of payload that wait."""
         return self.call.size() if self.call is not None else 0
+
+
+_LANE = otlp.attributes_json({spans.LANE_ID: "%s"})
+
+
+def _encode(lane: Lane, span: ReadableSpan, call: Call | None) -> orjson.Fragment:
+    own = span.attributes or {}
+    if spans.LANE_ID in own:  # as is all else, where payloads are on the spans themselves
+        extra = call.written_out() if call is not None else {}
+        if call is not None and spans.INCOMPLETE in own:
+            extra.setdefault(spans.INCOMPLETE, "")  # of a call that also leaves by an exporter, while it was under way
+        return otlp.span_fragment(span, extra)
+    pieces = [_LANE % lane.id.encode()]
+    if call is not None:
+        call.written = True  # first, as in Call.written_out
+        pieces.append(otlp.attributes_json(call.attributes))
+        for encode, name, payload in call.payloads:
+            if encode is spans.encode_binary:
+                pieces.append(otlp.binary_json(name, payload))
+            else:
+                pieces.append(otlp.attributes_json(encode(name, payload)))
+    return otlp.span_fragment(span, None, b",".join([piece for piece in pieces if piece]))

@@ -15,7 +15,7 @@ from timetracer_otel.cassette.model import Span
 from timetracer_otel.families import mongodb
 from timetracer_otel.integrations import _pymongo_cursors as cursors
 from timetracer_otel.integrations import _pymongo_server as server
-from timetracer_otel.seams import Answer, Description, Responder, rebuilt
+from timetracer_otel.seams import Answer, Description, Responder, Runtime, rebuilt
 
 __all__ = ["STEP", "Connection", "connect", "early_description", "raise_recorded"]
 
@@ -205,13 +205,16 @@ class AsyncConnection(Connection):
         self.closed = True
 
 
-def refuse_live() -> None:
+def refuse_live(runtime: Runtime) -> None:
     """Keep a connection that was opened before the replay from being used: the driver then makes another one.
+
+    Args:
+        runtime: of this process.
 
     Raises:
         ConnectionResetError: there is a replay.
     """
-    if seams.responder(_NAME) is not None:
+    if runtime.responder(_NAME) is not None:
         raise ConnectionResetError("this connection was opened before the replay began")
 
 

@@ -17,7 +17,7 @@ from timetracer_otel.families import mongodb
 from timetracer_otel.integrations import _pymongo_replay as replaying
 from timetracer_otel.integrations import _pymongo_server as server
 from timetracer_otel.integrations._pymongo_cursors import CONTINUES
-from timetracer_otel.seams import Call, Description, Integration, Patch, Value, faults
+from timetracer_otel.seams import Call, Description, Integration, Patch, Runtime, Value, faults
 from timetracer_otel.seams.integration import Wrapper
 
 __all__ = ["INTEGRATION"]
@@ -28,11 +28,8 @@ _OP_QUERY, _COMPRESSED = 2004, 2012
 _header = struct.Struct("<iiiiI").unpack_from
 
 
-def _begin(buf: bytes) -> Call | None:
+def _begin(runtime: Runtime, buf: bytes) -> Call | None:
     """Find the call that a message belongs to: the instrumentor's span, or one of ours when there is none."""
-    runtime = seams.active()
-    if runtime is None:
-        return None
     call = seams.pending.get()
     if call is not None and (call.state is not None or not _is_mongodb(call)):
         call = None
@@ -131,60 +128,85 @@ def _guarded(where: str, function: Any, *arguments: Any) -> Any:
         return None
 
 
-def _sendall(wrapped: Any, _instance: Any, args: Any, kwargs: Any) -> Any:
-    conn, buf = args
-    if isinstance(conn, replaying.Connection):
-        return conn.send(buf)
-    replaying.refuse_live()
-    call = _guarded("send", _begin, buf)
+def _sendall(original: Any) -> Any:
+    def sendall(conn: Any, buf: Any) -> Any:
+        if isinstance(conn, replaying.Connection):
+            return conn.send(buf)
+        call = _going_out(buf)
+        try:
+            result = original(conn, buf)
+        except BaseException as error:
+            _guarded("send", _failed, call, error)
+            raise
+        if call is not None:
+            _guarded("send", _sent, call, buf)
+        return result
+
+    return sendall
+
+
+def _async_sendall(original: Any) -> Any:
+    async def async_sendall(conn: Any, buf: Any) -> Any:
+        if isinstance(conn, replaying.Connection):
+            return conn.send(buf)
+        call = _going_out(buf)
+        try:
+            result = await original(conn, buf)
+        except BaseException as error:
+            _guarded("send", _failed, call, error)
+            raise
+        if call is not None:
+            _guarded("send", _sent, call, buf)
+        return result
+
+    return async_sendall
+
+
+def _going_out(buf: bytes) -> Call | None:
+    """Begin recording a message that goes to a live server; a replay refuses it.
+
+    Raises:
+        ConnectionResetError: as :func:`_pymongo_replay.refuse_live`.
+    """
+    runtime = seams.active()
+    if runtime is None:
+        return None
+    replaying.refuse_live(runtime)
     try:
-        result = wrapped(*args, **kwargs)
-    except BaseException as error:
-        _guarded("send", _failed, call, error)
-        raise
-    _guarded("send", _sent, call, buf)
-    return result
+        return _begin(runtime, buf)
+    except Exception as error:  # noqa: BLE001 - recording never breaks the app
+        faults.report("pymongo.send", error)
+        return None
 
 
-async def _async_sendall(wrapped: Any, _instance: Any, args: Any, kwargs: Any) -> Any:
-    conn, buf = args
-    if isinstance(conn, replaying.Connection):
-        return conn.send(buf)
-    replaying.refuse_live()
-    call = _guarded("send", _begin, buf)
-    try:
-        result = await wrapped(*args, **kwargs)
-    except BaseException as error:
-        _guarded("send", _failed, call, error)
-        raise
-    _guarded("send", _sent, call, buf)
-    return result
+def _receive(original: Any) -> Any:
+    def receive_message(conn: Any, *args: Any, **kwargs: Any) -> Any:
+        if isinstance(conn.conn, replaying.Connection):
+            return conn.conn.receive()
+        try:
+            reply = original(conn, *args, **kwargs)
+        except BaseException as error:
+            _guarded("receive", _failed, _under_way(), error)
+            raise
+        _guarded("receive", _received, conn, reply)
+        return reply
+
+    return receive_message
 
 
-def _receive(wrapped: Any, _instance: Any, args: Any, kwargs: Any) -> Any:
-    conn = args[0]
-    if isinstance(conn.conn, replaying.Connection):
-        return conn.conn.receive()
-    try:
-        reply = wrapped(*args, **kwargs)
-    except BaseException as error:
-        _guarded("receive", _failed, _under_way(), error)
-        raise
-    _guarded("receive", _received, conn, reply)
-    return reply
+def _async_receive(original: Any) -> Any:
+    async def receive_message(conn: Any, *args: Any, **kwargs: Any) -> Any:
+        if isinstance(conn.conn, replaying.Connection):
+            return await conn.conn.receive_async()
+        try:
+            reply = await original(conn, *args, **kwargs)
+        except BaseException as error:
+            _guarded("receive", _failed, _under_way(), error)
+            raise
+        _guarded("receive", _received, conn, reply)
+        return reply
 
-
-async def _async_receive(wrapped: Any, _instance: Any, args: Any, kwargs: Any) -> Any:
-    conn = args[0]
-    if isinstance(conn.conn, replaying.Connection):
-        return await conn.conn.receive_async()
-    try:
-        reply = await wrapped(*args, **kwargs)
-    except BaseException as error:
-        _guarded("receive", _failed, _under_way(), error)
-        raise
-    _guarded("receive", _received, conn, reply)
-    return reply
+    return receive_message
 
 
 def _under_way() -> Call | None:
@@ -192,27 +214,37 @@ def _under_way() -> Call | None:
     return call if call is not None and call.state == "sent" else None
 
 
-def _before_command(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:
+def _before_command(original: Any) -> Any:
     """Around server selection and checkout, which fail before there is any command to record."""
-    if seams.responder(NAME) is not None and not _is_monitors(instance):
-        replaying.raise_recorded(wrapped.__name__)
-    try:
-        return wrapped(*args, **kwargs)
-    except Exception as error:
-        if not _is_monitors(instance):
-            _guarded("before_command", _record_early, wrapped.__name__, error)
-        raise
+    step: str = original.__name__
+
+    def before(self: Any, *args: Any, **kwargs: Any) -> Any:
+        if seams.responder(NAME) is not None and not _is_monitors(self):
+            replaying.raise_recorded(step)
+        try:
+            return original(self, *args, **kwargs)
+        except Exception as error:
+            if not _is_monitors(self):
+                _guarded("before_command", _record_early, step, error)
+            raise
+
+    return before
 
 
-async def _before_async(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:
-    if seams.responder(NAME) is not None and not _is_monitors(instance):
-        replaying.raise_recorded(wrapped.__name__)
-    try:
-        return await wrapped(*args, **kwargs)
-    except Exception as error:
-        if not _is_monitors(instance):
-            _guarded("before_command", _record_early, wrapped.__name__, error)
-        raise
+def _before_async(original: Any) -> Any:
+    step: str = original.__name__
+
+    async def before(self: Any, *args: Any, **kwargs: Any) -> Any:
+        if seams.responder(NAME) is not None and not _is_monitors(self):
+            replaying.raise_recorded(step)
+        try:
+            return await original(self, *args, **kwargs)
+        except Exception as error:
+            if not _is_monitors(self):
+                _guarded("before_command", _record_early, step, error)
+            raise
+
+    return before
 
 
 def _is_monitors(instance: Any) -> bool:
@@ -271,9 +303,9 @@ def _message_patches() -> Iterable[Patch]:
         ),
     ):
         for module in ("network", "pool"):
-            for name, wrapper in pairs:
+            for name, maker in pairs:
                 required = module == "pool" and not name.endswith("receive_message")
-                yield Patch(f"pymongo.{side}.{module}", name, wrapper, required=required)
+                yield Patch(f"pymongo.{side}.{module}", name, required=required, maker=maker)
 
 
 def _connection_patches() -> Iterable[Patch]:
@@ -287,8 +319,8 @@ def _connection_patches() -> Iterable[Patch]:
             yield Patch(pool, name, connect, required=False)
         yield Patch(pool, f"{connection}.conn_closed", replaying.conn_closed)
         before = _before_command if side == "synchronous" else _before_async
-        yield Patch(pool, "Pool._get_conn", before)
-        yield Patch(f"pymongo.{side}.topology", "Topology.select_server", before)
+        yield Patch(pool, "Pool._get_conn", maker=before)
+        yield Patch(f"pymongo.{side}.topology", "Topology.select_server", maker=before)
         yield Patch(f"pymongo.{side}.topology", "Topology.__init__", server.topology)
         log_in = replaying.authenticate if side == "synchronous" else replaying.authenticate_async
         yield Patch(f"pymongo.{side}.auth", "authenticate", log_in)

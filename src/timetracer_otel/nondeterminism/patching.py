@@ -16,7 +16,7 @@ from typing import Any, Final
 
 import wrapt
 
-from timetracer_otel.nondeterminism import branches, callers, sites, wrappers
+from timetracer_otel.nondeterminism import branches, callers, plain, sites, wrappers
 from timetracer_otel.nondeterminism.draws import live
 from timetracer_otel.nondeterminism.kinds import KINDS
 from timetracer_otel.nondeterminism.wrappers import Maker
@@ -58,6 +58,7 @@ def install(groups: Iterable[str], draw: Callable[..., Any], app_packages: tuple
         elif module in sys.modules:
             _on_import(sys.modules[module])
     _exchange({id(original): wrapper for _, _, original, wrapper in _done if original is not _ABSENT})
+    plain.give()
 
 
 def uninstall() -> None:
@@ -65,6 +66,7 @@ def uninstall() -> None:
     global _groups  # noqa: PLW0603 - a process has one installation
     wrappers.use(live)
     _groups = frozenset()
+    plain.restore()
     _exchange({id(wrapper): original for _, _, original, wrapper in _done if original is not _ABSENT})
     while _done:
         owner, name, original, wrapper = _done.pop()
@@ -131,6 +133,7 @@ def _exchange(objects: dict[int, Any]) -> None:
 
 
 def _time(module: ModuleType) -> None:
+    plain.keep(module)
     for name in _TIME:
         _wrap(module, name, f"time.{name}", wrappers.clock if name in _ALWAYS_DRAW else wrappers.builtin)
 
@@ -150,7 +153,9 @@ def _random(module: ModuleType) -> None:
     """The methods of Random and SystemRandom, and the module's functions, which are methods of a hidden instance."""
     names = [name.removeprefix("random.") for name in KINDS if name.startswith("random.")]
     behind = module._inst  # noqa: SLF001 - the instance behind the functions
-    hidden = [name for name in names if getattr(vars(module).get(name), "__self__", None) is behind]
+    functions = {name: vars(module).get(name) for name in names}
+    hidden = {name: one for name, one in functions.items() if getattr(one, "__self__", None) is behind}
+    plain.keep(module)
     for name in names:
         maker = wrappers.chosen if name in _PICKS else wrappers.shuffled if name == "shuffle" else wrappers.function
         _wrap(module.Random, name, f"random.{name}", maker)
@@ -159,6 +164,7 @@ def _random(module: ModuleType) -> None:
     if "random" in _groups:
         for name in hidden:
             _replace(module, name, getattr(behind, name))
+        plain.shield(behind, hidden)
 
 
 def _secrets(module: ModuleType) -> None:

@@ -6,6 +6,7 @@ import builtins
 import logging
 import re
 import sys
+from functools import wraps
 from importlib import metadata
 from types import ModuleType
 from typing import Any
@@ -23,6 +24,7 @@ _done: list[tuple[str, Any, str, Any, Any]] = []
 _enabled: dict[Patch, str | None] = {}
 """Patches whose import hook is registered, and the integration for which it acts (hooks cannot be unregistered)."""
 _INHERITED = object()
+_MAKER = "_timetracer_maker"
 _checked: set[tuple[str, tuple[int, int]]] = set()
 """Whose version is looked at when it is imported."""
 
@@ -123,12 +125,26 @@ def _wrap(integration: str, patch: Patch, module: ModuleType) -> None:
     else:
         target = None
     original = vars(owner).get(name, _INHERITED)
-    if getattr(original, "_self_wrapper", None) is patch.wrapper:
+    if _is_ours(original, patch):
         # Imported from a module that was patched before: wrapped once is enough.
         _done.append((integration, owner, name, original.__wrapped__, original))
         return
     if target is None:
         target = getattr(owner, name) if original is _INHERITED else original
-    wrapper = wrapt.FunctionWrapper(target, patch.wrapper)
+    wrapper = _around(target, patch)
     setattr(owner, name, wrapper)
     _done.append((integration, owner, name, original, wrapper))
+
+
+def _around(target: Any, patch: Patch) -> Any:
+    if patch.maker is None:
+        return wrapt.FunctionWrapper(target, patch.wrapper)
+    made = wraps(target)(patch.maker(target))
+    setattr(made, _MAKER, patch.maker)
+    return made
+
+
+def _is_ours(original: Any, patch: Patch) -> bool:
+    if patch.maker is not None:
+        return getattr(original, _MAKER, None) is patch.maker
+    return getattr(original, "_self_wrapper", None) is patch.wrapper
