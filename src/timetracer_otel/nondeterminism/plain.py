@@ -1,8 +1,8 @@
 """``time`` and ``random`` as they are without us, for the modules that use them in every call.
 
-The wrappers let libraries pass, but must look at each time who asks. A driver that reads the clock nine times a command,
-and the SDK that makes an id for each span, are known: they get copies of the modules from before. The functions in
-them are the same ones, on the same generator.
+The wrappers let libraries pass, but must look at each time who asks. A driver that reads the clock nine times a
+command, and the SDK that makes an id for each span, are known: they get copies of the modules from before. The
+functions in them are the same ones, on the same generator.
 """
 
 from __future__ import annotations

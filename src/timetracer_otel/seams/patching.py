@@ -138,6 +138,7 @@ def _wrap(integration: str, patch: Patch, module: ModuleType) -> None:
 
 def _around(target: Any, patch: Patch) -> Any:
     if patch.maker is None:
+        assert patch.wrapper is not None  # noqa: S101 - a patch has one of the two
         return wrapt.FunctionWrapper(target, patch.wrapper)
     made = wraps(target)(patch.maker(target))
     setattr(made, _MAKER, patch.maker)
