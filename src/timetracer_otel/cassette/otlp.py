@@ -10,8 +10,8 @@ beyond 64 bits as its decimal string, a value nested deeper than protobuf parser
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from math import isfinite, isnan
+from collections.abc import Mapping, Sequence
+from operator import attrgetter
 from types import MappingProxyType
 from typing import Any, Final, cast
 
@@ -19,16 +19,12 @@ import orjson
 import pybase64
 from opentelemetry.sdk.trace import Event, ReadableSpan
 from opentelemetry.sdk.util.instrumentation import InstrumentationScope
-from opentelemetry.trace import Link, SpanContext, Status, StatusCode
+from opentelemetry.trace import Link, SpanContext, SpanKind, Status, StatusCode
 
+from timetracer_otel.cassette.any_value import Json, any_value, dumps, key_values
 from timetracer_otel.spans import Attribute, Payload
 
 __all__ = ["attributes_json", "binary_json", "resource_fragment", "span_fragment", "span_to_dict", "traces_line"]
-
-Json = dict[str, Any]
-
-MAX_DEPTH: Final = 30
-"""Nested values below this are written as text: protobuf parsers stop at 100 messages, and a level takes three."""
 
 HAS_IS_REMOTE: Final = 0x100
 IS_REMOTE: Final = 0x200
@@ -54,7 +50,7 @@ def span_to_dict(span: ReadableSpan, extra: Mapping[str, Attribute] | None = Non
         "kind": span.kind.value + 1,
         "startTimeUnixNano": str(span.start_time or 0),
         "endTimeUnixNano": str(span.end_time or 0),
-        "attributes": _attributes(attributes),
+        "attributes": key_values(attributes),
         "flags": _flags(context, span.parent),
     }
     if span.parent is not None:
@@ -78,48 +74,67 @@ def span_fragment(
         extra: attributes to write besides the span's own; of two with one name, these win.
         encoded: yet more, by :func:`attributes_json` and :func:`binary_json`, of names that neither has.
     """
-    context, parent = span.context, span.parent
-    own = cast("MappingProxyType[str, Any]", span.attributes).copy()
+    name, context, parent, kind, start, end, attributes, events, links, status = _parts_of(span)
+    own = own_attributes(span)
     if extra:
-        own |= extra
-        attributes = b",".join([_encode_attribute(key, value) for key, value in own.items()])
+        joined = b",".join([_encode_attribute(key, value) for key, value in {**own, **extra}.items()])
     else:
-        attributes = attributes_json(own)
+        joined = attributes_json(own)
     if encoded:
-        attributes = attributes + b"," + encoded if attributes else encoded
+        joined = joined + b"," + encoded if joined else encoded
+    flags, details = _flags(context, parent), b""
+    if (
+        events
+        or links
+        or status.status_code is not _UNSET
+        or getattr(attributes, "dropped", 0)
+        or (context and context[4])
+    ):
+        details = _details_json(span)
     return orjson.Fragment(
-        b'{%s"name":%s,"kind":%d,"startTimeUnixNano":"%d","endTimeUnixNano":"%d",%s"flags":%d,"attributes":[%s]}'
+        b'{%b%b"name":%b,"kind":%d,"startTimeUnixNano":"%d","endTimeUnixNano":"%d","flags":%d,%b"attributes":[%b]}'
         % (
-            b'"traceId":"%032x","spanId":"%016x",' % (context.trace_id, context.span_id) if context else _NO_IDS,
-            _encode_name(span.name),
-            span.kind.value + 1,
-            span.start_time or 0,
-            span.end_time or 0,
-            b'"parentSpanId":"%016x",%s' % (parent.span_id, _details_json(span)) if parent else _details_json(span),
-            _flags(context, parent),
-            attributes,
+            b'"traceId":"%032x","spanId":"%016x",' % context[:2] if context is not None else _NO_IDS,
+            b'"parentSpanId":"%016x",' % parent.span_id if parent is not None else b"",
+            _encode_name(name),
+            _KINDS[kind],
+            start or 0,
+            end or 0,
+            flags,
+            details,
+            joined,
         )
     )
 
 
+_parts_of: Final = attrgetter(
+    "_name", "_context", "_parent", "_kind", "_start_time", "_end_time", "_attributes", "_events", "_links", "_status"
+)
+"""What the properties of a ReadableSpan give, at once: a property costs a call, of each span that is recorded."""
+_KINDS: Final = {kind: kind.value + 1 for kind in SpanKind}
 _NO_IDS: Final = b'"traceId":"","spanId":"",'
+_UNSET: Final = StatusCode.UNSET
+
+
+def own_attributes(span: ReadableSpan) -> Mapping[str, Any]:
+    """Give the attributes of a span to be read: the mapping itself, without the SDK's lock and copy."""
+    attributes = span._attributes  # noqa: SLF001 - the property makes a proxy that is many times slower
+    return getattr(attributes, "_dict", attributes) or {}
 
 
 def _flags(context: SpanContext | None, parent: SpanContext | None) -> int:
-    flags = HAS_IS_REMOTE | context.trace_flags if context else HAS_IS_REMOTE
-    return flags | IS_REMOTE if parent is not None and parent.is_remote else flags
+    # By place, not by name: the SDK's names are properties of Python.
+    flags = HAS_IS_REMOTE | context[3] if context is not None else HAS_IS_REMOTE
+    return flags | IS_REMOTE if parent is not None and parent[2] else flags
 
 
 def _details_json(span: ReadableSpan) -> bytes:
     """What most spans lack, as members of an object, each with a comma behind it."""
-    context = span.context
-    if not (_has_details(span) or (context and context.trace_state)):
-        return b""
     details: Json = {}
-    if context and context.trace_state:
-        details["traceState"] = context.trace_state.to_header()
+    if span.context and span.context.trace_state:
+        details["traceState"] = span.context.trace_state.to_header()
     _add_details(details, span)
-    return _dumps(details)[1:-1] + b"," if details else b""
+    return dumps(details)[1:-1] + b"," if details else b""
 
 
 _encoded_attributes: dict[object, bytes] = {}
@@ -127,15 +142,6 @@ _encoded_attributes: dict[object, bytes] = {}
 _ENCODINGS_KEPT: Final = 4096
 _SHORT: Final = 256
 _LONG: Final = 2048
-
-
-def _has_details(span: ReadableSpan) -> bool:
-    return bool(
-        span._events  # noqa: SLF001 - the property copies
-        or span._links  # noqa: SLF001 - the property copies
-        or span.status.status_code is not StatusCode.UNSET
-        or span.dropped_attributes
-    )
 
 
 def attributes_json(attributes: Mapping[str, Any]) -> bytes:
@@ -147,7 +153,7 @@ def attributes_json(attributes: Mapping[str, Any]) -> bytes:
     values = attributes.values()
     try:
         # With the types, because 1, 1.0 and True are equal.
-        key = (tuple(attributes.items()), tuple(map(type, values)))
+        key = (*attributes, *values, *map(type, values))
         known = _encoded_attributes.get(key)
     except TypeError:  # a nested mapping has no hash
         return b",".join([_encode_attribute(name, value) for name, value in attributes.items()])
@@ -168,7 +174,7 @@ def binary_json(name: str, payload: Payload) -> bytes:
     data = b"".join(payload) if isinstance(payload, list) else payload
     template = _templates.get(name)
     if template is None:
-        own, codec, size = (_dumps(name + ending).replace(b"%", b"%%") for ending in ("", ".codec", ".size"))
+        own, codec, size = (dumps(name + ending).replace(b"%", b"%%") for ending in ("", ".codec", ".size"))
         template = _templates[name] = (
             b'{"key":%s,"value":{"stringValue":"%%s"}},{"key":%s,"value":{"stringValue":"base64"}},'
             b'{"key":%s,"value":{"intValue":"%%d"}}' % (own, codec, size)
@@ -185,16 +191,16 @@ def _encode_attribute(key: str, value: object) -> bytes:
     if kind is str:
         text = cast("str", value)
         if len(text) > _SHORT:
-            return b'{"key":%s,"value":{"stringValue":%s}}' % (_encode_name(key), _dumps(text))
+            return b'{"key":%s,"value":{"stringValue":%s}}' % (_encode_name(key), dumps(text))
         known = _encoded_attributes.get((key, text))
-        return known or _keep((key, text), _dumps({"key": key, "value": {"stringValue": text}}))
+        return known or _keep((key, text), dumps({"key": key, "value": {"stringValue": text}}))
     if kind is int and -(2**63) <= cast("int", value) < 2**63:
         return b'{"key":%s,"value":{"intValue":"%d"}}' % (_encode_name(key), cast("int", value))
-    return _dumps({"key": key, "value": _value(value, 1)})
+    return dumps({"key": key, "value": any_value(value, 1)})
 
 
 def _encode_name(name: str) -> bytes:
-    return _encoded_attributes.get(name) or (_keep(name, _dumps(name)) if len(name) <= _SHORT else _dumps(name))
+    return _encoded_attributes.get(name) or (_keep(name, dumps(name)) if len(name) <= _SHORT else dumps(name))
 
 
 def _keep(key: object, encoded: bytes) -> bytes:
@@ -216,7 +222,7 @@ def resource_fragment(attributes: Mapping[str, Any]) -> orjson.Fragment:
     if kept is None or kept[0] is not attributes:
         if len(_resources) >= _RESOURCES_KEPT:
             _resources.clear()
-        kept = attributes, orjson.Fragment(_dumps({"attributes": _attributes(attributes)}))
+        kept = attributes, orjson.Fragment(dumps({"attributes": key_values(attributes)}))
         _resources[id(attributes)] = kept
     return kept[1]
 
@@ -240,7 +246,7 @@ def traces_line(
             last = scope
         group.append(span)
     scope_spans = [_scope_spans(scope, group) for scope, group in scopes.items()]
-    return _dumps({"resourceSpans": [{"resource": resource, "scopeSpans": scope_spans}]}, orjson.OPT_APPEND_NEWLINE)
+    return dumps({"resourceSpans": [{"resource": resource, "scopeSpans": scope_spans}]}, orjson.OPT_APPEND_NEWLINE)
 
 
 _RESOURCES_KEPT: Final = 16
@@ -263,74 +269,10 @@ def _add_details(result: Json, span: ReadableSpan) -> None:
         result["droppedLinksCount"] = span.dropped_links
 
 
-def _attributes(attributes: Mapping[str, Any]) -> list[Json]:
-    # The test for str is here and not in _value: most values are strings, and a call costs more than the rest.
-    return [
-        {"key": key, "value": {"stringValue": value} if type(value) is str else _value(value, 1)}
-        for key, value in attributes.items()
-    ]
-
-
-def _value(value: object, depth: int) -> Json:
-    """An ``AnyValue`` of opentelemetry-proto's common.proto."""
-    if (encode := _BY_TYPE.get(type(value))) is not None:
-        return encode(value)
-    if depth > MAX_DEPTH:
-        return {"stringValue": repr(value)}
-    if isinstance(value, Mapping):
-        pairs = [{"key": str(key), "value": _value(item, depth + 1)} for key, item in value.items()]
-        return {"kvlistValue": {"values": pairs}}
-    for base, encode_base in _BY_TYPE.items():
-        if isinstance(value, base):
-            return encode_base(value)
-    if isinstance(value, Sequence):
-        return {"arrayValue": {"values": [_value(item, depth + 1) for item in value]}}
-    return {"stringValue": str(value)}
-
-
-def _bool(value: Any) -> Json:
-    return {"boolValue": value}
-
-
-def _string(value: Any) -> Json:
-    return {"stringValue": str.__str__(value)}
-
-
-def _int(value: Any) -> Json:
-    number = int.__repr__(value)
-    return {"intValue": number} if -(2**63) <= value < 2**63 else {"stringValue": number}
-
-
-def _float(value: Any) -> Json:
-    number = float(value)
-    if isfinite(number):
-        return {"doubleValue": number}
-    return {"doubleValue": "NaN" if isnan(number) else "Infinity" if number > 0 else "-Infinity"}
-
-
-def _bytes(value: Any) -> Json:
-    return {"bytesValue": pybase64.b64encode_as_string(value)}
-
-
-def _nothing(_value: Any) -> Json:
-    return {}
-
-
-_BY_TYPE: Final[dict[type, Callable[[Any], Json]]] = {
-    bool: _bool,  # before int, which it is a subclass of
-    str: _string,
-    int: _int,
-    float: _float,
-    bytes: _bytes,
-    bytearray: _bytes,
-    type(None): _nothing,
-}
-
-
 def _event(event: Event) -> Json:
     result: Json = {"name": event.name, "timeUnixNano": str(event.timestamp)}
     if event.attributes:
-        result["attributes"] = _attributes(event.attributes)
+        result["attributes"] = key_values(event.attributes)
     if event.dropped_attributes:
         result["droppedAttributesCount"] = event.dropped_attributes
     return result
@@ -347,7 +289,7 @@ def _link(link: Link) -> Json:
     if context.trace_state:
         result["traceState"] = context.trace_state.to_header()
     if link.attributes:
-        result["attributes"] = _attributes(link.attributes)
+        result["attributes"] = key_values(link.attributes)
     if link.dropped_attributes:
         result["droppedAttributesCount"] = link.dropped_attributes
     return result
@@ -367,26 +309,8 @@ def _scope_spans(scope: InstrumentationScope | None, spans: list[Json | orjson.F
     if scope.version:
         described["version"] = scope.version
     if scope.attributes:
-        described["attributes"] = _attributes(scope.attributes)
+        described["attributes"] = key_values(scope.attributes)
     result: Json = {"scope": described, "spans": spans}
     if scope.schema_url:
         result["schemaUrl"] = scope.schema_url
     return result
-
-
-def _dumps(document: Json | str, option: int = 0) -> bytes:
-    try:
-        return orjson.dumps(document, option=option)
-    except TypeError:  # a lone surrogate: orjson writes only strings that UTF-8 can hold
-        return orjson.dumps(_mended(document), option=option)
-
-
-def _mended(value: Any) -> Any:
-    """The same tree with surrogate pairs joined and lone surrogates replaced by U+FFFD."""
-    if isinstance(value, str):
-        return value.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
-    if isinstance(value, list):
-        return [_mended(item) for item in value]
-    if isinstance(value, dict):
-        return {_mended(key): _mended(item) for key, item in value.items()}
-    return value

@@ -59,7 +59,7 @@ _LANE = otlp.attributes_json({spans.LANE_ID: "%s"})
 
 
 def _encode(lane: Lane, span: ReadableSpan, call: Call | None) -> orjson.Fragment:
-    own = span.attributes or {}
+    own = otlp.own_attributes(span)
     if spans.LANE_ID in own:  # as is all else, where payloads are on the spans themselves
         extra = call.written_out() if call is not None else {}
         if call is not None and spans.INCOMPLETE in own:

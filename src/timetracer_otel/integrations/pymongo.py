@@ -34,7 +34,7 @@ def _begin(runtime: Runtime, buf: bytes) -> Call | None:
     if call is not None and (call.state is not None or not _is_mongodb(call)):
         call = None
     name = mongodb.command_name(buf)
-    if _is_drivers_own(name, buf):
+    if (name is None or name in server.ADMINISTRATION) and _is_drivers_own(name, buf):
         if call is not None:
             call.state = "administration"  # log-ins among them: not even masked do they belong into a cassette
         return None
@@ -46,14 +46,14 @@ def _begin(runtime: Runtime, buf: bytes) -> Call | None:
         call.attributes["timetracer.own_span"] = True
     call.state = "sent"
     call.attributes[spans.PLUGIN] = NAME
-    call.put_binary(spans.REQUEST, mongodb.redacted(buf))
+    call.put_binary(spans.REQUEST, buf if mongodb.holds_no_secret(name) else mongodb.redacted(buf))
     return call
 
 
 def _is_drivers_own(name: str | None, buf: bytes) -> bool:
     if name is None:
         return bool(_header(buf)[3] == _OP_QUERY)  # only greetings still go by it
-    return name in server.ADMINISTRATION and server.is_drivers_own(mongodb.parse_message(buf))
+    return server.is_drivers_own(mongodb.parse_message(buf))
 
 
 def _is_mongodb(call: Call) -> bool:
