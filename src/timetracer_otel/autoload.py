@@ -186,16 +186,16 @@ def _replay(settings: Settings) -> None:
 
 
 def _record(settings: Settings) -> None:
-    from timetracer_otel.exporters import batches, drawn, processor, session  # noqa: PLC0415 - a process in mode off does not pay for it
+    from timetracer_otel.exporters import batches, drawn, exiting, processor, session  # noqa: PLC0415 - a process in mode off does not pay for it
     from timetracer_otel.exporters.recorder import Recorder  # noqa: PLC0415 - see above
     from timetracer_otel.seams import tracing  # noqa: PLC0415 - see above
 
     provider = tracing.host_provider()
     recorder = Recorder(settings, provider)
-    settle_exit = session.watch_exit(recorder.session)
+    exit_status = exiting.watch()
 
     def at_exit() -> None:
-        settle_exit()
+        recorder.session().exit_status = exit_status()
         if recorder.leaving is not None:
             drawn.flush(recorder, recorder.session())
         recorder.session().end()

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
     from timetracer_otel.exporters.recorder import Recorder
 
-__all__ = ["SessionLane", "watch_exit", "watch_output"]
+__all__ = ["SessionLane", "watch_output"]
 
 _new_id = os.urandom
 _now = time.time_ns
@@ -227,27 +227,3 @@ def _shadow_write(stream: IO[str], name: str, session: Callable[[], SessionLane]
 def _restore(stream: IO[str], shadow: object) -> None:
     if getattr(stream, "__dict__", {}).get("write") is shadow:
         del stream.write
-
-
-def watch_exit(session: Callable[[], SessionLane]) -> Callable[[], None]:
-    """Note the status that the program asks for by ``sys.exit``; give what settles it when the process ends.
-
-    A ``raise SystemExit(n)`` that does not go through ``sys.exit`` cannot be seen from Python: the status then stays
-    unknown.
-    """
-    asked: list[int] = []
-    exit_ = sys.exit
-
-    def noting(status: object = None, /) -> None:
-        asked.append(0 if status is None else status & 0xFF if isinstance(status, int) else 1)
-        exit_(status)  # type: ignore[arg-type]  # any object is allowed: it is printed
-
-    sys.exit = noting  # type: ignore[assignment]  # same signature, and it never returns either
-
-    def settle() -> None:
-        uncaught = getattr(sys, "last_value", None) is not None
-        session().exit_status = 1 if uncaught else asked[-1] if asked else 0
-        if sys.exit is noting:
-            sys.exit = exit_
-
-    return settle

@@ -1,0 +1,49 @@
+"""What is recorded of how a script ended: its status, or nothing; never a wrong one."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from timetracer_otel import spans
+from timetracer_otel.cassette import loading, storage
+
+INSTRUMENT = [sys.executable, "-c", "from opentelemetry.instrumentation.auto_instrumentation import run; run()"]
+ENDS = {
+    "to its end": ("pass", 0, 0),
+    "sys.exit": ("import sys; sys.exit(3)", 3, 3),
+    "sys.exit of a text": ("import sys; sys.exit('gone')", 1, 1),
+    "an exit that it catches": ("import sys\ntry:\n    sys.exit(3)\nexcept SystemExit:\n    pass", 0, 0),
+    "SystemExit": ("def main():\n    return 5\nraise SystemExit(main())", 5, None),
+    "an exception": ("raise ValueError('x')", 1, 1),
+}
+
+
+def recorded_status(folder: Path) -> object:
+    """The exit status in the one session below a folder; None when there is none."""
+    (session,) = loading.load(storage.find([str(folder / "cassettes")], folder)).sessions.values()
+    found = [span.attributes.get(spans.SESSION_EXIT_STATUS) for span in session.spans]
+    return next((status for status in found if status is not None), None)
+
+
+@pytest.mark.parametrize(
+    ("how", "end"), [*(("script", end) for end in ENDS), *(("module", end) for end in ("to its end", "SystemExit"))]
+)
+def test_the_status_is_right_or_unknown(how: str, end: str, tmp_path: Path) -> None:
+    """However a program ends, its recorded status is the real one, or there is none."""
+    body, status, known = ENDS[end]
+    (tmp_path / "job.py").write_text(f"print('working')\n{body}\n")
+    command = [sys.executable, *(["job.py"] if how == "script" else ["-m", "job"])]
+    ended = subprocess.run(
+        [*INSTRUMENT, "--traces_exporter", "timetracer", *command],
+        cwd=tmp_path,
+        env=os.environ,
+        check=False,
+        timeout=60,
+    )
+    assert ended.returncode == status
+    assert recorded_status(tmp_path) == known
