@@ -6,14 +6,17 @@ import re
 import socket
 import ssl
 import threading
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import aiohttp
 import httpx
 import pytest
+import requests
 import trustme
 
 from tests.http.conftest import Run
@@ -139,6 +142,29 @@ def test_client_certificates(client: Client, authority: Authority, serve: Serve,
     trust = Trust(authority.ca, own=authority.client())
     recorded, replayed = both(gone(server, lambda: client(server.url + "/json", trust)))
     assert recorded[0] == 200
+    assert replayed == recorded
+
+
+def test_not_verified(authority: Authority, serve: Serve, both: Run) -> None:
+    """A client that does not want to verify is not made to, in a replay neither."""
+    server = serve(authority.server("elsewhere.test"))
+    unverified = ssl.create_default_context()
+    unverified.check_hostname, unverified.verify_mode = False, ssl.CERT_NONE
+
+    def blocking() -> list[Any]:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            first = requests.get(server.url + "/json", verify=False, timeout=5)  # noqa: S501 - what is tested
+        return [first.json(), httpx.get(server.url + "/json", verify=False).json()]  # noqa: S501 - what is tested
+
+    async def run() -> list[Any]:
+        seen = blocking()
+        async with aiohttp.ClientSession() as session, session.get(server.url + "/json", ssl=unverified) as response:
+            seen.append(await response.json())
+        return seen
+
+    recorded, replayed = both(gone(server, run))
+    assert recorded[0]["ok"] is True
     assert replayed == recorded
 
 

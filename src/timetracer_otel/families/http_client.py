@@ -99,11 +99,12 @@ def url_of(conn: Any, target: str) -> str:
 
 
 def _putrequest(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:
-    answering = responder(plugin_of(instance))
-    if answering is None and not isinstance(instance.sock, NoSocket):
-        setattr(instance, _ATTRIBUTE, None if seams.active() is None else Outgoing(instance))
-    elif answering is not None:
+    if responder(plugin_of(instance)) is not None:
         _take_place(instance)
+        return wrapped(*args, **kwargs)
+    if isinstance(instance.sock, NoSocket):
+        instance.sock = None  # of a replay that is over: it connects
+    setattr(instance, _ATTRIBUTE, None if seams.active() is None else Outgoing(instance))
     return wrapped(*args, **kwargs)
 
 
@@ -112,12 +113,14 @@ def _take_place(conn: Any) -> None:
     if not isinstance(conn.sock, NoSocket):
         if conn.sock is not None:
             conn.sock.close()
-        conn.sock = NoSocket(lambda message, body: _answer(conn, message, body))
+        plugin = plugin_of(conn)
+        conn.sock = NoSocket(lambda message, body: _answer(conn, message, body), lambda: responder(plugin) is None)
 
 
 def _answer(conn: Any, message: Message, body: bytes) -> Any:
     answering = responder(plugin_of(conn))
-    assert answering is not None  # noqa: S101 - such a connection is only made when there is one
+    if answering is None:
+        raise ConnectionResetError("this connection is of a replay that is over: connect again")
     reply = ask(answering, request_of(conn, message, body))
     if reply.phase != "connect" and getattr(conn, "proxy", None) is not None:
         conn._has_connected_to_proxy = True  # noqa: SLF001 - urllib3 asks it to tell failures of the proxy from others

@@ -22,10 +22,12 @@ class NoSocket:
 
     Args:
         answer: gives the recorded reply to a whole request: its head and its body.
+        is_over: whether nothing is answered any more.
     """
 
-    def __init__(self, answer: Callable[[Message, bytes], Reply]) -> None:
+    def __init__(self, answer: Callable[[Message, bytes], Reply], is_over: Callable[[], bool]) -> None:
         self._answer = answer
+        self._is_over = is_over
         self._timeout: float | None = None
         self._begin()
         self.live: tuple[object, ...] = ()
@@ -68,8 +70,12 @@ class NoSocket:
         return raw if buffering == 0 else io.BufferedReader(raw)
 
     def fileno(self) -> int:
-        """A descriptor that is readable while the client waits to be told to go on, and never else: clients poll."""
-        return _readable() if self._waits_to_continue() else _silent()
+        """A descriptor, for clients that poll.
+
+        It is readable while the client waits to be told to go on, and after the replay, which to a pool of connections
+        means that the peer has closed this one.
+        """
+        return _readable() if self._waits_to_continue() or self._is_over() else _silent()
 
     def _waits_to_continue(self) -> bool:
         headers = {name.lower(): value for name, value in self._message.headers}

@@ -43,9 +43,9 @@ def _asked(request: Any) -> Sent:
 def _body_of(request: Any) -> tuple[bytes, bool]:
     """The body as far as it is known before it is sent, and whether it is."""
     body = getattr(request, "body", None)
-    value = getattr(body, "_value", body)
-    if value is None or (isinstance(value, bytes) and not value):
+    if body is None or body == b"":
         return b"", True
+    value = getattr(body, "_value", body)
     return (bytes(value), True) if isinstance(value, bytes | bytearray) else (b"", False)
 
 
