@@ -107,6 +107,23 @@ def test_a_failing_disk_is_said_once_and_its_end_too(sink: Sink, caplog: pytest.
     assert "records again" in said[1]
 
 
+def test_what_follows_the_first_log_line_is_said_a_minute_later(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Also when nothing more is dropped then."""
+    clock = iter([100.0, 101.0, 102.0, 103.0, 161.0, 162.0])
+    monkeypatch.setattr("timetracer_otel.exporters.counting.time.monotonic", lambda: next(clock))
+    tally = Tally()
+    for _ in range(3):
+        tally.drop("memory", "all is used")
+    for _ in range(3):
+        tally.remind()
+    assert [one.getMessage()[:37] for one in caplog.records] == [
+        "timetracer gave up 1 recording(s), re",
+        "timetracer gave up 2 recording(s), re",
+    ]
+
+
 def test_only_the_disk_makes_a_disk_slow() -> None:
     """Writes that take as long as calls that touch no disk say nothing; four that take far longer do."""
     slowness = Slowness()

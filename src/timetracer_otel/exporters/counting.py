@@ -51,6 +51,7 @@ class Tally:
         self.latest = 0.0
         self._said: dict[str, float] = {}
         self._told: Counter[str] = Counter()
+        self._details: dict[str, str] = {}
         self.failing = 0
         self._lock = threading.Lock()
 
@@ -65,13 +66,23 @@ class Tally:
         with self._lock:
             (self.dropped if is_lane else self.pieces)[reason] += 1
             self.failing += reason == DISK
+            self._details[reason] = str(detail)  # an exception would hold on to its lane
+        self._say(reason)
+
+    def remind(self) -> None:
+        """Say what was dropped since the last log line about it, when a minute has passed."""
+        for reason in list(self._details):
+            if self.dropped[reason] + self.pieces[reason] > self._told[reason]:
+                self._say(reason)
+
+    def _say(self, reason: str) -> None:
         if self._may_say(reason):
             count, self._told[reason] = self._told[reason], self.dropped[reason] + self.pieces[reason]
             _log.warning(
                 "timetracer gave up %d recording(s), reason %s: %s. The app is not affected; said once a minute",
                 self._told[reason] - count,
                 reason,
-                detail,
+                self._details[reason],
             )
 
     def _may_say(self, about: str) -> bool:

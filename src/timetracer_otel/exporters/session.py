@@ -158,6 +158,7 @@ class SessionLane(Lane):
 
     def note_counts(self) -> None:
         """Leave the counts of what was lost or late in the file, when they have changed: the process may be killed."""
+        self.recorder.tally.remind()
         counts = self.recorder.tally.attributes()
         if self.recorder.settings.files and counts != self._noted:
             fragment = otlp.span_fragment(self._span("timetracer.counts", _now()), {spans.LANE_ID: self.id, **counts})
