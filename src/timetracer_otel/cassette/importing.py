@@ -110,7 +110,7 @@ def _of_version_1(path: Path, done: Imported) -> Iterator[dict[str, Part]]:
     try:
         document, problems = version1.convert(path)
     except CassetteError as error:
-        done.left_out.append(error)
+        done.left_out.append(error.with_traceback(None))
         return
     done.cannot += [(path, problem) for problem in problems]
     yield parted(document, framing.Message(1, b""), path)
@@ -122,14 +122,14 @@ def _salvaged(path: Path, done: Imported) -> Iterator[dict[str, Part]]:
         try:
             message = next(messages, None)
         except CassetteError as error:  # there is no telling where the next message would begin
-            done.left_out.append(error)
+            done.left_out.append(error.with_traceback(None))
             return
         if message is None:
             return
         try:
             yield parted(document_of(message, path), message, path)
         except CassetteError as error:
-            done.left_out.append(error)
+            done.left_out.append(error.with_traceback(None))
 
 
 def _write(outline: Outline, pieces: Pieces, to: Path, compression: Compression, done: Imported) -> Path:

@@ -77,7 +77,7 @@ def download(text: str) -> tuple[list[Path], list[Path]]:
     """
     url = urls.parse(text)
     if url.scheme not in _STORAGE:
-        known = ", ".join(f"{scheme}://" for scheme in ("file", *_STORAGE, *traces_api.SCHEMES))
+        known = ", ".join(f"{scheme}://" for scheme in ("file", *_STORAGE, *traces_api.SCHEMES) if scheme != "memory")
         raise CassetteError(f"cassettes cannot be read from {url.scheme}:// URLs: known are {known}", file=str(url))
     try:
         return _Storage(url).copy()

@@ -67,7 +67,7 @@ def collect(place: str) -> Listing:
                 known = by_id.get(summary.lane_id)
                 by_id[summary.lane_id] = summary if known is None else known.merged(summary)
         except CassetteError as error:
-            listing.errors.append(error)
+            listing.errors.append(error.with_traceback(None))
     listing.summaries = sorted(by_id.values(), key=lambda summary: (-summary.start, summary.lane_id))
     return listing
 
@@ -98,7 +98,7 @@ def _paths(place: str, listing: Listing) -> Iterator[Path]:
     try:
         yield from finding.below(folder)
     except CassetteError as error:  # a folder that cannot be read; what was found before it is listed
-        listing.errors.append(error)
+        listing.errors.append(error.with_traceback(None))
 
 
 def print_table(summaries: list[Summary]) -> None:

@@ -38,12 +38,16 @@ def describe_process(settings: Settings) -> dict[str, spans.Attribute]:
     return attributes
 
 
+_UNTOLD = frozenset({"dir", "cassette"})
+"""Settings that say where files are; a URL can have a password in it."""
+
+
 def _settings(settings: Settings) -> list[str]:
     values: Mapping[str, object] = {field.name: getattr(settings, field.name) for field in fields(settings)}
     # The trigger's value may be a secret.
     values = {**values, "rules": ";".join(map(str, settings.rules)), "trigger_header": settings.trigger_header[:1]}
     defaults = {**{field.name: field.default for field in fields(settings)}, "rules": ""}
-    return [f"{name}={value}" for name, value in values.items() if name != "dir" and value != defaults[name]]
+    return [f"{name}={value}" for name, value in values.items() if name not in _UNTOLD and value != defaults[name]]
 
 
 @cache  # reading it takes about a millisecond, and every import of the app asks again
