@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import socket
 import threading
 import tracemalloc
+import urllib.request
 from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -17,10 +19,14 @@ import pytest
 import requests
 import urllib3
 
-from tests.http.conftest import Run
+from tests.http.clients import CLIENTS
+from tests.http.conftest import Run, observed
 from tests.http.server import BIG, ShapeServer
-from timetracer_otel import testing
+from tests.http.shapes import Shape
+from tests.http.test_behaviour import recorded_calls
+from timetracer_otel import spans, testing
 from timetracer_otel.errors import CassetteError
+from timetracer_otel.families.http_exchange import CHUNKS
 
 
 class Tap:
@@ -103,6 +109,53 @@ def test_events_keep_their_chunks(server: ShapeServer, both: Run) -> None:
 
     recorded, replayed = both(chunks)
     assert recorded == replayed == [b"event: tick\ndata: %d\n\n" % number for number in range(4)]
+
+
+EVENTS = [b"event: tick\ndata: %d\n\n" % number for number in range(4)]
+
+
+def _by_httpx(url: str) -> list[bytes]:
+    with httpx.stream("GET", url) as response:
+        return list(response.iter_raw())
+
+
+async def _by_httpx_async(url: str) -> list[bytes]:
+    async with httpx.AsyncClient() as client, client.stream("GET", url) as response:
+        return [piece async for piece in response.aiter_raw()]
+
+
+def _by_requests(url: str) -> list[bytes]:
+    with requests.get(url, stream=True, timeout=5) as response:
+        return list(response.iter_content(None))
+
+
+def _by_urllib(url: str) -> list[bytes]:
+    with urllib.request.urlopen(url, timeout=5) as response:  # noqa: S310 - the test's own http: URL
+        return list(iter(response.read1, b""))
+
+
+async def _by_aiohttp(url: str) -> list[bytes]:
+    async with aiohttp.ClientSession() as session, session.get(url) as response:
+        return [piece async for piece, _ in response.content.iter_chunks() if piece]
+
+
+@pytest.mark.parametrize("client", [_by_httpx, _by_httpx_async, _by_requests, _by_urllib, _by_aiohttp])
+def test_events_come_one_by_one(client: Callable[[str], Any], server: ShapeServer, both: Run) -> None:
+    """Of every client: an event is a piece, when recorded as in a replay."""
+    recorded, replayed = both(lambda: client(server.url + "/events"))
+    assert recorded == replayed == EVENTS
+
+
+@pytest.mark.parametrize("name", ["requests", "urllib3", "urllib", "aiohttp"])
+def test_trailers_and_times_of_chunks_are_kept(name: str, server: ShapeServer, tmp_path: Path) -> None:
+    """Trailers, and when each chunk came, are in the cassette of every client that reads trailers at all."""
+    with testing.record(tmp_path):
+        observed(lambda: CLIENTS[name](server.url, Shape("chunked", "/chunked")))
+    (call,) = recorded_calls(tmp_path)
+    chunks = json.loads(call.text(CHUNKS) or "[]")
+    assert spans.decode_headers(call.attributes, spans.HTTP_RESPONSE_TRAILERS) == [("X-Sum", "13")]
+    assert [length for _, length in chunks] == [5, 7, 1]
+    assert [moment for moment, _ in chunks] == sorted(moment for moment, _ in chunks)
 
 
 def test_partly_read(server: ShapeServer, both: Run) -> None:
