@@ -119,8 +119,8 @@ class PluginResponder:
         return self._player.siblings(recorded)
 
     def facts(self, name: str) -> str | None:
-        if name == spans.IMPORTED:  # known without reading every lane
-            self._facts.setdefault(name, self._player.cassette.catalog.imported())
+        if name == spans.IMPORTED and name not in self._facts:  # known without reading every lane
+            self._facts[name] = self._player.cassette.catalog.imported()
         if name not in self._facts:
             ours = (span for span in self._player.all_calls() if span.text(spans.PLUGIN) == self._plugin)
             values = (span.attributes.get(name, span.resource.get(name)) for span in ours)
