@@ -7,7 +7,7 @@ ARGS ?=
 BIN := .venv/bin
 READY := .venv/.ready
 
-.PHONY: help demo test test-all check bench matrix clean
+.PHONY: help demo test test-all check bench matrix collector clean
 
 help:
 	@echo "make demo      record example apps, stop the database, replay them"
@@ -16,6 +16,7 @@ help:
 	@echo "make check     lint, format, types, dependencies between rooms"
 	@echo "make bench     overhead and replay speed beside the bare driver"
 	@echo "make matrix    what --verify must pass and must catch, twenty times over"
+	@echo "make collector find or build the OpenTelemetry Collector that some tests start (needs Go 1.26)"
 	@echo "make clean     remove .venv and caches"
 
 $(READY): pyproject.toml scripts/venv.sh
@@ -42,6 +43,9 @@ bench: $(READY)
 
 matrix: $(READY)
 	@for n in $$(seq 20); do echo "round $$n of 20"; $(BIN)/python -m pytest -q tests/matrix $(ARGS) || exit 1; done
+
+collector:
+	@scripts/install-otelcol
 
 clean:
 	@rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache build dist
