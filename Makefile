@@ -7,7 +7,7 @@ ARGS ?=
 BIN := .venv/bin
 READY := .venv/.ready
 
-.PHONY: help demo test test-all check bench matrix collector clean
+.PHONY: help demo test test-all check bench matrix soak collector clean
 
 help:
 	@echo "make demo      record example apps, stop the database, replay them"
@@ -16,6 +16,7 @@ help:
 	@echo "make check     lint, format, types, dependencies between rooms"
 	@echo "make bench     overhead and replay speed beside the bare driver"
 	@echo "make matrix    what --verify must pass and must catch, twenty times over"
+	@echo "make soak      20,000 requests, killed in the middle, ten times: what was answered is recorded (half an hour)"
 	@echo "make collector find or build the OpenTelemetry Collector that some tests start (needs Go 1.26)"
 	@echo "make clean     remove .venv and caches"
 
@@ -43,6 +44,9 @@ bench: $(READY)
 
 matrix: $(READY)
 	@for n in $$(seq 20); do echo "round $$n of 20"; $(BIN)/python -m pytest -q tests/matrix $(ARGS) || exit 1; done
+
+soak: $(READY)
+	@$(BIN)/python -m scripts.soak $(ARGS)
 
 collector:
 	@scripts/install-otelcol

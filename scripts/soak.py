@@ -169,13 +169,14 @@ def _soak_kills(options: argparse.Namespace) -> bool:
         begun = time.monotonic()
         with tempfile.TemporaryDirectory(prefix="soak-") as folder:
             loss = killed_round(options.server, Path(folder), options.requests, options.concurrency)
+            said = [line for line in (Path(folder) / "server.log").read_text().splitlines() if "timetracer " in line]
         fine = fine and loss.nothing
         print(
             f"round {number:2d}: {loss.of} answered in time, {len(loss.lost)} of them lost, "
             f"{len(loss.unreadable)} files unreadable; {time.monotonic() - begun:.0f} s",
             flush=True,
         )
-        for what in (*loss.lost[:5], *loss.unreadable[:5]):
+        for what in (*loss.lost[:5], *loss.unreadable[:5], *said[:5]):
             print("   ", what)
     return fine
 

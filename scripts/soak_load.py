@@ -67,7 +67,7 @@ class _Load:
     async def _use(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
         """Whether the numbers are used up; False when the server closed the connection."""
         for number in self.numbers:
-            await self._wait_for_turn()
+            await self._wait_for_turn(number)
             begun = time.monotonic()
             writer.write(b"GET /items/%d HTTP/1.1\r\nHost: localhost\r\n\r\n" % number)
             head = await reader.readuntil(b"\r\n\r\n")
@@ -79,9 +79,9 @@ class _Load:
                 return False
         return True
 
-    async def _wait_for_turn(self) -> None:
+    async def _wait_for_turn(self, number: int) -> None:
         if self.options.rate:
-            turn = self.start + len(self.outcome.took) / self.options.rate
+            turn = self.start + (number - self.options.first) / self.options.rate
             await asyncio.sleep(max(0.0, turn - time.monotonic()))
 
     def _note(self, number: int, head: bytes, body: bytes, begun: float) -> None:

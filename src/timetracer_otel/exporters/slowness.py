@@ -8,7 +8,7 @@ from typing import Final
 
 __all__ = ["DOUBT_SECONDS", "Slowness", "control"]
 
-DOUBT_SECONDS: Final = 0.02
+DOUBT_SECONDS: Final = 0.05
 """A write that took longer is doubted; one that took so much longer than its control speaks for a slow disk."""
 _MUCH: Final = 10
 """Times its control: then it speaks for that loudly."""
