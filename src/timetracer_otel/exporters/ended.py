@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+from opentelemetry.trace import SpanContext, SpanKind
 
 from timetracer_otel import spans
 from timetracer_otel.cassette import otlp
@@ -12,10 +15,11 @@ from timetracer_otel.seams import Call, Lane
 
 if TYPE_CHECKING:
     import orjson
-    from opentelemetry.sdk.trace import ReadableSpan
+    from opentelemetry.sdk.resources import Resource
+    from opentelemetry.sdk.trace import ReadableSpan, Span
     from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 
-__all__ = ["Ended"]
+__all__ = ["Ended", "unended"]
 
 
 @dataclass(slots=True)
@@ -75,3 +79,23 @@ def _encode(lane: Lane, span: ReadableSpan, call: Call | None) -> orjson.Fragmen
             else:
                 pieces.append(otlp.attributes_json(encode(name, payload)))
     return otlp.span_fragment(span, None, b",".join([piece for piece in pieces if piece]))
+
+
+def unended(entry: Span | None, name: str, context: SpanContext, resource: Resource, start: int) -> ReadableSpan:
+    """Give an entry's span as far as it is; one of our own when no instrumentor made one.
+
+    Args:
+        entry: the instrumentor's, still open.
+        name: of our own.
+        context: of our own.
+        resource: of our own.
+        start: when our own began, in nanoseconds since 1970.
+    """
+    from opentelemetry.sdk.trace import ReadableSpan  # noqa: PLC0415 - keeps the SDK out of a process in mode off
+
+    if entry is None:
+        kind, end = SpanKind.SERVER, time.time_ns()
+        return ReadableSpan(name=name, context=context, resource=resource, kind=kind, start_time=start, end_time=end)
+    span: ReadableSpan = entry._readable_span()  # noqa: SLF001 - the SDK's only way to read an open span
+    span._end_time = time.time_ns()  # noqa: SLF001 - see above
+    return span

@@ -16,7 +16,7 @@ from opentelemetry.context import Context
 
 from timetracer_otel import spans
 from timetracer_otel.exporters.waiting import Waiting
-from timetracer_otel.seams import faults
+from timetracer_otel.seams import Call, faults
 
 if TYPE_CHECKING:
     from opentelemetry.trace import Span, Tracer
@@ -104,6 +104,28 @@ class Leaving:
         if not self.submit(parent, partial(_chunks, name, text, codec, step), len(text)):
             return {**_without(attributes, name), spans.LOST: True}
         return {**_without(attributes, name), name + spans.PARTS: -(-len(text) // step)}
+
+    def complete(self, call: Call) -> None:
+        """Put the payloads of a call on its span, which is open still.
+
+        Args:
+            call: that has them all, or all that there are so far.
+        """
+        attributes = call.encoded()
+        if spans.INCOMPLETE in (call.span.attributes or ()):
+            attributes.setdefault(spans.INCOMPLETE, "")  # set while the payload was on its way; none can be removed
+        call.span.set_attributes(dict(self.lighten(call.span, attributes)))
+
+    def send_entry(self, entry: Span, attributes: Attributes) -> None:
+        """Send what an entry's seam saw: in a child span, because the entry's may have ended.
+
+        Args:
+            entry: the entry's span.
+            attributes: encoded.
+        """
+        part = self._tracer.start_span("timetracer.entry", context=trace.set_span_in_context(entry))
+        part.set_attributes({**self.lighten(entry, attributes), spans.PART: "entry"})
+        part.end()
 
     def submit(self, parent: Span, chunks: Callable[[], Iterable[Attributes]], size: int) -> bool:
         """Send chunks of a payload, by the thread.

@@ -13,7 +13,6 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from opentelemetry import trace
 from opentelemetry.trace import SpanContext, SpanKind, StatusCode
 
 from timetracer_otel import spans
@@ -21,7 +20,7 @@ from timetracer_otel.cassette import naming, otlp, storage
 from timetracer_otel.config import Settings
 from timetracer_otel.exporters import drawn, growing, parts
 from timetracer_otel.exporters.counting import PRESSURE, Tally
-from timetracer_otel.exporters.ended import Ended
+from timetracer_otel.exporters.ended import Ended, unended
 from timetracer_otel.exporters.leaving import Leaving
 from timetracer_otel.exporters.memory import Memory
 from timetracer_otel.exporters.resource import describe_process
@@ -241,22 +240,8 @@ class RecordingLane(Lane):
         return SpanContext(int.from_bytes(_new_id(16), "big"), int.from_bytes(_new_id(8), "big"), is_remote=False)
 
     def _unended_entry(self) -> ReadableSpan:
-        """Give the entry's span as far as it is; one of our own when no instrumentor made one."""
-        from opentelemetry.sdk.trace import ReadableSpan  # noqa: PLC0415 - keeps the SDK out of a process in mode off
-
-        if self.entry is not None:
-            span = self.entry._readable_span()  # noqa: SLF001 - the SDK's only way to read an open span
-            span._end_time = _now()  # noqa: SLF001 - see above
-            return span
-        request = self.request
-        return ReadableSpan(
-            name=f"{request.method} {request.path}" if request else "entry",
-            context=self.entry_context,
-            resource=self.recorder.provider.resource,
-            kind=SpanKind.SERVER,
-            start_time=self.start,
-            end_time=_now(),
-        )
+        name = f"{self.request.method} {self.request.path}" if self.request else "entry"
+        return unended(self.entry, name, self.entry_context, self.recorder.provider.resource, self.start)
 
 
 class Recorder:
@@ -351,10 +336,7 @@ class Recorder:
     def complete(self, call: Call) -> None:
         """Take the payloads of a call that has them all."""
         if self.leaving is not None and call.span.is_recording():
-            attributes = call.encoded()
-            if spans.INCOMPLETE in (call.span.attributes or ()):
-                attributes.setdefault(spans.INCOMPLETE, "")  # set while the payload was on its way; none can be removed
-            call.span.set_attributes(dict(self.leaving.lighten(call.span, attributes)))
+            self.leaving.complete(call)
 
     def late(
         self, call: Call, kind: str, attributes: Callable[[], Iterable[dict[str, spans.Attribute]]], size: int
@@ -366,11 +348,7 @@ class Recorder:
         """Send what the entry's seam saw by the host's exporters: a child span, because the entry's may have ended."""
         if self.leaving is None or lane.entry is None or lane.request is None:
             return
-        attributes = {**lane.drawn, **growing.entry(lane, lane.request)}
-        context = trace.set_span_in_context(lane.entry)
-        part = self.provider.get_tracer(TRACER_NAME).start_span("timetracer.entry", context=context)
-        part.set_attributes({**self.leaving.lighten(lane.entry, attributes), spans.PART: "entry"})
-        part.end()
+        self.leaving.send_entry(lane.entry, {**lane.drawn, **growing.entry(lane, lane.request)})
 
     def keeps(self, lane: RecordingLane) -> bool:
         """Whether a finished lane is written."""
