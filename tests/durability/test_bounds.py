@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -83,6 +84,17 @@ def test_a_long_stream_is_not_held(tmp_path: Path, compression: Any) -> None:
     assert entry.payload(names.HTTP_RESPONSE_BODY) == body
     assert names.INCOMPLETE not in entry.attributes
     assert not list(tmp_path.rglob("*.part"))
+
+
+def test_a_disk_may_take_a_little_at_a_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A write that takes less than it was given, as on a disk that is about to be full, loses nothing silently."""
+    write = os.write
+    with testing.record(tmp_path):
+        monkeypatch.setattr(os, "write", lambda file, data: write(file, data[:50_000]))
+        body = app().test_client().get("/stream/30").data
+        recorder().sink.drain(10)
+        monkeypatch.undo()
+    assert lane(tmp_path)[0].payload(names.HTTP_RESPONSE_BODY) == body
 
 
 def test_a_long_upload_is_not_held(tmp_path: Path) -> None:

@@ -30,6 +30,7 @@ __all__ = [
     "point_latest",
     "session_path",
     "whole_file",
+    "write_all",
     "write_whole",
 ]
 
@@ -66,7 +67,7 @@ def write_whole(path: Path, data: bytes) -> None:
         CassetteError: the disk is full, the folder cannot be written; nothing is left behind.
     """
     with whole_file(path) as file:
-        _write_all(file, data)
+        write_all(file, data)
 
 
 @contextmanager
@@ -189,7 +190,16 @@ def _make_folders(folder: str) -> None:
     os.chmod(folder, 0o700)
 
 
-def _write_all(file: int, data: bytes) -> None:
+def write_all(file: int, data: bytes) -> None:
+    """Write all of it: a full disk takes a part first, and refuses the rest only then.
+
+    Args:
+        file: a file descriptor.
+        data: the bytes.
+
+    Raises:
+        OSError: not all of it could be written.
+    """
     rest = memoryview(data)
     while rest:
         rest = rest[os.write(file, rest) :]
@@ -199,7 +209,7 @@ def _complete(file: int, data: bytes, written: int) -> None:
     """Write what a first write left over (a full disk, a signal), or take back what was written."""
     end = os.lseek(file, 0, os.SEEK_CUR)
     try:
-        _write_all(file, data[written:])
+        write_all(file, data[written:])
     except OSError:
         if os.fstat(file).st_size == end:  # else another process wrote behind us, and its lines must stay
             os.ftruncate(file, end - written)

@@ -172,9 +172,9 @@ class Spill:
                 storage.write_whole(path, data)
                 return
             with storage.whole_file(path) as file, self._path.open("rb") as spilled:
-                os.write(file, data)
+                storage.write_all(file, data)
                 while block := spilled.read(1 << 20):
-                    os.write(file, block)
+                    storage.write_all(file, block)
         finally:
             self.discard()
 
