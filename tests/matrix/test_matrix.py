@@ -13,6 +13,10 @@ import pytest
 
 from tests.matrix.harness import Sample, Verified, environment, rates, record, seed, verify
 from tests.matrix.variants import HARMLESS, JOB_MUTANTS, WEB_MUTANTS, Wanted
+from timetracer_otel import spans
+from timetracer_otel.cassette import loading, storage
+from timetracer_otel.cassette.model import Lane
+from timetracer_otel.replay.trace import REPLAY_OF
 
 FLASK = Sample("flask", ("flask", "--app", "flask_shop", "run", "--port", "{port}"))
 STARLETTE = Sample(
@@ -96,3 +100,30 @@ def test_trace_of_a_replay_can_be_diffed(recorded: dict[str, Path], tmp_path: Pa
     ended = subprocess.run(command, env=environment(), capture_output=True, text=True, timeout=60, check=False)
     assert ended.returncode == status
     assert told in ended.stdout, ended.stdout
+
+
+@pytest.mark.parametrize(("name", "concurrency"), WEB)
+def test_unchanged_app_answers_the_recorded_bytes(
+    recorded: dict[str, Path], tmp_path: Path, name: str, concurrency: int
+) -> None:
+    """Not only by value, as JSON is compared: ids, tokens, random numbers and times in bodies are the same bytes."""
+    trace = tmp_path / "trace"
+    options = ("--concurrency", str(concurrency), "--trace", str(trace))
+    found = verify(SAMPLES[name], recorded[name], tmp_path, "unchanged", *options)
+    assert found.status == 0, found.said
+    then = {lane.id: body(lane) for lane in loading.load(storage.find([str(recorded[name])], tmp_path)).lanes}
+    now = {
+        str(span.attributes[REPLAY_OF]): body(lane)
+        for lane in loading.load(storage.find([str(trace)], tmp_path)).lanes
+        for span in lane.spans
+        if REPLAY_OF in span.attributes
+    }
+    assert len(then) >= 48
+    assert all(then.values())
+    assert now == then
+
+
+def body(lane: Lane) -> bytes | None:
+    """What the app answered."""
+    assert lane.entry is not None
+    return lane.entry.payload(spans.HTTP_RESPONSE_BODY)
