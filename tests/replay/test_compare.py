@@ -9,7 +9,7 @@ from typing import Any
 import orjson
 import pybase64
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from timetracer_otel.replay.calls import LaneNotes, Notes, compare_calls
@@ -35,12 +35,18 @@ def told(recorded: object, live: object) -> list[tuple[str, object, object]]:
     return [(one.path, one.recorded, one.live) for one in differences(recorded, live)]
 
 
+unhurried = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
+"""A busy machine is no fault of what is tested."""
+
+
+@unhurried
 @given(JSON)
 def test_equal_values_do_not_differ(value: Any) -> None:
     """A value read twice is the same, whatever the order of its members."""
     assert told(value, json.loads(json.dumps(value, sort_keys=True))) == []
 
 
+@unhurried
 @given(JSON, JSON)
 def test_different_values_differ(one: Any, other: Any) -> None:
     """There is a difference if and only if the two are written differently."""
