@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import time
 from pathlib import Path
 
 import pytest
 
+from scripts.soak import environment
 from tests.durability.harness import SERVERS, WSGI, Served, files, recorded
 
 servers = pytest.mark.parametrize("command", SERVERS.values(), ids=SERVERS)
@@ -54,6 +57,24 @@ def test_a_bad_rule_turns_the_recording_off_with_a_clear_error(tmp_path: Path) -
         served.stop()
     assert not served.cassettes.exists()
     assert "TIMETRACER_RULES: 'GET /a=2', share='2': must be a number from 0 to 1" in served.log()
+
+
+PROGRAM = """
+from scripts.soak_app import wsgi
+
+assert wsgi.test_client().get("/items/1", headers={"x-record": "sesame"}).status_code == 200
+"""
+
+
+def test_the_secret_does_not_leave_by_other_exporters(tmp_path: Path) -> None:
+    """Where payloads go to a backend, the trigger's value is masked as well."""
+    settings = {"TIMETRACER_MODE": "record", "TIMETRACER_TRIGGER_HEADER": "x-record: sesame"}
+    command = ["opentelemetry-instrument", "--traces_exporter", "console", sys.executable, "-c", PROGRAM]
+    env = environment(tmp_path, OTEL_METRICS_EXPORTER="none", OTEL_LOGS_EXPORTER="none", **settings)
+    run = subprocess.run(command, env=env, cwd=tmp_path, check=True, capture_output=True, text=True, timeout=60)
+    assert '"timetracer.http.target": "/items/1"' in run.stdout
+    assert "[redacted]" in run.stdout
+    assert "sesame" not in run.stdout.replace(repr(PROGRAM)[1:-1], "")
 
 
 @pytest.mark.system

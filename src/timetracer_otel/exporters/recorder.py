@@ -83,7 +83,7 @@ class RecordingLane(Lane):
         self.failed = False
         self.finished = False
         self.written = False
-        self.kept = runtime.settings.files and runtime.selection.begins(self)
+        self.kept = runtime.selection.begins(self) and runtime.settings.files  # it masks a secret, in any case
         self.spill = parts.Spill(runtime.settings, self.id)
         self.draws = drawn.begin(runtime, self) if self.kept or runtime.settings.span_payloads else None
 
@@ -346,7 +346,7 @@ class Recorder:
 
     def emit_entry(self, lane: RecordingLane) -> None:
         """Send what the entry's seam saw by the host's exporters: a child span, because the entry's may have ended."""
-        if self.leaving is None or lane.entry is None or lane.request is None:
+        if self.leaving is None or lane.entry is None or lane.request is None or lane.abandoned:
             return
         self.leaving.send_entry(lane.entry, {**lane.drawn, **growing.entry(lane, lane.request)})
 
