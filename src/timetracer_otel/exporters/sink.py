@@ -29,6 +29,8 @@ PACE_LOOP_SECONDS: Final = 0.01
 """How long, at most; on an event loop others wait too."""
 HELP_SECONDS: Final = 0.03
 """A write that waits longer is done by the next caller: in a busy process the thread gets too little of the lock."""
+HELP_BYTES: Final = 2 * 1024 * 1024
+"""Unless it is larger: the caller may be an event loop."""
 OVERHEAD: Final = 1024
 """Bytes that a waiting write takes beside its payload, about."""
 
@@ -179,7 +181,8 @@ class Sink:
     def _help(self) -> None:
         """Do the oldest write, when it has waited too long and the disk is not the reason."""
         with self._changed:
-            if self._slowness.slow or not self._work or _clock() - self._work[0].since < HELP_SECONDS:
+            oldest = self._work[0] if self._work and not self._slowness.slow else None
+            if oldest is None or oldest.size > HELP_BYTES or _clock() - oldest.since < HELP_SECONDS:
                 return
             task = self._take()
         if task is not None:
