@@ -182,7 +182,9 @@ def _replay(settings: Settings) -> None:
 
     player = start(settings)
     _undoing.callback(atexit.unregister, player.print_outcome)
-    _undoing.callback(tracing.attach(tracing.host_provider(), tracing.LaneMarker(player), every_span=True))
+    provider = tracing.host_provider()
+    unheard = partial(tracing.Unheard, provider=provider)
+    _undoing.callback(tracing.attach(provider, tracing.LaneMarker(player), unheard))
 
 
 def _record(settings: Settings) -> None:
@@ -208,7 +210,9 @@ def _record(settings: Settings) -> None:
     _undoing.callback(setattr, runtime_module, "stopper", None)
     _undoing.callback(atexit.unregister, at_exit)
     _undoing.callback(at_exit)
-    _undoing.callback(tracing.attach(provider, processor.LaneProcessor(recorder), every_span=settings.files))
+    _undoing.callback(
+        tracing.attach(provider, processor.LaneProcessor(recorder), tracing.RecordAll if settings.files else None)
+    )
     if settings.span_payloads:
         recorder.leaving, undo = batches.attach(provider, settings.max_memory)
         _undoing.callback(undo)

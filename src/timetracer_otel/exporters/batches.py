@@ -157,7 +157,7 @@ def attach(provider: TracerProvider, budget: int = BUDGET) -> tuple[Leaving, Cal
         What large payloads leave by, and what ends all this.
     """
     batches, undo = Batches(provider, budget), ExitStack()
-    undo.callback(tracing.attach(provider, batches, every_span=False))
+    undo.callback(tracing.attach(provider, batches))
     undo.callback(batches.detach)
     undo.callback(batches.leaving.drain, EXIT_SECONDS)
     return batches.leaving, undo.close

@@ -136,8 +136,10 @@ def elements(buf: bytes, start: int, end: int) -> list[Element]:
     while at < stop:
         name_end = buf.index(0, at + 1, stop)
         value = name_end + 1
-        next_at = _value_end(buf, buf[at], value)
-        found.append((buf[at], buf[at + 1 : name_end], at, value, next_at))
+        kind = buf[at]
+        width = _WIDTHS[kind]
+        next_at = _value_end(buf, kind, value) if width == _VARIES else value + width
+        found.append((kind, buf[at + 1 : name_end], at, value, next_at))
         at = next_at
     if at != stop:
         raise ValueError(f"element runs past its document at byte {stop}")

@@ -8,6 +8,7 @@ import time
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 from typing import Any, NoReturn
 
 from timetracer_otel import seams, spans
@@ -96,7 +97,8 @@ class Connection:
 
     def send(self, buf: bytes) -> None:
         """Take a message; what expects no reply is answered for now, so that a miss shows where it happened."""
-        buf = mongodb.redacted(buf)  # as it was recorded
+        if not mongodb.holds_no_secret(mongodb.command_name(buf)):
+            buf = mongodb.redacted(buf)  # as it was recorded
         message = mongodb.parse_message(buf)
         if message.more_to_come:
             self._answer(message, buf)
@@ -218,6 +220,7 @@ def refuse_live(runtime: Runtime) -> None:
         raise ConnectionResetError("this connection was opened before the replay began")
 
 
+@cache
 def early_description(step: str) -> Description:
     """How a failure before any command is addressed: by the driver's step."""
     return Description(("mongodb", "", step, ""), b"", (), read=False)

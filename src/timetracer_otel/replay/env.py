@@ -8,6 +8,7 @@ from typing import TypeAlias
 
 from timetracer_otel.cassette.shelf import Catalog
 from timetracer_otel.replay import journal
+from timetracer_otel.replay.unheard import switched_off
 
 __all__ = ["Environment", "environment"]
 
@@ -45,6 +46,8 @@ def environment(
             journal.DETAIL_VARIABLE: "1" if detailed else "",
             journal.TRACE_VARIABLE: str(traced.absolute()) if traced is not None else "",
         }
+        if traced is None:
+            ours |= switched_off({**base, **ours})
         return {**base, **ours, **{name: value for name, value in options.items() if value}}
 
     return make

@@ -12,6 +12,8 @@ from typing import Any
 
 import orjson
 
+from timetracer_otel.seams.lanes import process
+
 __all__ = ["CATALOG_VARIABLE", "DETAIL_VARIABLE", "JOURNAL_VARIABLE", "TRACE_VARIABLE", "Journal", "Outcome", "read"]
 
 JOURNAL_VARIABLE = "TIMETRACER_REPLAY_JOURNAL"
@@ -49,14 +51,15 @@ class Journal:
             what: ``lane``, ``end``, ``answered``, ``miss``, ``refused`` or, of the session, ``session_end``.
             facts: JSON-like.
         """
-        entry = {"what": what, "pid": os.getpid(), **facts}
+        pid = process.id
+        entry = {"what": what, "pid": pid, **facts}
         if self._folder is None:
             self.kept.append(entry)
             return
-        if self._pid != os.getpid():
+        if self._pid != pid:
             flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC
-            self._descriptor = os.open(self._folder / f"{os.getpid()}.jsonl", flags, 0o600)
-            self._pid = os.getpid()  # last: other threads write as soon as it is ours
+            self._descriptor = os.open(self._folder / f"{pid}.jsonl", flags, 0o600)
+            self._pid = pid  # last: other threads write as soon as it is ours
         os.write(self._descriptor, orjson.dumps(entry, default=str, option=_OPTIONS))
 
     def claim(self, name: str) -> bool:

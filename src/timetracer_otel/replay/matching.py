@@ -141,7 +141,9 @@ class Matcher:
 
     def _ranked(self, bucket: object, calls: list[Recorded], preference: bytes) -> Iterator[Recorded]:
         """The bucket's unused calls, those of the preference first."""
-        alike = self.index.preferred.get((bucket, preference), []) if preference else []
+        if not preference:
+            return self._unused(bucket, calls)
+        alike = self.index.preferred.get((bucket, preference), [])
         return chain(self._unused((bucket, preference), alike), self._unused(bucket, calls))
 
     def comes_first(self, one: Description, other: Description) -> bool:

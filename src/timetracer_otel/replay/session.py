@@ -102,10 +102,10 @@ class PluginResponder:
     def next_in_lane(self, description: Description) -> Answer | None:
         lane = self._player.lane()
         matcher = lane.matcher or self._player.session_lane.matcher
-        upcoming = matcher.next() if matcher is not None else None
-        if matcher is None or upcoming is None or upcoming.description != description:
+        if matcher is None or description.key not in matcher.index.by_key:  # as nearly always
             return None
-        return self.serve(upcoming.span)
+        upcoming = matcher.next()
+        return self.serve(upcoming.span) if upcoming is not None and upcoming.description == description else None
 
     def serve(self, recorded: model.Span) -> Answer:
         lane = self._player.lane()

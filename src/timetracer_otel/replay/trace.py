@@ -225,5 +225,5 @@ def attach(folder: Path, session: Callable[[], Lane]) -> Tracing:
     """
     provider = tracing.host_provider()
     writing = Tracing(folder, lambda context: lane_of(context) or session(), provider)
-    tracing.attach(provider, writing, every_span=True)
+    tracing.attach(provider, writing, tracing.RecordAll)
     return writing

@@ -13,7 +13,7 @@ from contextvars import ContextVar, Token
 from typing import TYPE_CHECKING, cast
 
 from opentelemetry import context as otel_context
-from opentelemetry import trace
+from opentelemetry.trace.propagation import _SPAN_KEY  # what get_current_span looks up, in four calls
 
 if TYPE_CHECKING:
     from opentelemetry.context import Context
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from timetracer_otel.seams.entries import Request, Response
     from timetracer_otel.seams.runtime import Runtime
 
-__all__ = ["Entered", "Lane", "entered_lane", "entering", "lane_of", "mark"]
+__all__ = ["Entered", "Lane", "entered_lane", "entering", "lane_of", "mark", "process"]
 
 LANE_KEY = otel_context.create_key("timetracer.lane")
 _SPAN_ATTRIBUTE = "_timetracer_lane"
@@ -38,7 +38,7 @@ class _Process:
         self.id = os.getpid()
 
 
-_process = _Process()
+process = _Process()
 _entering: ContextVar[Lane | None] = ContextVar("timetracer_lane", default=None)
 entered_lane = _entering.get
 """The lane entered last in this context, for code that is too hot for :func:`lane_of`; it may be another process's."""
@@ -118,7 +118,7 @@ def entering() -> Lane | None:
     Never stale: unlike :func:`lane_of`, what an OpenTelemetry context kept from an earlier entry does not count.
     """
     lane = _entering.get()
-    return None if lane is None or lane.is_session or lane.pid != _process.id else lane
+    return None if lane is None or lane.is_session or lane.pid != process.id else lane
 
 
 def lane_of(context: Context | None = None) -> Lane | None:
@@ -127,11 +127,11 @@ def lane_of(context: Context | None = None) -> Lane | None:
         context = otel_context.get_current()
     lane = context.get(LANE_KEY)
     if lane is None:
-        lane = getattr(trace.get_current_span(context), _SPAN_ATTRIBUTE, None)
+        lane = getattr(context.get(_SPAN_KEY), _SPAN_ATTRIBUTE, None)
     if lane is None:
         lane = _entering.get()
     # A forked child inherits its parent's context; the lane stays with the process that runs it.
-    if lane is None or cast("Lane", lane).pid != _process.id:
+    if lane is None or cast("Lane", lane).pid != process.id:
         return None
     return cast("Lane", lane)
 

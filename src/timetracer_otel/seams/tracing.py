@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from opentelemetry import trace
 from opentelemetry.sdk.trace import Span, SpanProcessor, TracerProvider
 from opentelemetry.sdk.trace.sampling import Decision, Sampler, SamplingResult
+from opentelemetry.trace import SpanKind
 
 from timetracer_otel.errors import ConfigError
 from timetracer_otel.seams.lanes import mark
@@ -15,10 +16,10 @@ from timetracer_otel.seams.runtime import Runtime, current_lane
 
 if TYPE_CHECKING:
     from opentelemetry.context import Context
-    from opentelemetry.trace import Link, SpanKind, TraceState
+    from opentelemetry.trace import Link, TraceState
     from opentelemetry.util.types import Attributes
 
-__all__ = ["LaneMarker", "attach", "host_provider"]
+__all__ = ["LaneMarker", "RecordAll", "Unheard", "attach", "host_provider"]
 
 
 class LaneMarker(SpanProcessor):
@@ -34,6 +35,44 @@ class LaneMarker(SpanProcessor):
     def on_start(self, span: Span, parent_context: Context | None = None) -> None:
         """Mark a span that begins."""
         mark(span, current_lane(self._runtime, parent_context))
+
+
+class Unheard(Sampler):
+    """Drops the spans of calls for as long as no processor but ours is there: in a replay nobody would get them.
+
+    Every other span is recorded, whatever the host's sampler says, because it carries its lane.
+
+    Args:
+        sampler: the host's.
+        provider: the host's.
+    """
+
+    def __init__(self, sampler: Sampler, provider: TracerProvider) -> None:
+        self._recording = RecordAll(sampler)
+        self._processors = provider._active_span_processor  # noqa: SLF001 - the SDK shows it nowhere else
+
+    def should_sample(  # noqa: PLR0913, PLR0917 - the SDK's signature
+        self,
+        parent_context: Context | None,
+        trace_id: int,
+        name: str,
+        kind: SpanKind | None = None,
+        attributes: Attributes = None,
+        links: Sequence[Link] | None = None,
+        trace_state: TraceState | None = None,
+    ) -> SamplingResult:
+        """Drop calls, record everything else."""
+        if kind in _CALLS and len(self._processors._span_processors) <= 1:  # noqa: SLF001 - as above
+            return _DROPPED
+        return self._recording.should_sample(parent_context, trace_id, name, kind, attributes, links, trace_state)
+
+    def get_description(self) -> str:
+        """The host's sampler, in words."""
+        return self._recording.get_description()
+
+
+_CALLS = (SpanKind.CLIENT, SpanKind.PRODUCER)
+_DROPPED = SamplingResult(Decision.DROP)
 
 
 class RecordAll(Sampler):
@@ -56,12 +95,14 @@ class RecordAll(Sampler):
         links: Sequence[Link] | None = None,
         trace_state: TraceState | None = None,
     ) -> SamplingResult:
+        """Do as the host's, but record what it drops."""
         result = self._sampler.should_sample(parent_context, trace_id, name, kind, attributes, links, trace_state)
         if result.decision is not Decision.DROP:
             return result
         return SamplingResult(Decision.RECORD_ONLY, attributes, result.trace_state)
 
     def get_description(self) -> str:
+        """The host's sampler, in words."""
         return self._sampler.get_description()
 
 
@@ -80,24 +121,26 @@ def host_provider() -> TracerProvider:
     return provider
 
 
-def attach(provider: TracerProvider, processor: SpanProcessor, *, every_span: bool) -> Callable[[], None]:
+def attach(
+    provider: TracerProvider, processor: SpanProcessor, sampler: Callable[[Sampler], Sampler] | None = None
+) -> Callable[[], None]:
     """Add a processor to a provider, whose exporters get what they got before.
 
     Args:
         provider: the host's.
         processor: ours.
-        every_span: whether it also sees the spans that the host's sampler drops.
+        sampler: makes one that stands before the host's, so that the processor also sees what that drops.
 
     Returns:
         What takes the processor away again.
     """
-    sampler = provider.sampler
+    hosts = provider.sampler
     provider.add_span_processor(processor)
-    if every_span:
-        _sample_by(provider, RecordAll(sampler))
+    if sampler is not None:
+        _sample_by(provider, sampler(hosts))
 
     def detach() -> None:
-        _sample_by(provider, sampler)
+        _sample_by(provider, hosts)
         processors = provider._active_span_processor  # noqa: SLF001 - the SDK can only add
         kept = tuple(one for one in processors._span_processors if one is not processor)  # noqa: SLF001 - as above
         processors._span_processors = kept  # noqa: SLF001 - as above
