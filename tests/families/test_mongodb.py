@@ -592,6 +592,15 @@ def test_cursor_ids_are_read_and_set() -> None:
     assert mongodb.set_cursor_id(changed, 77) == encoded
 
 
+@pytest.mark.parametrize("batch", [[], [{"id": Int64(0)}], [{"id": Int64(5)}], [{"id": 0}], [{"id": {"id": Int64(0)}}]])
+@pytest.mark.parametrize("number", [0, Int64(0), 77, Int64(77)])
+def test_ids_in_documents_are_no_cursors(batch: list[dict[str, Any]], number: int) -> None:
+    """The cursor's id is found whatever the documents hold, in 32 bits or 64."""
+    reply = {"cursor": {"firstBatch": batch, "id": number, "ns": "a.b"}, "ok": 1.0}
+    assert mongodb.cursor_id(bson.encode(reply)) == number
+    assert mongodb.cursor_id(bson.encode({"value": batch, "ok": 1.0})) == 0
+
+
 @pytest.mark.parametrize("reply", [{"ok": 1.0}, {"cursor": 5}, {"cursor": {"ns": "a"}}, {"cursor": {"id": "x"}}])
 def test_reply_without_a_cursor(reply: dict[str, Any]) -> None:
     """Where there is no cursor its id is 0, and there is nothing to set."""
