@@ -1,4 +1,4 @@
-"""HTTP: what recording a call costs, and how fast a replay answers, beside plain OpenTelemetry and vcrpy; large downloads."""
+"""HTTP: what recording a call costs, how fast a replay answers, beside plain OpenTelemetry and vcrpy; large downloads."""
 
 from __future__ import annotations
 

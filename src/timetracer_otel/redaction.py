@@ -16,6 +16,7 @@ __all__ = ["MASK", "arguments", "headers", "url"]
 MASK = "[redacted]"
 
 _MASKED_HEADERS = frozenset({"authorization", "proxy-authorization"})
+_KEY_HEADERS = frozenset({"api-key", "x-api-key"})
 _SECRET_OPTION = re.compile(r"(?i)(pass(word|wd|phrase)?|secret|token|api-?_?key|credential)")
 _USERINFO = re.compile(r"(?P<scheme>[a-zA-Z][a-zA-Z0-9+.-]*://)(?P<userinfo>[^/\s?#@]+)@")
 
@@ -23,10 +24,16 @@ _USERINFO = re.compile(r"(?P<scheme>[a-zA-Z][a-zA-Z0-9+.-]*://)(?P<userinfo>[^/\
 def headers(pairs: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:
     """Mask the values of credential headers, in order, names as they are.
 
-    A bearer token keeps 16 bits of its digest, enough to tell the recorded requests of two users apart and nothing
-    to recover a random token from. Other schemes, whose secrets may be guessable, keep only the scheme.
+    A bearer token or an API key keeps 16 bits of its digest, enough to tell the recorded requests of two users apart
+    and nothing to recover a random token from. Other schemes, whose secrets may be guessable, keep only the scheme.
     """
-    return [(name, _masked(value) if name.lower() in _MASKED_HEADERS else value) for name, value in pairs]
+    return [(name, _masked_header(name.lower(), value)) for name, value in pairs]
+
+
+def _masked_header(name: str, value: str) -> str:
+    if name in _MASKED_HEADERS:
+        return _masked(value)
+    return _digest(value) if name in _KEY_HEADERS and not value.startswith(MASK[:-1]) else value
 
 
 def _masked(value: str) -> str:
@@ -37,8 +44,12 @@ def _masked(value: str) -> str:
         return value
     if scheme.lower() != "bearer":
         return f"{scheme} {MASK}"
-    digest = hashlib.blake2b(rest.encode("utf-8", "surrogateescape"), digest_size=2, person=b"timetracer").hexdigest()
-    return f"{scheme} {MASK[:-1]}:{digest}]"
+    return f"{scheme} {_digest(rest)}"
+
+
+def _digest(secret: str) -> str:
+    short = hashlib.blake2b(secret.encode("utf-8", "surrogateescape"), digest_size=2, person=b"timetracer").hexdigest()
+    return f"{MASK[:-1]}:{short}]"
 
 
 def url(text: str) -> str:

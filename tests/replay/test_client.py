@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import socket
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -113,7 +114,7 @@ def test_listening_child_is_found_and_ended(tmp_path: Path) -> None:
     parent = f"import subprocess,sys; subprocess.run([sys.executable, '-c', {child!r}])"
     script = tmp_path / "parent.py"
     script.write_text(parent)
-    with App(["python", str(script)], dict(os.environ), tmp_path / "log") as app:
+    with App([sys.executable, str(script)], dict(os.environ), tmp_path / "log") as app:
         target = app.wait_listening(30)
         assert target is not None, app.said()
         socket.create_connection((target.host, target.port), timeout=5).close()
