@@ -1,4 +1,4 @@
-"""HTTP: what recording a call costs, how fast a replay answers, beside plain OpenTelemetry and vcrpy; large downloads."""
+"""HTTP: the cost of recording a call, the speed of a replay, beside plain OpenTelemetry and vcrpy; large downloads."""
 
 from __future__ import annotations
 
