@@ -9,6 +9,7 @@ import time
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
+from math import inf
 from typing import Final
 
 from timetracer_otel.errors import CassetteError
@@ -22,6 +23,9 @@ __all__ = ["INLINE_BYTES", "Sink"]
 INLINE_BYTES: Final = 64 * 1024
 """Up to here, writing at once costs the caller about what queueing would."""
 SOON_SECONDS: Final = 0.05
+"""How often, at most, what only the last one counts of is written by those who ask for it."""
+LATER_SECONDS: Final = 0.25
+"""How soon the thread does it when nobody asks again. Each time that it wakes, the app waits for the GIL."""
 PACED_BYTES: Final = 2 * 1024 * 1024
 """Above this much waiting, who adds a piece of a large payload waits for the writer: memory stays as it is."""
 PACE_SECONDS: Final = 1.0
@@ -74,6 +78,8 @@ class Sink:
         self._running: set[str] = set()
         self._soon: dict[str, Callable[[], None]] = {}
         self._soon_due = 0.0
+        self._soon_next = 0.0
+        self._wakes = 0.0
         self._bytes = 0
         self._changed = threading.Condition()
         self._thread: threading.Thread | None = None
@@ -122,17 +128,24 @@ class Sink:
                 self._changed.wait_for(lambda: self._bytes <= PACED_BYTES, seconds)
 
     def soon(self, key: str, write: Callable[[], None]) -> None:
-        """Run a write by the thread within :data:`SOON_SECONDS`; a later one of the same key takes its place.
+        """Run a write now, or later when one has just been run; a later one of the same key takes its place.
 
         Args:
             key: names what is written.
             write: does it.
         """
-        waiting = key in self._soon
+        now = _clock()
+        if now >= self._soon_next and not self._slowness.slow:
+            self._soon_next = now + SOON_SECONDS
+            self._soon.pop(key, None)
+            self._run_one_soon(write)
+            return
+        if key not in self._soon:
+            self._soon_due = now + LATER_SECONDS
         self._soon[key] = write
-        if not waiting:
+        if self._thread is None or self._wakes > self._soon_due:
             with self._changed:
-                self._soon_due = _clock() + SOON_SECONDS
+                self._wakes = self._soon_due
                 self._start()
                 self._changed.notify_all()
 
@@ -231,12 +244,14 @@ class Sink:
 
     def _run_soon(self) -> None:
         while self._soon:
-            write = self._soon.popitem()[1]
-            try:
-                write()
-            except Exception as error:  # noqa: BLE001 - recording never breaks the app
-                if not self.tally.failing:  # else it is said already that nothing can be written
-                    faults.report("sink.soon", error)
+            self._run_one_soon(self._soon.popitem()[1])
+
+    def _run_one_soon(self, write: Callable[[], None]) -> None:
+        try:
+            write()
+        except Exception as error:  # noqa: BLE001 - recording never breaks the app
+            if not self.tally.failing:  # else it is said already that nothing can be written
+                faults.report("sink.soon", error)
 
     def _write_all(self) -> None:
         while True:
@@ -259,7 +274,8 @@ class Sink:
         due = [timer.due for timer in self._timers]
         if self._soon:
             due.append(self._soon_due)
-        return max(0.0, min(due) - _clock()) if due else None
+        self._wakes = min(due, default=inf)
+        return max(0.0, self._wakes - _clock()) if due else None
 
     @staticmethod
     def _run_timer(timer: _Timer) -> None:

@@ -87,7 +87,9 @@ def _failed(call: Call | None, error: BaseException) -> None:
 
 def _received(conn: Any, reply: Any) -> None:
     call = seams.pending.get()
-    if call is None or (not _is_mongodb(call) and "timetracer.own_span" not in call.attributes):
+    if call is None:
+        return
+    if call.attributes.get(spans.PLUGIN) is not NAME and not _is_mongodb(call):
         return
     if call.state is None:
         # An exhaust cursor's next batch: a reply that nothing asked for.
@@ -188,7 +190,10 @@ def _receive(original: Any) -> Any:
         except BaseException as error:
             _guarded("receive", _failed, _under_way(), error)
             raise
-        _guarded("receive", _received, conn, reply)
+        try:
+            _received(conn, reply)
+        except Exception as error:  # noqa: BLE001 - recording never breaks the app
+            faults.report("pymongo.receive", error)
         return reply
 
     return receive_message
