@@ -129,6 +129,17 @@ def test_session_shows_output_and_exit_status(tmp_path: Path, timetracer: Comman
     assert shown(file)["lanes"][0]["output"]["stdout"] == {"size": 14, "text": "done\x1b[31m\nall\n"}
 
 
+def test_session_tells_what_is_not_recorded(tmp_path: Path, timetracer: Command) -> None:
+    """What a process could not write is said with its session, also when it was killed before its end."""
+    session = Recording(3, of_session=True)
+    for lost, reasons in ((2, ["disk=2"]), (3, ["disk=2", "memory=1"])):
+        counts = {spans.DROPPED_LANES: lost, spans.DROPPED_REASON: reasons}
+        session.span("timetracer.counts", SpanKind.INTERNAL, counts, offset=lost * 1_000_000)
+    file = session.write(storage.session_path(tmp_path, START, "etl", session.id))
+    assert "3 requests not recorded (disk=2, memory=1)" in timetracer("show", file).stdout
+    assert shown(file)["lanes"][0]["error"] == "3 requests not recorded (disk=2, memory=1)"
+
+
 def test_cut_and_undecodable_payloads_are_marked(tmp_path: Path, timetracer: Command) -> None:
     """What was cut or cannot be decoded is said in its place; everything else is shown."""
     recording = Recording()

@@ -116,7 +116,7 @@ def summarize(lane: Lane) -> Summary:
         start=first.start if main else min(span.start for span in lane.spans),
         end=first.end if main else max(span.end for span in lane.spans),
         call_ids=frozenset(int(span.span_id or "0", 16) for span in lane.calls),
-        error=_session_error(status) if lane.is_session else _entry_error(first, status),
+        error=_session_error(lane, status) if lane.is_session else _entry_error(first, status),
         incomplete=first.text(names.INCOMPLETE),
         whole=main is not None,
     )
@@ -167,8 +167,16 @@ def _entry_error(span: Span, status: int | None) -> str | None:
     return error
 
 
-def _session_error(status: int | None) -> str | None:
-    return f"exit status {status}" if status else None
+def _session_error(lane: Lane, status: int | None) -> str | None:
+    """How its program failed, and what of it is not in the recording."""
+    said = [f"exit status {status}"] if status else []
+    counts = [span.attributes for span in lane.spans if names.DROPPED_LANES in span.attributes]
+    lost = max((_number(one, (names.DROPPED_LANES,)) or 0 for one in counts), default=0)
+    if lost:
+        reasons = counts[-1].get(names.DROPPED_REASON)
+        why = ", ".join(map(str, reasons)) if isinstance(reasons, list | tuple) else str(reasons or "no reason given")
+        said.append(f"{lost} {'request' if lost == 1 else 'requests'} not recorded ({why})")
+    return "; ".join(said) or None
 
 
 def _session_span(lane: Lane) -> Span | None:
