@@ -28,7 +28,7 @@ demo: $(READY)
 	@$(BIN)/python -m examples.demo
 
 test: $(READY)
-	@$(BIN)/python -m pytest -m "not system" $(ARGS)
+	@$(BIN)/python -m pytest -m "not system" -n auto --dist loadfile $(ARGS)
 
 test-all: $(READY)
 	@$(BIN)/python -m pytest $(ARGS)

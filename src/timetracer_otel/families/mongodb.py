@@ -28,13 +28,12 @@ from timetracer_otel.families.bson_walk import (
     scan,
     values,
 )
+from timetracer_otel.families.mongodb_cursors import cursor_id, cursor_namespace, set_cursor_id
 from timetracer_otel.families.mongodb_report import difference, render, render_message
 from timetracer_otel.families.mongodb_wire import (
     VOLATILE,
     Message,
     command_name,
-    cursor_id,
-    cursor_namespace,
     getmore_cursor_id,
     holds_no_secret,
     max_time_ms,
@@ -42,7 +41,6 @@ from timetracer_otel.families.mongodb_wire import (
     redacted,
     redacted_reply,
     sections_of,
-    set_cursor_id,
 )
 from timetracer_otel.seams.integration import Description, Value
 
