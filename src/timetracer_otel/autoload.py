@@ -188,7 +188,7 @@ def _replay(settings: Settings) -> None:
 
 
 def _record(settings: Settings) -> None:
-    from timetracer_otel.exporters import batches, drawn, exiting, processor, session  # noqa: PLC0415 - a process in mode off does not pay for it
+    from timetracer_otel.exporters import batches, drawn, exiting, processor, session, set_aside  # noqa: PLC0415 - a process in mode off does not pay for it
     from timetracer_otel.exporters.recorder import Recorder  # noqa: PLC0415 - see above
     from timetracer_otel.seams import tracing  # noqa: PLC0415 - see above
 
@@ -210,6 +210,8 @@ def _record(settings: Settings) -> None:
     _undoing.callback(setattr, runtime_module, "stopper", None)
     _undoing.callback(atexit.unregister, at_exit)
     _undoing.callback(at_exit)
+    if settings.files:
+        _undoing.callback(set_aside(provider))
     _undoing.callback(
         tracing.attach(provider, processor.LaneProcessor(recorder), tracing.RecordAll if settings.files else None)
     )

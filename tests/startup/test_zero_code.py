@@ -252,3 +252,15 @@ def as_hexadecimal(text: str, *ids: bytes) -> str:
         if one:
             text = text.replace(f'"{base64.b64encode(one).decode()}"', f'"{one.hex()}"')
     return text
+
+
+def test_our_exporter_queues_nothing_beside_the_recorder(tmp_path: Path, mongo_uri: str) -> None:
+    """What the SDK built for ``--traces_exporter timetracer`` is out of the way of every span while we record."""
+    program = tmp_path / "looks.py"
+    program.write_text(
+        "from opentelemetry import trace\n"
+        "processors = trace.get_tracer_provider()._active_span_processor._span_processors\n"
+        "print([type(one).__name__ for one in processors])\n"
+    )
+    result = run(tmp_path, mongo_uri, "--traces_exporter", "timetracer,console", program=program)
+    assert result.stdout.splitlines()[0] == "['BatchSpanProcessor', 'LaneProcessor']"

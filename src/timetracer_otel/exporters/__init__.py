@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
-from opentelemetry.sdk.trace import ReadableSpan
+from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
 from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
 
 from timetracer_otel import config
 from timetracer_otel.exporters.cassette import CassetteSpanExporter
 from timetracer_otel.seams import active
 
-__all__ = ["CassetteSpanExporter", "TimetracerSpanExporter"]
+__all__ = ["CassetteSpanExporter", "TimetracerSpanExporter", "set_aside"]
 
 
 class TimetracerSpanExporter(SpanExporter):
@@ -40,3 +40,29 @@ class TimetracerSpanExporter(SpanExporter):
     def force_flush(self, timeout_millis: int = 30000) -> bool:
         """Write what waits; whether it was done in time."""
         return self._alone is None or self._alone.force_flush(timeout_millis)
+
+
+def set_aside(provider: TracerProvider) -> Callable[[], None]:
+    """Take the processors of :class:`TimetracerSpanExporter` out of a provider while a recorder sees every span.
+
+    They would queue two thousand spans, lock for each and wake a thread, to write nothing.
+
+    Args:
+        provider: the host's.
+
+    Returns:
+        What puts them back.
+    """
+    active_processor = provider._active_span_processor  # noqa: SLF001 - the SDK can only add
+    ours = tuple(
+        processor
+        for processor in active_processor._span_processors  # noqa: SLF001 - as above
+        if isinstance(getattr(processor, "span_exporter", None), TimetracerSpanExporter)
+    )
+
+    def keep(*, back: bool) -> None:
+        others = tuple(one for one in active_processor._span_processors if one not in ours)  # noqa: SLF001 - as above
+        active_processor._span_processors = (*ours, *others) if back else others  # noqa: SLF001 - as above
+
+    keep(back=False)
+    return lambda: keep(back=True)
