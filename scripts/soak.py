@@ -30,7 +30,8 @@ ROOT = Path(__file__).parents[1]
 GRACE = 0.1
 """Seconds before a kill from which on an answer is promised to be recorded."""
 
-_GUNICORN = ["gunicorn", "--bind", "127.0.0.1:{port}", "--workers", "2"]
+# A worker that gunicorn boots while it stops is told nothing, and the rest waits for it: 30 s by default.
+_GUNICORN = ["gunicorn", "--bind", "127.0.0.1:{port}", "--workers", "2", "--graceful-timeout", "5"]
 _UVICORN = ["uvicorn", "--port", "{port}", "--no-access-log", "--log-level", "warning"]
 SERVERS = {
     "flask": ["flask", "--app", "scripts.soak_app:wsgi", "run", "--port", "{port}"],
