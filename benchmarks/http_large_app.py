@@ -127,7 +127,7 @@ def main(client: str, how: str, url: str) -> None:
     run("/large/200000000")
     end = time.perf_counter()
     figures = {"first": first - start, "total": end - start, "cpu": time.process_time() - cpu, "peak": _peak()}
-    print(json.dumps({k: round(v, 3) for k, v in figures.items()} | {"before": before, "bytes": total}))
+    print(json.dumps({k: round(v, 6) for k, v in figures.items()} | {"before": before, "bytes": total}))
 
 
 async def _awaited(result: Awaitable[None]) -> None:
