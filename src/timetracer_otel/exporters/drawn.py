@@ -2,27 +2,24 @@
 
 from __future__ import annotations
 
-import os
 import time
 from typing import TYPE_CHECKING, Protocol
-
-from opentelemetry.trace import SpanContext
 
 from timetracer_otel import spans
 from timetracer_otel.cassette import otlp
 from timetracer_otel.config import Settings
+from timetracer_otel.exporters.ended import own_span
 from timetracer_otel.exporters.leaving import Leaving
 from timetracer_otel.exporters.parts import Part
 from timetracer_otel.nondeterminism import Noted, attributes
 from timetracer_otel.seams import Lane, faults
 
 if TYPE_CHECKING:
-    from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
+    from opentelemetry.sdk.trace import TracerProvider
 
 __all__ = ["begin", "flush", "rest", "waits"]
 
 _now = time.time_ns
-_new_id = os.urandom
 
 
 class _Recorder(Protocol):
@@ -75,21 +72,10 @@ def flush(recorder: _Recorder, lane: Lane) -> None:
             span.end()
         add_part = getattr(lane, "add_part", None)  # both kinds of recorded lanes have it; a lane of a test may not
         if recorder.settings.files and add_part is not None:
-            fragment = otlp.span_fragment(_part(recorder, lane), encoded)
+            now = _now()
+            part = own_span("timetracer.draws", int(lane.id, 16), recorder.provider.resource, (now, now))
+            fragment = otlp.span_fragment(part, encoded)
             size = sum(len(value) for value in encoded.values() if isinstance(value, str))
             add_part(Part(None, size, lambda: [fragment]))
     except Exception as error:  # noqa: BLE001 - recording never breaks the app
         faults.report("draws.flush", error)
-
-
-def _part(recorder: _Recorder, lane: Lane) -> ReadableSpan:
-    from opentelemetry.sdk.trace import ReadableSpan  # noqa: PLC0415 - keeps the SDK out of a process in mode off
-
-    now = _now()
-    return ReadableSpan(
-        name="timetracer.draws",
-        context=SpanContext(int(lane.id, 16), int.from_bytes(_new_id(8), "big"), is_remote=False),
-        resource=recorder.provider.resource,
-        start_time=now,
-        end_time=now,
-    )

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.trace import SpanContext, SpanKind
 
 from timetracer_otel import spans
@@ -16,10 +18,13 @@ from timetracer_otel.seams import Call, Lane
 if TYPE_CHECKING:
     import orjson
     from opentelemetry.sdk.resources import Resource
-    from opentelemetry.sdk.trace import ReadableSpan, Span
+    from opentelemetry.sdk.trace import Span
     from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 
-__all__ = ["Ended", "unended"]
+__all__ = ["Ended", "own_span", "unended"]
+
+_now = time.time_ns
+_new_id = os.urandom
 
 
 @dataclass(slots=True)
@@ -81,6 +86,24 @@ def _encode(lane: Lane, span: ReadableSpan, call: Call | None) -> orjson.Fragmen
     return otlp.span_fragment(span, None, b",".join([piece for piece in pieces if piece]))
 
 
+def own_span(
+    name: str, trace_id: int, resource: Resource, times: tuple[int, int], parent: SpanContext | None = None
+) -> ReadableSpan:
+    """Make a span of our own, which no tracer and no processor of the host sees.
+
+    Args:
+        name: the span's.
+        trace_id: of the trace that it belongs to.
+        resource: of this process.
+        times: when it began and when it ended, in nanoseconds since 1970.
+        parent: of the span that it completes.
+    """
+    context = SpanContext(trace_id, int.from_bytes(_new_id(8), "big"), is_remote=False)
+    return ReadableSpan(
+        name=name, context=context, parent=parent, resource=resource, start_time=times[0], end_time=times[1]
+    )
+
+
 def unended(entry: Span | None, name: str, context: SpanContext, resource: Resource, start: int) -> ReadableSpan:
     """Give an entry's span as far as it is; one of our own when no instrumentor made one.
 
@@ -91,11 +114,9 @@ def unended(entry: Span | None, name: str, context: SpanContext, resource: Resou
         resource: of our own.
         start: when our own began, in nanoseconds since 1970.
     """
-    from opentelemetry.sdk.trace import ReadableSpan  # noqa: PLC0415 - keeps the SDK out of a process in mode off
-
     if entry is None:
-        kind, end = SpanKind.SERVER, time.time_ns()
+        kind, end = SpanKind.SERVER, _now()
         return ReadableSpan(name=name, context=context, resource=resource, kind=kind, start_time=start, end_time=end)
     span: ReadableSpan = entry._readable_span()  # noqa: SLF001 - the SDK's only way to read an open span
-    span._end_time = time.time_ns()  # noqa: SLF001 - see above
+    span._end_time = _now()  # noqa: SLF001 - see above
     return span

@@ -5,23 +5,19 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Sequence
 from functools import partial
-from os import urandom
 from typing import TYPE_CHECKING, Final
 
 import orjson
-from opentelemetry.trace import SpanContext
 
 from timetracer_otel import spans
 from timetracer_otel.cassette import otlp
 from timetracer_otel.exporters.counting import DISK, MEMORY
+from timetracer_otel.exporters.ended import Ended, own_span
 from timetracer_otel.exporters.leaving import ATTRIBUTE
 from timetracer_otel.exporters.parts import Part
 from timetracer_otel.seams import Request, Response, entry_attributes
 
 if TYPE_CHECKING:
-    from opentelemetry.sdk.trace import ReadableSpan
-
-    from timetracer_otel.exporters.ended import Ended
     from timetracer_otel.exporters.recorder import RecordingLane
 
 __all__ = ["LOOK_MASK", "end", "entry", "grew", "look", "weight"]
@@ -127,8 +123,10 @@ def _chunk(lane: RecordingLane, name: str, data: bytes) -> None:
         yield place | spans.encode_payload(name, data)
 
     def fragments() -> Iterator[orjson.Fragment]:
+        parent = lane.entry_context
         for attributes in encoded():
-            yield otlp.span_fragment(_span(lane, at), {spans.LANE_ID: lane.id, spans.PART: "chunk", **attributes})
+            part = own_span("timetracer.chunk", parent.trace_id, lane.recorder.provider.resource, (at, at), parent)
+            yield otlp.span_fragment(part, {spans.LANE_ID: lane.id, spans.PART: "chunk", **attributes})
 
     if leaving is not None and lane.entry is not None:
         leaving.submit(lane.entry, encoded, len(data))  # counts by itself what it cannot send
@@ -136,20 +134,6 @@ def _chunk(lane: RecordingLane, name: str, data: bytes) -> None:
         lost = partial(lane.abandon, DISK, "a part of its body")
         if not lane.add_part(Part(None, len(data), fragments, lost)):
             lane.abandon(MEMORY, "the writer has too much to do")
-
-
-def _span(lane: RecordingLane, at: int) -> ReadableSpan:
-    from opentelemetry.sdk.trace import ReadableSpan  # noqa: PLC0415 - keeps the SDK out of a process in mode off
-
-    parent = lane.entry_context
-    return ReadableSpan(
-        name="timetracer.chunk",
-        context=SpanContext(parent.trace_id, int.from_bytes(urandom(8), "big"), is_remote=False),
-        parent=parent,
-        resource=lane.recorder.provider.resource,
-        start_time=at,
-        end_time=at,
-    )
 
 
 def end(lane: RecordingLane) -> None:

@@ -11,18 +11,18 @@ from typing import TYPE_CHECKING, Protocol, TypeAlias
 
 from opentelemetry import trace
 from opentelemetry.context import Context
-from opentelemetry.trace import SpanContext
 
 from timetracer_otel import spans
 from timetracer_otel.cassette import otlp, storage
 from timetracer_otel.config import Settings
+from timetracer_otel.exporters.ended import own_span
 from timetracer_otel.exporters.leaving import Leaving
 from timetracer_otel.exporters.sink import Sink
 from timetracer_otel.seams import Call
 
 if TYPE_CHECKING:
     import orjson
-    from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
+    from opentelemetry.sdk.trace import TracerProvider
     from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 
 __all__ = ["Part", "Spill", "emit"]
@@ -98,12 +98,13 @@ def _file(
     recorder: _Recorder, call: Call, kind: str, attributes: Callable[[], Iterable[Attributes]], size: int
 ) -> None:
     """Hand a payload to the lane's file; when it cannot be kept the call says so, and no replay answers from it."""
-    now = time.time_ns()
+    now, parent = time.time_ns(), call.span.get_span_context()
 
     def fragments() -> Iterator[orjson.Fragment]:
         for encoded in attributes():
             extra = {spans.LANE_ID: call.lane.id, spans.PART: kind, **encoded}
-            yield otlp.span_fragment(_span(recorder.provider, call, kind, now), extra)
+            part = own_span(f"timetracer.{kind}", parent.trace_id, recorder.provider.resource, (now, now), parent)
+            yield otlp.span_fragment(part, extra)
 
     def lost() -> None:
         call.attributes[spans.LOST] = True
@@ -115,20 +116,6 @@ def _file(
         lost()
     if size:
         recorder.sink.pace()
-
-
-def _span(provider: TracerProvider, call: Call, kind: str, now: int) -> ReadableSpan:
-    from opentelemetry.sdk.trace import ReadableSpan  # noqa: PLC0415 - keeps the SDK out of a process in mode off
-
-    context = call.span.get_span_context()
-    return ReadableSpan(
-        name=f"timetracer.{kind}",
-        context=SpanContext(context.trace_id, int.from_bytes(os.urandom(8), "big"), is_remote=False),
-        parent=context,
-        resource=provider.resource,
-        start_time=now,
-        end_time=now,
-    )
 
 
 class Spill:

@@ -13,13 +13,12 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
 from opentelemetry.context import Context
-from opentelemetry.trace import SpanContext, SpanKind
 
 from timetracer_otel import spans
 from timetracer_otel.cassette import otlp, storage
 from timetracer_otel.errors import CassetteError
 from timetracer_otel.exporters import drawn
-from timetracer_otel.exporters.ended import Ended
+from timetracer_otel.exporters.ended import Ended, own_span
 from timetracer_otel.exporters.leaving import Leaving
 from timetracer_otel.exporters.parts import Part
 from timetracer_otel.exporters.resource import program_name
@@ -176,16 +175,7 @@ class SessionLane(Lane):
         return attributes
 
     def _span(self, name: str, start: int) -> ReadableSpan:
-        from opentelemetry.sdk.trace import ReadableSpan  # noqa: PLC0415 - keeps the SDK out of a process in mode off
-
-        return ReadableSpan(
-            name=name,
-            context=SpanContext(int(self.id, 16), int.from_bytes(_new_id(8), "big"), is_remote=False),
-            resource=self.recorder.provider.resource,
-            kind=SpanKind.INTERNAL,
-            start_time=start,
-            end_time=_now(),
-        )
+        return own_span(name, int(self.id, 16), self.recorder.provider.resource, (start, _now()))
 
 
 def watch_output(session: Callable[[], SessionLane]) -> Callable[[], None]:
