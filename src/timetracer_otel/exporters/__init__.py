@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
+from opentelemetry.sdk.trace import ReadableSpan, SpanProcessor, TracerProvider
 from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
 
 from timetracer_otel import config
 from timetracer_otel.exporters.cassette import CassetteSpanExporter
-from timetracer_otel.seams import active
+from timetracer_otel.seams import active, tracing
 
 __all__ = ["CassetteSpanExporter", "TimetracerSpanExporter", "set_aside"]
 
@@ -53,16 +53,14 @@ def set_aside(provider: TracerProvider) -> Callable[[], None]:
     Returns:
         What puts them back.
     """
-    active_processor = provider._active_span_processor  # noqa: SLF001 - the SDK can only add
-    ours = tuple(
-        processor
-        for processor in active_processor._span_processors  # noqa: SLF001 - as above
-        if isinstance(getattr(processor, "span_exporter", None), TimetracerSpanExporter)
-    )
+    ours = tracing.take_out(provider, _is_ours)
 
-    def keep(*, back: bool) -> None:
-        others = tuple(one for one in active_processor._span_processors if one not in ours)  # noqa: SLF001 - as above
-        active_processor._span_processors = (*ours, *others) if back else others  # noqa: SLF001 - as above
+    def put_back() -> None:
+        active_processor = provider._active_span_processor  # noqa: SLF001 - the SDK can only add at the end
+        active_processor._span_processors = (*ours, *active_processor._span_processors)  # noqa: SLF001 - as above
 
-    keep(back=False)
-    return lambda: keep(back=True)
+    return put_back
+
+
+def _is_ours(processor: SpanProcessor) -> bool:
+    return isinstance(getattr(processor, "span_exporter", None), TimetracerSpanExporter)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from opentelemetry import trace
 from opentelemetry.sdk.trace import Span, SpanProcessor, TracerProvider
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from opentelemetry.trace import Link, TraceState
     from opentelemetry.util.types import Attributes
 
-__all__ = ["LaneMarker", "RecordAll", "Unheard", "attach", "host_provider"]
+__all__ = ["LaneMarker", "RecordAll", "Unheard", "attach", "host_provider", "take_out"]
 
 
 class LaneMarker(SpanProcessor):
@@ -35,44 +35,6 @@ class LaneMarker(SpanProcessor):
     def on_start(self, span: Span, parent_context: Context | None = None) -> None:
         """Mark a span that begins."""
         mark(span, current_lane(self._runtime, parent_context))
-
-
-class Unheard(Sampler):
-    """Drops the spans of calls for as long as no processor but ours is there: in a replay nobody would get them.
-
-    Every other span is recorded, whatever the host's sampler says, because it carries its lane.
-
-    Args:
-        sampler: the host's.
-        provider: the host's.
-    """
-
-    def __init__(self, sampler: Sampler, provider: TracerProvider) -> None:
-        self._recording = RecordAll(sampler)
-        self._processors = provider._active_span_processor  # noqa: SLF001 - the SDK shows it nowhere else
-
-    def should_sample(  # noqa: PLR0913, PLR0917 - the SDK's signature
-        self,
-        parent_context: Context | None,
-        trace_id: int,
-        name: str,
-        kind: SpanKind | None = None,
-        attributes: Attributes = None,
-        links: Sequence[Link] | None = None,
-        trace_state: TraceState | None = None,
-    ) -> SamplingResult:
-        """Drop calls, record everything else."""
-        if kind in _CALLS and len(self._processors._span_processors) <= 1:  # noqa: SLF001 - as above
-            return _DROPPED
-        return self._recording.should_sample(parent_context, trace_id, name, kind, attributes, links, trace_state)
-
-    def get_description(self) -> str:
-        """The host's sampler, in words."""
-        return self._recording.get_description()
-
-
-_CALLS = (SpanKind.CLIENT, SpanKind.PRODUCER)
-_DROPPED = SamplingResult(Decision.DROP)
 
 
 class RecordAll(Sampler):
@@ -104,6 +66,39 @@ class RecordAll(Sampler):
     def get_description(self) -> str:
         """The host's sampler, in words."""
         return self._sampler.get_description()
+
+
+class Unheard(RecordAll):
+    """Drops the spans of calls for as long as no processor but ours is there: in a replay nobody would get them.
+
+    Every other span is recorded, whatever the host's sampler says, because it carries its lane.
+
+    Args:
+        sampler: the host's.
+        provider: the host's.
+    """
+
+    def __init__(self, sampler: Sampler, provider: TracerProvider) -> None:
+        super().__init__(sampler)
+        self._processors = provider._active_span_processor  # noqa: SLF001 - the SDK shows it nowhere else
+
+    def should_sample(
+        self,
+        parent_context: Context | None,
+        trace_id: int,
+        name: str,
+        kind: SpanKind | None = None,
+        *args: Any,
+        **kwargs: Any,
+    ) -> SamplingResult:
+        """Drop calls, record everything else."""
+        if kind in _CALLS and len(self._processors._span_processors) <= 1:  # noqa: SLF001 - as above
+            return _DROPPED
+        return super().should_sample(parent_context, trace_id, name, kind, *args, **kwargs)
+
+
+_CALLS = (SpanKind.CLIENT, SpanKind.PRODUCER)
+_DROPPED = SamplingResult(Decision.DROP)
 
 
 def host_provider() -> TracerProvider:
@@ -141,11 +136,25 @@ def attach(
 
     def detach() -> None:
         _sample_by(provider, hosts)
-        processors = provider._active_span_processor  # noqa: SLF001 - the SDK can only add
-        kept = tuple(one for one in processors._span_processors if one is not processor)  # noqa: SLF001 - as above
-        processors._span_processors = kept  # noqa: SLF001 - as above
+        take_out(provider, lambda one: one is processor)
 
     return detach
+
+
+def take_out(provider: TracerProvider, unwanted: Callable[[SpanProcessor], bool]) -> tuple[SpanProcessor, ...]:
+    """Take processors out of a provider; the rest stays as it is.
+
+    Args:
+        provider: the host's.
+        unwanted: says which.
+
+    Returns:
+        What was taken out.
+    """
+    active = provider._active_span_processor  # noqa: SLF001 - the SDK can only add
+    there = active._span_processors  # noqa: SLF001 - as above
+    active._span_processors = tuple(one for one in there if not unwanted(one))  # noqa: SLF001 - as above
+    return tuple(filter(unwanted, there))
 
 
 def _sample_by(provider: TracerProvider, sampler: Sampler) -> None:
