@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
@@ -19,6 +18,7 @@ from timetracer_otel.exporters.ended import own_span
 from timetracer_otel.exporters.leaving import Leaving
 from timetracer_otel.exporters.sink import Sink
 from timetracer_otel.seams import Call
+from timetracer_otel.seams.lanes import process
 
 if TYPE_CHECKING:
     import orjson
@@ -83,7 +83,7 @@ def emit(recorder: _Recorder, call: Call, kind: str, attributes: Callable[[], It
     elif recorder.leaving is not None and not call.span.is_recording():
         for encoded in attributes():
             _send(recorder.provider, call, kind, recorder.leaving.lighten(call.span, {spans.PART: kind, **encoded}))
-    if settings.files and (is_chunk or (call.written and not held_back)) and call.lane.pid == os.getpid():
+    if settings.files and (is_chunk or (call.written and not held_back)) and call.lane.pid == process.id:
         _file(recorder, call, kind, attributes, size)
 
 

@@ -7,7 +7,6 @@ the order in which they happen to run count.
 
 from __future__ import annotations
 
-import os
 import threading
 from collections.abc import Callable
 from contextvars import Context, ContextVar, copy_context
@@ -16,14 +15,13 @@ from typing import Any, TypeAlias
 
 from timetracer_otel import seams
 from timetracer_otel.seams import Lane
-from timetracer_otel.seams.lanes import entered_lane, lane_of
+from timetracer_otel.seams.lanes import entered_lane, lane_of, process
 
 __all__ = [
     "Place",
     "branch_in",
     "current_lane",
     "here",
-    "pid",
     "run_thread",
     "start_task",
     "start_thread",
@@ -61,21 +59,12 @@ class _Thread(threading.local):
 
 
 thread = _Thread()
-pid = os.getpid()
-
-
-def _forked() -> None:
-    global pid  # noqa: PLW0603 - a process has one number
-    pid = os.getpid()
-
-
-os.register_at_fork(after_in_child=_forked)
 
 
 def current_lane() -> Lane | None:
     """The lane that the current code belongs to; None when nothing is installed."""
     lane = entered_lane()
-    if lane is not None and lane.pid == pid:
+    if lane is not None and lane.pid == process.id:
         return lane
     lane = lane_of()
     if lane is not None:

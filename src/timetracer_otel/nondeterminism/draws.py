@@ -14,12 +14,12 @@ import orjson
 
 from timetracer_otel import spans
 from timetracer_otel.errors import CassetteError
-from timetracer_otel.nondeterminism import branches, callers, sites
+from timetracer_otel.nondeterminism import callers, sites
 from timetracer_otel.nondeterminism.branches import Place, branch_in, current_lane, here, task_branch, thread
 from timetracer_otel.nondeterminism.kinds import KINDS, Json, Kind, NotFit
 from timetracer_otel.nondeterminism.sites import Site
 from timetracer_otel.seams import Lane
-from timetracer_otel.seams.lanes import entered_lane
+from timetracer_otel.seams.lanes import entered_lane, process
 
 __all__ = ["FULL", "Given", "Index", "Noted", "attributes", "give", "live", "note"]
 
@@ -70,7 +70,7 @@ def note(  # noqa: PLR0913, PLR0917 - in one object they would cost every draw
     """Draw, and keep the value for the lane."""
     value = sample(*args, **kwargs)
     lane = entered_lane()  # the usual case of current_lane(), without its calls: a clock is read often
-    if lane is None or lane.pid != branches.pid:
+    if lane is None or lane.pid != process.id:
         lane = current_lane()
     if lane is None or lane.draws is None:
         return value

@@ -57,7 +57,7 @@ class Lane(ABC):
         self.id = lane_id
         self.runtime = runtime
         self.request = request
-        self.pid = os.getpid()
+        self.pid = process.id
         self.draws: object = None
         """What the lane has drawn, or is to be given; its mode's own."""
 
