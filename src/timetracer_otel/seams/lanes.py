@@ -138,4 +138,4 @@ def lane_of(context: Context | None = None) -> Lane | None:
 
 def mark(span: object, lane: Lane) -> None:
     """Let a span carry its lane, for contexts that keep the span but lose our key."""
-    span._timetracer_lane = lane  # type: ignore[attr-defined]  # noqa: SLF001 - our own name on their object
+    setattr(span, _SPAN_ATTRIBUTE, lane)
