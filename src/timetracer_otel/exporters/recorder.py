@@ -182,8 +182,7 @@ class RecordingLane(Lane):
 
         def write() -> None:
             if self.path is not None:
-                line = self.recorder.line([(ended.scope, ended.fragment(self))])
-                storage.append(self.path, storage.compress(line, self.recorder.settings.compression))
+                self._add_line(ended.fragment(self), ended.scope)
 
         self.recorder.sink.submit(self.id, ended.size(), write)
 
