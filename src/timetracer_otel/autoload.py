@@ -200,10 +200,9 @@ def _record(settings: Settings) -> None:
         recorder.session().exit_status = exit_status()
         if recorder.leaving is not None:
             drawn.flush(recorder, recorder.session())
-        recorder.session().end()
+        recorder.end()
         if recorder.leaving is not None:
             recorder.leaving.drain(batches.EXIT_SECONDS)
-        recorder.sink.drain(timeout=30)
 
     atexit.register(at_exit)
     runtime_module.stopper = recorder.stop
