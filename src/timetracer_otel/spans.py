@@ -16,6 +16,8 @@ import pybase64
 from timetracer_otel.errors import CassetteError
 
 SCHEMA_VERSION = "1"
+TRACER_NAME = "timetracer_otel"
+"""The instrumentation scope of the spans that we make."""
 
 SCHEMA = "timetracer.schema_version"
 LANE_ID = "timetracer.lane.id"

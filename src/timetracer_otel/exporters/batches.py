@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from opentelemetry.sdk.trace import ReadableSpan, SpanProcessor, TracerProvider
 from opentelemetry.sdk.trace.id_generator import IdGenerator
 
+from timetracer_otel import spans
 from timetracer_otel.exporters.leaving import BUDGET, SMALL, Leaving
 from timetracer_otel.exporters.limits import longest_attribute
 from timetracer_otel.exporters.outlets import Outlet
@@ -26,7 +27,6 @@ __all__ = ["Batches", "attach"]
 
 _log = logging.getLogger("timetracer_otel")
 
-TRACER_NAME = "timetracer_otel"
 EXIT_SECONDS = 10.0
 """How long the end of the process waits for chunks; the SDK itself waits 30 s for its exporters."""
 
@@ -45,7 +45,7 @@ class Batches(SpanProcessor):
         self._undo = ExitStack()
         self.outlets: list[Outlet] = []
         self.waiting = Waiting()
-        tracer = provider.get_tracer(TRACER_NAME)
+        tracer = provider.get_tracer(spans.TRACER_NAME)
         _own_ids(tracer)
         self.leaving = Leaving(tracer, self.waiting, self.flush, longest_attribute(provider), budget)
         self._adopt()

@@ -67,7 +67,7 @@ def flush(recorder: _Recorder, lane: Lane) -> None:
     try:
         encoded = {spans.LANE_ID: lane.id, **attributes(lane, lane.draws)}
         if recorder.leaving is not None:
-            span = recorder.provider.get_tracer("timetracer_otel").start_span("timetracer.draws")
+            span = recorder.provider.get_tracer(spans.TRACER_NAME).start_span("timetracer.draws")
             span.set_attributes(dict(recorder.leaving.lighten(span, dict(encoded))))
             span.end()
         add_part = getattr(lane, "add_part", None)  # both kinds of recorded lanes have it; a lane of a test may not

@@ -89,7 +89,7 @@ def emit(recorder: _Recorder, call: Call, kind: str, attributes: Callable[[], It
 
 def _send(provider: TracerProvider, call: Call, kind: str, attributes: Attributes) -> None:
     context = trace.set_span_in_context(call.span, Context())
-    part = provider.get_tracer("timetracer_otel").start_span(f"timetracer.{kind}", context=context)
+    part = provider.get_tracer(spans.TRACER_NAME).start_span(f"timetracer.{kind}", context=context)
     part.set_attributes(dict(attributes))
     part.end()
 

@@ -8,7 +8,7 @@ from opentelemetry.sdk.trace import ReadableSpan, Span, SpanProcessor
 from opentelemetry.trace import SpanKind
 
 from timetracer_otel import spans
-from timetracer_otel.exporters.recorder import TRACER_NAME, Recorder, RecordingLane
+from timetracer_otel.exporters.recorder import Recorder, RecordingLane
 from timetracer_otel.exporters.session import SessionLane
 from timetracer_otel.seams import Call, faults, lane_of, mark, pending
 
@@ -64,7 +64,7 @@ class LaneProcessor(SpanProcessor):
                 return
             lane, call = known
             scope = span.instrumentation_scope
-            if call is None and scope is not None and scope.name == TRACER_NAME:
+            if call is None and scope is not None and scope.name == spans.TRACER_NAME:
                 return
             if isinstance(lane, RecordingLane | SessionLane):
                 lane.add(span, call)

@@ -37,7 +37,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Recorder", "RecordingLane"]
 
-TRACER_NAME = "timetracer_otel"
 COUNTS_SECONDS = 1.0
 """How often counts that have changed go to the session's file."""
 EXIT_SECONDS = 30.0
@@ -328,7 +327,9 @@ class Recorder:
 
     def begin(self, name: str, attributes: Mapping[str, spans.Attribute]) -> Call | None:
         """Start a span of our own for a call whose instrumentor is absent or was installed too late."""
-        span = self.provider.get_tracer(TRACER_NAME).start_span(name, kind=SpanKind.CLIENT, attributes=dict(attributes))
+        span = self.provider.get_tracer(spans.TRACER_NAME).start_span(
+            name, kind=SpanKind.CLIENT, attributes=dict(attributes)
+        )
         call = pending.get()
         return call if call is not None and call.span is span else None
 

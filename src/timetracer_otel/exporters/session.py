@@ -139,7 +139,7 @@ class SessionLane(Lane):
 
     def _send_own(self, leaving: Leaving) -> None:
         """Send the same by the host's exporters."""
-        tracer = self.recorder.provider.get_tracer("timetracer_otel")
+        tracer = self.recorder.provider.get_tracer(spans.TRACER_NAME)
         span = tracer.start_span(f"session {program_name()}", context=Context(), start_time=self.start)
         span.set_attributes(dict(leaving.lighten(span, self._own())))
         span.end()
