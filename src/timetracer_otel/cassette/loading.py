@@ -9,7 +9,7 @@ from typing import Final
 
 from timetracer_otel import spans as names
 from timetracer_otel.cassette.chunks import fold_body, fold_chunks
-from timetracer_otel.cassette.model import Cassette, Kind, Lane, Span
+from timetracer_otel.cassette.model import Cassette, Lane, Span
 from timetracer_otel.cassette.reading import read_spans
 from timetracer_otel.cassette.sessions import SessionSearch
 from timetracer_otel.errors import CassetteError
@@ -183,7 +183,7 @@ def _lane(lane_id: str, keys: list[SpanKey], loaded: _Files) -> Lane:
     """A lane of spans in order of start; its file and session are those of its entry, else of its first span."""
     keys.sort(key=lambda key: loaded.spans[key].start)
     spans = [loaded.spans[key] for key in keys]
-    entries = [key for key in keys if loaded.spans[key].kind in (Kind.SERVER, Kind.CONSUMER)]
+    entries = [key for key in keys if loaded.spans[key].is_entry]
     sessions = [loaded.spans[key].session_id for key in entries + keys]
     session_id = next((session for session in sessions if session is not None), None)
     return Lane(lane_id, session_id, spans, loaded.file_of[(entries or keys)[0]])

@@ -91,6 +91,11 @@ class Span:
         """Whether this is one outbound operation."""
         return self.kind in (Kind.CLIENT, Kind.PRODUCER)
 
+    @property
+    def is_entry(self) -> bool:
+        """Whether this began its process's work on what came in."""
+        return self.kind in (Kind.SERVER, Kind.CONSUMER)
+
     def payload(self, name: str) -> bytes | None:
         """A payload's bytes, None when absent.
 
@@ -127,7 +132,7 @@ class Lane:
         """The span of what started the work; None in a session."""
         if self.is_session:
             return None
-        entries = [span for span in self.spans if span.kind in (Kind.SERVER, Kind.CONSUMER)]
+        entries = [span for span in self.spans if span.is_entry]
         ids = {span.span_id for span in self.spans}
         return next((span for span in entries if span.parent_id not in ids), entries[0] if entries else None)
 

@@ -5,15 +5,13 @@ from __future__ import annotations
 from array import array
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any
 
 from timetracer_otel import spans as names
-from timetracer_otel.cassette.model import Kind, Span
+from timetracer_otel.cassette.model import Span
 from timetracer_otel.cassette.spool import Piece
 
 __all__ = ["Draft", "Outline"]
-
-_ENTRIES: Final = (Kind.SERVER, Kind.CONSUMER)
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +116,7 @@ class Draft:
         part = span.attributes.get(names.PART)
         if part == "entry":
             self._parts[parent] = _facts(span)
-        if span.kind in _ENTRIES:
+        if span.is_entry:
             facts = _facts(span)
             known = self._entries.get(number)
             if known is None or len(known.facts) < len(facts):
