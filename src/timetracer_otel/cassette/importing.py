@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
+from timetracer_otel import spans as names
 from timetracer_otel.cassette import finding, framing, storage, version1
 from timetracer_otel.cassette.decoding import attributes_of
 from timetracer_otel.cassette.naming import ENDINGS, LATEST, lane_path, safe_session_id, session_file_id, session_path
@@ -22,8 +23,6 @@ from timetracer_otel.errors import CassetteError
 __all__ = ["Imported", "import_all"]
 
 _ENTRIES: Final = (2, 5, "SPAN_KIND_SERVER", "SPAN_KIND_CONSUMER")
-_SESSION: Final = "session "
-"""How the name of a session's own span begins."""
 
 
 @dataclass
@@ -172,9 +171,10 @@ def _path(outline: Outline, documents: list[Json], to: Path, compression: Compre
 
 def _program(documents: list[Json]) -> str:
     """The program whose session this is: as its own span names it, else by its command line."""
-    own = next((name for span in _spans(documents) if (name := str(span.get("name", ""))).startswith(_SESSION)), "")
+    titles = (str(span.get("name", "")) for span in _spans(documents))
+    own = next((title for title in titles if title.startswith(names.SESSION_SPAN)), "")
     if own:
-        return own.removeprefix(_SESSION)
+        return own.removeprefix(names.SESSION_SPAN)
     resources = (one.get("resource") or {} for document in documents for one in _items(document, "resourceSpans", ""))
     arguments = next((attributes_of(one).get("process.command_args") for one in resources), None)
     words = [str(word) for word in arguments] if isinstance(arguments, list) else []

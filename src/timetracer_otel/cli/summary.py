@@ -17,7 +17,6 @@ __all__ = ["Summary", "error_text", "iso", "summarize"]
 _METHODS: Final = (names.HTTP_METHOD, "http.method")
 _TARGETS: Final = (names.HTTP_TARGET, "http.target", "messaging.destination.name", "http.route", "http.url")
 _STATUSES: Final = (names.HTTP_STATUS, "http.status_code")
-_SESSION_NAME: Final = "session "
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _SERVER_ERROR: Final = 500
 
@@ -181,13 +180,13 @@ def _session_error(lane: Lane, status: int | None) -> str | None:
 
 def _session_span(lane: Lane) -> Span | None:
     """The session's own span, which is written when its process ends."""
-    own = (span for span in lane.spans if span.trace_id == lane.id and span.name.startswith(_SESSION_NAME))
+    own = (span for span in lane.spans if span.trace_id == lane.id and span.name.startswith(names.SESSION_SPAN))
     return next(own, None)
 
 
 def _program(lane: Lane, own: Span | None) -> str:
     if own is not None:
-        return own.name.removeprefix(_SESSION_NAME)
+        return own.name.removeprefix(names.SESSION_SPAN)
     parts = Path(lane.file or "").name.split("__")
     if parts[0] == "SESSION" and len(parts) > 1:
         return parts[1]

@@ -140,13 +140,13 @@ class SessionLane(Lane):
     def _send_own(self, leaving: Leaving) -> None:
         """Send the same by the host's exporters."""
         tracer = self.recorder.provider.get_tracer(spans.TRACER_NAME)
-        span = tracer.start_span(f"session {program_name()}", context=Context(), start_time=self.start)
+        span = tracer.start_span(_own_name(), context=Context(), start_time=self.start)
         span.set_attributes(dict(leaving.lighten(span, self._own())))
         span.end()
 
     def _write_own(self) -> None:
         # Encoded only now: what was dropped until its turn came is in it.
-        span = self._span(f"session {program_name()}", self.start)
+        span = self._span(_own_name(), self.start)
         self._append(self.recorder.line([(None, otlp.span_fragment(span, self._own()))]))
 
     def touch(self) -> None:
@@ -176,6 +176,10 @@ class SessionLane(Lane):
 
     def _span(self, name: str, start: int) -> ReadableSpan:
         return own_span(name, int(self.id, 16), self.recorder.provider.resource, (start, _now()))
+
+
+def _own_name() -> str:
+    return spans.SESSION_SPAN + program_name()
 
 
 def watch_output(session: Callable[[], SessionLane]) -> Callable[[], None]:

@@ -22,8 +22,6 @@ if TYPE_CHECKING:
 
 __all__ = ["run"]
 
-_SESSION: Final = "session "
-"""How the name of a session's own span begins."""
 _LONGEST_OUTPUT: Final = 8 * 1024 * 1024
 """How much of each stream a recording keeps."""
 
@@ -69,13 +67,13 @@ def _family(lane: Lane, sessions: dict[str, Lane]) -> Iterator[Lane]:
 
 
 def _one(lane: Lane, found: Catalog, options: Options, work: Path) -> Verified:
-    main = next((span for span in lane.spans if span.name.startswith(_SESSION) and not span.is_call), None)
+    main = next((span for span in lane.spans if span.name.startswith(spans.SESSION_SPAN) and not span.is_call), None)
     output, log = work / "output", options.log or work / "app.log"
     env = options.environment(found, work)
     with output.open("wb") as stdout, App(options.command, env, log, stdout) as app:
         status = app.wait(options.timeout)
     notes = Notes(journal.read(work))
-    name = main.name.removeprefix(_SESSION) if main is not None else "script"
+    name = main.name.removeprefix(spans.SESSION_SPAN) if main is not None else "script"
     differences = [*_calls(notes, options.unused), *_ending(main, status, output.read_bytes(), options.timeout)]
     of_all = LaneNotes()
     for one in notes.lanes.values():
