@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Final, cast
+from typing import TYPE_CHECKING, Any, Final
+
+from timetracer_otel.cassette.otlp import own_attributes
 
 if TYPE_CHECKING:
-    from types import MappingProxyType
-
     from opentelemetry.sdk.trace import ReadableSpan
 
 __all__ = ["span_size"]
@@ -26,8 +26,7 @@ def span_size(span: ReadableSpan) -> int:
     Args:
         span: an ended span.
     """
-    # A mapping proxy's own items() is far faster than those of the SDK's mapping, which locks.
-    total = _SPAN + _text(span.name) + _attributes(cast("MappingProxyType[str, Any]", span.attributes).copy())
+    total = _SPAN + _text(span.name) + _attributes(own_attributes(span))
     for event in span._events:  # noqa: SLF001 - the property copies
         total += _EVENT + _text(event.name) + _attributes(event.attributes)
     for link in span._links:  # noqa: SLF001 - the property copies
