@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from math import isfinite, isnan
-from typing import Any, Final
+from typing import Final
 
 import pybase64
 from google.protobuf.message import DecodeError
@@ -13,11 +12,10 @@ from opentelemetry.proto.logs.v1.logs_pb2 import LogsData
 from opentelemetry.proto.metrics.v1.metrics_pb2 import MetricsData
 from opentelemetry.proto.trace.v1.trace_pb2 import ResourceSpans, ScopeSpans, Span, TracesData
 
+from timetracer_otel.cassette.any_value import Json, any_value
 from timetracer_otel.cassette.decoding import Malformed
 
 __all__ = ["document", "other_signal"]
-
-Json = dict[str, Any]
 
 _IDS: Final = (32, 16)
 """Hexadecimal digits of a trace id and of a span id."""
@@ -158,18 +156,11 @@ def _value(value: AnyValue) -> Json:
     return _VALUES[field](value) if field in _VALUES else {}
 
 
-def _double(value: float) -> float | str:
-    """A double as protobuf's JSON mapping has it: JSON has no word for what is not finite."""
-    if isfinite(value):
-        return value
-    return "NaN" if isnan(value) else "Infinity" if value > 0 else "-Infinity"
-
-
 _VALUES: Final[Mapping[str | None, Callable[[AnyValue], Json]]] = {
     "string_value": lambda value: {"stringValue": value.string_value},
     "int_value": lambda value: {"intValue": str(value.int_value)},
     "bool_value": lambda value: {"boolValue": value.bool_value},
-    "double_value": lambda value: {"doubleValue": _double(value.double_value)},
+    "double_value": lambda value: any_value(value.double_value, 1),  # not all of them are JSON numbers
     "bytes_value": lambda value: {"bytesValue": pybase64.b64encode_as_string(value.bytes_value)},
     "array_value": lambda value: {"arrayValue": {"values": [_value(item) for item in value.array_value.values]}},
     "kvlist_value": lambda value: {"kvlistValue": {"values": _pairs(value.kvlist_value.values)}},
