@@ -370,7 +370,7 @@ class Recorder:
 
     def latest(self, path: Path) -> None:
         """Let ``latest.jsonl`` lead to a lane soon: twenty times a second at most, or traffic would pay for it."""
-        self.sink.soon("latest", lambda: storage.point_latest(self.settings.dir, path))
+        self.sink.soon(lambda: storage.point_latest(self.settings.dir, path))
 
     def line(self, ended: Sequence[tuple[InstrumentationScope | None, orjson.Fragment]]) -> bytes:
         """Put encoded spans into one line of a cassette."""

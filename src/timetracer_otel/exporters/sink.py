@@ -76,7 +76,7 @@ class Sink:
         self._work: deque[_Task] = deque()
         self._waiting: dict[str, int] = {}
         self._running: set[str] = set()
-        self._soon: dict[str, Callable[[], None]] = {}
+        self._soon: deque[Callable[[], None]] = deque(maxlen=1)
         self._soon_due = 0.0
         self._soon_next = 0.0
         self._wakes = 0.0
@@ -127,22 +127,21 @@ class Sink:
             with self._changed:
                 self._changed.wait_for(lambda: self._bytes <= PACED_BYTES, seconds)
 
-    def soon(self, key: str, write: Callable[[], None]) -> None:
-        """Run a write now, or later when one has just been run; a later one of the same key takes its place.
+    def soon(self, write: Callable[[], None]) -> None:
+        """Run a write now, or later when one has just been run; a later one takes its place.
 
         Args:
-            key: names what is written.
             write: does it.
         """
         now = _clock()
         if now >= self._soon_next and not self._slowness.slow:
             self._soon_next = now + SOON_SECONDS
-            self._soon.pop(key, None)
+            self._soon.clear()
             self._run_one_soon(write)
             return
-        if key not in self._soon:
+        if not self._soon:
             self._soon_due = now + LATER_SECONDS
-        self._soon[key] = write
+        self._soon.append(write)
         if self._thread is None or self._wakes > self._soon_due:
             with self._changed:
                 self._wakes = self._soon_due
@@ -244,7 +243,7 @@ class Sink:
 
     def _run_soon(self) -> None:
         while self._soon:
-            self._run_one_soon(self._soon.popitem()[1])
+            self._run_one_soon(self._soon.pop())
 
     def _run_one_soon(self, write: Callable[[], None]) -> None:
         try:
