@@ -8,6 +8,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from math import inf
 from typing import Final
@@ -242,8 +243,9 @@ class Sink:
                 self.tally.works()
 
     def _run_soon(self) -> None:
-        while self._soon:
-            self._run_one_soon(self._soon.pop())
+        with suppress(IndexError):  # nothing is left: it may be another thread that took the last
+            while True:
+                self._run_one_soon(self._soon.pop())
 
     def _run_one_soon(self, write: Callable[[], None]) -> None:
         try:
