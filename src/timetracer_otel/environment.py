@@ -27,8 +27,7 @@ def set_defaults(environ: MutableMapping[str, str], argv: Sequence[str]) -> None
     if environ.get("TIMETRACER_MODE", "").strip().lower() == "replay":
         for name in ("OTEL_TRACES_EXPORTER", "OTEL_METRICS_EXPORTER", "OTEL_LOGS_EXPORTER"):
             environ.setdefault(name, "none")
-        if "TIMETRACER_REPLAY_TRACE" not in environ:
-            environ.update(switched_off(environ))
+        environ.update(switched_off(environ))
         return
     exporters = _option(argv, "--traces_exporter") or environ.get("OTEL_TRACES_EXPORTER", "")
     if exporters.strip() != "timetracer" or any(name.startswith("OTEL_EXPORTER_OTLP_") for name in environ):

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TypeAlias
 
 from timetracer_otel.cassette.shelf import Catalog
-from timetracer_otel.replay import journal
+from timetracer_otel.replay import variables
 from timetracer_otel.replay.unheard import switched_off
 
 __all__ = ["Environment", "environment"]
@@ -37,17 +37,16 @@ def environment(
             "OTEL_TRACES_EXPORTER": "none",
             "OTEL_METRICS_EXPORTER": "none",
             "OTEL_LOGS_EXPORTER": "none",
-            journal.JOURNAL_VARIABLE: str(folder),
-            journal.CATALOG_VARIABLE: str(file),
+            variables.JOURNAL: str(folder),
+            variables.CATALOG: str(file),
         }
         options = {
             "TIMETRACER_LIVE_PLUGINS": ",".join(live),
             "TIMETRACER_MOCK_PLUGINS": ",".join(mock),
-            journal.DETAIL_VARIABLE: "1" if detailed else "",
-            journal.TRACE_VARIABLE: str(traced.absolute()) if traced is not None else "",
+            variables.DETAIL: "1" if detailed else "",
+            variables.TRACE: str(traced.absolute()) if traced is not None else "",
         }
-        if traced is None:
-            ours |= switched_off({**base, **ours})
-        return {**base, **ours, **{name: value for name, value in options.items() if value}}
+        given = {**base, **ours, **{name: value for name, value in options.items() if value}}
+        return given | switched_off(given)
 
     return make

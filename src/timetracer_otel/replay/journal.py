@@ -14,17 +14,7 @@ import orjson
 
 from timetracer_otel.seams.lanes import process
 
-__all__ = ["CATALOG_VARIABLE", "DETAIL_VARIABLE", "JOURNAL_VARIABLE", "TRACE_VARIABLE", "Journal", "Outcome", "read"]
-
-JOURNAL_VARIABLE = "TIMETRACER_REPLAY_JOURNAL"
-"""Set by the launcher: the folder where each process of the replay keeps its journal."""
-CATALOG_VARIABLE = "TIMETRACER_REPLAY_CATALOG"
-"""Set by the launcher: the file with what it found when it looked through the cassettes."""
-DETAIL_VARIABLE = "TIMETRACER_REPLAY_DETAIL"
-"""Set by ``--verify``: the journals then say what each call asked that differs."""
-TRACE_VARIABLE = "TIMETRACER_REPLAY_TRACE"
-"""Set by the launcher: the folder for the replay's own trace."""
-
+__all__ = ["Journal", "Outcome", "read"]
 
 _OPTIONS = orjson.OPT_APPEND_NEWLINE | orjson.OPT_NON_STR_KEYS
 

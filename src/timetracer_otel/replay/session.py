@@ -16,18 +16,11 @@ from timetracer_otel import seams, spans
 from timetracer_otel.cassette import model, scratch, shelf, storage
 from timetracer_otel.config import Settings
 from timetracer_otel.errors import ReplayMiss
-from timetracer_otel.replay import noting
+from timetracer_otel.replay import noting, variables
 from timetracer_otel.replay.determinism import given_to_lane, given_to_session
 from timetracer_otel.replay.entries import Entries
 from timetracer_otel.replay.guard import refuse_outbound
-from timetracer_otel.replay.journal import (
-    CATALOG_VARIABLE,
-    DETAIL_VARIABLE,
-    JOURNAL_VARIABLE,
-    TRACE_VARIABLE,
-    Journal,
-    Outcome,
-)
+from timetracer_otel.replay.journal import Journal, Outcome
 from timetracer_otel.replay.matching import Index, Match, Matcher, Recorded, first_difference
 from timetracer_otel.replay.trace import Tracing, attach
 from timetracer_otel.seams import Answer, Call, Description, Lane, Request, Response, Value, current_lane
@@ -370,7 +363,7 @@ def start(settings: Settings) -> Player:
     Raises:
         CassetteError: it cannot be found or read.
     """
-    folder, detailed = os.environ.get(JOURNAL_VARIABLE), DETAIL_VARIABLE in os.environ
+    folder, detailed = os.environ.get(variables.JOURNAL), variables.DETAIL in os.environ
     journal = Journal(Path(folder) if folder else None, detailed=detailed)
     player = Player(settings, _shelf(settings), journal)
     refuse_outbound(
@@ -378,7 +371,7 @@ def start(settings: Settings) -> Player:
         while_=lambda: seams.active() is player,
     )
     seams.set_active(player)
-    if (traced := os.environ.get(TRACE_VARIABLE)) is not None:
+    if (traced := os.environ.get(variables.TRACE)) is not None:
         player.tracing = attach(Path(traced), player.session)
     if folder is None:
         atexit.register(player.print_outcome)
@@ -389,7 +382,7 @@ def start(settings: Settings) -> Player:
 
 def _shelf(settings: Settings) -> shelf.Shelf:
     """What the launcher has looked through already, else what the settings name."""
-    if (file := os.environ.get(CATALOG_VARIABLE)) is not None:
+    if (file := os.environ.get(variables.CATALOG)) is not None:
         return shelf.Shelf(shelf.read_catalog(Path(file)))
     try:
         return shelf.Shelf.of(storage.find([settings.cassette], settings.dir))

@@ -1,0 +1,16 @@
+"""What a launcher tells the processes of its replay, in their environment."""
+
+from __future__ import annotations
+
+from typing import Final
+
+__all__ = ["CATALOG", "DETAIL", "JOURNAL", "TRACE"]
+
+JOURNAL: Final = "TIMETRACER_REPLAY_JOURNAL"
+"""Set by the launcher: the folder where each process of the replay keeps its journal."""
+CATALOG: Final = "TIMETRACER_REPLAY_CATALOG"
+"""Set by the launcher: the file with what it found when it looked through the cassettes."""
+DETAIL: Final = "TIMETRACER_REPLAY_DETAIL"
+"""Set by ``--verify``: the journals then say what each call asked that differs."""
+TRACE: Final = "TIMETRACER_REPLAY_TRACE"
+"""Set by the launcher: the folder for the replay's own trace."""
