@@ -20,12 +20,12 @@ from rich.table import Table
 
 from benchmarks.exporting import collector
 from examples.support import free_port
+from tests.support.commands import OTEL
 from tests.support.mongo import MongoServer
 
 SECONDS = 60.0
 ROUNDS = 3
 _APP = str(Path(__file__).with_name("collector_app.py"))
-_OTEL = [sys.executable, "-c", "from opentelemetry.instrumentation.auto_instrumentation import run; run()"]
 _LOST = re.compile(r"not all of the recording was delivered: (.*)")
 
 
@@ -39,7 +39,7 @@ def _run(uri: str, port: int, seconds: float) -> tuple[dict[str, float], str]:
         "OTEL_METRICS_EXPORTER": "none",
         "OTEL_LOGS_EXPORTER": "none",
     }
-    command = [*_OTEL, "--traces_exporter", "otlp", sys.executable, _APP, str(seconds)]
+    command = [*OTEL, "--traces_exporter", "otlp", sys.executable, _APP, str(seconds)]
     done = subprocess.run(command, env={**os.environ, **env}, capture_output=True, text=True, check=False)
     if done.returncode:
         raise SystemExit(done.stderr)

@@ -12,13 +12,14 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from tests.support.commands import OTEL
+
 CALLS = 150
 ROUNDS = 7
 LARGE_ROUNDS = 3
 CLIENTS = ("requests", "httpx", "httpx-async")
 LARGE_CLIENTS = ("httpx", "httpx-async", "requests", "urllib3", "urllib", "aiohttp", "tornado")
 _HERE = Path(__file__).parent
-_OTEL = [sys.executable, "-c", "from opentelemetry.instrumentation.auto_instrumentation import run; run()"]
 _NONE = {"OTEL_TRACES_EXPORTER": "none", "OTEL_METRICS_EXPORTER": "none", "OTEL_LOGS_EXPORTER": "none"}
 # Without the recorded clock: the programs measure themselves, and would be given the recorded times.
 _OWN_CLOCK = {**_NONE, "TIMETRACER_NONDETERMINISM": "none"}
@@ -46,7 +47,7 @@ def _run(command: list[str], env: dict[str, str]) -> Figures:
 
 
 def _recorded(program: list[str], folder: Path) -> Figures:
-    return _run([*_OTEL, "--traces_exporter", "timetracer", *program], {**_OWN_CLOCK, "TIMETRACER_DIR": str(folder)})
+    return _run([*OTEL, "--traces_exporter", "timetracer", *program], {**_OWN_CLOCK, "TIMETRACER_DIR": str(folder)})
 
 
 def _small_round(client: str, url: str) -> dict[str, Figures]:
@@ -57,9 +58,9 @@ def _small_round(client: str, url: str) -> dict[str, Figures]:
         replay = {**_OWN_CLOCK, "TIMETRACER_MODE": "replay", "TIMETRACER_CASSETTE": str(ours)}
         variants: dict[str, Callable[[], Figures]] = {
             "bare": lambda: _run(program, {}),
-            "otel": lambda: _run([*_OTEL, *program], _NONE),
+            "otel": lambda: _run([*OTEL, *program], _NONE),
             "record": lambda: _recorded(program, ours),
-            "replay": lambda: _run([*_OTEL, *program], replay),
+            "replay": lambda: _run([*OTEL, *program], replay),
             "vcr-record": lambda: _run([*program, theirs], {}),
             "vcr-play": lambda: _run([*program, theirs], {}),
         }
@@ -100,7 +101,7 @@ def _large(client: str, how: str, url: str) -> list[Row]:
     rounds: list[tuple[Figures, Figures]] = []
     for _ in range(LARGE_ROUNDS):
         with tempfile.TemporaryDirectory() as folder:
-            rounds.append((_run([*_OTEL, *program], _NONE), _recorded(program, Path(folder))))
+            rounds.append((_run([*OTEL, *program], _NONE), _recorded(program, Path(folder))))
 
     def ratio(figure: str) -> float:
         without, recorded = (statistics.median(one[side][figure] for one in rounds) for side in (0, 1))

@@ -13,12 +13,12 @@ from pathlib import Path
 
 from pymongo import MongoClient
 
+from tests.support.commands import OTEL
 from tests.support.mongo import MongoServer
 
 REQUESTS = 150
 ROUNDS = 5
 _APP = str(Path(__file__).with_name("mongo_app.py"))
-_OTEL = [sys.executable, "-c", "from opentelemetry.instrumentation.auto_instrumentation import run; run()"]
 _NONE = {"OTEL_TRACES_EXPORTER": "none", "OTEL_METRICS_EXPORTER": "none", "OTEL_LOGS_EXPORTER": "none"}
 
 
@@ -43,9 +43,9 @@ def measure() -> list[tuple[str, float, str]]:
         replay = {**live, **own_clock, "TIMETRACER_MODE": "replay", "TIMETRACER_CASSETTE": folder, **_NONE}
         variants: dict[str, Callable[[], dict[str, float]]] = {
             "bare": lambda: _run(program, live),
-            "otel": lambda: _run([*_OTEL, *program], {**live, **_NONE}),
-            "record": lambda: _run([*_OTEL, "--traces_exporter", "timetracer", *program], record),
-            "replay": lambda: _run([*_OTEL, *program], replay),
+            "otel": lambda: _run([*OTEL, *program], {**live, **_NONE}),
+            "record": lambda: _run([*OTEL, "--traces_exporter", "timetracer", *program], record),
+            "replay": lambda: _run([*OTEL, *program], replay),
         }
         rounds = [{name: run() for name, run in variants.items()} for _ in range(ROUNDS)]
 

@@ -18,6 +18,7 @@ from typing import Any
 from pymongo import MongoClient
 
 import timetracer_otel
+from tests.support.commands import OTEL
 from tests.support.mongo import MongoServer
 from timetracer_otel import nondeterminism, seams
 from timetracer_otel.nondeterminism import Noted
@@ -27,7 +28,6 @@ ROUNDS = 40
 DRAWS = 2000
 REQUEST_ROUNDS = 7
 _APP = str(Path(__file__).with_name("nondeterminism_app.py"))
-_OTEL = [sys.executable, "-c", "from opentelemetry.instrumentation.auto_instrumentation import run; run()"]
 
 
 def _time(function: Callable[[], object]) -> float:
@@ -90,7 +90,7 @@ def _cpu(uri: str, folder: str, kinds: str) -> float:
         "TIMETRACER_DIR": folder,
         "TIMETRACER_NONDETERMINISM": kinds,
     }
-    command = [*_OTEL, "--traces_exporter", "timetracer", sys.executable, _APP, "300"]
+    command = [*OTEL, "--traces_exporter", "timetracer", sys.executable, _APP, "300"]
     ended = subprocess.run(command, env=env, capture_output=True, text=True, check=True)
     return float(ended.stdout.splitlines()[-1])
 

@@ -19,6 +19,7 @@ from opentelemetry.proto.trace.v1.trace_pb2 import TracesData
 from examples.support import Program, free_port
 from tests.cli.conftest import Command
 from tests.support.backends import Answers, collecting, serving
+from tests.support.commands import OTEL, REPLAY
 from timetracer_otel.cassette import protobuf
 
 APP = """
@@ -36,9 +37,7 @@ def note(name):
     notes.update_one({"_id": name}, {"$inc": {"read": 1}}, upsert=True)
     return jsonify(notes.find_one({"_id": name}))
 """
-INSTRUMENT = [sys.executable, "-c", "from opentelemetry.instrumentation.auto_instrumentation import run; run()"]
 FLASK = [sys.executable, "-m", "flask", "--app", "app", "run"]
-REPLAY = [sys.executable, "-c", "from timetracer_otel.replay.launcher import run; run()"]
 NOWHERE = "mongodb://127.0.0.1:9/"
 
 
@@ -71,7 +70,7 @@ def recorded(folder: Path, mongo_uri: str) -> list[bytes]:
             "OTEL_METRICS_EXPORTER": "none",
             "OTEL_LOGS_EXPORTER": "none",
         }
-        command = [*INSTRUMENT, "--traces_exporter", "otlp", *FLASK, "--port", str(port)]
+        command = [*OTEL, "--traces_exporter", "otlp", *FLASK, "--port", str(port)]
         with Program(command, log=folder / "record.log", env=env, cwd=folder) as program:
             program.wait_for_port(port)
             assert get(port, "/notes/a") == b'{"_id":"a","read":1}\n'
@@ -137,7 +136,7 @@ def test_a_trace_of_a_backend_replays_without_the_launcher(url: str, folder: Pat
         "OTEL_LOGS_EXPORTER": "none",
         "TMPDIR": str(temporary),
     }
-    with Program([*INSTRUMENT, *FLASK, "--port", str(port)], log=folder / "log", env=env, cwd=folder) as program:
+    with Program([*OTEL, *FLASK, "--port", str(port)], log=folder / "log", env=env, cwd=folder) as program:
         program.wait_for_port(port)
         assert get(port, "/notes/b") == b'{"_id":"b","read":1}\n'
         with pytest.raises(urllib.error.HTTPError):

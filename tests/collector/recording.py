@@ -11,19 +11,13 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from examples.support import Program, free_port
+from tests.support.commands import OTEL
 from timetracer_otel.cassette.finding import find
 from timetracer_otel.cassette.loading import load
 from timetracer_otel.cassette.model import Cassette
 
 HERE = Path(__file__).resolve().parent
-INSTRUMENTED = (
-    sys.executable,
-    "-c",
-    "from opentelemetry.instrumentation.auto_instrumentation import run; run()",
-    "--traces_exporter",
-    "otlp",
-)
-"""As ``opentelemetry-instrument --traces_exporter otlp`` does."""
+INSTRUMENTED = (*OTEL, "--traces_exporter", "otlp")
 
 
 @contextmanager

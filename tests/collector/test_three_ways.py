@@ -19,6 +19,7 @@ from examples.cases import CHECKOUT, SHOP
 from examples.support import MongoServer, Program, free_port
 from tests.collector.conftest import CONFIGURATION, Collector
 from tests.collector.recording import INSTRUMENTED, loaded
+from tests.support.commands import REPLAY
 from timetracer_otel import spans
 from timetracer_otel.cassette.model import Lane
 
@@ -63,7 +64,7 @@ def _record(example: WebApp, env: dict[str, str], log: Path) -> None:
 
 def _verified(example: WebApp, cassette: Path, report: Path) -> Any:
     """What a verification reports, without times and the files that it read."""
-    command = [sys.executable, "-c", "from timetracer_otel.replay.launcher import run; run()", str(cassette)]
+    command = [*REPLAY, str(cassette)]
     peers = {peer.variable: peer.url for peer in example.peers}
     done = subprocess.run(
         [*command, "--verify", "--report", str(report), "--", sys.executable, "-m", *example.command],

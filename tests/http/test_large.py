@@ -23,6 +23,7 @@ from starlette.testclient import TestClient
 
 from tests.http.server import BIG, ShapeServer
 from tests.http.test_behaviour import recorded_calls
+from tests.support.commands import OTEL
 from timetracer_otel import seams, testing
 from timetracer_otel.errors import ReplayMiss
 from timetracer_otel.exporters.recorder import RecordingLane
@@ -136,7 +137,6 @@ def test_what_could_not_be_kept_is_refused(
 
 
 BENCH = Path(__file__).parents[2] / "benchmarks"
-OTEL = [sys.executable, "-c", "from opentelemetry.instrumentation.auto_instrumentation import run; run()"]
 
 
 @pytest.fixture

@@ -6,9 +6,9 @@ import subprocess
 import sys
 from pathlib import Path
 
+from tests.support.commands import OTEL, REPLAY
+
 ROOT = Path(__file__).parents[2]
-_OTEL = [sys.executable, "-c", "from opentelemetry.instrumentation.auto_instrumentation import run; run()"]
-_REPLAY = [sys.executable, "-c", "from timetracer_otel.replay.launcher import run; run()"]
 _DRAWING = ["-m", "tests.nondeterminism.drawing"]
 
 
@@ -23,8 +23,8 @@ def test_a_program_draws_the_same_again(tmp_path: Path) -> None:
     """Every way to draw, with what classes and modules bound at import."""
     env = f"TIMETRACER_DIR={tmp_path}"
     python = [sys.executable, *_DRAWING]
-    recorded = output("env", env, *_OTEL, "--traces_exporter", "timetracer", *python)
-    replayed = output(*_REPLAY, str(tmp_path), "--", *python)
+    recorded = output("env", env, *OTEL, "--traces_exporter", "timetracer", *python)
+    replayed = output(*REPLAY, str(tmp_path), "--", *python)
     assert len(recorded.splitlines()) > 30
     assert replayed == recorded
     assert output(*python) != recorded

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from examples.support import free_port
+from tests.support.commands import REPLAY
 from timetracer_otel.cassette import importing
 
 RECORDED = Path(__file__).parents[1] / "cassette" / "version1"
@@ -46,7 +47,7 @@ def verify(folder: Path, cassette: str, **env: str) -> subprocess.CompletedProce
     """Import a cassette, and verify the app that it was recorded of, without timetracer 1.x in it."""
     (folder / "app.py").write_text(APP)
     importing.import_all([str(RECORDED / cassette)], folder, folder / "cassettes", "none")
-    command = [sys.executable, "-c", "from timetracer_otel.replay.launcher import run; run()", "cassettes", "--verify"]
+    command = [*REPLAY, "cassettes", "--verify"]
     return subprocess.run(
         [*command, "--", sys.executable, "-m", "flask", "--app", "app", "run"],
         capture_output=True,

@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.commands import OTEL
 from timetracer_otel import spans
 from timetracer_otel.cassette import loading, storage
 
-INSTRUMENT = [sys.executable, "-c", "from opentelemetry.instrumentation.auto_instrumentation import run; run()"]
 ENDS = {
     "to its end": ("pass", 0, 0),
     "sys.exit": ("import sys; sys.exit(3)", 3, 3),
@@ -39,7 +39,7 @@ def test_the_status_is_right_or_unknown(how: str, end: str, tmp_path: Path) -> N
     (tmp_path / "job.py").write_text(f"print('working')\n{body}\n")
     command = [sys.executable, *(["job.py"] if how == "script" else ["-m", "job"])]
     ended = subprocess.run(
-        [*INSTRUMENT, "--traces_exporter", "timetracer", *command],
+        [*OTEL, "--traces_exporter", "timetracer", *command],
         cwd=tmp_path,
         env=os.environ,
         check=False,

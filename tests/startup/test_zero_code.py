@@ -14,19 +14,19 @@ from google.protobuf.json_format import MessageToJson
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
 from tests.support.backends import Collector, collecting
+from tests.support.commands import OTEL
 from timetracer_otel import spans
 from timetracer_otel.cassette import loading, model, storage
 from timetracer_otel.errors import CassetteError
 
 PROGRAM = Path(__file__).with_name("program.py")
-INSTRUMENT = [sys.executable, "-c", "from opentelemetry.instrumentation.auto_instrumentation import run; run()"]
 
 
 def run(
     folder: Path, uri: str, *options: str, program: Path | None = None, **env: str
 ) -> subprocess.CompletedProcess[str]:
     """Run the program under opentelemetry-instrument; its cassettes are in ``folder / 'cassettes'``."""
-    command = [*INSTRUMENT, *options, sys.executable, str(program or PROGRAM)]
+    command = [*OTEL, *options, sys.executable, str(program or PROGRAM)]
     environ = {**os.environ, "MONGODB_URI": uri, **env}
     return subprocess.run(command, cwd=folder, env=environ, capture_output=True, text=True, timeout=60, check=False)
 
@@ -116,7 +116,7 @@ def test_a_replay_that_cannot_be_set_up_never_runs_live(
     """With a damaged or missing cassette or a wrong setting, the program does not start, and the status is 2."""
     (tmp_path / "cut.jsonl").write_bytes(b'{"resourceSpans":[')
     environ = {**os.environ, "MONGODB_URI": mongo_uri, "TIMETRACER_MODE": "replay", **settings}
-    command = [*INSTRUMENT, "--traces_exporter", "none", sys.executable, str(PROGRAM)]
+    command = [*OTEL, "--traces_exporter", "none", sys.executable, str(PROGRAM)]
     result = subprocess.run(command, cwd=tmp_path, env=environ, capture_output=True, text=True, timeout=60, check=False)
     assert (result.returncode, result.stdout) == (2, "")
     assert reason in result.stderr
