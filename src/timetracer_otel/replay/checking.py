@@ -119,7 +119,7 @@ def check(catalog: Catalog, options: verify.Options, reports: Reports, learned: 
         (reports.html, report.as_html),
     ):
         if file is not None:
-            report.write(file, result, form)
+            report.write(file, form(result))
     return result.exit_status
 
 

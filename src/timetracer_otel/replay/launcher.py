@@ -23,6 +23,7 @@ from timetracer_otel.replay import checking, ignore, journal
 from timetracer_otel.replay.client import given_header
 from timetracer_otel.replay.env import Environment, environment
 from timetracer_otel.replay.process import BOOT
+from timetracer_otel.replay.report import write
 from timetracer_otel.replay.verify import Options
 
 __all__ = ["run", "split_command"]
@@ -154,15 +155,8 @@ def _run(command: Sequence[str], catalog: shelf.Catalog, surroundings: Environme
         outcome = journal.Outcome.of(journal.read(Path(folder)))
     print(outcome.as_text(), file=sys.stderr)  # noqa: T201 - the command speaks to its user
     if report is not None:
-        _write_report(report, outcome)
+        write(report, orjson.dumps(outcome.as_json(), option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE))
     return status
-
-
-def _write_report(file: Path, outcome: journal.Outcome) -> None:
-    try:
-        file.write_bytes(orjson.dumps(outcome.as_json(), option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE))
-    except OSError as error:
-        raise ConfigError(f"the report {file} cannot be written: {error.strerror}") from error
 
 
 def _run_through(command: Sequence[str], env: Mapping[str, str]) -> int:

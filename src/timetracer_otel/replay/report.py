@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from importlib import resources
 from pathlib import Path
 from typing import Final
@@ -135,18 +135,17 @@ def as_html(result: Result) -> bytes:
     return page.replace(_DATA, data, 1).encode("utf-8")
 
 
-def write(file: Path, result: Result, form: Callable[[Result], bytes]) -> None:
+def write(file: Path, data: bytes) -> None:
     """Write a report to a file.
 
     Args:
         file: is replaced.
-        result: the verification.
-        form: one of this module's.
+        data: what one of this module's functions gave.
 
     Raises:
         ConfigError: it cannot be written.
     """
     try:
-        file.write_bytes(form(result))
+        file.write_bytes(data)
     except OSError as error:
         raise ConfigError(f"the report {file} cannot be written: {error.strerror}") from error
