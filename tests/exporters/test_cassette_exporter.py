@@ -13,12 +13,14 @@ import stat
 import weakref
 from collections.abc import Iterator
 from pathlib import Path
+from types import MappingProxyType
 
 import pytest
 from opentelemetry.sdk.resources import Resource
-from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor, SimpleSpanProcessor, SpanExportResult
-from opentelemetry.trace import SpanKind, Tracer
+from opentelemetry.trace import SpanContext, SpanKind, Tracer
+from opentelemetry.util.types import Attributes
 
 from timetracer_otel import spans as names
 from timetracer_otel.cassette import loading, storage
@@ -83,6 +85,21 @@ def test_the_resource_names_the_schema(directory: Path, batched: TracerProvider)
     batched.force_flush()
     (lane,) = loading.load(storage.find(["latest"], directory)).lanes
     assert dict(lane.spans[0].resource) == {"service.name": "shop", names.SCHEMA: names.SCHEMA_VERSION}
+
+
+def test_what_a_host_hides_is_not_written(directory: Path) -> None:
+    """A host may hand on spans whose properties keep something back: those count, not what is beneath them."""
+
+    class Hidden(ReadableSpan):
+        @property
+        def attributes(self) -> Attributes:
+            return MappingProxyType({"card": "hidden"})
+
+    context = SpanContext(1, 2, is_remote=False)
+    span = Hidden("pay", context, attributes={"card": "4111"}, resource=RESOURCE)
+    assert CassetteSpanExporter(directory).export([span]) is SpanExportResult.SUCCESS
+    (lane,) = loading.load(storage.find([str(directory)], directory)).lanes
+    assert lane.spans[0].attributes == {"card": "hidden"}
 
 
 @pytest.mark.parametrize("compression", ["none", "gzip", "zstd"])

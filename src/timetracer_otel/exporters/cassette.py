@@ -107,6 +107,7 @@ class CassetteSpanExporter(SpanExporter):
         return b"".join(
             otlp.traces_line(
                 self._fragment(group[0].resource),
+                # Not span_fragment: what a host wraps around its spans to hide something has only the properties.
                 [(span.instrumentation_scope, otlp.span_to_dict(span)) for span in group],
             )
             for group in by_resource.values()
