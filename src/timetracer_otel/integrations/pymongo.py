@@ -190,10 +190,7 @@ def _receive(original: Any) -> Any:
         except BaseException as error:
             _guarded("receive", _failed, _under_way(), error)
             raise
-        try:
-            _received(conn, reply)
-        except Exception as error:  # noqa: BLE001 - recording never breaks the app
-            faults.report("pymongo.receive", error)
+        _came_in(conn, reply)
         return reply
 
     return receive_message
@@ -208,10 +205,18 @@ def _async_receive(original: Any) -> Any:
         except BaseException as error:
             _guarded("receive", _failed, _under_way(), error)
             raise
-        _guarded("receive", _received, conn, reply)
+        _came_in(conn, reply)
         return reply
 
     return receive_message
+
+
+def _came_in(conn: Any, reply: Any) -> None:
+    """Record a live server's reply."""
+    try:
+        _received(conn, reply)
+    except Exception as error:  # noqa: BLE001 - recording never breaks the app
+        faults.report("pymongo.receive", error)
 
 
 def _under_way() -> Call | None:
@@ -224,13 +229,11 @@ def _before_command(original: Any) -> Any:
     step: str = original.__name__
 
     def before(self: Any, *args: Any, **kwargs: Any) -> Any:
-        if seams.responder(NAME) is not None and not _is_monitors(self):
-            replaying.raise_recorded(step)
+        _arrive(self, step)
         try:
             return original(self, *args, **kwargs)
         except Exception as error:
-            if not _is_monitors(self):
-                _guarded("before_command", _record_early, step, error)
+            _guarded("before_command", _record_early, self, step, error)
             raise
 
     return before
@@ -240,16 +243,20 @@ def _before_async(original: Any) -> Any:
     step: str = original.__name__
 
     async def before(self: Any, *args: Any, **kwargs: Any) -> Any:
-        if seams.responder(NAME) is not None and not _is_monitors(self):
-            replaying.raise_recorded(step)
+        _arrive(self, step)
         try:
             return await original(self, *args, **kwargs)
         except Exception as error:
-            if not _is_monitors(self):
-                _guarded("before_command", _record_early, step, error)
+            _guarded("before_command", _record_early, self, step, error)
             raise
 
     return before
+
+
+def _arrive(instance: Any, step: str) -> None:
+    """In a replay, fail here if the recorded program did."""
+    if seams.responder(NAME) is not None and not _is_monitors(instance):
+        replaying.raise_recorded(step)
 
 
 def _is_monitors(instance: Any) -> bool:
@@ -257,9 +264,9 @@ def _is_monitors(instance: Any) -> bool:
     return bool(getattr(instance, "is_sdam", False)) or not getattr(instance, "handshake", True)
 
 
-def _record_early(step: str, error: Exception) -> None:
+def _record_early(instance: Any, step: str, error: Exception) -> None:
     runtime = seams.active()
-    if runtime is None or not replaying.is_driver_error(error):
+    if runtime is None or _is_monitors(instance) or not replaying.is_driver_error(error):
         return
     call = runtime.begin(f"mongodb.{step}", {"db.system.name": "mongodb", "db.operation.name": step})
     if call is not None:
