@@ -9,8 +9,9 @@ import pytest
 
 from tests.support.mongo import MongoServer
 
+_PROGRAMS = {"TIMETRACER_JAEGER"}  # no setting, but a path that tests/jaeger takes
 # Before anything of ours is imported, and for every process that a test starts.
-for _name in [name for name in os.environ if name.startswith(("OTEL_", "TIMETRACER_"))]:
+for _name in [name for name in os.environ if name.startswith(("OTEL_", "TIMETRACER_")) and name not in _PROGRAMS]:
     del os.environ[_name]
 os.environ["TIMETRACER_RAISE_FAULTS"] = "1"
 

@@ -1,6 +1,6 @@
-"""A trace of Jaeger or Tempo, from a loopback server that answers as they do.
+"""A trace of Jaeger or Tempo, from a loopback server that answers as they do. What a real Jaeger answers: tests/jaeger.
 
-The shapes are those of jaegertracing/jaeger, internal/apiv3/http_gateway.go (``{"result": TracesData}``, errors as
+The shapes are those of jaegertracing/jaeger, cmd/query/app/apiv3/http_gateway.go (``{"result": TracesData}``, errors as
 ``{"error": {"httpCode": …, "message": …}}``), and of grafana/tempo, pkg/tempopb/tempo.proto (TraceByIDResponse: field 1
 the trace, field 3 its status, 1 for partial) and cmd/tempo (``404 page not found`` in plain text).
 """

@@ -1,8 +1,9 @@
 """One trace from a tracing backend, by its id.
 
 ``jaeger://host[:port][/base]/TRACE_ID`` asks Jaeger's query service, ``GET /api/v3/traces/{id}``: OTLP/JSON within
-``{"result": …}`` (jaegertracing/jaeger, internal/apiv3/http_gateway.go). Its older ``/api/traces/{id}`` cuts times to
-microseconds and turns lists into text, so it is not used.
+``{"result": …}`` (jaegertracing/jaeger v1.76.0, which is 2.13.0, cmd/query/app/apiv3/http_gateway.go; what a real one
+answers is in tests/jaeger). Its older ``/api/traces/{id}`` cuts times to microseconds and turns lists into text, so it
+is not used.
 
 ``tempo://host[:port][/base]/TRACE_ID`` asks Grafana Tempo, ``GET /api/v2/traces/{id}``: a protobuf message whose
 field 1 is a TracesData and field 3 whether that is all of it (grafana/tempo, pkg/tempopb/tempo.proto,
