@@ -112,6 +112,7 @@ def test_many_spans_are_not_held(tmp_path: Path) -> None:
     """Three thousand spans of a kilobyte: each is there once."""
     with testing.record(tmp_path):
         app().test_client().get("/spans/3000")
+        assert recorder().sink.drain(10)
         assert recorder().memory.used == 0
     numbers = [span.attributes["number"] for span in lane(tmp_path) if "number" in span.attributes]
     assert sorted(map(int, map(str, numbers))) == list(range(3000))
