@@ -6,6 +6,7 @@ import logging
 import os
 import threading
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -310,6 +311,27 @@ def test_limited_attributes_come_whole(tmp_path: Path) -> None:
     undo()
     (span,) = exporter.whole()
     assert span.payload(spans.RESPONSE) == b"\xff" * 50_000
+
+
+@pytest.mark.parametrize("body", [b"\xff" * 100_000, "zwölf ✓ ".encode() * 10_000, b"x" * 3])
+def test_limited_attributes_of_a_streamed_body_come_whole(tmp_path: Path, body: bytes) -> None:
+    """Its pieces are cut before the limit is known; a piece that is longer comes in pieces of its own."""
+    limits = SpanLimits(max_span_attribute_length=8190)
+    provider, exporter = TracerProvider(shutdown_on_exit=False, span_limits=limits), Kept(tmp_path)
+    provider.add_span_processor(BatchSpanProcessor(exporter, schedule_delay_millis=3_600_000))
+    out, undo = batches.attach(provider)
+    call = provider.get_tracer("app").start_span("call")
+    for index in range(3):
+        place = {spans.PART_OF: spans.RESPONSE, spans.PART_INDEX: index, **spans.encode_payload(spans.RESPONSE, body)}
+        assert out.submit(call, partial(iter, [place]), len(body))
+    call.set_attribute(spans.RESPONSE + spans.PARTS, 3)
+    call.end()
+    assert out.drain(20)
+    assert provider.force_flush()
+    undo()
+    (span,) = exporter.whole()
+    assert span.payload(spans.RESPONSE) == body * 3
+    assert exporter.longest <= 8190
 
 
 def test_a_forked_child_begins_anew(watched: Watched) -> None:

@@ -35,16 +35,22 @@ def fold_chunks(spans: MutableMapping[tuple[str, str], Span]) -> None:
     Raises:
         CassetteError: a chunk was cut or is missing.
     """
+    known = dict(spans)
     found: dict[tuple[str, str, str], dict[int, Span]] = {}
-    for key, span in list(spans.items()):
+    for key, span in known.items():
         name, index = span.text(names.PART_OF), span.attributes.get(names.PART_INDEX)
-        if span.attributes.get(names.PART) == "chunk" and name is not None and isinstance(index, int):
+        if _is_chunk(span) and name is not None and isinstance(index, int):
             whole = (span.trace_id, span.parent_id or "")
-            if whole in spans:
+            if whole in known:
                 found.setdefault((*whole, name), {})[index] = span
                 del spans[key]
-    for (trace_id, span_id, name), chunks in found.items():
-        _join(spans[trace_id, span_id], name, chunks)
+    # A chunk may have come in chunks itself: those are joined first.
+    for trace_id, span_id, name in sorted(found, key=lambda place: not _is_chunk(known[place[:2]])):
+        _join(known[trace_id, span_id], name, found[trace_id, span_id, name])
+
+
+def _is_chunk(span: Span) -> bool:
+    return span.attributes.get(names.PART) == "chunk"
 
 
 def _join(whole: Span, name: str, chunks: dict[int, Span]) -> None:

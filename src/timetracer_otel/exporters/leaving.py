@@ -63,7 +63,8 @@ class Leaving:
         self._waiting = waiting
         self._flush = flush
         # A multiple of four characters of base64 is whole bytes.
-        self._longest = ATTRIBUTE if longest is None else min(ATTRIBUTE, max(4, longest - longest % 4))
+        self._limit = None if longest is None else max(4, longest - longest % 4)
+        self._longest = ATTRIBUTE if self._limit is None else min(ATTRIBUTE, self._limit)
         self._budget = budget
         self._reset()
         os.register_at_fork(after_in_child=self._reset)
@@ -95,15 +96,13 @@ class Leaving:
         return attributes
 
     def _lightened(self, parent: Span, attributes: Attributes, name: str) -> Attributes:
-        text, codec = cast("str", attributes[name]), str(attributes[name + ".codec"])
-        if len(text) <= self._longest:
-            if self._has_room(len(text)):
+        size = len(cast("str", attributes[name]))
+        if size <= self._longest:
+            if self._has_room(size):
                 return attributes
             return {**_without(attributes, name), spans.LOST: True}
-        step = self._longest if text.isascii() else self._longest // 4  # of UTF-8, four bytes a character at most
-        if not self.submit(parent, partial(_chunks, name, text, codec, step), len(text)):
-            return {**_without(attributes, name), spans.LOST: True}
-        return {**_without(attributes, name), name + spans.PARTS: -(-len(text) // step)}
+        rest, chunks = _parted(attributes, name, self._longest)
+        return rest if self.submit(parent, chunks, size) else {**_without(attributes, name), spans.LOST: True}
 
     def complete(self, call: Call) -> None:
         """Put the payloads of a call on its span, which is open still.
@@ -205,9 +204,15 @@ class Leaving:
         context = trace.set_span_in_context(parent, Context())
         for attributes in chunks():
             span = self._tracer.start_span("timetracer.chunk", context=context, start_time=now)
+            name, pieces = str(attributes[spans.PART_OF]), None
+            # A body that streams is cut without a look at the host's limit.
+            if self._limit is not None and len(str(attributes[name])) > self._limit:
+                attributes, pieces = _parted(attributes, name, self._limit)  # noqa: PLW2901 - what remains of it
             span.set_attributes({spans.PART: "chunk", **attributes})
             span.end(now)
             self._relieve()
+            if pieces is not None:
+                self._send(span, pieces, now)
 
     def _relieve(self) -> None:
         if self._waiting.total() > HIGH:
@@ -216,6 +221,14 @@ class Leaving:
 
 def _without(attributes: Attributes, name: str) -> Attributes:
     return {key: value for key, value in attributes.items() if key not in {name, name + ".codec", name + ".size"}}
+
+
+def _parted(attributes: Attributes, name: str, longest: int) -> tuple[Attributes, Callable[[], Iterator[Attributes]]]:
+    """Part a payload: what remains of the attributes, and what gives its chunks."""
+    text, codec = cast("str", attributes[name]), str(attributes[name + ".codec"])
+    step = longest if text.isascii() else longest // 4  # of UTF-8, four bytes a character at most
+    rest = {**_without(attributes, name), name + spans.PARTS: -(-len(text) // step)}
+    return rest, partial(_chunks, name, text, codec, step)
 
 
 def _chunks(name: str, text: str, codec: str, step: int) -> Iterator[Attributes]:
