@@ -13,7 +13,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from opentelemetry.trace import SpanContext, SpanKind, StatusCode
+from opentelemetry.trace import SpanContext, SpanKind, StatusCode, Tracer
 
 from timetracer_otel import spans
 from timetracer_otel.cassette import naming, otlp, storage
@@ -327,11 +327,13 @@ class Recorder:
 
     def begin(self, name: str, attributes: Mapping[str, spans.Attribute]) -> Call | None:
         """Start a span of our own for a call whose instrumentor is absent or was installed too late."""
-        span = self.provider.get_tracer(spans.TRACER_NAME).start_span(
-            name, kind=SpanKind.CLIENT, attributes=dict(attributes)
-        )
+        span = self._tracer.start_span(name, kind=SpanKind.CLIENT, attributes=dict(attributes))
         call = pending.get()
         return call if call is not None and call.span is span else None
+
+    @cached_property
+    def _tracer(self) -> Tracer:
+        return self.provider.get_tracer(spans.TRACER_NAME)  # takes longer than the span
 
     def complete(self, call: Call) -> None:
         """Take the payloads of a call that has them all."""

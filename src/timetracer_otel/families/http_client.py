@@ -137,7 +137,7 @@ def _send(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:
     connects = instance.sock is None
     outgoing.sending = True
     try:
-        return wrapped(_observed(outgoing, args[0]))
+        return _sent(wrapped, outgoing, args[0])
     except BaseException as error:
         if outgoing.recording is not None:
             outgoing.recording.fail(error, "connect" if connects and instance.sock is None else "send")
@@ -146,14 +146,16 @@ def _send(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:
         outgoing.sending = False
 
 
-def _observed(outgoing: Outgoing, data: Any) -> Any:
-    """Give what is to be sent, seen as it goes: bytes at once, files and iterables as they are read."""
+def _sent(send: Any, outgoing: Outgoing, data: Any) -> Any:
+    """Send, and see what goes: files and iterables as they are read, bytes when the peer has them to work on."""
     if hasattr(data, "read"):
-        return _ObservedFile(outgoing, data)
-    if isinstance(data, bytes | bytearray | memoryview) or not isinstance(data, Iterable):
+        return send(_ObservedFile(outgoing, data))
+    if isinstance(data, Iterable) and not isinstance(data, bytes | bytearray | memoryview):
+        return send(_observed_items(outgoing, data))
+    try:
+        return send(data)
+    finally:
         _guarded(outgoing, data)
-        return data
-    return _observed_items(outgoing, data)
 
 
 def _observed_items(outgoing: Outgoing, data: Iterable[Any]) -> Iterator[Any]:

@@ -116,7 +116,7 @@ class Recording:
         own: whether the span is ours to end.
     """
 
-    __slots__ = ("_lock", "_own", "_request_body", "_response_body", "call", "over", "plugin", "request")
+    __slots__ = ("_head", "_lock", "_own", "_request_body", "_response_body", "call", "over", "plugin", "request")
 
     def __init__(self, call: Call, plugin: str, request: Sent, *, own: bool) -> None:
         self.call = call
@@ -127,13 +127,14 @@ class Recording:
         self._lock = threading.Lock()
         self._request_body: Body | None = None
         self._response_body: Body | None = None
+        self._head: tuple[int, str, str, Headers] | None = None
         call.state = self
         call.unfinished = True
-        call.attributes |= http_exchange.request_attributes(plugin, request)
+        call.payloads.append((self._encode_heads, "", b""))
         call.attributes[spans.INCOMPLETE] = "request,response"
 
     @_step
-    def sent(self, piece: bytes) -> None:
+    def sent(self, piece: bytes | memoryview) -> None:
         """Take a piece of the request's body."""
         if self._request_body is None:
             self._request_body = Body(self.call, spans.HTTP_REQUEST_BODY, timed=False)
@@ -158,7 +159,7 @@ class Recording:
             headers: in order.
             timed: whether the pieces of the body will be as they came from the peer, and so are kept.
         """
-        self.call.attributes |= http_exchange.head_attributes(status, reason, version, headers)
+        self._head = (status, reason, version, headers)
         if self._own:
             self.call.attributes[spans.HTTP_STATUS] = status
             if status >= 400:  # noqa: PLR2004 - the semantic conventions: of a client's span, 4xx and 5xx are errors
@@ -168,7 +169,7 @@ class Recording:
             self.call.complete()  # the instrumentor may end its span now; of the body it then gets a part
 
     @_step
-    def received(self, piece: bytes, *, continues: bool = False) -> None:
+    def received(self, piece: bytes | memoryview, *, continues: bool = False) -> None:
         """Take a piece of the response's body.
 
         Args:
@@ -214,6 +215,15 @@ class Recording:
             cancelled = isinstance(error, asyncio.CancelledError | GeneratorExit)
             self.call.span.set_status(Status(StatusCode.UNSET if cancelled else StatusCode.ERROR))
         self._finish(response=False)
+
+    def _encode_heads(self, _name: str, _payload: object) -> dict[str, spans.Attribute]:
+        """Encode what is known of both heads; late, because the app waits for its first byte before."""
+        try:
+            attributes = http_exchange.request_attributes(self.plugin, self.request)
+            return attributes if self._head is None else attributes | http_exchange.head_attributes(*self._head)
+        except Exception as error:  # noqa: BLE001 - one call is lost, not all that are written with it
+            faults.report(f"{self.plugin}.encode", error)
+            return {spans.PLUGIN: self.plugin, spans.LOST: True}
 
     def _finish(self, *, response: bool) -> None:
         with self._lock:

@@ -35,7 +35,7 @@ class NoSocket:
 
     def _begin(self) -> None:
         self._message = Message()
-        self._body: list[bytes] = []
+        self._body: list[bytes | memoryview] = []
         self._reply: Reply | None = None
 
     def sendall(self, data: Any, _flags: int = 0) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from itertools import pairwise
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 from timetracer_otel import spans
 from timetracer_otel.families.http_exchange import chunks_attribute
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Body"]
 
+_Piece: TypeAlias = bytes | memoryview
 LIMIT = 256 * 1024
 """Bytes held in memory of one body; more leave as a chunk."""
 _MOST_PIECES = 50_000
@@ -35,7 +36,7 @@ class Body:
     def __init__(self, call: Call, name: str, *, timed: bool) -> None:
         self._call = call
         self._name = name
-        self._pieces: list[bytes] = []
+        self._pieces: list[_Piece] = []
         self._held = 0
         self._parts = 0
         self._last = time.monotonic_ns()
@@ -49,17 +50,17 @@ class Body:
         """Bytes held in memory."""
         return self._held
 
-    def add(self, piece: bytes, *, continues: bool = False) -> None:
+    def add(self, piece: _Piece, *, continues: bool = False) -> None:
         """Take what has passed.
 
         Args:
-            piece: the bytes.
+            piece: the bytes, or a view of bytes, which cannot change.
             continues: whether it belongs to the piece before it.
         """
         size = len(piece)
         if size >= LIMIT and self._pieces:
             self._leave()  # a piece so large is cut where it is, and not joined with others
-        self._pieces.append(piece if type(piece) is bytes else bytes(piece))
+        self._pieces.append(piece if _cannot_change(piece) else bytes(piece))
         self._held += size
         timed = self._timed
         if timed is not None and continues and timed:
@@ -91,7 +92,7 @@ class Body:
         """The payload as it is so far."""
         attributes: dict[str, spans.Attribute] = {}
         if not self._parts:
-            attributes |= spans.encode_payload(self._name, list(self._pieces))
+            attributes |= spans.encode_payload(self._name, b"".join(list(self._pieces)))
         elif self.complete and spans.LOST not in self._call.attributes:
             attributes[self._name + spans.PARTS] = self._parts
         if self._timed and 1 < len(self._timed) < _MOST_PIECES:
@@ -102,7 +103,13 @@ class Body:
         return self.encoded()
 
 
-def _chunks(name: str, pieces: list[bytes], first: int, count: int) -> Iterator[dict[str, spans.Attribute]]:
+def _cannot_change(piece: _Piece) -> bool:
+    return type(piece) is bytes or (type(piece) is memoryview and type(piece.obj) is bytes)
+
+
+def _chunks(
+    name: str, pieces: list[bytes | memoryview], first: int, count: int
+) -> Iterator[dict[str, spans.Attribute]]:
     """Encode what left memory together: one chunk of several pieces, or a large piece in several chunks."""
     for number, payload in enumerate(_cut(b"".join(pieces), count), first):
         place: dict[str, spans.Attribute] = {spans.PART_OF: name, spans.PART_INDEX: number}

@@ -35,7 +35,7 @@ class NoTransport(asyncio.Transport):
         self._protocol = protocol
         self._answer = answer
         self._message: Message = Message()
-        self._body: list[bytes] = []
+        self._body: list[bytes | memoryview] = []
         self._to_come: deque[Callable[[], None]] = deque()
         self._paused = False
         self._scheduled = False

@@ -24,7 +24,7 @@ def has_no_body(method: str, status: int) -> bool:
 class Chunked:
     """Undoes the chunked transfer coding, piece by piece (RFC 9112, section 7.1)."""
 
-    __slots__ = ("_left", "_line", "_state", "complete", "rest", "trailers")
+    __slots__ = ("_left", "_line", "_state", "complete", "trailers")
 
     def __init__(self) -> None:
         self._line = b""
@@ -32,8 +32,6 @@ class Chunked:
         self._state = "size"
         self.trailers: Headers = []
         self.complete = False
-        self.rest = b""
-        """What came behind the end."""
 
     def feed(self, data: bytes) -> Iterator[tuple[bytes, bool]]:
         """Take bytes; give the body's, and whether they continue the chunk before.
@@ -56,8 +54,6 @@ class Chunked:
                 whole, self._line = self._line.rstrip(b"\r\n"), b""
                 self._take(whole)
                 continues = False
-        if self.complete:
-            self.rest += data
 
     @property
     def missing(self) -> str:
@@ -85,7 +81,7 @@ class Message:
         answers: the request's method, when this is a response; None for a request.
     """
 
-    __slots__ = ("_answers", "_chunked", "_head", "_left", "complete", "headers", "rest", "start")
+    __slots__ = ("_answers", "_chunked", "_head", "_left", "complete", "headers", "start")
 
     def __init__(self, answers: str | None = None) -> None:
         self._answers = answers
@@ -96,8 +92,6 @@ class Message:
         """The start line, without its end; empty until the head is whole."""
         self.headers: Headers = []
         self.complete = False
-        self.rest = b""
-        """What came behind the end."""
 
     @property
     def trailers(self) -> Headers:
@@ -116,24 +110,27 @@ class Message:
         code, _, reason = rest.partition(" ")
         return version.rpartition("/")[2], int(code), reason
 
-    def feed(self, data: bytes) -> list[tuple[bytes, bool]]:
+    def feed(self, data: bytes) -> list[tuple[bytes | memoryview, bool]]:
         """Take bytes; give those of the body, and whether they continue the piece before.
+
+        What comes with the head is a view: a client may read 256 KiB at once, and copies cost the time to the first
+        byte.
 
         Raises:
             ValueError: this is no HTTP/1.
         """
-        if not self.start:
-            data = self._take_head(data)
+        return self._feed_body(data if self.start else self._take_head(data))
+
+    def _feed_body(self, data: bytes | memoryview) -> list[tuple[bytes | memoryview, bool]]:
         if self.complete or not self.start:
-            self.rest += data if self.complete else b""
             return []
         if self._chunked is not None:
-            pieces = list(self._chunked.feed(data))
-            self.complete, self.rest = self._chunked.complete, self._chunked.rest
+            pieces: list[tuple[bytes | memoryview, bool]] = list(self._chunked.feed(bytes(data)))
+            self.complete = self._chunked.complete
             return pieces
         if self._left is None:
             return [(data, False)] if data else []
-        piece, self.rest = data[: self._left], data[self._left :]
+        piece = data[: self._left]
         self._left -= len(piece)
         self.complete = not self._left
         return [(piece, False)] if piece else []
@@ -143,23 +140,24 @@ class Message:
         if self.start and self._left is None and self._chunked is None:
             self.complete = True
 
-    def _take_head(self, data: bytes) -> bytes:
-        head, end, data = (self._head + data).partition(b"\r\n\r\n")
-        if not end:
-            if len(head) > _LONGEST_HEAD:
+    def _take_head(self, data: bytes) -> bytes | memoryview:
+        data = self._head + data if self._head else data
+        end = data.find(b"\r\n\r\n")
+        if end < 0:
+            if len(data) > _LONGEST_HEAD:
                 raise ValueError("a head without end")
-            self._head = head
+            self._head = data
             return b""
         self._head = b""
-        lines = head.decode("latin-1").lstrip("\r\n").split("\r\n")
+        lines = data[:end].decode("latin-1").lstrip("\r\n").split("\r\n")
         if self._answers is not None and not _STATUS_LINE.match(lines[0]):
             raise ValueError("no status line")
         self.start, self.headers = lines[0], _pairs(lines[1:])
         if self._answers is not None and 100 <= self.status[1] < 200 and self.status[1] != _SWITCHING:  # noqa: PLR2004 - interim
             self.start = ""
-            return self._take_head(data)
+            return self._take_head(data[end + 4 :])
         self._frame()
-        return data
+        return memoryview(data)[end + 4 :]
 
     def _frame(self) -> None:
         """Find out how the body is delimited (RFC 9112, section 6.3)."""

@@ -80,7 +80,7 @@ class NoStream(BaseIOStream):
         self._answer = answer
         self._fail = fail
         self._message = Message()
-        self._body: list[bytes] = []
+        self._body: list[bytes | memoryview] = []
         self._to_come: deque[memoryview] = deque()
         self._at_end: Callable[[], object] | None = None
         self._may_give = False

@@ -142,15 +142,19 @@ def _next_failure(answering: seams.Responder, asked: Sent) -> Reply | None:
 
 
 def _write(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:
-    _observe(instance.protocol, "written", args[0])
-    return wrapped(*args, **kwargs)
+    try:
+        return wrapped(*args, **kwargs)
+    finally:  # the peer works on it meanwhile
+        _observe(instance.protocol, "written", args[0])
 
 
 def _writelines(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:
     chunks = list(args[0])
-    for chunk in chunks if _exchange_on(instance.protocol) is not None else ():
-        _observe(instance.protocol, "written", chunk)
-    return wrapped(chunks, *args[1:], **kwargs)
+    try:
+        return wrapped(chunks, *args[1:], **kwargs)
+    finally:
+        for chunk in chunks if _exchange_on(instance.protocol) is not None else ():
+            _observe(instance.protocol, "written", chunk)
 
 
 def _data_received(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:
