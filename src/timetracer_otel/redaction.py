@@ -6,6 +6,7 @@ both sides compare equal.
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import re
 from collections.abc import Iterable, Sequence
@@ -25,7 +26,9 @@ def headers(pairs: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:
     """Mask the values of credential headers, in order, names as they are.
 
     A bearer token or an API key keeps 16 bits of its digest, enough to tell the recorded requests of two users apart
-    and nothing to recover a random token from. Other schemes, whose secrets may be guessable, keep only the scheme.
+    and nothing to recover a random token from. Basic keeps as much of the user's name, and nothing of the password:
+    a password can be guessed, and 16 bits would rule out all but one of 65,536 guesses. Other schemes, whose secrets
+    may be guessable, keep only the scheme.
     """
     return [(name, _masked_header(name.lower(), value)) for name, value in pairs]
 
@@ -42,9 +45,18 @@ def _masked(value: str) -> str:
         return MASK
     if rest.startswith(MASK[:-1]):  # masked already: a recorded request that is compared with a live one
         return value
-    if scheme.lower() != "bearer":
-        return f"{scheme} {MASK}"
-    return f"{scheme} {_digest(rest)}"
+    if scheme.lower() == "basic":
+        return f"{scheme} {_digest_of_user(rest)}"
+    return f"{scheme} {_digest(rest) if scheme.lower() == 'bearer' else MASK}"
+
+
+def _digest_of_user(credentials: str) -> str:
+    """Mask the credentials of Basic (RFC 7617): base64 of the user's name, a colon and the password."""
+    try:
+        user, colon, _ = base64.b64decode(credentials, validate=True).partition(b":")
+    except ValueError:
+        return MASK
+    return _digest(user.decode("utf-8", "surrogateescape")) if colon else MASK
 
 
 def _digest(secret: str) -> str:
