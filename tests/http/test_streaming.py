@@ -25,7 +25,7 @@ from tests.http.server import BIG, ShapeServer
 from tests.http.shapes import Shape
 from tests.http.test_behaviour import recorded_calls
 from timetracer_otel import spans, testing
-from timetracer_otel.errors import CassetteError
+from timetracer_otel.errors import ReplayMiss
 from timetracer_otel.families.http_exchange import CHUNKS
 
 
@@ -183,8 +183,60 @@ def test_reading_further_than_recorded(server: ShapeServer, tmp_path: Path) -> N
 
     with testing.record(tmp_path):
         beginning(100)
-    with testing.replay(tmp_path), pytest.raises(CassetteError, match="read only 100 bytes"):
+    with testing.replay(tmp_path) as replay, pytest.raises(ReplayMiss, match="read only 100 bytes"):
         beginning(2000)
+    assert len(replay.outcome().misses) == 1
+
+
+def _some_by_urllib3(url: str, count: int) -> int:
+    with urllib3.request("GET", url, preload_content=False) as response:
+        read = sum(len(response.read(1000)) for _ in range(count))
+        response.close()
+        return read
+
+
+def _some_by_httpx(url: str, count: int) -> int:
+    with httpx.stream("GET", url) as response:
+        return sum(len(piece) for piece, _ in zip(response.iter_raw(1000), range(count), strict=False))
+
+
+def _some_by_httpx_async(url: str, count: int) -> int:
+    async def ask() -> int:
+        read = 0
+        async with httpx.AsyncClient() as client, client.stream("GET", url) as response:
+            pieces = response.aiter_raw(1000)
+            for _ in range(count):
+                read += len(await anext(pieces))
+                await asyncio.sleep(0.01)
+        return read
+
+    return asyncio.run(ask())
+
+
+def _some_by_aiohttp(url: str, count: int) -> int:
+    async def ask() -> int:
+        read = 0
+        async with aiohttp.ClientSession() as session, session.get(url) as response:
+            for _ in range(count):
+                read += len(await response.content.read(1000))
+                await asyncio.sleep(0.01)
+            response.close()
+        return read
+
+    return asyncio.run(ask())
+
+
+@pytest.mark.parametrize("client", [_some_by_urllib3, _some_by_httpx, _some_by_httpx_async, _some_by_aiohttp])
+def test_reading_as_far_as_recorded(client: Callable[[str, int], int], server: ShapeServer, tmp_path: Path) -> None:
+    """Of every client: who stops where the recording stopped misses nothing; who reads on is counted as one miss."""
+    with testing.record(tmp_path):
+        recorded = client(server.url + "/big", 3)
+    with testing.replay(tmp_path) as replay:
+        assert client(server.url + "/big", 3) == recorded
+    assert replay.outcome().misses == []
+    with testing.replay(tmp_path) as replay, pytest.raises(ReplayMiss, match="read only"):
+        client(server.url + "/big", len(BIG))
+    assert len(replay.outcome().misses) == 1
 
 
 def test_generator_uploads(server: ShapeServer, both: Run) -> None:

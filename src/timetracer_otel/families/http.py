@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from contextvars import copy_context
 from typing import Any
 
 from timetracer_otel import redaction, seams, spans
 from timetracer_otel.cassette.model import Span
-from timetracer_otel.errors import CassetteError
+from timetracer_otel.errors import ReplayMiss
 from timetracer_otel.families import http_body, http_errors, http_exchange, http_imported, http_match, http_values
 from timetracer_otel.families.http_exchange import Reply, Sent
 from timetracer_otel.families.http_recording import suppressed
 from timetracer_otel.seams import Answer, Description, Integration, Patch, Responder, Value
 
-__all__ = ["ask", "ask_with", "declared", "raise_error", "responder", "too_far"]
+__all__ = ["ask", "ask_early", "ask_with", "declared", "raise_error", "responder", "too_far"]
 
 _NOT_WHOLE = "the recorded call that answers {} {} {}: record it again"
 _SEARCHED = 1024 * 1024
@@ -55,13 +56,30 @@ def ask(answering: Responder, request: Sent) -> Reply:
         ReplayMiss: nothing recorded answers it.
         CassetteError: what was recorded is damaged.
     """
-    return _reply(_answer(answering, request))
+    return _reply(answering, _answer(answering, request))
+
+
+def ask_early(answering: Responder, request: Sent) -> Reply | None:
+    """Give what is known before a request is sent: its reply, or what connecting raised; None when neither is.
+
+    Args:
+        answering: the responder.
+        request: without its body when that is made while it is sent; ``complete`` says so.
+
+    Raises:
+        ReplayMiss: nothing recorded answers it.
+        CassetteError: what was recorded is damaged.
+    """
+    if request.complete:
+        return ask(answering, request)
+    found = answering.next_in_lane(http_match.describe_unsent(request))
+    return None if found is None else http_exchange.reply_of(found.recorded)
 
 
 def ask_with(answering: Responder, request: Sent, name: str) -> tuple[Reply, str | None]:
     """As :func:`ask`, and a text attribute of the recorded call."""
     answer = _answer(answering, request)
-    return _reply(answer), answer.recorded.text(name)
+    return _reply(answering, answer), answer.recorded.text(name)
 
 
 def _answer(answering: Responder, request: Sent) -> Answer:
@@ -76,8 +94,10 @@ def _answer(answering: Responder, request: Sent) -> Answer:
     return answer
 
 
-def _reply(answer: Answer) -> Reply:
+def _reply(answering: Responder, answer: Answer) -> Reply:
     reply = http_exchange.reply_of(answer.recorded)
+    context = copy_context()  # it may be read where no lane is current
+    reply.refuse = lambda message: context.run(answering.refuse, message)
     bindings = {old: new for old, new in answer.bindings.items() if old != new}
     return _rebound(reply, bindings) if bindings and reply.status else reply
 
@@ -121,12 +141,19 @@ def raise_error(reply: Reply, live: Iterable[object] = (), headers: http_errors.
         raise http_errors.rebuilt(reply.error, live, headers)
 
 
-def too_far(reply: Reply) -> CassetteError:
-    """What says that the app reads further than it did in the recording."""
-    return CassetteError(
+def too_far(reply: Reply) -> ReplayMiss:
+    """Count, once, that the app reads further than it did in the recording; give the miss to be raised."""
+    message = (
         f"the recorded app read only {len(reply.body)} bytes of this response and then stopped: what comes after "
         "them is not in the cassette; record it again with the code that reads on"
     )
+    refuse, reply.refuse = reply.refuse, None
+    try:
+        if refuse is not None:
+            refuse(message)
+    except ReplayMiss as miss:
+        return miss
+    return ReplayMiss(message)
 
 
 def _describe(recorded: Span) -> Description | None:

@@ -255,11 +255,7 @@ def failed_early(plugin: str, asked: Callable[[], Sent], error: Exception) -> No
         return
     recording = http_recording.begin(plugin, request)
     if recording is not None:
-        if request.body:
-            recording.sent(request.body)
-        if request.complete:
-            recording.sent_all()
-        recording.fail(error, "connect")
+        recording.fail_unsent(error)
 
 
 PATCHES = (

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from itertools import accumulate, pairwise
 
@@ -48,6 +49,7 @@ class Reply:
 
     ``pieces`` are the lengths in which the body arrived. ``error`` is the JSON of what ended the exchange, ``phase``
     where. ``cut`` says where the peer ended the body too early. Without a ``status`` there was no response at all.
+    ``refuse`` counts a miss, when the app reads further than was recorded.
     """
 
     status: int = 0
@@ -61,6 +63,7 @@ class Reply:
     error: str | None = None
     phase: str = ""
     cut: str = ""
+    refuse: Callable[[str], object] | None = field(default=None, compare=False)
 
     def header(self, name: str) -> str:
         """The first header of that lower-case name; empty when there is none."""

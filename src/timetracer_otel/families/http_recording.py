@@ -216,6 +216,18 @@ class Recording:
             self.call.span.set_status(Status(StatusCode.UNSET if cancelled else StatusCode.ERROR))
         self._finish(response=False)
 
+    def fail_unsent(self, error: BaseException) -> None:
+        """Take the exception that came before anything was sent; what is known of the body counts as sent.
+
+        Args:
+            error: as the seam raised it.
+        """
+        if self.request.complete:
+            if self.request.body:
+                self.sent(self.request.body)
+            self.sent_all()
+        self.fail(error, "connect")
+
     def _encode_heads(self, _name: str, _payload: object) -> dict[str, spans.Attribute]:
         """Encode what is known of both heads; late, because the app waits for its first byte before."""
         try:

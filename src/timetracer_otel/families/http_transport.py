@@ -72,7 +72,7 @@ class NoTransport(asyncio.Transport):
         elif reply.cut or (reply.status and _ends_by_close(reply)):
             self._later(self._end)
         elif not reply.complete:
-            self._later(lambda: self._fail_payload(too_far(reply)))
+            self._later(lambda: self._end_of_recording(reply))
 
     def _give_error(self, reply: Reply) -> None:
         assert reply.error is not None  # noqa: S101 - the caller looked
@@ -92,6 +92,14 @@ class NoTransport(asyncio.Transport):
         payload = getattr(self._protocol, "_payload", None)
         if payload is not None:
             payload.set_exception(error)
+
+    def _end_of_recording(self, reply: Reply) -> None:
+        """Let the app have what was recorded; it fails where it waits for more, if it does."""
+        payload = getattr(self._protocol, "_payload", None)
+        if payload is not None and payload._waiter is not None:  # noqa: SLF001 - aiohttp tells nobody who waits
+            payload.set_exception(too_far(reply))
+        elif payload is not None:
+            payload._timer = _NothingMore(reply)  # noqa: SLF001 - what it enters to wait
 
     def _later(self, step: Callable[[], None]) -> None:
         self._to_come.append(step)
@@ -148,6 +156,26 @@ class NoTransport(asyncio.Transport):
     def get_write_buffer_size(self) -> int:
         """Nothing waits to be sent."""
         return 0
+
+
+class _NothingMore:
+    """Stands for the timer of a payload, which runs while an app waits for more than there is.
+
+    Args:
+        reply: that was recorded up to here.
+    """
+
+    def __init__(self, reply: Reply) -> None:
+        self._reply = reply
+
+    def __enter__(self) -> None:
+        raise too_far(self._reply)
+
+    def __exit__(self, *_: object) -> None:
+        """Nothing was entered."""
+
+    def assert_timeout(self) -> None:
+        """No time is up."""
 
 
 def _ends_by_close(reply: Reply) -> bool:

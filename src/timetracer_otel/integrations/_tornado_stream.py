@@ -122,7 +122,7 @@ class NoStream(BaseIOStream):
         elif reply.complete or reply.cut:
             self._at_end = self.close  # as a peer that has sent all; the client closes its side by itself
         else:
-            self._at_end = partial(self._fail, too_far(reply))
+            self._at_end = lambda: self._fail(too_far(reply))
         self._schedule()
 
     def read_from_fd(self, buf: bytearray | memoryview) -> int | None:

@@ -6,7 +6,7 @@ import asyncio
 from typing import Any
 
 from timetracer_otel import seams
-from timetracer_otel.families import http, http_errors, http_exchange, http_match, http_recording
+from timetracer_otel.families import http, http_errors, http_recording
 from timetracer_otel.families.http_exchange import Reply, Sent
 from timetracer_otel.families.http_passing import Passing
 from timetracer_otel.families.http_recording import Recording
@@ -74,7 +74,7 @@ async def _connect(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:
         conn = await wrapped(*args, **kwargs)
     except BaseException as error:
         if recording is not None:
-            _fail_unsent(recording, error)
+            recording.fail_unsent(error)
         raise
     finally:
         seams.live_io.reset(token)
@@ -83,22 +83,13 @@ async def _connect(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:
     return conn
 
 
-def _fail_unsent(recording: Recording, error: BaseException) -> None:
-    request = recording.request
-    if request.complete:
-        if request.body:
-            recording.sent(request.body)
-        recording.sent_all()
-    recording.fail(error, "connect")
-
-
 async def _no_connection(answering: seams.Responder, connector: Any, request: Any) -> Any:
     """Give a connection that reaches nowhere, or raise what connecting raised."""
     from aiohttp.client_proto import ResponseHandler  # noqa: PLC0415 - the library is there when a call of it is
     from aiohttp.connector import Connection  # noqa: PLC0415 - as above
 
     asked = _asked(request)
-    reply = http.ask(answering, asked) if asked.complete else _next_failure(answering, asked)
+    reply = http.ask_early(answering, asked)
     if reply is not None and reply.phase == "connect":
         if http_errors.is_cancelled(reply.error or ""):
             await asyncio.Event().wait()  # the app itself gave up waiting, and will again
@@ -133,12 +124,6 @@ def _headers(pairs: list[tuple[str, str]]) -> Any:
     from multidict import CIMultiDict, CIMultiDictProxy  # noqa: PLC0415 - aiohttp stands on it
 
     return CIMultiDictProxy(CIMultiDict(pairs))
-
-
-def _next_failure(answering: seams.Responder, asked: Sent) -> Reply | None:
-    """What connecting raised for a request whose body cannot be known yet, if that is what comes next in the lane."""
-    found = answering.next_in_lane(http_match.describe_unsent(asked))
-    return None if found is None else http_exchange.reply_of(found.recorded)
 
 
 def _write(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:

@@ -15,7 +15,7 @@ from contextvars import copy_context
 from typing import Any
 
 from timetracer_otel import seams
-from timetracer_otel.families import http, http_errors, http_exchange, http_match, http_recording
+from timetracer_otel.families import http, http_errors, http_exchange, http_recording
 from timetracer_otel.families.http_exchange import Reply, Sent
 from timetracer_otel.families.http_passing import Passing
 from timetracer_otel.families.http_recording import Recording
@@ -112,12 +112,10 @@ class _Hop:
         if not _is_failure(response):
             recording.abandoned()  # of what has ended by itself, nothing is left to say
             return
-        phase = "connect" if passing is None else "body" if passing.has_head else "head"
-        if passing is None and recording.request.complete:
-            if recording.request.body:
-                recording.sent(recording.request.body)
-            recording.sent_all()
-        recording.fail(response.error, phase)
+        if passing is None:
+            recording.fail_unsent(response.error)
+        else:
+            recording.fail(response.error, "body" if passing.has_head else "head")
 
 
 class _Nowhere:
@@ -139,7 +137,7 @@ class _Nowhere:
         from timetracer_otel.integrations._tornado_stream import NoStream  # noqa: PLC0415 - imports the library
 
         asked = _asked(self._request)
-        reply = self._context.run(self._reply_before, asked)
+        reply = self._context.run(http.ask_early, self._answering, asked)
         if reply is not None and reply.phase == "connect":
             http.raise_error(reply, (self._request,))
 
@@ -148,13 +146,6 @@ class _Nowhere:
             return reply or self._context.run(http.ask, self._answering, sent)
 
         return NoStream(answer, self._fail, max_buffer_size)
-
-    def _reply_before(self, asked: Sent) -> Reply | None:
-        """The answer to a request that is known before it is sent, or that it fails before it is."""
-        if asked.complete:
-            return http.ask(self._answering, asked)
-        found = self._answering.next_in_lane(http_match.describe_unsent(asked))
-        return None if found is None else http_exchange.reply_of(found.recorded)
 
     def _fail(self, error: BaseException) -> None:
         self.connection._handle_exception(type(error), error, None)  # noqa: SLF001 - where the client fails itself
