@@ -178,6 +178,32 @@ def test_a_missing_library_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
         storage.find(["gs://bucket/x"], Path("nowhere"))
 
 
+LOGGING = """
+import logging, sys
+from fsspec.implementations.memory import MemoryFileSystem
+
+def isfile(self, path):
+    try:
+        raise OSError("gone")
+    except OSError:
+        logging.getLogger("gcsfs").exception("tried six times")
+        raise
+
+MemoryFileSystem.isfile = isfile
+sys.argv = ["timetracer", "list", "memory://bucket/x"]
+from timetracer_otel.cli.main import run
+run()
+"""
+
+
+def test_what_a_library_logs_is_not_printed() -> None:
+    """Python would print it, tracebacks included, since the command sets up no logging."""
+    done = subprocess.run([sys.executable, "-c", LOGGING], capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 2
+    (line,) = done.stderr.splitlines()
+    assert line.startswith("timetracer: memory://bucket/x: cannot be read (OSError: gone)")
+
+
 def test_an_object_that_arrives_cut_is_refused(memory: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """A shorter cassette is never taken for a whole one."""
     system: Any = type(fsspec.filesystem("memory"))

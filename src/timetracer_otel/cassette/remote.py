@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import re
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
 
@@ -26,6 +28,7 @@ _STORAGE: Final = {
     "memory": "s3",
 }
 """Schemes that fsspec reads, and the extra that brings what it needs for them."""
+_LOGGERS: Final = ("adlfs", "azure", "botocore", "fsspec", "gcsfs", "google", "s3fs")
 _UNSAFE: Final = re.compile(r"[^A-Za-z0-9._=+:-]")
 _LONGEST: Final = 200
 _AT_A_TIME: Final = 64
@@ -80,7 +83,8 @@ def download(text: str) -> tuple[list[Path], list[Path]]:
         known = ", ".join(f"{scheme}://" for scheme in ("file", *_STORAGE, *traces_api.SCHEMES) if scheme != "memory")
         raise CassetteError(f"cassettes cannot be read from {url.scheme}:// URLs: known are {known}", file=str(url))
     try:
-        return _Storage(url).copy()
+        with _unprinted():
+            return _Storage(url).copy()
     except CassetteError:
         raise
     except ImportError as error:
@@ -90,6 +94,19 @@ def download(text: str) -> tuple[list[Path], list[Path]]:
         reason = url.clean(f"{type(error).__name__}: {error}")
         message = f"cannot be read ({reason}): check its name, the credentials and the network"
         raise CassetteError(message, file=str(url)) from None  # the cause may tell what is secret in the URL
+
+
+@contextmanager
+def _unprinted() -> Iterator[None]:
+    """Where no logging is set up, Python prints what these libraries log, with tracebacks: our error says it."""
+    handler = logging.NullHandler()
+    for name in _LOGGERS:
+        logging.getLogger(name).addHandler(handler)
+    try:
+        yield
+    finally:
+        for name in _LOGGERS:
+            logging.getLogger(name).removeHandler(handler)
 
 
 class _Storage:
