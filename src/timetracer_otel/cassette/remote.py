@@ -123,8 +123,9 @@ class _Storage:
 
     def copy(self) -> tuple[list[Path], list[Path]]:
         found = self._files.glob(self._root) if _MAGIC.search(self._root) else [self._root]
-        objects = [str(name) for name in found if self._files.isfile(name)]
-        folders = [str(name) for name in found if name not in set(objects) and self._files.isdir(name)]
+        kinds = {str(name): self._kind(name) for name in found}
+        objects = [name for name, kind in kinds.items() if kind == "file"]
+        folders = [name for name, kind in kinds.items() if kind == "directory"]
         if _MAGIC.search(self._root):
             objects = [name for name in objects if _counts(name)]
         below = [name for folder in folders for name in self._files.find(folder) if _counts(name)]
@@ -133,6 +134,13 @@ class _Storage:
         beside = [name for name in self._beside(objects) if name not in objects]
         self._get([*objects, *below, *beside])
         return [self._taken[name] for name in objects], [scratch.below(*self._parts(folder)) for folder in folders]
+
+    def _kind(self, name: str) -> str | None:
+        """``file``, ``directory``, or None for nothing; ``isfile`` and ``isdir`` would take any error for a no."""
+        try:
+            return str(self._files.info(name)["type"])
+        except FileNotFoundError:
+            return None
 
     def _beside(self, objects: Iterable[str]) -> Iterator[str]:
         for folder in dict.fromkeys(name.rpartition("/")[0] for name in objects):
