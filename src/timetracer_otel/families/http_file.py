@@ -122,12 +122,14 @@ class RecordedFile(io.RawIOBase):
     Args:
         pieces: of the wire.
         reply: that they are of.
+        live: the client's objects that a recorded exception may hold.
     """
 
-    def __init__(self, pieces: Iterator[bytes], reply: Reply) -> None:
+    def __init__(self, pieces: Iterator[bytes], reply: Reply, live: tuple[object, ...] = ()) -> None:
         super().__init__()
         self._pieces = pieces
         self._reply = reply
+        self._live = live
         self._left = memoryview(b"")
 
     def readable(self) -> bool:
@@ -148,6 +150,6 @@ class RecordedFile(io.RawIOBase):
     def _at_end(self) -> None:
         reply = self._reply
         if reply.error is not None:
-            raise http_errors.rebuilt(reply.error)
+            raise http_errors.rebuilt(reply.error, self._live)
         if not reply.complete and not reply.cut:
             raise too_far(reply)
