@@ -132,9 +132,10 @@ def test_session_shows_output_and_exit_status(tmp_path: Path, timetracer: Comman
 def test_session_tells_what_is_not_recorded(tmp_path: Path, timetracer: Command) -> None:
     """What a process could not write is said with its session, also when it was killed before its end."""
     session = Recording(3, of_session=True)
-    for lost, reasons in ((2, ["disk=2"]), (3, ["disk=2", "memory=1"])):
+    # The session's own span has the last word, and begins before all others.
+    for begin, lost, reasons in ((0, 3, ["disk=2", "memory=1"]), (1, 1, ["disk=1"]), (2, 2, ["disk=2"])):
         counts = {spans.DROPPED_LANES: lost, spans.DROPPED_REASON: reasons}
-        session.span("timetracer.counts", SpanKind.INTERNAL, counts, offset=lost * 1_000_000)
+        session.span("timetracer.counts", SpanKind.INTERNAL, counts, offset=begin * 1_000_000)
     file = session.write(storage.session_path(tmp_path, START, "etl", session.id))
     assert "3 requests not recorded (disk=2, memory=1)" in timetracer("show", file).stdout
     assert shown(file)["lanes"][0]["error"] == "3 requests not recorded (disk=2, memory=1)"

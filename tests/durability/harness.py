@@ -94,7 +94,7 @@ def counts(directory: Path) -> dict[str, object]:
     found: dict[str, dict[str, object]] = {}
     for path in directory.rglob("SESSION__*"):
         for session in loading.load_alone([path]).sessions.values():
-            for span in session.spans:
+            for span in sorted(session.spans, key=lambda span: span.end):
                 said = {key: value for key, value in span.attributes.items() if key.startswith(COUNTS)}
                 if said:
                     found[session.id] = {**found.get(session.id, {}), **said}

@@ -169,13 +169,17 @@ def _entry_error(span: Span, status: int | None) -> str | None:
 def _session_error(lane: Lane, status: int | None) -> str | None:
     """How its program failed, and what of it is not in the recording."""
     said = [f"exit status {status}"] if status else []
-    counts = [span.attributes for span in lane.spans if names.DROPPED_LANES in span.attributes]
-    lost = max((_number(one, (names.DROPPED_LANES,)) or 0 for one in counts), default=0)
-    if lost:
-        reasons = counts[-1].get(names.DROPPED_REASON)
+    # Each time they are all that was counted until then.
+    counts = max((span.attributes for span in lane.spans), key=_lost, default={})
+    if lost := _lost(counts):
+        reasons = counts.get(names.DROPPED_REASON)
         why = ", ".join(map(str, reasons)) if isinstance(reasons, list | tuple) else str(reasons or "no reason given")
         said.append(f"{lost} {'request' if lost == 1 else 'requests'} not recorded ({why})")
     return "; ".join(said) or None
+
+
+def _lost(attributes: dict[str, object]) -> int:
+    return _number(attributes, (names.DROPPED_LANES,)) or 0
 
 
 def _session_span(lane: Lane) -> Span | None:
