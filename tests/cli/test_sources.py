@@ -151,6 +151,7 @@ def test_every_command_takes_the_url(url: str, tmp_path: Path, timetracer: Comma
     assert (row["method"], row["target"], row["calls"]) == ("GET", "/notes/b", 2)
     assert row["file"] == url
     shown = json.loads(timetracer("show", url, "--json").stdout)
+    assert shown["lanes"][0]["file"] == url
     assert shown["lanes"][0]["response"]["body"]["text"] == '{"_id":"b","read":1}\n'
     assert timetracer("bundle", url, "-o", tmp_path / "b.jsonl.gz").returncode == 0
     assert timetracer("diff", url, tmp_path / "b.jsonl.gz").returncode == 0

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
 from rich.text import Text
 
-from timetracer_otel.cassette import finding, loading, scratch
+from timetracer_otel.cassette import finding, loading
 from timetracer_otel.cassette.model import Lane
 from timetracer_otel.cassette.shelf import Shelf
 from timetracer_otel.cassette.urls import is_url
@@ -63,7 +62,6 @@ def collect(place: str) -> Listing:
         try:
             for lane in _lanes(path):
                 summary = summarize(lane)
-                summary = replace(summary, file=scratch.named(summary.file))
                 known = by_id.get(summary.lane_id)
                 by_id[summary.lane_id] = summary if known is None else known.merged(summary)
         except CassetteError as error:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Final, Literal
 
 from timetracer_otel import spans as names
+from timetracer_otel.cassette import scratch
 from timetracer_otel.cassette.model import Lane, Span
 
 __all__ = ["Summary", "error_text", "iso", "summarize"]
@@ -105,7 +106,7 @@ def summarize(lane: Lane) -> Summary:
     status = _number(attributes, (names.SESSION_EXIT_STATUS,) if lane.is_session else _STATUSES)
     return Summary(
         kind="session" if lane.is_session else "lane",
-        file=str(lane.file or ""),
+        file=scratch.named(str(lane.file or "")),
         lane_id=lane.id,
         session_id=lane.session_id,
         trace_id=lane.id if lane.is_session else first.trace_id,
