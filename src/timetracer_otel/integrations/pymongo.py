@@ -190,7 +190,7 @@ def _receive(original: Any) -> Any:
         except BaseException as error:
             _guarded("receive", _failed, _under_way(), error)
             raise
-        _came_in(conn, reply)
+        _guarded("receive", _received, conn, reply)
         return reply
 
     return receive_message
@@ -205,18 +205,10 @@ def _async_receive(original: Any) -> Any:
         except BaseException as error:
             _guarded("receive", _failed, _under_way(), error)
             raise
-        _came_in(conn, reply)
+        _guarded("receive", _received, conn, reply)
         return reply
 
     return receive_message
-
-
-def _came_in(conn: Any, reply: Any) -> None:
-    """Record a live server's reply."""
-    try:
-        _received(conn, reply)
-    except Exception as error:  # noqa: BLE001 - recording never breaks the app
-        faults.report("pymongo.receive", error)
 
 
 def _under_way() -> Call | None:
