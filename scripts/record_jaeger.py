@@ -23,6 +23,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from examples.support import MongoServer, Program, free_port
+from tests.support.commands import OTEL
 from timetracer_otel.cassette.bundle import bundle
 from timetracer_otel.cassette.finding import find
 from timetracer_otel.cassette.loading import load
@@ -47,13 +48,6 @@ ASKS: tuple[tuple[str, str, bytes, int], ...] = (
     ("GET", "/fail", b"", 500),
 )
 """Method, target, body and expected status of the requests."""
-_INSTRUMENTED = (
-    sys.executable,
-    "-c",
-    "from opentelemetry.instrumentation.auto_instrumentation import run; run()",
-    "--traces_exporter",
-    "otlp",
-)
 
 
 @dataclass
@@ -184,7 +178,8 @@ def _record_app(jaeger: Jaeger, folder: Path) -> None:
         "OTEL_METRICS_EXPORTER": "none",
         "OTEL_LOGS_EXPORTER": "none",
     }
-    command = [*_INSTRUMENTED, sys.executable, "-m", "flask", "--app", "app", "run", "--port", str(port)]
+    flask = [sys.executable, "-m", "flask", "--app", "app", "run", "--port", str(port)]
+    command = [*OTEL, "--traces_exporter", "otlp", *flask]
     log = folder / "app.log"
     with MongoServer() as server, Program(command, log=log, env=env | {"MONGODB_URI": server.uri}, cwd=APP) as program:
         program.wait_for_port(port)

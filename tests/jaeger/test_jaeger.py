@@ -16,12 +16,12 @@ from scripts.record_jaeger import APP, ASKS, ELSEWHERE, UNKNOWN
 from tests.cli.conftest import run as timetracer
 from tests.jaeger.conftest import Exchange
 from tests.support.backends import serving
+from tests.support.commands import REPLAY
 from timetracer_otel import spans
 from timetracer_otel.cassette.finding import find
 from timetracer_otel.cassette.loading import load
 from timetracer_otel.cassette.model import Lane, Span
 
-REPLAY = (sys.executable, "-c", "from timetracer_otel.replay.launcher import run; run()")
 TARGETS = [target for _, target, _, _ in ASKS]
 CALLS = {"/spans": 1, "/fail": 1}
 
