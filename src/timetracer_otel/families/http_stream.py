@@ -107,9 +107,7 @@ def _cannot_change(piece: _Piece) -> bool:
     return type(piece) is bytes or (type(piece) is memoryview and type(piece.obj) is bytes)
 
 
-def _chunks(
-    name: str, pieces: list[bytes | memoryview], first: int, count: int
-) -> Iterator[dict[str, spans.Attribute]]:
+def _chunks(name: str, pieces: list[_Piece], first: int, count: int) -> Iterator[dict[str, spans.Attribute]]:
     """Encode what left memory together: one chunk of several pieces, or a large piece in several chunks."""
     for number, payload in enumerate(_cut(b"".join(pieces), count), first):
         place: dict[str, spans.Attribute] = {spans.PART_OF: name, spans.PART_INDEX: number}
