@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from collections.abc import Iterator
 
 import pytest
@@ -14,6 +15,8 @@ _PROGRAMS = {"TIMETRACER_JAEGER"}  # no setting, but a path that tests/jaeger ta
 for _name in [name for name in os.environ if name.startswith(("OTEL_", "TIMETRACER_")) and name not in _PROGRAMS]:
     del os.environ[_name]
 os.environ["TIMETRACER_RAISE_FAULTS"] = "1"
+# A shell lets its background jobs ignore Ctrl-C, and so would every program that a test ends by it.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")

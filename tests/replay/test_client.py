@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+import signal
 import socket
 import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -108,15 +110,20 @@ def test_url_that_cannot_be_asked_is_refused(url: str) -> None:
         parse_url(url)
 
 
-def test_listening_child_is_found_and_ended(tmp_path: Path) -> None:
+@pytest.mark.parametrize("handler", [signal.SIG_IGN, signal.default_int_handler], ids=["background job", "terminal"])
+def test_listening_child_is_found_and_ended(tmp_path: Path, handler: Any) -> None:
     """The port is found although a child of the command listens, and nothing listens when it has ended."""
     child = "import socket,time; s=socket.create_server(('127.0.0.1',0)); time.sleep(60)"
     parent = f"import subprocess,sys; subprocess.run([sys.executable, '-c', {child!r}])"
     script = tmp_path / "parent.py"
     script.write_text(parent)
-    with App([sys.executable, str(script)], dict(os.environ), tmp_path / "log") as app:
-        target = app.wait_listening(30)
-        assert target is not None, app.said()
-        socket.create_connection((target.host, target.port), timeout=5).close()
+    before = signal.signal(signal.SIGINT, handler)
+    try:
+        with App([sys.executable, str(script)], dict(os.environ), tmp_path / "log") as app:
+            target = app.wait_listening(30)
+            assert target is not None, app.said()
+            socket.create_connection((target.host, target.port), timeout=5).close()
+    finally:
+        signal.signal(signal.SIGINT, before)
     with pytest.raises(OSError, match="refused"):
         socket.create_connection((target.host, target.port), timeout=5).close()

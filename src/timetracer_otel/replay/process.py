@@ -24,6 +24,8 @@ BOOT: Final = "from opentelemetry.instrumentation.auto_instrumentation import ru
 _LISTENS: Final = "0A"
 """State TCP_LISTEN in /proc/net/tcp (Linux, include/net/tcp_states.h)."""
 _STOP_SECONDS: Final = 5.0
+_KILLED_SECONDS: Final = 1.0
+"""At most: where nobody reaps orphans, a killed one stays in its group."""
 _LAST_LINES: Final = 20
 _SHORTEST_POLL: Final = 0.02
 _LONGEST_POLL: Final = 0.2
@@ -130,12 +132,22 @@ class App:
         if self.wait(0 if ignored else _STOP_SECONDS) is None:
             self._process.terminate()
             self.wait(_STOP_SECONDS)
-        self._tell_group(signal.SIGKILL)
+        self._kill_group()
+
+    def _kill_group(self) -> None:
+        """Kill what is left, and wait a moment for it: a port is free only when its last holder has ended."""
+        until = time.monotonic() + _KILLED_SECONDS
+        while self._tell_group(signal.SIGKILL) and time.monotonic() < until:
+            self._process.poll()
+            time.sleep(_SHORTEST_POLL)
         self._process.wait()
 
-    def _tell_group(self, number: int) -> None:
-        with suppress(ProcessLookupError, PermissionError):  # nothing of the group is left
+    def _tell_group(self, number: int) -> bool:
+        """Send a signal to all of it; whether anything was left to get it."""
+        with suppress(ProcessLookupError, PermissionError):
             os.killpg(self._process.pid, number)
+            return True
+        return False
 
 
 def accepts(target: Target) -> bool:
