@@ -18,11 +18,15 @@ import pytest
 import requests
 import urllib3
 from flask import Flask, Response
+from opentelemetry import trace
 from opentelemetry.instrumentation.aiohttp_client import AioHttpClientInstrumentor
 from opentelemetry.instrumentation.httpx import HTTPXClientInstrumentor
 from opentelemetry.instrumentation.requests import RequestsInstrumentor
 from opentelemetry.instrumentation.urllib import URLLibInstrumentor
 from opentelemetry.instrumentation.urllib3 import URLLib3Instrumentor
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
 from tests.http.clients import CLIENTS
 from tests.http.conftest import Run, observed
@@ -32,6 +36,7 @@ from timetracer_otel import redaction, spans, testing
 from timetracer_otel.cassette import loading, storage
 from timetracer_otel.cassette.model import Span
 from timetracer_otel.errors import ReplayMiss
+from timetracer_otel.exporters import CassetteSpanExporter
 
 BY_NAME = {shape.name: shape for shape in SHAPES}
 INSTRUMENTORS: dict[str, Callable[[], Any]] = {
@@ -362,31 +367,36 @@ def test_a_body_that_ends_after_its_lane_began_to_answer(server: ShapeServer, tm
     assert replay.outcome().misses == []
 
 
-def test_payloads_that_leave_on_spans(server: ShapeServer, tmp_path: Path) -> None:
-    """With payloads on the spans, late bodies and chunks are child spans, which any cassette of them folds back."""
-    from opentelemetry import trace  # noqa: PLC0415 - used here alone
-    from opentelemetry.sdk.trace import TracerProvider  # noqa: PLC0415 - as above
-    from opentelemetry.sdk.trace.export import SimpleSpanProcessor  # noqa: PLC0415 - as above
+@pytest.mark.parametrize("shape", ["json", "larger than a span"])
+@pytest.mark.parametrize("name", INSTRUMENTORS)
+def test_payloads_that_leave_on_spans(name: str, shape: str, server: ShapeServer, tmp_path: Path) -> None:
+    """The instrumentor's span has both heads; late bodies and chunks are child spans, which the reader folds back."""
+    seen, instrumentor = InMemorySpanExporter(), INSTRUMENTORS[name]()
+    processors = [SimpleSpanProcessor(seen), SimpleSpanProcessor(CassetteSpanExporter(tmp_path / "spans"))]
 
-    from timetracer_otel.exporters import CassetteSpanExporter  # noqa: PLC0415 - as above
+    def run() -> Any:
+        instrumentor.instrument(skip_dep_check=True)
+        try:
+            return observed(lambda: CLIENTS[name](server.url, BY_NAME[shape]))
+        finally:
+            instrumentor.uninstrument()
 
-    instrumentor = HTTPXClientInstrumentor()
     with testing.record(tmp_path / "unused", span_payloads=True, files=False):
         provider = trace.get_tracer_provider()
         assert isinstance(provider, TracerProvider)
-        processor = SimpleSpanProcessor(CassetteSpanExporter(tmp_path / "spans"))
-        provider.add_span_processor(processor)
-        instrumentor.instrument(skip_dep_check=True)
-        recorded = [httpx.get(server.url + path).content for path in ("/json", "/big")]
-        instrumentor.uninstrument()
+        for processor in processors:
+            provider.add_span_processor(processor)
+        recorded = run()
         assert provider.force_flush()
-        processor.shutdown()
         # The provider is everybody's, and the SDK can only add to it.
-        kept = [one for one in provider._active_span_processor._span_processors if one is not processor]
+        kept = [one for one in provider._active_span_processor._span_processors if one not in processors]
         provider._active_span_processor._span_processors = tuple(kept)
+    processors[1].shutdown()
     server.stop()
+    (theirs,) = [span for span in seen.get_finished_spans() if not span.name.startswith("timetracer.")]
+    assert {spans.HTTP_REQUEST_HEADERS, spans.HTTP_RESPONSE_HEADERS} <= set(theirs.attributes or ())
     with testing.replay(tmp_path / "spans"):
-        assert [httpx.get(server.url + path).content for path in ("/json", "/big")] == recorded
+        assert run() == recorded
 
 
 def test_no_warning_about_unknown_versions(server: ShapeServer, both: Run, caplog: pytest.LogCaptureFixture) -> None:

@@ -6,6 +6,8 @@ import asyncio
 import json
 import os
 import socket
+import subprocess
+import sys
 import threading
 import tracemalloc
 import urllib.request
@@ -24,6 +26,7 @@ from tests.http.conftest import Run, observed
 from tests.http.server import BIG, ShapeServer
 from tests.http.shapes import Shape
 from tests.http.test_behaviour import recorded_calls
+from tests.support.commands import OTEL, REPLAY
 from timetracer_otel import spans, testing
 from timetracer_otel.errors import ReplayMiss
 from timetracer_otel.families.http_exchange import CHUNKS
@@ -237,6 +240,42 @@ def test_reading_as_far_as_recorded(client: Callable[[str, int], int], server: S
     with testing.replay(tmp_path) as replay, pytest.raises(ReplayMiss, match="read only"):
         client(server.url + "/big", len(BIG))
     assert len(replay.outcome().misses) == 1
+
+
+_OPEN = {
+    "urllib": "r = urllib.request.urlopen(url); print(r.read(10))",
+    "urllib3": "r = urllib3.request('GET', url, preload_content=False); print(r.read(10))",
+    "requests": "r = requests.get(url, stream=True); print(next(r.iter_content(10)))",
+    "httpx": "c = httpx.Client(); r = c.send(c.build_request('GET', url), stream=True); print(next(r.iter_raw(10)))",
+    "aiohttp": (
+        "async def main():\n"
+        "    global s, r\n"
+        "    s = aiohttp.ClientSession()\n"
+        "    r = await s.get(url)\n"
+        "    print(await r.content.readexactly(10))\n"
+        "asyncio.run(main())"
+    ),
+}
+
+
+@pytest.mark.parametrize("without", ["", "urllib,urllib3,requests,httpx,aiohttp-client"], ids=["theirs", "ours"])
+@pytest.mark.parametrize("name", _OPEN)
+def test_program_that_ends_with_an_open_response(name: str, without: str, server: ShapeServer, tmp_path: Path) -> None:
+    """What a program read of a response that it never closed is recorded when it ends, and nothing is said of it."""
+    imports = "import asyncio, sys, urllib.request, aiohttp, httpx, requests, urllib3\nurl = sys.argv[1]\n"
+    program = [sys.executable, "-c", imports + _OPEN[name], server.url + "/big"]
+    env = {**os.environ, "OTEL_PYTHON_DISABLED_INSTRUMENTATIONS": without, "TIMETRACER_DIR": str(tmp_path)}
+
+    def run(*command: str) -> str:
+        ran = subprocess.run([*command, *program], env=env, capture_output=True, text=True, timeout=60, check=False)
+        assert ran.returncode == 0, ran.stderr
+        assert "timetracer could not" not in ran.stderr
+        return ran.stdout
+
+    recorded = run(*OTEL, "--traces_exporter", "timetracer")
+    assert str(BIG[:10]) in recorded
+    server.stop()
+    assert run(*REPLAY, str(tmp_path), "--") == recorded
 
 
 def test_generator_uploads(server: ShapeServer, both: Run) -> None:

@@ -48,7 +48,7 @@ class Ended:
     @classmethod
     def of(cls, lane: Lane, span: ReadableSpan, call: Call | None) -> Ended:
         """Encode a span with its payloads, or keep them when they are large."""
-        if call is not None and (call.unfinished or call.size() > INLINE_BYTES):
+        if call is not None and (call.under_way is not None or call.size() > INLINE_BYTES):
             return cls(span.instrumentation_scope, None, span, call)
         return cls(span.instrumentation_scope, _encode(lane, span, call))
 
@@ -57,6 +57,8 @@ class Ended:
         if self.encoded is not None:
             return self.encoded
         assert self.span is not None  # noqa: S101 - one of the two is always there
+        if self.call is not None and self.call.under_way is not None:
+            self.call.under_way.catch_up()
         return _encode(lane, self.span, self.call)
 
     def size(self) -> int:

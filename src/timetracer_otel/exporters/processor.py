@@ -43,7 +43,7 @@ class LaneProcessor(SpanProcessor):
             call = None
             kind = span.kind
             if kind in _CALLS:
-                call = Call(span, lane)
+                call = Call(span, lane, on_span=self._span_payloads)
                 pending.set(call)
             elif kind in _ENTRIES and isinstance(lane, RecordingLane) and lane.entry is None:
                 lane.entry = span

@@ -297,7 +297,10 @@ class Recorder:
                 self.open.pop(span_id, None)
 
     def end(self) -> None:
-        """End the session and write what waits."""
+        """End what is under way and the session, and write what waits."""
+        for _, call in list(self.open.values()):
+            if call is not None and call.under_way is not None:
+                call.under_way.abandoned()  # else the garbage collector does, when nothing can be written any more
         self._session.end()
         self.sink.drain(EXIT_SECONDS)
 

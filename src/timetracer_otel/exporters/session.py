@@ -77,7 +77,7 @@ class SessionLane(Lane):
         """Append an ended span; a call of which a payload is still on its way when that is there, or at the end."""
         if self.recorder.settings.files:
             ended = Ended.of(self, span, call)
-            if call is None or not call.unfinished:
+            if call is None or call.under_way is None:
                 self._submit(ended)
             else:
                 self._held[call] = ended
@@ -93,7 +93,7 @@ class SessionLane(Lane):
 
     def _release_complete(self, call: Call) -> None:
         """For a call that was completed by another thread while it was put aside."""
-        if not call.unfinished:
+        if call.under_way is None:
             self.release(call)
 
     def _submit(self, ended: Ended) -> None:
@@ -129,6 +129,8 @@ class SessionLane(Lane):
     def end(self) -> None:
         """Write the session's own span, output and exit status, and what was held back."""
         for call in list(self._held):
+            if call.under_way is not None:
+                call.under_way.abandoned()
             self.release(call)
         if self.recorder.leaving is not None and self.output:
             self._send_own(self.recorder.leaving)

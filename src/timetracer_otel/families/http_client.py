@@ -7,8 +7,10 @@ the library, which then does all of its own work.
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Iterable, Iterator
 from contextvars import ContextVar
+from functools import partial
 from typing import Any, Final
 
 from timetracer_otel import seams
@@ -18,14 +20,14 @@ from timetracer_otel.families.http_exchange import Sent
 from timetracer_otel.families.http_file import Tee
 from timetracer_otel.families.http_recording import Recording
 from timetracer_otel.families.http_socket import NoSocket
-from timetracer_otel.families.http_wire import Message
+from timetracer_otel.families.http_wire import Fields, Message
 from timetracer_otel.seams import Patch, faults
 
 __all__ = ["PATCHES", "asked_for", "connect", "failed_early"]
 
 _ATTRIBUTE: Final = "_timetracer"
 _HTTPS_PORT: Final = 443
-_READ_BLOCK: Final = 8192
+_VERSIONS: Final = {9: "0.9", 10: "1.0", 11: "1.1"}
 
 asked_for: ContextVar[Callable[[], Sent] | None] = ContextVar("timetracer_asked_for", default=None)
 """Gives the request for which a client connects before it sends, if the client says."""
@@ -51,38 +53,47 @@ class Outgoing:
         conn: the connection.
     """
 
-    __slots__ = ("_conn", "message", "recording", "sending")
+    __slots__ = ("_conn", "_message", "_unbegun", "recording", "sending")
 
     def __init__(self, conn: Any) -> None:
         self._conn = conn
-        self.message = Message()
+        self._message = Message()
+        self._unbegun: bytes | None = b""
         self.recording: Recording | None = None
         self.sending = False
         """Whether ``send`` is under way: what it sends meanwhile is the connection's own (a proxy's CONNECT)."""
 
     def passed(self, data: Any) -> None:
-        """Take bytes that go out; the first whole head begins the recording."""
-        message = self.message
-        if message.complete or not data:
-            return
-        pieces = message.feed(_bytes(data))
-        if self.message.start and self.recording is None:
-            self.recording = http_recording.begin(plugin_of(self._conn), request_of(self._conn, self.message))
+        """Take bytes that go out; the start line begins the recording."""
+        sent = _bytes(data)
+        if self._unbegun is not None:
+            sent = self._unbegun + sent
+            line, end, _ = sent.partition(b"\r\n")
+            self._unbegun = None if end else sent
+            if end:
+                request = _request(self._conn, line.decode("latin-1"), Fields(b""))
+                self.recording = http_recording.begin(plugin_of(self._conn), request)
         if self.recording is not None:
-            for piece, _ in pieces:
-                self.recording.sent(piece)
-            if self.message.complete:
-                self.recording.sent_all()
+            self.recording.later(partial(self._look, self.recording, sent))
+
+    def _look(self, recording: Recording, sent: bytes) -> None:
+        message = self._message
+        pieces = message.feed(sent)
+        recording.request.headers = message.headers
+        for piece, _ in pieces:
+            recording.sent(piece)
+        if message.complete:
+            recording.sent_all()
 
 
 def _bytes(data: Any) -> bytes:
     return data if isinstance(data, bytes) else bytes(memoryview(data))
 
 
-def request_of(conn: Any, message: Message, body: bytes = b"") -> Sent:
-    """Give the request that a message on a connection is."""
-    method, _, rest = message.start.partition(" ")
-    return Sent(method, url_of(conn, rest.rpartition(" ")[0]), message.headers, body)
+def _request(conn: Any, start: str, headers: Fields, body: bytes = b"") -> Sent:
+    """Give the request of a start line on a connection."""
+    method, _, rest = start.partition(" ")
+    return Sent(method, url_of(conn, rest.rpartition(" ")[0]), headers, body)
 
 
 def url_of(conn: Any, target: str) -> str:
@@ -121,7 +132,7 @@ def _answer(conn: Any, message: Message, body: bytes) -> Any:
     answering = responder(plugin_of(conn))
     if answering is None:
         raise ConnectionResetError("this connection is of a replay that is over: connect again")
-    reply = ask(answering, request_of(conn, message, body))
+    reply = ask(answering, _request(conn, message.start, message.headers, body))
     if reply.phase != "connect" and getattr(conn, "proxy", None) is not None:
         conn._has_connected_to_proxy = True  # noqa: SLF001 - urllib3 asks it to tell failures of the proxy from others
     return reply
@@ -207,9 +218,11 @@ def _getresponse(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:
 
 
 def _record_response(recording: Recording, response: Any) -> None:
-    version = {9: "0.9", 10: "1.0", 11: "1.1"}.get(response.version, "1.1")
-    headers = [(name, str(value)) for name, value in response.headers.raw_items()]
-    recording.head(response.status, response.reason, version, headers, timed=bool(response.chunked))
+    version, fields = _VERSIONS.get(response.version, "1.1"), list(response.headers.raw_items())
+    if response.chunked:
+        recording.head(response.status, response.reason, version, fields, time.monotonic_ns())
+    else:
+        recording.later(partial(recording.head, response.status, response.reason, version, fields, None))
     if response.fp is None:
         recording.done()
     else:

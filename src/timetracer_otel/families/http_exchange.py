@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from itertools import accumulate, pairwise
 
@@ -34,7 +34,7 @@ class Sent:
 
     method: str
     url: str
-    headers: Headers
+    headers: Iterable[tuple[str, str]]
     body: bytes = b""
     complete: bool = True
 
@@ -87,7 +87,9 @@ def request_attributes(plugin: str, request: Sent) -> dict[str, spans.Attribute]
     }
 
 
-def head_attributes(status: int, reason: str, version: str, headers: Headers) -> dict[str, spans.Attribute]:
+def head_attributes(
+    status: int, reason: str, version: str, headers: Iterable[tuple[str, str]]
+) -> dict[str, spans.Attribute]:
     """Encode a response's head, redacted."""
     return {
         spans.HTTP_STATUS_LINE: f"{status} {reason}",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Iterator
+from functools import partial
 from typing import Any
 
 from timetracer_otel.families import http_errors
@@ -54,7 +55,7 @@ class Tee:
             self._ended = self._chunked.complete
         else:
             if data:
-                self._recording.received(data)
+                self._recording.later(partial(self._recording.received, data))
             if self._left is not None:
                 self._left -= len(data)
             # Without a length only the end of the connection is the end.

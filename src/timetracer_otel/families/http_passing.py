@@ -41,8 +41,13 @@ class Passing:
         if request.complete:
             self.recording.sent_all()
 
-    def arrived(self, data: bytes) -> None:
-        """Take bytes that the peer sent."""
+    def arrived(self, data: bytes, at: int) -> None:
+        """Take bytes that the peer sent.
+
+        Args:
+            data: the bytes.
+            at: when they came, by the monotonic clock in nanoseconds.
+        """
         if self.recording.over:
             return
         response = self._response
@@ -53,9 +58,9 @@ class Passing:
             return
         if response.start and not begun:
             version, status, reason = response.status
-            self.recording.head(status, reason, version, response.headers)
+            self.recording.head(status, reason, version, response.headers, at)
         for piece, continues in pieces:
-            self.recording.received(piece, continues=continues)
+            self.recording.received(piece, continues=continues, at=at)
         self._finish_if_complete()
 
     def ended_by_peer(self) -> None:

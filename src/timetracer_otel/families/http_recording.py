@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Concatenate, Final, ParamSpec
@@ -27,6 +27,9 @@ _SCOPES: Final = tuple(
     f"opentelemetry.instrumentation.{name}" for name in ("httpx", "requests", "urllib", "aiohttp_client", "tornado")
 )
 """How the scopes of the standard HTTP instrumentors begin: their spans are calls of ours."""
+
+_FIRST: Final = 4
+"""What may pass before the app has its first byte: a request's head and body, a response's head and first piece."""
 
 in_exchange: ContextVar[bool] = ContextVar("timetracer_in_exchange", default=False)
 """Set while a seam's own I/O runs, so that a seam below it is not a second exchange."""
@@ -95,6 +98,8 @@ def _step(method: Callable[Concatenate[Recording, _P], None]) -> Callable[Concat
     """Let a fault of ours be reported, and only then be the end of this recording."""
 
     def call(self: Recording, /, *args: _P.args, **kwargs: _P.kwargs) -> None:
+        if self._unseen:
+            self.catch_up()
         if self.over:
             return
         try:
@@ -116,7 +121,19 @@ class Recording:
         own: whether the span is ours to end.
     """
 
-    __slots__ = ("_head", "_lock", "_own", "_request_body", "_response_body", "call", "over", "plugin", "request")
+    __slots__ = (
+        "_head",
+        "_late",
+        "_lock",
+        "_own",
+        "_request_body",
+        "_response_body",
+        "_unseen",
+        "call",
+        "over",
+        "plugin",
+        "request",
+    )
 
     def __init__(self, call: Call, plugin: str, request: Sent, *, own: bool) -> None:
         self.call = call
@@ -127,17 +144,42 @@ class Recording:
         self._lock = threading.Lock()
         self._request_body: Body | None = None
         self._response_body: Body | None = None
-        self._head: tuple[int, str, str, Headers] | None = None
+        self._head: tuple[int, str, str, Iterable[tuple[str, str]]] | None = None
+        self._unseen: list[Callable[[], None]] = []
+        # What an instrumentor's span is to carry must be seen before the instrumentor ends it.
+        self._late = 0 if call.on_span and not own else _FIRST
         call.state = self
-        call.unfinished = True
+        call.under_way = self
         call.payloads.append((self._encode_heads, "", b""))
         call.attributes[spans.INCOMPLETE] = "request,response"
+
+    def later(self, look: Callable[[], None]) -> None:
+        """Look at what has passed when the app has had it, while it waits for its first byte; after that at once.
+
+        Args:
+            look: does it, before the next step of this recording and before any of it is encoded.
+        """
+        self._unseen.append(look)
+        if self._late:
+            self._late -= 1
+        else:
+            self.catch_up()
+
+    def catch_up(self) -> None:
+        """Look at what was put off."""
+        with self._lock:
+            unseen, self._unseen = self._unseen, []
+        for look in unseen:
+            try:
+                look()
+            except Exception as error:  # noqa: BLE001 - recording never breaks the app
+                faults.report(f"{self.plugin}.look", error)
 
     @_step
     def sent(self, piece: bytes | memoryview) -> None:
         """Take a piece of the request's body."""
         if self._request_body is None:
-            self._request_body = Body(self.call, spans.HTTP_REQUEST_BODY, timed=False)
+            self._request_body = Body(self.call, spans.HTTP_REQUEST_BODY)
         self._request_body.add(piece)
 
     @_step
@@ -149,7 +191,14 @@ class Recording:
             self.call.attributes[spans.INCOMPLETE] = "response"
 
     @_step
-    def head(self, status: int, reason: str, version: str, headers: Headers, *, timed: bool = True) -> None:
+    def head(
+        self,
+        status: int,
+        reason: str,
+        version: str,
+        headers: Iterable[tuple[str, str]],
+        since: int | None,
+    ) -> None:
         """Take the response's head; what comes after it is its body.
 
         Args:
@@ -157,27 +206,29 @@ class Recording:
             reason: phrase, empty in HTTP/2.
             version: such as ``1.1``.
             headers: in order.
-            timed: whether the pieces of the body will be as they came from the peer, and so are kept.
+            since: when it came, by the monotonic clock in nanoseconds; None when the pieces of the body will not be as
+                they came from the peer, and so are not kept.
         """
         self._head = (status, reason, version, headers)
         if self._own:
             self.call.attributes[spans.HTTP_STATUS] = status
             if status >= 400:  # noqa: PLR2004 - the semantic conventions: of a client's span, 4xx and 5xx are errors
                 self.call.span.set_status(Status(StatusCode.ERROR))
-        self._response_body = Body(self.call, spans.HTTP_RESPONSE_BODY, timed=timed)
+        self._response_body = Body(self.call, spans.HTTP_RESPONSE_BODY, since)
         if not self._own:
             self.call.complete()  # the instrumentor may end its span now; of the body it then gets a part
 
     @_step
-    def received(self, piece: bytes | memoryview, *, continues: bool = False) -> None:
+    def received(self, piece: bytes | memoryview, *, continues: bool = False, at: int | None = None) -> None:
         """Take a piece of the response's body.
 
         Args:
             piece: before content decoding, without transfer coding.
             continues: whether it belongs to the piece before it.
+            at: when it came, by the same clock; None for now.
         """
         if self._response_body is not None:
-            self._response_body.add(piece, continues=continues)
+            self._response_body.add(piece, continues=continues, at=at)
 
     @_step
     def done(self, trailers: Headers | None = None) -> None:
@@ -250,7 +301,7 @@ class Recording:
         for body in (self._request_body, self._response_body):
             if body is not None and not body.complete:
                 body.end(failed=not response)
-        call.unfinished = False
+        call.under_way = None
         call.complete()
         if self._own:
             call.span.end()

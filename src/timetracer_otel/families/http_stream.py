@@ -28,19 +28,19 @@ class Body:
     Args:
         call: that it belongs to.
         name: of its payload.
-        timed: whether the pieces in which it came are kept.
+        since: when it began, by the monotonic clock in nanoseconds; None when its pieces and their times are not kept.
     """
 
-    __slots__ = ("_call", "_held", "_last", "_name", "_parts", "_pieces", "_timed", "complete", "failed")
+    __slots__ = ("_call", "_held", "_name", "_parts", "_pieces", "_since", "_timed", "complete", "failed")
 
-    def __init__(self, call: Call, name: str, *, timed: bool) -> None:
+    def __init__(self, call: Call, name: str, since: int | None = None) -> None:
         self._call = call
         self._name = name
         self._pieces: list[_Piece] = []
         self._held = 0
         self._parts = 0
-        self._last = time.monotonic_ns()
-        self._timed: list[tuple[int, int]] | None = [] if timed else None
+        self._since = since or 0
+        self._timed: list[tuple[int, int]] | None = None if since is None else []
         self.complete = False
         self.failed = False
         """Whether it ended before its end: the app stopped reading, or an error came."""
@@ -50,12 +50,13 @@ class Body:
         """Bytes held in memory."""
         return self._held
 
-    def add(self, piece: _Piece, *, continues: bool = False) -> None:
+    def add(self, piece: _Piece, *, continues: bool = False, at: int | None = None) -> None:
         """Take what has passed.
 
         Args:
             piece: the bytes, or a view of bytes, which cannot change.
             continues: whether it belongs to the piece before it.
+            at: when it came, by the same clock; None for now.
         """
         size = len(piece)
         if size >= LIMIT and self._pieces:
@@ -66,7 +67,7 @@ class Body:
         if timed is not None and continues and timed:
             timed[-1] = (timed[-1][0], timed[-1][1] + size)
         elif timed is not None and len(timed) < _MOST_PIECES:
-            timed.append(((time.monotonic_ns() - self._last) // 1000, size))
+            timed.append((((time.monotonic_ns() if at is None else at) - self._since) // 1000, size))
         if self._held >= LIMIT:
             self._leave()
 

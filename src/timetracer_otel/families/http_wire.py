@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from functools import cached_property
 
 from timetracer_otel.families.http_exchange import Reply
 from timetracer_otel.seams import Headers
 
-__all__ = ["Chunked", "Message", "has_no_body", "wire"]
+__all__ = ["Chunked", "Fields", "Message", "has_no_body", "wire"]
 
 _SWITCHING = 101
 _NO_BODY = frozenset({204, 304})
-_STATUS_LINE = re.compile(r"HTTP/\d(\.\d)? \d{3}( |$)")
+_STATUS_LINE = re.compile(r"HTTP/(\d(?:\.\d)?) (\d{3})(?: (.*)|$)", re.DOTALL)
+_FRAMING = re.compile(rb"\r\n(content-length|transfer-encoding):((?:(?!\r\n(?![ \t])).)*)", re.IGNORECASE | re.DOTALL)
+"""The fields that say how a body is delimited, with the lines that continue them."""
 _LONGEST_HEAD = 1024 * 1024
 
 
@@ -74,6 +77,31 @@ class Chunked:
             self.complete = True
 
 
+class Fields:
+    """The header fields of a message, taken apart when they are first asked for: the app waits for its first byte.
+
+    Args:
+        lines: between the start line and the empty one.
+    """
+
+    def __init__(self, lines: bytes) -> None:
+        self._lines = lines
+
+    def __iter__(self) -> Iterator[tuple[str, str]]:
+        return iter(self._pairs)
+
+    @cached_property
+    def _pairs(self) -> Headers:
+        pairs: Headers = []
+        for line in self._lines.decode("latin-1").split("\r\n") if self._lines else ():
+            if line[:1] in {" ", "\t"} and pairs:  # folded (RFC 9112, section 5.2)
+                pairs[-1] = (pairs[-1][0], f"{pairs[-1][1]}\r\n{line}")
+            else:
+                name, _, value = line.partition(":")
+                pairs.append((name, value.strip(" \t")))
+        return pairs
+
+
 class Message:
     """One request, or the response to one, as its bytes pass.
 
@@ -81,7 +109,7 @@ class Message:
         answers: the request's method, when this is a response; None for a request.
     """
 
-    __slots__ = ("_answers", "_chunked", "_head", "_left", "complete", "headers", "start")
+    __slots__ = ("_answers", "_chunked", "_head", "_left", "complete", "headers", "start", "status")
 
     def __init__(self, answers: str | None = None) -> None:
         self._answers = answers
@@ -90,7 +118,9 @@ class Message:
         self._left: int | None = 0
         self.start = ""
         """The start line, without its end; empty until the head is whole."""
-        self.headers: Headers = []
+        self.headers = Fields(b"")
+        self.status = ("", 0, "")
+        """Version, status code and reason of a response."""
         self.complete = False
 
     @property
@@ -102,13 +132,6 @@ class Message:
     def missing(self) -> str:
         """What lacks of the body when nothing more comes, see :data:`http_exchange.CUT`."""
         return "end" if self._chunked is None else self._chunked.missing
-
-    @property
-    def status(self) -> tuple[str, int, str]:
-        """Version, status code and reason of a response."""
-        version, _, rest = self.start.partition(" ")
-        code, _, reason = rest.partition(" ")
-        return version.rpartition("/")[2], int(code), reason
 
     def feed(self, data: bytes) -> list[tuple[bytes | memoryview, bool]]:
         """Take bytes; give those of the body, and whether they continue the piece before.
@@ -149,41 +172,41 @@ class Message:
             self._head = data
             return b""
         self._head = b""
-        lines = data[:end].decode("latin-1").lstrip("\r\n").split("\r\n")
-        if self._answers is not None and not _STATUS_LINE.match(lines[0]):
-            raise ValueError("no status line")
-        self.start, self.headers = lines[0], _pairs(lines[1:])
-        if self._answers is not None and 100 <= self.status[1] < 200 and self.status[1] != _SWITCHING:  # noqa: PLR2004 - interim
-            self.start = ""
-            return self._take_head(data[end + 4 :])
-        self._frame()
+        begin = len(data) - len(data.lstrip(b"\r\n")) if data[:1] in b"\r\n" else 0
+        head = data[begin:end]
+        line, _, lines = head.partition(b"\r\n")
+        self.start = line.decode("latin-1")
+        if self._answers is not None:
+            self._take_status()
+            if 100 <= self.status[1] < 200 and self.status[1] != _SWITCHING:  # noqa: PLR2004 - interim
+                self.start = ""
+                return self._take_head(data[end + 4 :])
+        self.headers = Fields(lines)
+        self._frame(head)
         return memoryview(data)[end + 4 :]
 
-    def _frame(self) -> None:
+    def _take_status(self) -> None:
+        found = _STATUS_LINE.match(self.start)
+        if found is None:
+            self.start = ""
+            raise ValueError("no status line")
+        self.status = (found[1], int(found[2]), found[3] or "")
+
+    def _frame(self, head: bytes) -> None:
         """Find out how the body is delimited (RFC 9112, section 6.3)."""
-        found = {name.lower(): value for name, value in self.headers}
+        found = {name.lower(): value for name, value in _FRAMING.findall(head)}
+        length = found.get(b"content-length", b"").strip()
         if self._answers is not None and has_no_body(self._answers, self.status[1]):
             self.complete = True
-        elif "chunked" in found.get("transfer-encoding", "").lower():
+        elif b"chunked" in found.get(b"transfer-encoding", b"").lower():
             self._chunked, self._left = Chunked(), None
-        elif (length := found.get("content-length", "").strip()).isdecimal():
+        elif length.isdigit():
             self._left = int(length)
             self.complete = not self._left
         elif self._answers is None:
             self.complete = True
         else:
             self._left = None
-
-
-def _pairs(lines: list[str]) -> Headers:
-    pairs: Headers = []
-    for line in lines:
-        if line[:1] in {" ", "\t"} and pairs:  # folded (RFC 9112, section 5.2)
-            pairs[-1] = (pairs[-1][0], f"{pairs[-1][1]}\r\n{line}")
-        else:
-            name, _, value = line.partition(":")
-            pairs.append((name, value.strip(" \t")))
-    return pairs
 
 
 def wire(reply: Reply, method: str) -> Iterator[bytes]:

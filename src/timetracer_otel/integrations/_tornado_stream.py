@@ -5,6 +5,7 @@ A replay lets the client do all of its own work: it parses, unpacks and follows 
 
 from __future__ import annotations
 
+import time
 from collections import deque
 from collections.abc import Callable
 from functools import partial
@@ -46,7 +47,7 @@ def observe(stream: Any, passing: Passing) -> None:
             seen("lost", error)
             raise
         if count:
-            seen("arrived", bytes(memoryview(buffer)[:count]))
+            seen("arrived", bytes(memoryview(buffer)[:count]), time.monotonic_ns())
         elif count == 0:
             seen("ended_by_peer")
             seen("lost", None)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import time
+from functools import partial
 from typing import Any
 
 from timetracer_otel import seams
@@ -58,6 +60,7 @@ def _observe(protocol: Any, step: str, *args: Any) -> None:
     exchange = _exchange_on(protocol)
     if exchange is not None:
         try:
+            exchange.recording.catch_up()
             getattr(exchange, step)(*args)
         except Exception as error:  # noqa: BLE001 - recording never breaks the app
             faults.report(f"aiohttp.{step}", error)
@@ -130,7 +133,7 @@ def _write(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:
     try:
         return wrapped(*args, **kwargs)
     finally:  # the peer works on it meanwhile
-        _observe(instance.protocol, "written", args[0])
+        _written(instance.protocol, args[0])
 
 
 def _writelines(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:
@@ -138,13 +141,20 @@ def _writelines(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:
     try:
         return wrapped(chunks, *args[1:], **kwargs)
     finally:
-        for chunk in chunks if _exchange_on(instance.protocol) is not None else ():
-            _observe(instance.protocol, "written", chunk)
+        for chunk in chunks:
+            _written(instance.protocol, chunk)
+
+
+def _written(protocol: Any, data: Any) -> None:
+    exchange = _exchange_on(protocol)
+    if exchange is not None:
+        exchange.recording.later(partial(exchange.written, bytes(data)))
 
 
 def _data_received(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:
-    if args[0]:
-        _observe(instance, "arrived", bytes(args[0]))
+    exchange = _exchange_on(instance)
+    if exchange is not None and args[0]:
+        exchange.recording.later(partial(exchange.arrived, bytes(args[0]), time.monotonic_ns()))
     return wrapped(*args, **kwargs)
 
 
@@ -160,6 +170,8 @@ def _connection_lost(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any
 
 def _read_timeout(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:
     exchange = _exchange_on(instance)
+    if exchange is not None:
+        exchange.recording.catch_up()
     if exchange is not None and exchange.has_head:
         from aiohttp import SocketTimeoutError  # noqa: PLC0415 - the library is there when a call of it is
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import sys
+import time
 from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
@@ -118,7 +119,7 @@ def _observe(recording: Recording, response: Any, method: str) -> Any:
         version = extensions.get("http_version", b"HTTP/1.1").decode("ascii").rpartition("/")[2]
         reason = extensions.get("reason_phrase", b"").decode("latin-1")
         headers = [(name.decode("latin-1"), value.decode("latin-1")) for name, value in response.headers]
-        recording.head(response.status, reason, version, headers)
+        recording.head(response.status, reason, version, headers, time.monotonic_ns())
         if has_no_body(method, response.status):
             recording.done()
         response.stream = _ResponseStream(response.stream, recording)

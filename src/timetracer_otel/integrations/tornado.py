@@ -221,7 +221,7 @@ def _record(response: Any, recording: Recording) -> None:
     headers = [(str(name), str(value)) for name, value in response.headers.get_all()]
     if response.effective_url != recording.request.url:
         recording.call.attributes[http_exchange.EFFECTIVE_URL] = response.effective_url
-    recording.head(response.code, response.reason or "", "1.1", headers)
+    recording.head(response.code, response.reason or "", "1.1", headers, time.monotonic_ns())
     streamed = recording.call.state if isinstance(recording.call.state, list) else []
     for piece in streamed or [response.buffer.getvalue() if response.buffer is not None else b""]:
         recording.received(piece)

@@ -7,7 +7,7 @@ import json
 import sys
 from collections.abc import Callable, Iterable
 from contextvars import ContextVar
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from timetracer_otel import spans
 from timetracer_otel.errors import CassetteError
@@ -20,25 +20,39 @@ if TYPE_CHECKING:
 __all__ = ["Call", "error_attribute", "pending", "rebuilt"]
 
 
+class UnderWay(Protocol):
+    """What sees a call's payloads pass."""
+
+    def catch_up(self) -> None:
+        """Look at what has passed and was not looked at: the call is about to be encoded."""
+        ...
+
+    def abandoned(self) -> None:
+        """Nothing more will be seen: what has passed until now is all."""
+        ...
+
+
 class Call:
     """A call that is being recorded. Holds references to bytes; encodes nothing until it is written.
 
     Args:
         span: the CLIENT or PRODUCER span of the call.
         lane: the lane that it belongs to.
+        on_span: whether its payloads are put on its span, which must be open then.
     """
 
-    __slots__ = ("attributes", "lane", "payloads", "span", "state", "unfinished", "written")
+    __slots__ = ("attributes", "lane", "on_span", "payloads", "span", "state", "under_way", "written")
 
-    def __init__(self, span: Span, lane: Lane) -> None:
+    def __init__(self, span: Span, lane: Lane, *, on_span: bool = False) -> None:
         self.span = span
         self.lane = lane
+        self.on_span = on_span
         self.payloads: list[tuple[Callable[[str, Any], dict[str, spans.Attribute]], str, Any]] = []
         self.attributes: dict[str, spans.Attribute] = {}
         self.state: Any = None
         """The integration's own, while the call is under way."""
-        self.unfinished = False
-        """Whether a payload is still on its way: the lane then encodes the call only when it is written."""
+        self.under_way: UnderWay | None = None
+        """What still sees a payload pass: the lane then encodes the call only when it is written."""
         self.written = False
         """Whether the call was encoded into a cassette: what comes later goes by :meth:`late`."""
 
