@@ -298,9 +298,8 @@ class Recorder:
 
     def end(self) -> None:
         """End what is under way and the session, and write what waits."""
-        for _, call in list(self.open.values()):
-            if call is not None and call.under_way is not None:
-                call.under_way.abandoned()  # else the garbage collector does, when nothing can be written any more
+        for call in [call for _, call in list(self.open.values()) if call is not None]:
+            call.abandon()
         self._session.end()
         self.sink.drain(EXIT_SECONDS)
 

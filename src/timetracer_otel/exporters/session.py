@@ -129,8 +129,7 @@ class SessionLane(Lane):
     def end(self) -> None:
         """Write the session's own span, output and exit status, and what was held back."""
         for call in list(self._held):
-            if call.under_way is not None:
-                call.under_way.abandoned()
+            call.abandon()
             self.release(call)
         if self.recorder.leaving is not None and self.output:
             self._send_own(self.recorder.leaving)

@@ -27,6 +27,7 @@ __all__ = ["PATCHES", "asked_for", "connect", "failed_early"]
 
 _ATTRIBUTE: Final = "_timetracer"
 _HTTPS_PORT: Final = 443
+_BYTES: Final = (bytes, bytearray, memoryview)
 _VERSIONS: Final = {9: "0.9", 10: "1.0", 11: "1.1"}
 
 asked_for: ContextVar[Callable[[], Sent] | None] = ContextVar("timetracer_asked_for", default=None)
@@ -159,10 +160,11 @@ def _send(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:
 
 def _sent(send: Any, outgoing: Outgoing, data: Any) -> Any:
     """Send, and see what goes: files and iterables as they are read, bytes when the peer has them to work on."""
-    if hasattr(data, "read"):
-        return send(_ObservedFile(outgoing, data))
-    if isinstance(data, Iterable) and not isinstance(data, bytes | bytearray | memoryview):
-        return send(_observed_items(outgoing, data))
+    if not isinstance(data, _BYTES):
+        if hasattr(data, "read"):
+            return send(_ObservedFile(outgoing, data))
+        if isinstance(data, Iterable):
+            return send(_observed_items(outgoing, data))
     try:
         return send(data)
     finally:
@@ -177,7 +179,7 @@ def _observed_items(outgoing: Outgoing, data: Iterable[Any]) -> Iterator[Any]:
 
 def _guarded(outgoing: Outgoing, data: Any) -> None:
     try:
-        if isinstance(data, bytes | bytearray | memoryview) or hasattr(data, "__buffer__"):
+        if isinstance(data, _BYTES) or hasattr(data, "__buffer__"):
             outgoing.passed(data)
     except Exception as error:  # noqa: BLE001 - recording never breaks the app
         faults.report("http_client.send", error)

@@ -9,6 +9,7 @@ import asyncio
 import sys
 import time
 from collections.abc import AsyncIterator, Iterator
+from functools import partial
 from typing import Any
 
 from timetracer_otel import seams
@@ -67,7 +68,7 @@ class _ResponseStream:
     def __iter__(self) -> Iterator[bytes]:
         try:
             for piece in self._stream:
-                self._recording.received(piece)
+                self._passed(piece)
                 yield piece
         except GeneratorExit:
             self._recording.abandoned()
@@ -80,7 +81,7 @@ class _ResponseStream:
     async def __aiter__(self) -> AsyncIterator[bytes]:
         try:
             async for piece in self._stream:
-                self._recording.received(piece)
+                self._passed(piece)
                 yield piece
         except GeneratorExit:
             self._recording.abandoned()
@@ -89,6 +90,10 @@ class _ResponseStream:
             self._recording.fail(error, "body")
             raise
         self._recording.done()
+
+    def _passed(self, piece: bytes) -> None:
+        recording = self._recording
+        recording.later(partial(recording.received, piece, at=time.monotonic_ns()))
 
     def close(self) -> None:
         self._recording.abandoned()
@@ -113,13 +118,17 @@ def _begin(request: Any) -> Recording | None:
     return recording
 
 
+def _head(recording: Recording, line: tuple[bytes, int, bytes], headers: list[tuple[bytes, bytes]], since: int) -> None:
+    version, status, reason = line
+    decoded = [(name.decode("latin-1"), value.decode("latin-1")) for name, value in headers]
+    recording.head(status, reason.decode("latin-1"), version.decode("ascii").rpartition("/")[2], decoded, since)
+
+
 def _observe(recording: Recording, response: Any, method: str) -> Any:
     try:
-        extensions = response.extensions
-        version = extensions.get("http_version", b"HTTP/1.1").decode("ascii").rpartition("/")[2]
-        reason = extensions.get("reason_phrase", b"").decode("latin-1")
-        headers = [(name.decode("latin-1"), value.decode("latin-1")) for name, value in response.headers]
-        recording.head(response.status, reason, version, headers, time.monotonic_ns())
+        extensions, since = response.extensions, time.monotonic_ns()
+        line = (extensions.get("http_version", b"HTTP/1.1"), response.status, extensions.get("reason_phrase", b""))
+        recording.later(partial(_head, recording, line, list(response.headers), since))
         if has_no_body(method, response.status):
             recording.done()
         response.stream = _ResponseStream(response.stream, recording)

@@ -98,6 +98,11 @@ class Call:
         """
         self.lane.runtime.late(self, kind, attributes, size)
 
+    def abandon(self) -> None:
+        """End what is under way: the process ends, and the garbage collector would when nothing can be written."""
+        if self.under_way is not None:
+            self.under_way.abandoned()
+
     def complete(self) -> None:
         """Say that nothing more will be put: called by the integration, if it can before the span ends."""
         self.lane.runtime.complete(self)
