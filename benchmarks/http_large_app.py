@@ -1,12 +1,12 @@
 """The measured program of downloads by one client, made before. Prints JSON.
 
-usage: http_large_app.py CLIENT streamed|whole|first URL
+usage: http_large_app.py CLIENT streamed|whole|large|late URL
 
-``streamed`` and ``whole`` download 200 MB, read piecemeal or at once. ``first`` streams bodies of 300 kB, by turns
-recorded and not, and gives the median time to the first byte of either: two processes differ by more than what is
-measured. Of such a body, as of one of 200 MB, the first piece is not the last, and nothing that comes behind it is
-measured. Each begins as a lone download does: by code that was used before, with nothing to be written, while the
-processor's caches hold something else.
+``streamed`` and ``whole`` download 200 MB, read piecemeal or at once. ``large`` and ``late`` stream bodies of 300 kB,
+of a peer that answers at once or after 5 ms, by turns recorded and not, and give the median time to the first byte of
+either: two processes differ by more than what is measured. Of such a body, as of one of 200 MB, the first piece is not
+the last, and nothing that comes behind it is measured. Each begins as a lone download does: by code that was used
+before, with nothing to be written, while the processor's caches hold something else.
 """
 
 from __future__ import annotations
@@ -180,17 +180,17 @@ class _Watch:
         return {"first": self.first, "total": now - self._start, "cpu": cpu - self._cpu, "bytes": self.total}
 
 
-async def _block(ask: Callable[[str], Awaitable[None]], watch: _Watch, taken: list[float]) -> None:
+async def _block(ask: Callable[[], Awaitable[None]], watch: _Watch, taken: list[float]) -> None:
     for number in range(-WARMING, FIRSTS):
         time.sleep(PAUSE)  # noqa: ASYNC251 - nothing else runs on this loop
         bytes(SOMETHING_ELSE)
         watch.begin()
-        await ask("/large/300000")
+        await ask()
         if number >= 0:
             taken.append(watch.first)
 
 
-async def _firsts(ask: Callable[[str], Awaitable[None]], watch: _Watch) -> dict[str, float]:
+async def _firsts(ask: Callable[[], Awaitable[None]], watch: _Watch) -> dict[str, float]:
     testing: Any = importlib.import_module("timetracer_otel.testing")
     firsts: dict[str, list[float]] = {"otel": [], "record": []}
     with tempfile.TemporaryDirectory() as folder:
@@ -211,8 +211,8 @@ async def measured(client: str, how: str, url: str) -> dict[str, float]:
         if inspect.isawaitable(result):
             await result
 
-    if how == "first":
-        return await _firsts(ask, watch)
+    if how in {"large", "late"}:
+        return await _firsts(lambda: ask(f"/{how}/300000"), watch)
     await ask("/large/100")  # what is imported first is not measured
     before = _peak()
     watch.begin()

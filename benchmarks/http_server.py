@@ -1,5 +1,7 @@
 """The measured programs' peer, a process of its own: a small JSON answer, or as many bytes as the path asks for.
 
+A path that begins with ``/late`` gets its answer after 5 ms, as from a service in a network.
+
 usage: http_server.py
 """
 
@@ -8,7 +10,9 @@ from __future__ import annotations
 import os
 import socket
 import threading
+import time
 
+LATE = 0.005
 _BLOCK = os.urandom(1 << 20)
 _BODY = b'{"rates": {"EUR": 1.08, "GBP": 0.91}, "items": [' + b", ".join(b'{"n": %d}' % n for n in range(40)) + b"]}"
 _SMALL = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%b" % (len(_BODY), _BODY)
@@ -26,6 +30,7 @@ def _answer(peer: socket.socket) -> None:
                 if path.startswith(b"/small"):
                     peer.sendall(_SMALL)
                 else:
+                    time.sleep(LATE if path.startswith(b"/late") else 0)
                     _send_large(peer, int(path.rpartition(b"/")[2]))
 
 
