@@ -56,27 +56,28 @@ def recorded_calls(directory: Path) -> list[Span]:
     return [call for lane in lanes for call in lane.calls if call.text(spans.PLUGIN)]
 
 
+def instrumented(name: str, shape: str, url: str) -> Any:
+    """What a client with its standard instrumentor observes of a shape."""
+    instrumentor = INSTRUMENTORS[name]()
+    instrumentor.instrument(skip_dep_check=True)
+    try:
+        return observed(lambda: CLIENTS[name](url, BY_NAME[shape]))
+    finally:
+        instrumentor.uninstrument()
+
+
 @pytest.mark.parametrize("shape", ["json", "redirects", "gzip", "events", "larger than a span", "post json", "cut"])
 @pytest.mark.parametrize("name", INSTRUMENTORS)
 def test_with_the_standard_instrumentor(name: str, shape: str, server: ShapeServer, tmp_path: Path) -> None:
     """The instrumentor's span carries the exchange, body and all; the next hops have spans of ours; it replays."""
-
-    def run() -> Any:
-        instrumentor = INSTRUMENTORS[name]()
-        instrumentor.instrument(skip_dep_check=True)
-        try:
-            return observed(lambda: CLIENTS[name](server.url, BY_NAME[shape]))
-        finally:
-            instrumentor.uninstrument()
-
     with testing.record(tmp_path):
-        recorded = run()
+        recorded = instrumented(name, shape, server.url)
     server.stop()
     calls = recorded_calls(tmp_path)
     assert calls[0].scope.name.startswith("opentelemetry.instrumentation.")
     assert len(calls) == (3 if shape == "redirects" else 1)
     with testing.replay(tmp_path) as replay:
-        assert run() == recorded
+        assert instrumented(name, shape, server.url) == recorded
     assert replay.outcome().misses == []
 
 
@@ -371,22 +372,15 @@ def test_a_body_that_ends_after_its_lane_began_to_answer(server: ShapeServer, tm
 @pytest.mark.parametrize("name", INSTRUMENTORS)
 def test_payloads_that_leave_on_spans(name: str, shape: str, server: ShapeServer, tmp_path: Path) -> None:
     """The instrumentor's span has both heads; late bodies and chunks are child spans, which the reader folds back."""
-    seen, instrumentor = InMemorySpanExporter(), INSTRUMENTORS[name]()
+    seen = InMemorySpanExporter()
     processors = [SimpleSpanProcessor(seen), SimpleSpanProcessor(CassetteSpanExporter(tmp_path / "spans"))]
-
-    def run() -> Any:
-        instrumentor.instrument(skip_dep_check=True)
-        try:
-            return observed(lambda: CLIENTS[name](server.url, BY_NAME[shape]))
-        finally:
-            instrumentor.uninstrument()
 
     with testing.record(tmp_path / "unused", span_payloads=True, files=False):
         provider = trace.get_tracer_provider()
         assert isinstance(provider, TracerProvider)
         for processor in processors:
             provider.add_span_processor(processor)
-        recorded = run()
+        recorded = instrumented(name, shape, server.url)
         assert provider.force_flush()
         # The provider is everybody's, and the SDK can only add to it.
         kept = [one for one in provider._active_span_processor._span_processors if one not in processors]
@@ -396,7 +390,7 @@ def test_payloads_that_leave_on_spans(name: str, shape: str, server: ShapeServer
     (theirs,) = [span for span in seen.get_finished_spans() if not span.name.startswith("timetracer.")]
     assert {spans.HTTP_REQUEST_HEADERS, spans.HTTP_RESPONSE_HEADERS} <= set(theirs.attributes or ())
     with testing.replay(tmp_path / "spans"):
-        assert run() == recorded
+        assert instrumented(name, shape, server.url) == recorded
 
 
 def test_no_warning_about_unknown_versions(server: ShapeServer, both: Run, caplog: pytest.LogCaptureFixture) -> None:

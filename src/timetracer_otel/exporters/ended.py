@@ -57,8 +57,8 @@ class Ended:
         if self.encoded is not None:
             return self.encoded
         assert self.span is not None  # noqa: S101 - one of the two is always there
-        if self.call is not None and self.call.under_way is not None:
-            self.call.under_way.catch_up()
+        if self.call is not None:
+            self.call.catch_up()
         return _encode(lane, self.span, self.call)
 
     def size(self) -> int:

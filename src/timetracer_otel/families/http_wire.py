@@ -172,8 +172,7 @@ class Message:
             self._head = data
             return b""
         self._head = b""
-        begin = len(data) - len(data.lstrip(b"\r\n")) if data[:1] in b"\r\n" else 0
-        head = data[begin:end]
+        head = data[:end].lstrip(b"\r\n")
         line, _, lines = head.partition(b"\r\n")
         self.start = line.decode("latin-1")
         if self._answers is not None:

@@ -35,6 +35,13 @@ class _Exchange(Passing):
             self.recording.fail(TimeoutError(), "body")
         super().let_go()
 
+    def timed_out(self) -> None:
+        """Take that the client waited too long for more; without a head it is seen where that is waited for."""
+        if self.has_head:
+            from aiohttp import SocketTimeoutError  # noqa: PLC0415 - the library is there when a call of it is
+
+            self.recording.fail(SocketTimeoutError("Timeout on reading data from socket"), "body")
+
 
 def _asked(request: Any) -> Sent:
     headers = [(str(name), str(value)) for name, value in request.headers.items()]
@@ -62,6 +69,16 @@ def _observe(protocol: Any, step: str, *args: Any) -> None:
         try:
             exchange.recording.catch_up()
             getattr(exchange, step)(*args)
+        except Exception as error:  # noqa: BLE001 - recording never breaks the app
+            faults.report(f"aiohttp.{step}", error)
+
+
+def _observe_later(protocol: Any, step: str, data: Any, *args: Any) -> None:
+    """As :func:`_observe`, of bytes that the app waits for; they are taken now, because they may change."""
+    exchange = _exchange_on(protocol)
+    if exchange is not None:
+        try:
+            exchange.recording.later(partial(getattr(exchange, step), bytes(data), *args))
         except Exception as error:  # noqa: BLE001 - recording never breaks the app
             faults.report(f"aiohttp.{step}", error)
 
@@ -133,7 +150,7 @@ def _write(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:
     try:
         return wrapped(*args, **kwargs)
     finally:  # the peer works on it meanwhile
-        _written(instance.protocol, args[0])
+        _observe_later(instance.protocol, "written", args[0])
 
 
 def _writelines(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:
@@ -142,19 +159,12 @@ def _writelines(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:
         return wrapped(chunks, *args[1:], **kwargs)
     finally:
         for chunk in chunks:
-            _written(instance.protocol, chunk)
-
-
-def _written(protocol: Any, data: Any) -> None:
-    exchange = _exchange_on(protocol)
-    if exchange is not None:
-        exchange.recording.later(partial(exchange.written, bytes(data)))
+            _observe_later(instance.protocol, "written", chunk)
 
 
 def _data_received(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:
-    exchange = _exchange_on(instance)
-    if exchange is not None and args[0]:
-        exchange.recording.later(partial(exchange.arrived, bytes(args[0]), time.monotonic_ns()))
+    if args[0]:
+        _observe_later(instance, "arrived", args[0], time.monotonic_ns())
     return wrapped(*args, **kwargs)
 
 
@@ -169,13 +179,7 @@ def _connection_lost(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any
 
 
 def _read_timeout(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:
-    exchange = _exchange_on(instance)
-    if exchange is not None:
-        exchange.recording.catch_up()
-    if exchange is not None and exchange.has_head:
-        from aiohttp import SocketTimeoutError  # noqa: PLC0415 - the library is there when a call of it is
-
-        exchange.recording.fail(SocketTimeoutError("Timeout on reading data from socket"), "body")
+    _observe(instance, "timed_out")
     return wrapped(*args, **kwargs)
 
 

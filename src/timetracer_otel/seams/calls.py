@@ -98,6 +98,11 @@ class Call:
         """
         self.lane.runtime.late(self, kind, attributes, size)
 
+    def catch_up(self) -> None:
+        """Have what is under way look at what has passed."""
+        if self.under_way is not None:
+            self.under_way.catch_up()
+
     def abandon(self) -> None:
         """End what is under way: the process ends, and the garbage collector would when nothing can be written."""
         if self.under_way is not None:
