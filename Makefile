@@ -1,11 +1,13 @@
 # Each target sets up .venv by itself; a bare machine needs only Python >= 3.11 and make.
 # make PYTHON=/path/to/python3 …   another interpreter (the best one on PATH otherwise)
+# make VENV=.venv-3.13 …           another virtual environment, for a second interpreter
 # make test ARGS="-k cursor -x"    arguments for pytest
 PYTHON ?=
+VENV ?= .venv
 ARGS ?=
 
-BIN := .venv/bin
-READY := .venv/.ready
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
 
 .PHONY: help demo test test-all check bench matrix soak collector clean
 
@@ -18,10 +20,10 @@ help:
 	@echo "make matrix    what --verify must pass and must catch, twenty times over"
 	@echo "make soak      20,000 requests, killed in the middle, ten times: what was answered is recorded (half an hour)"
 	@echo "make collector find or build the OpenTelemetry Collector that some tests start (needs Go 1.26)"
-	@echo "make clean     remove .venv and caches"
+	@echo "make clean     remove .venv* and caches"
 
 $(READY): pyproject.toml scripts/venv.sh
-	@scripts/venv.sh $(PYTHON)
+	@VENV=$(VENV) scripts/venv.sh $(PYTHON)
 	@touch $@
 
 demo: $(READY)
@@ -52,5 +54,5 @@ collector:
 	@scripts/install-otelcol
 
 clean:
-	@rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache build dist
+	@rm -rf .venv .venv-* .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache build dist
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +

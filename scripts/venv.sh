@@ -1,7 +1,8 @@
 #!/bin/sh
-# Makes .venv: this package (editable) and the dependency group "dev".
+# Makes .venv, or $VENV: this package (editable) and the dependency group "dev".
 # Usage: scripts/venv.sh [PYTHON]   PYTHON: the interpreter to use; without it the best one on PATH.
 set -eu
+venv=${VENV:-.venv}
 cd "$(dirname "$0")/.."
 
 # satisfies INTERPRETER CONDITION: whether it runs, can make virtual environments and has a version v that fits.
@@ -38,10 +39,10 @@ if ! python=$(choose "${1:-}"); then
     explain "${1:-}" >&2
     exit 2
 fi
-echo "Setting up .venv with $("$python" --version), about a minute…"
-if ! .venv/bin/python -m pip --version >/dev/null 2>&1; then
-    "$python" -m venv --clear .venv
+echo "Setting up $venv with $("$python" --version), about a minute…"
+if ! "$venv/bin/python" -m pip --version >/dev/null 2>&1; then
+    "$python" -m venv --clear "$venv"
 fi
 export PIP_DISABLE_PIP_VERSION_CHECK=1
-.venv/bin/python -m pip install --quiet --upgrade 'pip>=25.1' # the first that knows --group
-.venv/bin/python -m pip install --quiet --group dev --editable .
+"$venv/bin/python" -m pip install --quiet --upgrade 'pip>=25.1' # the first that knows --group
+"$venv/bin/python" -m pip install --quiet --group dev --editable .
