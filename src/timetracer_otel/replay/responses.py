@@ -12,8 +12,9 @@ import orjson
 
 from timetracer_otel import redaction, spans
 from timetracer_otel.cassette.model import Span
-from timetracer_otel.replay.compare import ABSENT, FieldDifference, differences, readable_tokens
+from timetracer_otel.replay.compare import ABSENT, FieldDifference, differences
 from timetracer_otel.replay.differing import Difference
+from timetracer_otel.seams import web_tokens
 
 __all__ = ["Reply", "compare_bodies", "compare_headers", "compare_response", "recorded_reply"]
 
@@ -105,7 +106,7 @@ def compare_headers(recorded: Headers, live: Headers) -> Iterator[Difference]:
 def _by_name(headers: Headers) -> dict[str, list[str]]:
     found: dict[str, list[str]] = defaultdict(list)
     for name, value in headers:
-        found[name.lower()].append(readable_tokens(value.strip()))
+        found[name.lower()].append(web_tokens.readable(value.strip()))
     return found
 
 
@@ -134,7 +135,7 @@ def compare_bodies(recorded: Reply, live: Reply) -> Iterator[FieldDifference]:
         yield from differences(*values)
     elif mine != theirs:
         texts = _text(mine), _text(theirs)
-        if None in texts or readable_tokens(texts[0] or "") != readable_tokens(texts[1] or ""):
+        if None in texts or web_tokens.readable(texts[0] or "") != web_tokens.readable(texts[1] or ""):
             yield _of_bytes(mine, theirs)
 
 
