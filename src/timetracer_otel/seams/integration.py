@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, NoReturn, Protocol, TypeAlias
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, NoReturn, Protocol, TypeAlias, TypeVar
 
 if TYPE_CHECKING:
     from timetracer_otel.cassette.model import Span
@@ -13,6 +13,9 @@ __all__ = ["Answer", "Description", "Integration", "Maker", "Patch", "Responder"
 
 Value: TypeAlias = bytes
 """A value that an app may generate anew in each run (an id, a time): a type tag and the raw bytes."""
+
+Template = TypeVar("Template", Value, Value | None)
+"""A value, or None where any may stand."""
 
 Wrapper: TypeAlias = Callable[[Any, Any, tuple[Any, ...], dict[str, Any]], Any]
 """``wrapper(wrapped, instance, args, kwargs)``, as wrapt calls it."""
@@ -40,7 +43,7 @@ class Patch:
     maker: Maker | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Description:
     """What a call asks, in the form that recorded and live calls are compared by.
 
@@ -52,18 +55,50 @@ class Description:
         preference: digest of what tells calls apart that are otherwise alike (for whom it is), where it may differ
             without making another call; empty when there is nothing of the kind. Alike calls with the same one match
             first.
+        unordered: where ``values`` are those of a list whose order means nothing: the first one's index, the number of
+            items, and of the values in each.
     """
 
     key: tuple[str, ...]
     shape: bytes
     values: tuple[Value, ...]
     read: bool
-    preference: bytes = field(default=b"", compare=False)
+    preference: bytes = b""
+    unordered: tuple[tuple[int, int, int], ...] = ()
+
+    def sorted(self, values: tuple[Template, ...]) -> tuple[Template, ...]:
+        """Sort values that stand in this description's place, where their order means nothing.
+
+        Args:
+            values: as many as it has; None for those that may be any.
+        """
+        if not self.unordered:
+            return values
+        ordered = list(values)
+        for start, count, width in self.unordered:
+            items = [values[at : at + width] for at in range(start, start + count * width, width)]
+            items.sort(key=lambda item: [value or b"" for value in item])
+            ordered[start : start + count * width] = [value for item in items for value in item]
+        return tuple(ordered)
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Description):
+            return NotImplemented
+        alike = (self.key, self.shape, self.read, self.unordered) == (
+            other.key,
+            other.shape,
+            other.read,
+            other.unordered,
+        )
+        return alike and self.sorted(self.values) == other.sorted(other.values)
+
+    def __hash__(self) -> int:
+        return hash((self.key, self.shape, self.sorted(self.values)))
 
     @property
     def identity(self) -> int:
         """Hash of all that two reads have in common of which one may answer for the other: also for whom they ask."""
-        return hash((self.key, self.shape, self.values, self.preference))
+        return hash((self.key, self.shape, self.sorted(self.values), self.preference))
 
 
 @dataclass(frozen=True, slots=True)
