@@ -1,4 +1,4 @@
-"""Which recorded call answers a live one whose values differ: only fresh values bind, one to one, whatever their order."""
+"""Which recorded call answers a live one whose values differ: only fresh values bind, one to one, in any order."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from timetracer_otel.cassette.model import Span
+from timetracer_otel.cassette.model import Kind, Span
 from timetracer_otel.replay.matching import Index, Match, Matcher, Recorded
 from timetracer_otel.seams import Description, Value
 
@@ -39,7 +39,7 @@ def recorded(calls: Sequence[Description], replies: Sequence[frozenset[Value]] =
 def span(number: int) -> Span:
     """The span of a call."""
     return Span(
-        trace_id="0" * 32, span_id=f"{number:016x}", parent_id="", name="call", kind=3, start=number * 10,
+        trace_id="0" * 32, span_id=f"{number:016x}", parent_id="", name="call", kind=Kind.CLIENT, start=number * 10,
         end=number * 10 + 5, attributes={}, resource={},
     )  # fmt: skip
 
@@ -62,7 +62,7 @@ calls_of_an_app = st.lists(
 @settings(deadline=None)
 @given(calls_of_an_app, st.randoms(use_true_random=False))
 def test_an_unchanged_app_that_draws_other_values_is_answered(calls: list[Asked], chance: Any) -> None:
-    """Each call answers itself when all values are new, also where lists come in another order once values are known."""
+    """Each call answers itself when all values are new, also where lists of known ones come in another order."""
     told = [("first", [number], False) for number in range(6)]  # each value turns up alone first
     mine = [described(name, values, listed=listed) for name, values, listed in (*told, *calls)]
     live = matcher(recorded(mine))
