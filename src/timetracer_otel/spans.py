@@ -66,6 +66,11 @@ DRAWS = "timetracer.draws"
 INCOMPLETE = "timetracer.incomplete"
 """Which sides were not seen to their end: ``request``, ``response`` or ``request,response``."""
 
+CLIENT_LEFT = "timetracer.client.left"
+"""On an entry whose client left before the exchange was over: during its ``request`` or the ``response``."""
+CLIENT_LEFT_TIME = "timetracer.client.left.time"
+"""Likewise: when the app's server said so, in nanoseconds since 1970. The calls before it did not wait for it."""
+
 HTTP_REQUEST_BODY = "http.request.body.content"
 HTTP_RESPONSE_BODY = "http.response.body.content"
 HTTP_REQUEST_HEADERS = "timetracer.http.request.headers"

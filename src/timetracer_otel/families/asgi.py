@@ -173,7 +173,9 @@ class _Passing:
     async def receive(self) -> Message:
         """Receive for the app."""
         message = await self._receive()
-        if not self._request_seen and message["type"] == "http.request":
+        if message["type"] == "http.disconnect":
+            self._exchange.client_left()
+        elif not self._request_seen and message["type"] == "http.request":
             self._take_request(message)
         return message
 
@@ -181,7 +183,11 @@ class _Passing:
         """Send for the app; the lane's entry ends when the last message is with the server."""
         if not self._exchange.finished:
             message = self._take_response(message) or message
-        await self._send(message)
+        try:
+            await self._send(message)
+        except OSError:
+            self._exchange.client_left()
+            raise
         if self._ended:
             self._take_file()
             self._exchange.finish(ended=True)

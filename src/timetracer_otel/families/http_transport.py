@@ -9,7 +9,7 @@ from functools import partial
 from typing import Any
 
 from timetracer_otel.families import http_errors
-from timetracer_otel.families.http import too_far
+from timetracer_otel.families.http import PATIENCE, too_far
 from timetracer_otel.families.http_exchange import Reply
 from timetracer_otel.families.http_wire import Message, wire
 
@@ -71,6 +71,8 @@ class NoTransport(asyncio.Transport):
             self._give_error(reply)
         elif reply.cut or (reply.status and _ends_by_close(reply)):
             self._later(self._end)
+        elif reply.gone is not None:
+            self._later(lambda: self._end_later(reply))
         elif not reply.complete:
             self._later(lambda: self._end_of_recording(reply))
 
@@ -100,6 +102,9 @@ class NoTransport(asyncio.Transport):
             payload.set_exception(too_far(reply))
         elif payload is not None:
             payload._timer = _NothingMore(reply)  # noqa: SLF001 - what it enters to wait
+
+    def _end_later(self, reply: Reply) -> None:
+        self._loop.call_later(PATIENCE, self._end_of_recording, reply)
 
     def _later(self, step: Callable[[], None]) -> None:
         self._to_come.append(step)

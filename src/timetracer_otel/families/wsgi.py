@@ -6,7 +6,15 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Any, TypeAlias
 
 from timetracer_otel import spans
-from timetracer_otel.families.exchange import MARK, Exchange, guarded, open_exchange, origin_form, quoted
+from timetracer_otel.families.exchange import (
+    MARK,
+    ClientGone,
+    Exchange,
+    guarded,
+    open_exchange,
+    origin_form,
+    quoted,
+)
 from timetracer_otel.families.wsgi_input import ObservedInput, read_whole
 from timetracer_otel.seams import Headers, Request, Runtime, active
 from timetracer_otel.seams.door import install
@@ -128,7 +136,11 @@ def _observed_start(exchange: Exchange, start_response: StartResponse) -> StartR
 
 def _observed_write(exchange: Exchange, write: Callable[[bytes], object]) -> Callable[[bytes], object]:
     def observed(data: bytes) -> object:
-        result = write(data)
+        try:
+            result = write(data)
+        except OSError:
+            exchange.client_left()
+            raise
         exchange.sent(data)
         return result
 
@@ -178,6 +190,9 @@ class _Body:
         except StopIteration:
             self._exchange.finish(ended=True)
             raise
+        except ClientGone:
+            self._exchange.closed()
+            raise StopIteration from None
         except BaseException as error:
             self._exchange.finish(ended=False, error=error)
             raise
@@ -194,12 +209,12 @@ class _Body:
                 with self._exchange.lane.entered():
                     close()
         except BaseException as error:
-            self._exchange.finish(ended=False, error=error)
+            self._exchange.closed(error)
             raise
-        self._exchange.finish(ended=False)
+        self._exchange.closed()
 
     def __del__(self) -> None:
-        self._exchange.finish(ended=False)
+        self._exchange.closed()
 
 
 class _SizedBody(_Body):

@@ -190,6 +190,7 @@ class _Recorded:
 
     def __iter__(self) -> Iterator[bytes]:
         yield from self._reply.chunks()
+        http.wait_for_leaving(self._reply)
         self._end()
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
@@ -197,6 +198,7 @@ class _Recorded:
             yield piece
         if self._reply.error is not None and http_errors.is_cancelled(self._reply.error):
             await asyncio.Event().wait()
+        await http.wait_to_be_cancelled(self._reply)
         self._end()
 
     def _end(self) -> None:

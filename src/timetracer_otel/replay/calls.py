@@ -61,11 +61,14 @@ class Notes:
         self.strangers: list[str] = []
         """Requests that followed no recorded lane."""
         self.sessions: dict[str, LaneNotes] = {}
+        self._count = 0
         for note in notes:
             self.add(note)
 
     def add(self, note: dict[str, Any]) -> None:
-        """Take one note."""
+        """Take one note, and number it."""
+        self._count += 1
+        note["number"] = self._count
         match note["what"]:
             case "lane" if note["recorded"] is None:
                 self.strangers.append(note["request"])
@@ -95,7 +98,9 @@ class Notes:
         return {note["span"] for lane in self.lanes.values() for note in lane.answered if note["how"] == "borrowed"}
 
 
-def compare_calls(lane: LaneNotes, unused: Unused, own: set[str], borrowed: set[str]) -> Iterator[Difference]:
+def compare_calls(
+    lane: LaneNotes, unused: Unused, own: set[str], borrowed: set[str], *, left: bool = False
+) -> Iterator[Difference]:
     """Say what is different about the calls of a lane.
 
     A read that another lane's recording answered is no difference when that lane did not ask it any more, and the
@@ -106,14 +111,17 @@ def compare_calls(lane: LaneNotes, unused: Unused, own: set[str], borrowed: set[
         unused: what calls that were not asked for are.
         own: see :meth:`Notes.own`.
         borrowed: see :meth:`Notes.borrowed`.
+        left: whether the recorded client left before the end. When the app notices is not the same in two runs: it may
+            go on for a while with calls of the kinds that it had made.
     """
-    left = [note for note in lane.still_unused() if note["span"] not in borrowed]
-    changed, missing, extra = _paired(left, lane.misses)
+    remaining = [note for note in lane.still_unused() if note["span"] not in borrowed]
+    changed, missing, extra = _paired(remaining, lane.misses)
+    goes_on = _going_on(lane) if left else ()
     yield from changed
     yield from _bound(lane.answered)
-    for note in extra:
+    for note in (note for note in extra if note not in goes_on):
         yield Difference("extra", call_name(note["key"]) + _reason(note))
-    for note in lane.answered:
+    for note in (note for note in lane.answered if note not in goes_on):
         if note["how"] in _AGAIN or (note["how"] == "borrowed" and note["span"] in own):
             yield Difference(
                 "extra", f"{call_name(note.get('key', ()))} (asked once more than recorded)", span=note["span"]
@@ -124,6 +132,14 @@ def compare_calls(lane: LaneNotes, unused: Unused, own: set[str], borrowed: set[
     if unused != "ignore":
         for note in missing:
             yield Difference("missing", call_name(note["key"]), warning=unused == "warn", span=note["span"])
+
+
+def _going_on(lane: LaneNotes) -> list[_Note]:
+    """What an app asks after all that it asked in the recording, and of the same kinds."""
+    recorded = [note for note in lane.answered if note["how"] not in _AGAIN]
+    last = max((note["number"] for note in recorded), default=0)
+    kinds = [note.get("key") for note in recorded]
+    return [note for note in (*lane.misses, *lane.answered) if note["number"] > last and note.get("key") in kinds]
 
 
 def call_name(key: Sequence[str]) -> str:

@@ -86,7 +86,9 @@ class Entries:
                 self._by_trace[lane.trace_id].append(lane)
 
     def wants_body(self, request: Request) -> bool:
-        """Whether the body is needed to tell the candidates apart."""
+        """Whether the body is needed to tell the candidates apart; not where our header names the lane."""
+        if self._shelf.lane(request.header(spans.LANE_HEADER) or "") is not None:
+            return False
         return any(lane.has_body for lane in self._by_target.get(_target(request), []))
 
     def choose(self, request: Request) -> Lane | None:

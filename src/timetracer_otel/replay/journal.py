@@ -14,7 +14,7 @@ import orjson
 
 from timetracer_otel.seams.lanes import process
 
-__all__ = ["Journal", "Outcome", "read"]
+__all__ = ["Journal", "Outcome", "leave", "read"]
 
 _OPTIONS = orjson.OPT_APPEND_NEWLINE | orjson.OPT_NON_STR_KEYS
 
@@ -64,11 +64,33 @@ class Journal:
         if self._folder is None:
             return True
         try:
-            file = hashlib.blake2b(name.encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()
-            os.close(os.open(self._folder / f"{file}.claim", os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
+            os.close(os.open(self._folder / f"{_digest(name)}.claim", os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
         except FileExistsError:
             return False
         return True
+
+    def has_left(self, lane_id: str) -> bool:
+        """Whether the launcher said that the client of an entry has left, see :func:`leave`."""
+        return self._folder is not None and (self._folder / _leaving(lane_id)).exists()
+
+
+def leave(folder: Path, lane_id: str) -> None:
+    """Tell the processes of a replay that the client of an entry has left; not every server tells its app.
+
+    Args:
+        folder: the launcher's.
+        lane_id: that the entry follows.
+    """
+    (folder / _leaving(lane_id)).touch()
+
+
+def _leaving(lane_id: str) -> str:
+    return f"{_digest(lane_id)}.left"
+
+
+def _digest(name: str) -> str:
+    """A name for a file; what is in a cassette may be any text."""
+    return hashlib.blake2b(name.encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()
 
 
 def read(folder: Path) -> Iterator[dict[str, Any]]:

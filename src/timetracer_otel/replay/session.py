@@ -111,6 +111,13 @@ class PluginResponder:
     def siblings(self, recorded: model.Span) -> Sequence[model.Span]:
         return self._player.siblings(recorded)
 
+    def left_open(self) -> bool:
+        recorded = self._player.lane().recorded
+        return recorded is not None and recorded.entry is not None and spans.CLIENT_LEFT in recorded.entry.attributes
+
+    def client_gone(self) -> bool:
+        return self._player.journal.has_left(self._player.lane().id)
+
     def facts(self, name: str) -> str | None:
         if name == spans.IMPORTED and name not in self._facts:  # known without reading every lane
             self._facts[name] = self._player.cassette.catalog.imported()

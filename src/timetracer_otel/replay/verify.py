@@ -159,6 +159,7 @@ def _requests(found: Catalog, options: Options, folder: Path) -> Result:
                     concurrency=max(options.concurrency, len(targets)),
                     headers=options.headers,
                     timeout=options.timeout,
+                    folder=folder,
                     step=step,
                 )
             result.sending = time.perf_counter() - began
@@ -233,10 +234,11 @@ def _compared(sent: Sequence[Outline], driven: Sequence[Driven], notes: Notes, u
             unseen = "no lane was opened for the request: is the framework one that timetracer knows, and the app its?"
             differences = (*done.differences, Difference("error", unseen))
         else:
-            differences = (*compare_calls(lane, unused, own, borrowed), *done.differences)
+            calls_differ = compare_calls(lane, unused, own, borrowed, left=done.left)
+            differences = (*calls_differ, *done.differences)
             if not lane.ended:
                 endless = "the end of the request was not seen: which of its calls are missing is not known"
-                differences = (*differences, Difference("error", endless))
+                differences = (*differences, Difference("error", endless, warning=done.as_far))
         seconds = done.seconds if done is not None else 0.0
         calls, drawn = len(lane.answered), lane.drawn()
         yield Verified(

@@ -158,6 +158,14 @@ class Responder(Protocol):
         """The calls of the lane or session that a recorded call belongs to, in order of start."""
         ...
 
+    def left_open(self) -> bool:
+        """Whether the client of the recorded entry left, so that its app did not finish what it had begun."""
+        ...
+
+    def client_gone(self) -> bool:
+        """Whether the client of the live entry is known to have left as well."""
+        ...
+
     def facts(self, name: str) -> str | None:
         """The first value that any recorded call of this integration, or its resource, has of an attribute."""
         ...
