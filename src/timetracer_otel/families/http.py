@@ -10,12 +10,12 @@ from typing import Any
 
 from timetracer_otel import redaction, seams, spans
 from timetracer_otel.cassette.model import Span
-from timetracer_otel.errors import ReplayMiss
-from timetracer_otel.families import http_body, http_errors, http_exchange, http_imported, http_match, http_values
+from timetracer_otel.errors import CassetteError, ReplayMiss
+from timetracer_otel.families import http_body, http_exchange, http_imported, http_match, http_values
 from timetracer_otel.families.exchange import ClientGone
 from timetracer_otel.families.http_exchange import Reply, Sent
 from timetracer_otel.families.http_recording import suppressed
-from timetracer_otel.seams import Answer, Description, Integration, Patch, Responder, Value
+from timetracer_otel.seams import Answer, Description, Integration, Patch, Responder, Value, exceptions
 
 __all__ = [
     "PATIENCE",
@@ -23,6 +23,7 @@ __all__ = [
     "ask_early",
     "ask_with",
     "declared",
+    "error_of",
     "raise_error",
     "responder",
     "too_far",
@@ -148,7 +149,31 @@ def _rebound_body(reply: Reply, bindings: dict[Value, Value], coding: str) -> by
     return reply.body if rebound == text else http_body.packed(rebound.encode("utf-8"), coding)
 
 
-def raise_error(reply: Reply, live: Iterable[object] = (), headers: http_errors.Maker | None = None) -> None:
+def error_of(
+    reply: Reply, live: Iterable[object] = (), headers: exceptions.Maker | None = None
+) -> BaseException | None:
+    """Give what ended the recorded exchange, if anything did.
+
+    Args:
+        reply: recorded.
+        live: the client's objects that the exception may hold.
+        headers: makes the client's own headers of pairs.
+
+    Raises:
+        ReplayMiss: it cannot be made again.
+        CassetteError: likewise, where no lane is known.
+    """
+    if reply.error is None:
+        return None
+    try:
+        return exceptions.rebuilt(reply.error, live, headers)
+    except CassetteError as cause:
+        if reply.refuse is not None:
+            reply.refuse(str(cause))
+        raise
+
+
+def raise_error(reply: Reply, live: Iterable[object] = (), headers: exceptions.Maker | None = None) -> None:
     """Raise what ended the recorded exchange, if anything did.
 
     Args:
@@ -156,8 +181,9 @@ def raise_error(reply: Reply, live: Iterable[object] = (), headers: http_errors.
         live: the client's objects that the exception may hold.
         headers: makes the client's own headers of pairs.
     """
-    if reply.error is not None:
-        raise http_errors.rebuilt(reply.error, live, headers)
+    error = error_of(reply, live, headers)
+    if error is not None:
+        raise error
 
 
 def wait_for_leaving(reply: Reply) -> None:

@@ -104,7 +104,8 @@ def url_of(conn: Any, target: str) -> str:
     host = getattr(conn, "_tunnel_host", None) or conn.host
     port = getattr(conn, "_tunnel_port", None) if getattr(conn, "_tunnel_host", None) else conn.port
     scheme = "https" if conn.default_port == _HTTPS_PORT else "http"
-    authority = f"[{host}]" if ":" in host and not host.startswith("[") else host
+    user, at, host = host.rpartition("@")  # urllib leaves a URL's credentials there
+    authority = user + at + (f"[{host}]" if ":" in host and not host.startswith("[") else host)
     if port is not None and port != conn.default_port:
         authority += f":{port}"
     return f"{scheme}://{authority}{target}"

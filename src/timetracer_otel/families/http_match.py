@@ -80,7 +80,7 @@ def _parted(url: str) -> tuple[str, str, str]:
         parts = urlsplit(_USERINFO.sub(r"\1", url))
         host, port = (parts.hostname or "").lower(), parts.port
     except ValueError:  # no URL: the client says so, and it compares as it is
-        return url, "", ""
+        return redaction.url(url), "", ""
     shown_port = f":{port}" if port is not None and port != _PORTS.get(parts.scheme.lower()) else ""
     path = re.sub(r"%2[fF]", "%252F", parts.path or "/")  # an encoded slash is not a slash
     return f"{parts.scheme.lower()}://{host}{shown_port}", unquote(path), parts.query

@@ -1,6 +1,6 @@
 """Where libraries and modes meet: what a call, an entry, a lane, an integration are, who decides live or recorded."""
 
-from timetracer_otel.seams.calls import Call, error_attribute, pending, rebuilt
+from timetracer_otel.seams.calls import Call, pending
 from timetracer_otel.seams.entries import Headers, Request, Response, entry_attributes
 from timetracer_otel.seams.integration import Answer, Description, Integration, Patch, Responder, Value
 from timetracer_otel.seams.lanes import Entered, Lane, lane_of, mark
@@ -33,13 +33,11 @@ __all__ = [
     "active",
     "current_lane",
     "entry_attributes",
-    "error_attribute",
     "integrations",
     "lane_of",
     "live_io",
     "mark",
     "pending",
-    "rebuilt",
     "responder",
     "set_active",
     "set_settings",

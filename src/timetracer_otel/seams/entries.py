@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from timetracer_otel import redaction, spans
-from timetracer_otel.seams.calls import error_attribute
+from timetracer_otel.seams import exceptions
 
 __all__ = ["Headers", "Left", "Request", "Response", "entry_attributes"]
 
@@ -104,5 +104,5 @@ def entry_attributes(
     if request.left is not None:
         attributes |= {spans.CLIENT_LEFT: request.left.during, spans.CLIENT_LEFT_TIME: request.left.time}
     if error is not None:
-        attributes[spans.ERROR] = error_attribute(error)
+        attributes[spans.ERROR] = exceptions.encoded(error)
     return attributes
