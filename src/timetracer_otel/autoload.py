@@ -21,7 +21,7 @@ from timetracer_otel import config, nondeterminism, seams
 from timetracer_otel.config import Settings
 from timetracer_otel.errors import ConfigError, IntegrationError, TimetracerError
 from timetracer_otel.integrations import discover
-from timetracer_otel.seams import faults, patching
+from timetracer_otel.seams import carrying, faults, patching
 from timetracer_otel.seams import runtime as runtime_module
 
 __all__ = ["disable", "enable", "install", "pre_instrument", "uninstall"]
@@ -143,6 +143,7 @@ def disable(name: str) -> None:
 def uninstall() -> None:
     """Put every patched object back and stop recording or replaying."""
     global _installed  # noqa: PLW0603 - a process has one installation
+    carrying.uninstall()
     patching.undo_all()
     _undoing.close()
     nondeterminism.uninstall()
@@ -165,6 +166,7 @@ def _set_up(settings: Settings) -> None:
         _replay(settings)
     for integration in known.values():
         patching.apply(integration)
+    carrying.install()
     draw = nondeterminism.note if settings.mode == "record" else nondeterminism.give
     nondeterminism.install(settings.draws, draw, settings.app_packages)
     _installed = settings

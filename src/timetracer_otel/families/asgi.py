@@ -113,6 +113,8 @@ async def _serve(runtime: Runtime, app: App, scope: Scope, receive: Receive, sen
     except BaseException as error:
         exchange.finish(ended=False, error=error)
         raise
+    finally:
+        exchange.lane.end_code()
     exchange.finish(ended=False)
     return result
 

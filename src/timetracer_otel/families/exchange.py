@@ -153,6 +153,8 @@ class Exchange:
         response = self.response
         if response is not None:
             response.complete = error is None and not self.unseen and (ended or self._needs_no_more(response))
+        if self.place == "wsgi":  # an ASGI app goes on behind its response: its own seam sees its end
+            self.lane.end_code()
         self.lane.finish(response, error)
 
     def _needs_no_more(self, response: Response) -> bool:

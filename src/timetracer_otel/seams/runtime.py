@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from timetracer_otel import spans
 from timetracer_otel.config import Settings
-from timetracer_otel.seams.lanes import Lane, lane_of
+from timetracer_otel.seams.lanes import Lane, lane_of, process
 
 if TYPE_CHECKING:
     from opentelemetry.context import Context
@@ -101,6 +101,8 @@ def set_active(runtime: Runtime | None) -> None:
     """Install the runtime of this process, or remove it."""
     global _active  # noqa: PLW0603 - a process has exactly one mode
     _active = runtime
+    if runtime is None:
+        process.end_lanes()
 
 
 def set_settings(settings: Settings) -> None:
