@@ -38,9 +38,16 @@ _LANE_HEADER = spans.LANE_HEADER.encode("ascii")
 
 def asgi_call(wrapped: App, _instance: object, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Awaitable[Any]:
     """Go around ``app(scope, receive, send)``, as wrapt calls a wrapper."""
-    if kwargs or len(args) != 3:  # noqa: PLR2004 - ASGI 3 has three arguments, positional; the rest is the app's error
+    try:
+        scope, receive, send = _connection(*args, **kwargs)
+    except TypeError:  # neither is it one of the app's: that says so
         return wrapped(*args, **kwargs)
-    return run(wrapped, *args)
+    return run(wrapped, scope, receive, send)
+
+
+def _connection(scope: Scope, receive: Receive, send: Send) -> tuple[Scope, Receive, Send]:
+    """What a server calls with, by position or, as daphne does, by name."""
+    return scope, receive, send
 
 
 def run(app: App, scope: Scope, receive: Receive, send: Send) -> Awaitable[Any]:

@@ -145,12 +145,13 @@ def _send(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:
     if isinstance(instance.sock, NoSocket):
         instance.sock.live = (instance,)
         return wrapped(*args, **kwargs)
-    if outgoing is None or outgoing.sending or len(args) != 1 or kwargs:
+    if outgoing is None or outgoing.sending or len(args) + len(kwargs) != 1:
         return wrapped(*args, **kwargs)
+    data = next(iter(args or kwargs.values()))
     connects = instance.sock is None
     outgoing.sending = True
     try:
-        return _sent(wrapped, outgoing, args[0])
+        return _sent(wrapped, outgoing, data)
     except BaseException as error:
         if outgoing.recording is not None:
             outgoing.recording.fail(error, "connect" if connects and instance.sock is None else "send")
@@ -238,6 +239,8 @@ def connect(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:
         _take_place(instance)
         _settle(instance)
         return None
+    if plugin_of(instance) in seams.switched_off:
+        return wrapped(*args, **kwargs)
     token = seams.live_io.set(True)
     try:
         return wrapped(*args, **kwargs)

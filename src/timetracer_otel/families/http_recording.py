@@ -59,7 +59,7 @@ def begin(plugin: str, request: Sent) -> Recording | None:
     """
     try:
         runtime = seams.active()
-        if runtime is None or suppressed():
+        if runtime is None or suppressed() or plugin in seams.switched_off:
             return None
         call, own = _instrumented(), False
         if call is None:

@@ -14,12 +14,11 @@ from collections.abc import Callable, Iterable
 from types import ModuleType
 from typing import Any, Final
 
-import wrapt
-
 from timetracer_otel.nondeterminism import callers, plain, sites, wrappers
 from timetracer_otel.nondeterminism.draws import live
 from timetracer_otel.nondeterminism.kinds import KINDS
 from timetracer_otel.nondeterminism.wrappers import Maker
+from timetracer_otel.seams import imports
 
 __all__ = ["install", "uninstall"]
 
@@ -54,7 +53,7 @@ def install(groups: Iterable[str], draw: Callable[..., Any], app_packages: tuple
     for module in _PLACES:
         if module not in _hooked:
             _hooked.add(module)
-            wrapt.register_post_import_hook(_on_import, module)
+            imports.after_import(module, _on_import)
         elif module in sys.modules:
             _on_import(sys.modules[module])
     _exchange({id(original): wrapper for _, _, original, wrapper in _done if original is not _ABSENT})

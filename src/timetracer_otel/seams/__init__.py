@@ -14,6 +14,7 @@ from timetracer_otel.seams.runtime import (
     set_active,
     set_settings,
     settings,
+    switched_off,
 )
 
 __all__ = [
@@ -42,4 +43,5 @@ __all__ = [
     "set_active",
     "set_settings",
     "settings",
+    "switched_off",
 ]

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NoReturn, Protocol, TypeAlias, TypeVar
 if TYPE_CHECKING:
     from timetracer_otel.cassette.model import Span
 
-__all__ = ["Answer", "Description", "Integration", "Maker", "Patch", "Responder", "Value", "Wrapper"]
+__all__ = ["Answer", "Description", "Integration", "Maker", "Patch", "Replacement", "Responder", "Value", "Wrapper"]
 
 Value: TypeAlias = bytes
 """A value that an app may generate anew in each run (an id, a time): a type tag and the raw bytes."""
@@ -24,6 +24,10 @@ Maker: TypeAlias = Callable[[Any], Callable[..., Any]]
 """Makes the function that stands in the place of another one: half of wrapt's cost, for what every call passes."""
 
 
+Replacement: TypeAlias = Callable[[Any], Any]
+"""Gives what stands in the place of an object that a factory has made: often a proxy of it."""
+
+
 @dataclass(frozen=True, slots=True)
 class Patch:
     """One name to wrap, as soon as its module is imported.
@@ -31,8 +35,10 @@ class Patch:
     Args:
         module: dotted module name.
         name: attribute path in it, such as ``sendall`` or ``Flask.__call__``.
-        wrapper: what goes around it; None where there is a maker.
+        wrapper: what goes around it; None where there is one of the two below.
         maker: instead of a wrapper, for functions of Python only.
+        returns: instead of a wrapper, where the name is a factory: gives what stands in the place of each object that
+            it returns. For types of C, whose methods cannot be replaced; where it raises, the app gets the object.
         required: whether a supported version always has that name; if it then is missing, a warning says so.
     """
 
@@ -41,6 +47,7 @@ class Patch:
     wrapper: Wrapper | None = None
     required: bool = True
     maker: Maker | None = None
+    returns: Replacement | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -186,6 +193,8 @@ class Integration:
     Args:
         name: what ``--live`` and ``--mock`` call it, and the ``timetracer.plugin`` of its spans.
         patches: the seams.
+        apps: of a web framework, what gives each app OpenTelemetry's instrumentation when it is made, for programs that
+            install us from code. Those that ``opentelemetry-instrument`` starts have it already.
         aliases: other names that mean it (``motor`` for pymongo).
         describe: a recorded call's :class:`Description`; None when the call never counts.
         reply_values: the values in a recorded call's reply.
@@ -198,6 +207,7 @@ class Integration:
     name: str
     patches: tuple[Patch, ...]
     aliases: tuple[str, ...] = ()
+    apps: tuple[Patch, ...] = ()
     describe: Callable[[Span], Description | None] | None = None
     reply_values: Callable[[Span], Iterable[Value]] = _no_values
     text_forms: Callable[[Value], tuple[bytes, ...]] = _no_forms

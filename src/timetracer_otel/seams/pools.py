@@ -9,9 +9,7 @@ from functools import partial
 from types import ModuleType
 from typing import Any, Final
 
-import wrapt
-
-from timetracer_otel.seams import branches
+from timetracer_otel.seams import branches, imports
 from timetracer_otel.seams.branches import Branch, Within
 from timetracer_otel.seams.integration import Patch
 
@@ -170,7 +168,7 @@ def watch_greenlets(*, on: bool) -> None:
     first = not _watched
     _watched[:] = [on]
     if first:
-        wrapt.register_post_import_hook(_watch, "gevent.greenlet")
+        imports.after_import("gevent.greenlet", _watch)
     elif (module := sys.modules.get("gevent.greenlet")) is not None:
         _watch(module)
 
