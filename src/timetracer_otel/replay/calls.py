@@ -61,6 +61,8 @@ class Notes:
         self.strangers: list[str] = []
         """Requests that followed no recorded lane."""
         self.sessions: dict[str, LaneNotes] = {}
+        self.unseen: dict[str, None] = {}
+        """Imported libraries whose connections nobody watches, each once."""
         self._count = 0
         for note in notes:
             self.add(note)
@@ -80,6 +82,8 @@ class Notes:
                 self.lanes[note["lane"]].misses.append(note)
             case "refused":
                 self.lanes[note.get("lane", "")].refused.append(note["address"])
+            case "unseen":
+                self.unseen[note["library"]] = None
             case "fresh":
                 self.lanes[note["lane"]].fresh.append(note)
             case "end" | "session_end":

@@ -19,7 +19,7 @@ from timetracer_otel.errors import ReplayMiss
 from timetracer_otel.replay import noting, variables
 from timetracer_otel.replay.determinism import given_to_lane, given_to_session
 from timetracer_otel.replay.entries import Entries
-from timetracer_otel.replay.guard import refuse_outbound
+from timetracer_otel.replay.guard import refuse_outbound, watch_unseen
 from timetracer_otel.replay.journal import Journal, Outcome
 from timetracer_otel.replay.matching import Index, Match, Matcher, Recorded, first_difference
 from timetracer_otel.replay.trace import Tracing, attach
@@ -377,6 +377,7 @@ def start(settings: Settings) -> Player:
         lambda address: journal.note("refused", address=address, lane=player.lane().id),
         while_=lambda: seams.active() is player,
     )
+    watch_unseen(lambda name: journal.note("unseen", library=name), while_=lambda: seams.active() is player)
     seams.set_active(player)
     if (traced := os.environ.get(variables.TRACE)) is not None:
         player.tracing = attach(Path(traced), player.session)

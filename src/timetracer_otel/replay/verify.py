@@ -250,6 +250,8 @@ def _remarks(notes: Notes, shelf: Shelf, sent: Sequence[Outline], options: Optio
     remarks = [
         f"a request that was not recorded was answered as far as possible: {one}" for one in notes.strangers[:_NAMED]
     ]
+    if notes.unseen:
+        remarks.append(f"{journal.UNSEEN}: {', '.join(notes.unseen)}")
     driven = {lane.id for lane in sent}
     for lane_id, lane in notes.lanes.items():
         if lane_id not in driven:
