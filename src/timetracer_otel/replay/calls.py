@@ -32,7 +32,7 @@ class LaneNotes:
 
     answered: list[_Note] = field(default_factory=list)
     misses: list[_Note] = field(default_factory=list)
-    refused: list[str] = field(default_factory=list)
+    refused: list[_Note] = field(default_factory=list)
     unused: list[_Note] = field(default_factory=list)
     fresh: list[_Note] = field(default_factory=list)
     opened: bool = False
@@ -81,7 +81,7 @@ class Notes:
             case "miss":
                 self.lanes[note["lane"]].misses.append(note)
             case "refused":
-                self.lanes[note.get("lane", "")].refused.append(note["address"])
+                self.lanes[note.get("lane", "")].refused.append(note)
             case "unseen":
                 self.unseen[note["library"]] = None
             case "fresh":
@@ -124,18 +124,19 @@ def compare_calls(
     yield from changed
     yield from _bound(lane.answered)
     for note in (note for note in extra if note not in goes_on):
-        yield Difference("extra", call_name(note["key"]) + _reason(note))
+        yield Difference("extra", call_name(note["key"]) + _reason(note), number=note["number"])
     for note in (note for note in lane.answered if note not in goes_on):
         if note["how"] in _AGAIN or (note["how"] == "borrowed" and note["span"] in own):
             yield Difference(
                 "extra", f"{call_name(note.get('key', ()))} (asked once more than recorded)", span=note["span"]
             )
-    for address in dict.fromkeys(lane.refused):
-        yield Difference("refused", f"a connection to {address}")
+    for note in {note["address"]: note for note in reversed(lane.refused)}.values():
+        yield Difference("refused", f"a connection to {note['address']}", number=note["number"])
     yield from reordered([note for note in lane.answered if "write" in note and note["how"] != "session"])
     if unused != "ignore":
         for note in missing:
-            yield Difference("missing", call_name(note["key"]), warning=unused == "warn", span=note["span"])
+            warning, start = unused == "warn", note.get("start", 0)
+            yield Difference("missing", call_name(note["key"]), warning=warning, span=note["span"], start=start)
 
 
 def _going_on(lane: LaneNotes) -> list[_Note]:
@@ -172,7 +173,9 @@ def _paired(unused: list[_Note], misses: list[_Note]) -> tuple[list[Difference],
         for one, other, fields in pairs_by_likeness(shown, [misses[number]["asked"] for number in theirs]):
             paired_unused.add(mine[one])
             paired_misses.add(theirs[other])
-            changed.append(Difference("changed", call_name(key), tuple(fields), span=unused[mine[one]]["span"]))
+            note, miss = unused[mine[one]], misses[theirs[other]]
+            places = {"number": miss["number"], "start": note.get("start", 0)}
+            changed.append(Difference("changed", call_name(key), tuple(fields), span=note["span"], **places))
     missing = [note for number, note in enumerate(unused) if number not in paired_unused]
     extra = [note for number, note in enumerate(misses) if number not in paired_misses]
     return changed, missing, extra

@@ -110,7 +110,7 @@ def drive(  # noqa: PLR0913 - what to send, where to and how
     folder: Path,
     step: Callable[[], None],
 ) -> list[Driven]:
-    """Send everything, and compare each response as it comes.
+    """Send everything, and compare each response as it comes; what nobody takes any more is left out.
 
     Args:
         groups: see :func:`grouped`.
@@ -131,7 +131,10 @@ def drive(  # noqa: PLR0913 - what to send, where to and how
             except IndexError:
                 return
             for outline in group:
-                done.append(_one(outline, lambda one: _exchange(one, target, shelf, headers, timeout, folder)))
+                try:
+                    done.append(_one(outline, lambda one: _exchange(one, target, shelf, headers, timeout, folder)))
+                except ConnectionRefusedError:  # nobody listens any more, and nobody will
+                    return
                 step()
 
     threads = [
@@ -151,6 +154,8 @@ def _one(outline: Outline, exchange: Callable[[Outline], Driven]) -> Driven:
     began = time.perf_counter()
     try:
         return exchange(outline)
+    except ConnectionRefusedError:
+        raise
     except TimeoutError:
         differences = (Difference("error", "no response in time (--timeout)"),)
     except (OSError, http.client.HTTPException) as error:

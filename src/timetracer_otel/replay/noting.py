@@ -68,7 +68,7 @@ def answered(  # noqa: PLR0913 - the parts of one note
     if journal.detailed:
         if not description.read:
             facts["write"] = [match.recorded.span.start, match.recorded.span.end]
-        facts["key"] = list(description.key)
+        facts |= {"key": list(description.key), "start": match.recorded.span.start}
         if match.how == "shape" and strict:
             volatile = _volatile(match.recorded.span)
             facts["recorded"] = bounded(rendered(match.recorded.span))
@@ -117,7 +117,7 @@ def unused(calls: Iterable[Recorded], *, detailed: bool) -> list[dict[str, Any]]
     """
     noted: list[dict[str, Any]] = []
     for call in calls:
-        facts: dict[str, Any] = {"key": call.description.key, "span": call.span.span_id}
+        facts: dict[str, Any] = {"key": call.description.key, "span": call.span.span_id, "start": call.span.start}
         if detailed:
             facts["shown"] = bounded(rendered(call.span))
         noted.append(facts)
