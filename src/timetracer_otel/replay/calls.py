@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import pairwise
 from typing import Any, Literal, TypeAlias
 
 from timetracer_otel.replay.compare import differences, pairs_by_likeness
 from timetracer_otel.replay.differing import Difference, Drawn
+from timetracer_otel.replay.ordering import Happened, Write, reordered
 
 __all__ = ["LaneNotes", "Notes", "Unused", "compare_calls"]
 
@@ -132,11 +132,17 @@ def compare_calls(
             )
     for note in {note["address"]: note for note in reversed(lane.refused)}.values():
         yield Difference("refused", f"a connection to {note['address']}", number=note["number"])
-    yield from reordered([note for note in lane.answered if "write" in note and note["how"] != "session"])
+    yield from reordered([_write(note) for note in lane.answered if "write" in note and note["how"] != "session"])
     if unused != "ignore":
         for note in missing:
             warning, start = unused == "warn", note.get("start", 0)
             yield Difference("missing", call_name(note["key"]), warning=warning, span=note["span"], start=start)
+
+
+def _write(note: _Note) -> Write:
+    (start, end), now = note["write"], note.get("at", note["number"])
+    then, at = Happened(start, end, note.get("branch", "")), Happened(now, now, note.get("branch_now", ""))
+    return Write(call_name(note["key"]), note["span"], then, at)
 
 
 def _going_on(lane: LaneNotes) -> list[_Note]:
@@ -187,15 +193,3 @@ def _bound(answered: Iterable[_Note]) -> Iterator[Difference]:
         if "asked" in note:
             fields = tuple(differences(note["recorded"], note["asked"]))
             yield Difference("changed", call_name(note["key"]), fields, span=note["span"])
-
-
-def reordered(writes: Sequence[_Note]) -> Iterator[Difference]:
-    """Say which writes come before others that had been answered before they began.
-
-    Args:
-        writes: in their live order, each with ``write``: when it began and ended in the recording.
-    """
-    for earlier, later in pairwise(writes):
-        if later["write"][1] <= earlier["write"][0]:
-            what = f"{call_name(earlier['key'])} before {call_name(later['key'])}"
-            yield Difference("reordered", what, span=earlier["span"])

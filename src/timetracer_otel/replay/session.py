@@ -86,7 +86,7 @@ class PluginResponder:
                 lane, description, lambda: noting.without_volatile(asked(), seams.integrations[self._plugin].volatile)
             )
         match, matcher = found
-        noting.answered(player.journal, lane.id, match, description, asked, strict=lane.has_draws)
+        noting.answered(player.journal, lane, match, description, asked, strict=lane.has_draws)
         return Answer(match.recorded.span, matcher.to_live)
 
     def refuse(self, message: str) -> NoReturn:

@@ -7,6 +7,7 @@ Neither names nor the order in which they happen to run count.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from contextlib import suppress
 from contextvars import Context, ContextVar, Token
@@ -16,7 +17,7 @@ from typing import Any
 from timetracer_otel.seams import runtime
 from timetracer_otel.seams.lanes import Entered, Lane, entered_lane, lane_of
 
-__all__ = ["Branch", "Within", "beginning", "branch_in", "current_lane", "here", "settle", "started"]
+__all__ = ["Branch", "Within", "beginning", "branch_in", "current_lane", "here", "settle", "started", "trail"]
 
 
 class Branch:
@@ -25,14 +26,24 @@ class Branch:
     Args:
         lane: that it belongs to.
         path: its name, empty for the lane itself.
+        starter: the branch that started it.
     """
 
-    __slots__ = ("children", "lane", "path")
+    __slots__ = ("_began", "_starter", "children", "lane", "path")
 
-    def __init__(self, lane: Lane, path: str = "") -> None:
+    def __init__(self, lane: Lane, path: str = "", starter: Branch | None = None) -> None:
         self.lane = lane
         self.path = path
         self.children: dict[object, int] = {}
+        self._starter = starter
+        self._began = 0 if starter is None else _now()
+
+    @property
+    def trail(self) -> str:
+        """The branches that led here, see :data:`spans.BRANCH`."""
+        if self._starter is None:
+            return ""
+        return f"{self._starter.trail} {self.path.rpartition('.')[2]}@{self._began}".lstrip()
 
     def child(self, function: object) -> Branch:
         """The branch of what is started from here next.
@@ -42,9 +53,10 @@ class Branch:
         """
         number = self.children.get(function, 0)
         self.children[function] = number + 1
-        return Branch(self.lane, f"{self.path}.{number}" if self.path else str(number))
+        return Branch(self.lane, f"{self.path}.{number}" if self.path else str(number), self)
 
 
+_now = time.time_ns  # as it is now: what the app reads is replayed
 _here: ContextVar[Branch | None] = ContextVar("timetracer_branch", default=None)
 here = _here.get
 """The branch entered last in this context; :func:`branch_in` says what that means for a lane."""
@@ -112,6 +124,16 @@ def branch_in(lane: Lane, branch: Branch | None) -> str:
         branch: from :func:`here`; one of another lane means that the code is the lane's own.
     """
     return "" if branch is None or branch.lane is not lane else branch.path
+
+
+def trail(lane: Lane) -> str:
+    """The branches of a lane that led to the current code, see :data:`spans.BRANCH`; empty in its own flow.
+
+    Args:
+        lane: that the code belongs to.
+    """
+    branch = here()
+    return "" if branch is None or branch.lane is not lane else branch.trail
 
 
 def started(function: Any, args: tuple[Any, ...] = ()) -> Branch | None:
