@@ -15,13 +15,11 @@ from functools import partial
 from types import ModuleType
 from typing import Any, NoReturn
 
-import wrapt
-
 from timetracer_otel import config, nondeterminism, seams
 from timetracer_otel.config import Settings
 from timetracer_otel.errors import ConfigError, IntegrationError, TimetracerError
 from timetracer_otel.integrations import discover
-from timetracer_otel.seams import faults, patching
+from timetracer_otel.seams import Integration, carrying, faults, imports, patching
 from timetracer_otel.seams import runtime as runtime_module
 
 __all__ = ["disable", "enable", "install", "pre_instrument", "uninstall"]
@@ -31,9 +29,6 @@ _log = logging.getLogger("timetracer_otel")
 _INSTRUMENTORS = {
     "threading": "opentelemetry.instrumentation.threading:ThreadingInstrumentor",
     "pymongo": "opentelemetry.instrumentation.pymongo:PymongoInstrumentor",
-    "flask": "opentelemetry.instrumentation.flask:FlaskInstrumentor",
-    "fastapi": "opentelemetry.instrumentation.fastapi:FastAPIInstrumentor",
-    "starlette": "opentelemetry.instrumentation.starlette:StarletteInstrumentor",
     "httpx": "opentelemetry.instrumentation.httpx:HTTPXClientInstrumentor",
     "requests": "opentelemetry.instrumentation.requests:RequestsInstrumentor",
     "urllib3": "opentelemetry.instrumentation.urllib3:URLLib3Instrumentor",
@@ -41,9 +36,12 @@ _INSTRUMENTORS = {
     "aiohttp": "opentelemetry.instrumentation.aiohttp_client:AioHttpClientInstrumentor",
     "tornado": "opentelemetry.instrumentation.tornado:TornadoInstrumentor",
 }
-"""Standard instrumentors that ``install()`` turns on by itself, by the library whose import does it."""
+"""Standard instrumentors that ``install()`` turns on by itself, by the library whose import does it. Those of web
+frameworks replace the class of apps, which modules may have imported already: see :attr:`Integration.apps`."""
 
 _installed: Settings | None = None
+_from_outside = False
+"""Whether the process was started to be recorded or replayed, and did not ask for it itself."""
 _undoing = ExitStack()
 """What ``uninstall()`` has to put back beside the patches."""
 
@@ -53,12 +51,14 @@ def pre_instrument() -> None:
 
     ``opentelemetry-instrument`` calls it before the instrumentors.
     """
+    global _from_outside  # noqa: PLW0603 - a process has one installation
     wants_replay = os.environ.get("TIMETRACER_MODE", "").strip().lower() == "replay"
     try:
         settings = config.load()
         wants_replay = settings.mode == "replay"
         if settings.mode != "off":
             _set_up(settings)
+            _from_outside = True
     except TimetracerError as error:
         if wants_replay:
             _refuse_to_run(error)
@@ -83,11 +83,12 @@ def _refuse_to_run(error: Exception) -> NoReturn:
 def install(**settings: Any) -> Settings:
     """Turn recording or replay on in this process, from code.
 
-    Call it before the libraries are used; calling it again with the same settings does nothing.
+    Call it before the libraries are used; calling it again with the same mode or none does nothing. A program that was
+    started by ``timetracer-replay`` stays replayed, whatever mode it asks for.
 
     Args:
         settings: fields of :class:`timetracer_otel.config.Settings`; they win over environment variables. Without a
-            ``mode`` here, in ``TIMETRACER_MODE`` or in pyproject.toml, the mode is record.
+            ``mode`` here, in ``TIMETRACER_MODE`` or in pyproject.toml, the mode is off.
 
     Returns:
         The settings in force.
@@ -97,7 +98,8 @@ def install(**settings: Any) -> Settings:
     """
     wanted = _wanted(settings)
     if _installed is not None:
-        if _installed.mode != wanted.mode:
+        stays = "mode" not in settings or (_from_outside and _installed.mode == "replay")
+        if _installed.mode != wanted.mode and not stays:
             raise ConfigError(f"timetracer is in mode {_installed.mode} already; it cannot change to {wanted.mode}")
         return _installed
     if wanted.mode != "off":
@@ -113,42 +115,63 @@ def _wanted(given: dict[str, Any]) -> Settings:
     loaded = config.load()
     texts = {key: ",".join(value) if isinstance(value, list | tuple) else str(value) for key, value in given.items()}
     parsed: dict[str, Any] = {key: config.PARSERS[key](f"install({key}=…)", text) for key, text in texts.items()}
-    if "mode" not in parsed and not config.is_given("mode"):
-        parsed["mode"] = "record"
     return replace(loaded, **parsed)
 
 
 def enable(name: str) -> None:
-    """Install as the settings say, and patch one integration again if it was switched off.
+    """Install as the settings say, and let one integration take part again if it was switched off.
 
     Args:
-        name: of the integration.
+        name: of the integration, or an alias of it.
 
     Raises:
         ConfigError: a setting is wrong.
+        IntegrationError: there is no such integration.
     """
+    integration = _integration(name)
     if install().mode != "off":
-        patching.apply(discover()[name])
+        runtime_module.switched_off.discard(integration.name)
+        patching.apply(integration)
+        if not _from_outside:
+            patching.apply(replace(integration, patches=integration.apps))
 
 
 def disable(name: str) -> None:
-    """Put back what is patched for one integration.
+    """Leave a library alone: its calls are neither recorded nor answered, and what is patched for it is put back.
+
+    What another integration needs too stays patched, and lets the calls of this one pass.
 
     Args:
-        name: of the integration.
+        name: of the integration, or an alias of it.
+
+    Raises:
+        IntegrationError: there is no such integration.
     """
-    patching.undo(name)
+    integration = _integration(name)
+    runtime_module.switched_off.add(integration.name)
+    patching.undo(integration.name)
+
+
+def _integration(name: str) -> Integration:
+    known = discover()
+    for one in known.values():
+        if name in {one.name, *one.aliases}:
+            return one
+    raise IntegrationError(f"there is no integration {name!r}; known: {', '.join(sorted(known))}")
 
 
 def uninstall() -> None:
     """Put every patched object back and stop recording or replaying."""
-    global _installed  # noqa: PLW0603 - a process has one installation
+    global _installed, _from_outside
+    carrying.uninstall()
     patching.undo_all()
+    imports.stop()
     _undoing.close()
     nondeterminism.uninstall()
     seams.set_active(None)
     seams.integrations.clear()
-    _installed = None
+    runtime_module.switched_off.clear()
+    _installed, _from_outside = None, False
 
 
 def _set_up(settings: Settings) -> None:
@@ -157,17 +180,27 @@ def _set_up(settings: Settings) -> None:
         return
     known = discover()
     _check_plugins(settings, set(known) | {alias for one in known.values() for alias in one.aliases})
+    try:
+        _begin(settings, known)
+    except BaseException:
+        uninstall()  # nothing is in force yet, so nothing is written
+        raise
+    _installed = settings
+
+
+def _begin(settings: Settings, known: dict[str, Integration]) -> None:
     seams.integrations.update(known)
     seams.set_settings(settings)
     if settings.mode == "record":
         _record(settings)
     else:
         _replay(settings)
+    imports.start()
     for integration in known.values():
         patching.apply(integration)
+    carrying.install()
     draw = nondeterminism.note if settings.mode == "record" else nondeterminism.give
     nondeterminism.install(settings.draws, draw, settings.app_packages)
-    _installed = settings
 
 
 def _check_plugins(settings: Settings, known: set[str]) -> None:
@@ -195,8 +228,11 @@ def _record(settings: Settings) -> None:
     provider = tracing.host_provider()
     recorder = Recorder(settings, provider)
     exit_status = exiting.watch()
+    _undoing.callback(exit_status)
 
     def at_exit() -> None:
+        if _installed is None:
+            return  # the set-up failed halfway
         recorder.session().exit_status = exit_status()
         if recorder.leaving is not None:
             drawn.flush(recorder, recorder.session())
@@ -228,7 +264,9 @@ def _instrument_on_import() -> None:
             continue  # the instrumentors of extras need not be installed: then the spans are ours
         # Also when the instrumentor's own module is imported: it may be that import which imports the library.
         for module in (library, target.partition(":")[0]):
-            wrapt.register_post_import_hook(partial(_instrument, target, mine), module)
+            imports.after_import(module, partial(_instrument, target, mine))
+    for integration in seams.integrations.values():
+        patching.apply(replace(integration, patches=integration.apps))
 
 
 def _instrument(target: str, asked_by: Settings | None, _imported: ModuleType) -> None:

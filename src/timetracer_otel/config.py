@@ -15,7 +15,7 @@ from typing import Any, Final, Literal, NamedTuple, TypeAlias, cast, get_args
 
 from timetracer_otel.errors import ConfigError
 
-__all__ = ["NONDETERMINISM", "PREFIX", "Compression", "Mode", "Rule", "Settings", "is_given", "load"]
+__all__ = ["NONDETERMINISM", "PREFIX", "Compression", "Mode", "Rule", "Settings", "load"]
 
 Mode: TypeAlias = Literal["off", "record", "replay"]
 Compression: TypeAlias = Literal["none", "gzip", "zstd"]
@@ -122,11 +122,6 @@ def load(environ: Mapping[str, str] = os.environ, directory: Path | None = None)
         if (text := environ.get(PREFIX + name.upper())) is not None:
             given[name] = parse(PREFIX + name.upper(), text)
     return _with_exporters(replace(Settings(), **given), exporters, given)
-
-
-def is_given(name: str, environ: Mapping[str, str] = os.environ) -> bool:
-    """Whether a setting is set anywhere, so that no door may choose its own default."""
-    return PREFIX + name.upper() in environ or name in _from_pyproject(Path.cwd())
 
 
 def _with_exporters(settings: Settings, exporters: list[str], given: Mapping[str, Any]) -> Settings:

@@ -1,13 +1,35 @@
-"""The names that users of timetracer 1.x call to switch a library's capture on and off.
+"""Switching a library's capture on and off: ``enable_NAME()`` and ``disable_NAME()`` for every integration and alias.
 
-With us everything is on as soon as recording is; these only install it, and switch a library off again.
+Users of timetracer 1.x call them. With us everything is on as soon as recording is; these only install it, and switch a
+library off again.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
+
 from timetracer_otel import autoload
+from timetracer_otel.integrations import discover
 
 __all__ = ["disable_motor", "disable_pymongo", "enable_motor", "enable_pymongo"]
+
+_VERBS = {"enable": autoload.enable, "disable": autoload.disable}
+
+
+def __getattr__(name: str) -> Callable[[], None]:
+    verb, _, library = name.partition("_")
+    if verb not in _VERBS or library not in _names():
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return partial(_VERBS[verb], library)
+
+
+def __dir__() -> list[str]:
+    return sorted(f"{verb}_{name}" for verb in _VERBS for name in _names())
+
+
+def _names() -> set[str]:
+    return {name for one in discover().values() for name in (one.name, *one.aliases)}
 
 
 def enable_pymongo() -> None:

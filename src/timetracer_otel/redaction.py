@@ -12,14 +12,23 @@ import re
 from collections.abc import Iterable, Sequence
 from urllib.parse import urlsplit
 
-__all__ = ["MASK", "arguments", "headers", "url"]
+__all__ = ["MASK", "arguments", "headers", "text", "url"]
 
 MASK = "[redacted]"
 
 _MASKED_HEADERS = frozenset({"authorization", "proxy-authorization"})
 _KEY_HEADERS = frozenset({"api-key", "x-api-key"})
 _SECRET_OPTION = re.compile(r"(?i)(pass(word|wd|phrase)?|secret|token|api-?_?key|credential)")
-_USERINFO = re.compile(r"(?P<scheme>[a-zA-Z][a-zA-Z0-9+.-]*://)(?P<userinfo>[^/\s?#@]+)@")
+_USERINFO = re.compile(r"(?P<scheme>[a-zA-Z][a-zA-Z0-9+.-]*://)(?P<userinfo>[^/\s?#\"<>]+)@")
+_IN_TEXT = re.compile(
+    r"""(?ix)
+    (?P<before> \b(?:bearer|basic)\s+ ) [\w.~+/=-]{8,}
+    | (?P<named> \b[\w.-]*(?:pass(?:word|wd|phrase)?|secret|token|api[-_]?key|credential)s?
+      (?:=["']?|["']\s*:\s*b?["']) ) [^\s"'&,;)}\]]+
+    | \beyJ[\w-]{5,}\.[\w-]{5,}\.[\w-]*  # a JSON web token
+    """
+)
+"""Secrets in running text: behind a scheme, as the value of a name that speaks of one, or by their form."""
 
 
 def headers(pairs: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:
@@ -36,6 +45,8 @@ def headers(pairs: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:
 def _masked_header(name: str, value: str) -> str:
     if name in _MASKED_HEADERS:
         return _masked(value)
+    if name == "host" and "@" in value:  # some clients send what stands before it in the URL
+        return f"{MASK}@{value.rpartition('@')[2]}"
     return _digest(value) if name in _KEY_HEADERS and not value.startswith(MASK[:-1]) else value
 
 
@@ -67,6 +78,17 @@ def _digest(secret: str) -> str:
 def url(text: str) -> str:
     """Mask the user name and password of every URL in a text."""
     return _USERINFO.sub(rf"\g<scheme>{MASK}@", text)
+
+
+def text(running: str) -> str:
+    """Mask what looks like a secret in running text, such as the message of an exception."""
+    if "=" not in running and ":" not in running and " " not in running and "." not in running:
+        return running
+    return _IN_TEXT.sub(_masked_in_text, url(running))
+
+
+def _masked_in_text(found: re.Match[str]) -> str:
+    return (found["before"] or found["named"] or "") + MASK
 
 
 def arguments(argv: Sequence[str]) -> list[str]:

@@ -66,6 +66,14 @@ DRAWS = "timetracer.draws"
 INCOMPLETE = "timetracer.incomplete"
 """Which sides were not seen to their end: ``request``, ``response`` or ``request,response``."""
 
+BRANCH = "timetracer.branch"
+"""On a call of a thread or a task of its lane: the branches that led to it, ``0@1700000000000000000 2@…``. Each is a
+number among those that the one before started, and when it was started, in nanoseconds since 1970."""
+CLIENT_LEFT = "timetracer.client.left"
+"""On an entry whose client left before the exchange was over: during its ``request`` or the ``response``."""
+CLIENT_LEFT_TIME = "timetracer.client.left.time"
+"""Likewise: when the app's server said so, in nanoseconds since 1970. The calls before it did not wait for it."""
+
 HTTP_REQUEST_BODY = "http.request.body.content"
 HTTP_RESPONSE_BODY = "http.response.body.content"
 HTTP_REQUEST_HEADERS = "timetracer.http.request.headers"
@@ -81,6 +89,11 @@ HTTP_STATUS_LINE = "timetracer.http.response.status"
 LANE_HEADER = "x-timetracer-lane"
 """Request header that names the recorded lane to follow. Only a replay reads it, and removes it."""
 
+_CONTROLS = bytes(set(range(0x20)) - set(b"\b\t\n\f\r"))
+_ESCAPED = _CONTROLS + b'\b\t\n\f\r"\\'
+_SAMPLED = 4096
+"""Bytes of a payload whose characters are counted; of a larger one every n-th is, about as many."""
+
 Attribute: TypeAlias = str | bool | int | float | list[str]
 Payload: TypeAlias = bytes | bytearray | memoryview | list[bytes]
 """The bytes of a payload, or its chunks."""
@@ -94,11 +107,27 @@ def encode_payload(name: str, payload: Payload) -> dict[str, Attribute]:
         payload: the bytes, or a list of chunks.
     """
     data = b"".join(payload) if isinstance(payload, list) else bytes(payload)
-    try:
-        text, codec = data.decode("utf-8"), "utf-8"
-    except UnicodeDecodeError:
-        text, codec = pybase64.b64encode_as_string(data), "base64"
-    return {name: text, name + ".codec": codec, name + ".size": len(data)}
+    if _is_smaller_as_text(data):
+        try:
+            return {name: data.decode("utf-8"), name + ".codec": "utf-8", name + ".size": len(data)}
+        except UnicodeDecodeError:
+            pass
+    return encode_binary(name, data)
+
+
+def _is_smaller_as_text(data: bytes) -> bool:
+    """Whether JSON writes a payload no longer as text than as base64, by a sample when the payload is large.
+
+    JSON escapes quotes, backslashes and the common control characters with one more byte, other control characters
+    with five more; base64 adds a third.
+    """
+    sample = data if len(data) <= _SAMPLED else data[:: (len(data) // _SAMPLED) | 1]
+    allowed = len(sample) // 3
+    escaped = len(sample) - len(sample.translate(None, _ESCAPED))
+    if escaped * 5 <= allowed:
+        return True
+    controls = len(sample) - len(sample.translate(None, _CONTROLS))
+    return escaped + 4 * controls <= allowed
 
 
 def encode_binary(name: str, payload: Payload) -> dict[str, Attribute]:

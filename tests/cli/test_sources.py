@@ -119,7 +119,7 @@ def verified(source: str, folder: Path) -> str:
 
 def test_a_trace_of_a_backend_replays(url: str, folder: Path) -> None:
     """Under the launcher, without the session that other traces hold."""
-    assert "1 verified, 0 differ; 2 calls answered" in verified(url, folder)
+    assert "1 checked, 1 passed, 0 differ; 2 calls answered" in verified(url, folder)
 
 
 def test_a_trace_of_a_backend_replays_without_the_launcher(url: str, folder: Path) -> None:
@@ -178,7 +178,7 @@ def test_a_killed_collectors_file_is_salvaged(
     assert done.returncode == 2
     assert done.stdout == f"{tmp_path / 'to'}: 2 lanes and 1 session imported\n"
     assert done.stderr.startswith(f"timetracer: left out: {cut}: message {len(recorded) + 1}, at byte")
-    assert "2 verified, 0 differ" in verified(str(tmp_path / "to"), folder)
+    assert "2 checked, 2 passed, 0 differ" in verified(str(tmp_path / "to"), folder)
 
 
 def test_bad_sources_are_errors(tmp_path: Path, timetracer: Command) -> None:

@@ -39,4 +39,6 @@ def test_the_commands(otelcol: str, mongo_uri: str, tmp_path: Path) -> None:
         ["sh", "-e"], input=found[1], cwd=tmp_path, env=env, capture_output=True, text=True, timeout=120, check=False
     )
     assert done.returncode == 0, done.stderr
-    assert re.search(r"^timetracer verify: 1 verified, 0 differ; \d+ calls answered", done.stdout, re.MULTILINE)
+    assert re.search(
+        r"^timetracer verify: 1 checked, 1 passed, 0 differ; \d+ calls answered", done.stdout, re.MULTILINE
+    )

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+import wrapt
 
 from tests.entries.asgi_apps import EMPTY, OK, Message, Receive, Scope, Send, body, hello, sending, serve
 from tests.entries.doubles import NotingRuntime, here, scope, serve_asgi
@@ -285,3 +286,26 @@ async def test_our_header_is_removed_in_replay_only(request: pytest.FixtureReque
     await serve(app, scope(headers=headers))
     assert seen == [headers if kept else [headers[0], headers[2]]]
     assert noting.lane.asked.header("x-timetracer-lane") == "abc"
+
+
+async def test_a_server_may_call_by_keyword(runtime: NotingRuntime) -> None:
+    """As daphne does; what no app takes is the app's own error."""
+
+    class App:
+        async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+            await hello(scope, receive, send)
+
+    seamed = wrapt.FunctionWrapper(App(), asgi.asgi_call)
+    sent: list[Message] = []
+
+    async def receive() -> Message:
+        return {"type": "http.request"}
+
+    async def send(message: Message) -> None:
+        sent.append(message)
+
+    await seamed(send=send, scope=scope(), receive=receive)
+    await seamed(scope(), receive=receive, send=send)
+    assert [lane.response.code for lane in runtime.lanes] == [200, 200]
+    with pytest.raises(TypeError, match="unexpected keyword argument 'wrong'"):
+        await seamed(scope(), receive, wrong=send)

@@ -11,6 +11,7 @@ from contextvars import copy_context
 from typing import Any
 
 import pytest
+import wrapt
 from opentelemetry import context as otel_context
 
 from tests.entries.doubles import NotingRuntime, environ, here, serve_wsgi
@@ -311,3 +312,23 @@ def test_the_runtime_is_asked_for_each_request(runtime: NotingRuntime) -> None:
     seams.set_active(None)
     serve_wsgi(seamed(hello), environ())
     assert len(runtime.lanes) == 1
+
+
+def test_everything_may_be_called_by_keyword(runtime: NotingRuntime) -> None:
+    """The app by a server or a test, ``start_response`` by the app, whatever the server calls its second argument."""
+    given: list[Any] = []
+
+    def start(status: str, response_headers: list[tuple[str, str]], exc_info: object = None) -> Callable[[bytes], None]:
+        given.append((status, response_headers, exc_info))
+        return given.append
+
+    def app(environ: Environ, start_response: Start) -> list[bytes]:
+        write: Any = start_response(response_headers=[("x", environ["PATH_INFO"])], exc_info=None, status="201 Made")
+        write(b"a")
+        return [b"b"]
+
+    called = wrapt.FunctionWrapper(app, wsgi.wsgi_call)
+    assert called(start_response=start, environ=environ(path="/p")) == [b"b"]
+    assert given == [("201 Made", [("x", "/p")], None), b"a"]
+    (lane,) = runtime.lanes
+    assert (lane.response.status, lane.response.headers, lane.sent) == ("201 Made", [("x", "/p")], b"ab")

@@ -18,3 +18,12 @@ def test_what_never_counts_is_documented_with_its_reason() -> None:
     }
     rows |= {f"| `{name}…` | {reason} |" for name, reason in http_volatile.HEADER_PREFIXES.items()}
     assert {row for row in rows if row not in PAGE} == set()
+
+
+def test_fields_that_never_count_are_documented_with_their_reason() -> None:
+    """Each form field that is left out stands in http.md with its reason, and with its form where only that one is."""
+    rows = {
+        f"| `{name}`{'' if form == '.*' else f' of the form `{form}`'} | {reason} |"
+        for name, (form, reason) in http_volatile.FIELDS.items()
+    }
+    assert {row for row in rows if row not in PAGE} == set()

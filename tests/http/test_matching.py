@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import gzip
 import json
 import uuid
@@ -18,6 +19,7 @@ from timetracer_otel.families import http_match, http_volatile
 from timetracer_otel.families.http_exchange import Sent
 from timetracer_otel.seams import Description
 
+FORM = "application/x-www-form-urlencoded"
 URL = "https://api.example.com/v1/things"
 
 
@@ -25,6 +27,12 @@ def described(url: str = URL, body: bytes = b"", method: str = "POST", **headers
     """Describe a request; header names with underscores for dashes."""
     pairs = [(name.replace("_", "-"), value) for name, value in headers.items()]
     return http_match.describe(Sent(method, url, pairs, body))
+
+
+def token(*, by: bytes = b"signature", **claims: Any) -> bytes:
+    """A JSON Web Token with any signature."""
+    parts = json.dumps({"alg": "ES256"}).encode(), json.dumps(claims).encode(), by
+    return b".".join(base64.urlsafe_b64encode(part).rstrip(b"=") for part in parts)
 
 
 @pytest.fixture
@@ -75,6 +83,26 @@ SAME = {
         described(URL + "?x=1&X-Amz-Date=1&X-Amz-Signature=aa"),
         described(URL + "?x=1&X-Amz-Date=2&X-Amz-Signature=bb"),
     ),
+    "OAuth 1 in the query": (
+        described(URL + "?a=1&oauth_nonce=1&oauth_timestamp=2&oauth_signature=3&oauth_token=t"),
+        described(URL + "?a=1&oauth_nonce=4&oauth_timestamp=5&oauth_signature=6&oauth_token=t"),
+    ),
+    "OAuth 1 in a form": (
+        described(body=b"a=1&oauth_nonce=1&oauth_timestamp=2&oauth_signature=3%3D", content_type=FORM),
+        described(body=b"a=1&oauth_nonce=4&oauth_timestamp=5&oauth_signature=6%3D", content_type=FORM),
+    ),
+    "a role's session that botocore names": (
+        described(body=b"Action=AssumeRole&RoleSessionName=botocore-session-1764000000", content_type=FORM),
+        described(body=b"Action=AssumeRole&RoleSessionName=botocore-session-1764999999", content_type=FORM),
+    ),
+    "when a token was made": (
+        described(body=b"assertion=" + token(iat=1, exp=2, jti="a", sub="me"), content_type=FORM),
+        described(body=b"assertion=" + token(iat=3, exp=4, jti="b", sub="me", by=b"other"), content_type=FORM),
+    ),
+    "when a token in a URL, JSON or a header was made": (
+        described(f"{URL}?t={token(exp=1).decode()}", b'{"t":"%b"}' % token(exp=1), x_t=token(exp=1).decode()),
+        described(f"{URL}?t={token(exp=2).decode()}", b'{"t":"%b"}' % token(exp=2), x_t=token(exp=2).decode()),
+    ),
     "trace": (described(traceparent="00-1-1-01", baggage="a=1"), described(traceparent="00-2-2-01")),
     "version of the client": (described(user_agent="x/1.0.1"), described(user_agent="x/1.0.2")),
     "signature of an upload's pieces": (
@@ -116,6 +144,19 @@ DIFFERENT = {
     "content of a part": (
         described(body=b"--X\r\n\r\n1\r\n--X--\r\n", content_type="multipart/form-data; boundary=X"),
         described(body=b"--X\r\n\r\n2\r\n--X--\r\n", content_type="multipart/form-data; boundary=X"),
+    ),
+    "OAuth 1 for another": (described(URL + "?oauth_token=t"), described(URL + "?oauth_token=u")),
+    "a role's session that the app names": (
+        described(body=b"RoleSessionName=nightly-import", content_type=FORM),
+        described(body=b"RoleSessionName=weekly-import", content_type=FORM),
+    ),
+    "a token's claim": (
+        described(body=b"assertion=" + token(exp=1, sub="me"), content_type=FORM),
+        described(body=b"assertion=" + token(exp=1, sub="you"), content_type=FORM),
+    ),
+    "a claim": (
+        described(body=b"assertion=" + token(exp=1, sub="me"), content_type=FORM),
+        described(body=b"assertion=" + token(exp=1, sub="you"), content_type=FORM),
     ),
     "bytes": (described(body=b"\xff\x00"), described(body=b"\xff\x01")),
     "line of NDJSON": (

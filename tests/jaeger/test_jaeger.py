@@ -77,7 +77,7 @@ def test_it_replays(exchange: Exchange, target: str) -> None:
     command = [*REPLAY, exchange.url(target), "--verify", "--", sys.executable, "-m", "flask", "--app", "app", "run"]
     done = subprocess.run(command, capture_output=True, text=True, cwd=APP, env=env, timeout=100, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
-    assert f"1 verified, 0 differ; {CALLS.get(target, 2)} calls answered" in done.stdout
+    assert f"1 checked, 1 passed, 0 differ; {CALLS.get(target, 2)} calls answered" in done.stdout
 
 
 def test_it_is_imported(exchange: Exchange, tmp_path: Path) -> None:

@@ -17,7 +17,7 @@ from typing import Any
 
 from examples.support import Program, free_port
 
-__all__ = ["APPS", "Sample", "Verified", "rates", "record", "verify"]
+__all__ = ["APPS", "Sample", "Verified", "rates", "record", "send", "verify"]
 
 APPS = Path(__file__).parent / "apps"
 ELSEWHERE = "mongodb://127.0.0.1:9/"
@@ -111,7 +111,7 @@ def record(sample: Sample, folder: Path, mongo_uri: str, rates_url: str) -> Path
         if sample.serves:
             program.wait_for_port(port)
             for method, target, body in _requests(sample):
-                status = _send(port, method, target, body)
+                status = send(port, method, target, body)
                 assert status < 400, f"{method} {target}: {status}\n{(folder / 'record.log').read_text()}"
             program.stop()
         else:
@@ -131,7 +131,8 @@ def _requests(sample: Sample) -> Iterator[tuple[str, str, object]]:
             yield "GET", f"/rates/X{number}", None
 
 
-def _send(port: int, method: str, target: str, body: object) -> int:
+def send(port: int, method: str, target: str, body: object) -> int:
+    """Send a request; give the status of its answer."""
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
     try:
         data = None if body is None else json.dumps(body)

@@ -17,8 +17,9 @@ import pytest
 from timetracer_otel import spans
 from timetracer_otel.cassette.model import Kind, Span
 from timetracer_otel.errors import ConfigError
-from timetracer_otel.replay.client import Target, parse_url, recorded_request, send
+from timetracer_otel.replay.client import Target, parse_url, recorded_request
 from timetracer_otel.replay.process import App
+from timetracer_otel.replay.sending import send
 
 
 def entry(method: str, target: str, headers: list[tuple[str, str]], body: bytes = b"") -> Span:
@@ -98,7 +99,7 @@ def test_response_is_read_without_its_transfer_coding() -> None:
         b"HTTP/1.1 200 OK\r\nB: 1\r\nA: 2\r\nB: 3\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n2\r\nde\r\n0\r\n\r\n"
     )
     with server(answer) as (target, heard):
-        reply = send(target, recorded_request(entry("GET", "/", []), "lane", []), 5)
+        reply = send(target, recorded_request(entry("GET", "/", []), "lane", []), 5, lambda _stay, _until: None)
     assert (reply.status, reply.headers[:3], reply.body) == (200, [("B", "1"), ("A", "2"), ("B", "3")], b"abcde")
     assert heard[0].startswith(b"GET / HTTP/1.1\r\nHost: localhost\r\n")
 

@@ -118,7 +118,7 @@ def test_bodies_are_compared_by_value_through_their_coding() -> None:
 
 def test_response_seen_in_part_is_compared_so_far() -> None:
     """A client that left early has shown the beginning of the body."""
-    recorded = Reply(200, [], b"abc", whole=False)
+    recorded = Reply(200, [], b"abc", "left")
     assert not list(compare_response("GET", recorded, Reply(200, [], b"abcdef")))
     assert list(compare_response("GET", recorded, Reply(200, [], b"abX")))
 

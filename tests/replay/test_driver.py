@@ -12,7 +12,9 @@ from timetracer_otel.replay.verify import Options, verify
 
 def lane(number: int, cookies: str = "", service: str = "shop") -> Outline:
     """A recorded request."""
-    return Outline(str(number), ("f",), number, method="GET", target="/", cookies=cookies, service=service)
+    return Outline(
+        str(number), ("f",), number, method="GET", target="/", cookies=cookies, service=service, is_request=True
+    )
 
 
 def test_recorded_order_starts_one_after_the_other() -> None:

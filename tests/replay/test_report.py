@@ -51,7 +51,42 @@ def test_terminal_shows_hostile_text_escaped() -> None:
 def test_xml_of_hostile_text_can_be_read() -> None:
     """What no XML document may hold is replaced."""
     suite = ET.fromstring(report.as_junit(hostile()))[0]  # noqa: S314 - our own
-    assert (suite.get("tests"), suite.get("failures")) == ("2", "2")
+    assert [suite.get(name) for name in ("tests", "failures", "errors")] == ["2", "1", "1"]
+
+
+def test_server_that_never_started_is_one_error() -> None:
+    """Requests that nobody took are told by their number, and are no differences."""
+    result = Result(not_sent=["GET /a", "GET /b"], problems=["the command ended with status 3"])
+    assert result.exit_status == 1
+    told = report.as_text(result)
+    assert "0 checked, 0 passed, 0 differ, 2 not sent" in told
+    assert told.count("status 3") == 1
+    suite = ET.fromstring(report.as_junit(result))[0]  # noqa: S314 - our own
+    counts = [suite.get(name) for name in ("tests", "failures", "errors", "skipped")]
+    assert counts == ["3", "0", "1", "2"]
+    document = json.loads(report.as_json(result))
+    assert (document["checked"], document["not_sent"], document["kinds"]) == (0, ["GET /a", "GET /b"], {})
+
+
+def test_consequences_are_told_beneath_and_not_counted() -> None:
+    """What followed from a difference is in every report, and only the difference itself is counted."""
+    status = Difference("status", "", (FieldDifference("$", 200, 500),))
+    result = Result([verified(Difference("changed", "insert orders", consequences=(status,)))])
+    assert "1 checked, 0 passed, 1 differ (1 changed);" in report.as_text(result)
+    assert "  changed insert orders\n    from it followed: status: $: 200 recorded, 500 now" in report.as_text(result)
+    failure = ET.fromstring(report.as_junit(result))[0][0][0]  # noqa: S314 - our own
+    assert "from it followed: status" in (failure.text or "")
+    (one,) = json.loads(report.as_json(result))["verified"][0]["differences"]
+    assert [inner["kind"] for inner in one["consequences"]] == ["status"]
+
+
+def test_lane_that_nothing_drove_is_not_checked() -> None:
+    """It fails the verification under a word of its own."""
+    lost = Verified("2" * 32, "orders process", "orders process", "f", 0.0, (Difference("error", "why"),), driven=False)
+    result = Result([verified(), lost])
+    assert result.exit_status == 1
+    assert "NOT DRIVEN orders process" in report.as_text(result)
+    assert "1 checked, 1 passed, 0 differ, 1 not driven" in report.as_text(result)
 
 
 def test_warning_beside_a_difference_is_called_one() -> None:

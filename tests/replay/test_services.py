@@ -77,7 +77,7 @@ def test_servers_with_workers_can_be_verified(cassettes: Path, name: str, by: st
     """Requests that come to processes which the command forks or starts are compared like all others."""
     ended = verify(cassettes, name, "--service", name, "--concurrency", "3", folder=cassettes.parent, by=by)
     assert ended.returncode == 0, ended.stdout + ended.stderr
-    assert "3 verified, 0 differ" in ended.stdout
+    assert "3 checked, 3 passed, 0 differ" in ended.stdout
 
 
 def test_services_share_their_traces(cassettes: Path) -> None:
@@ -102,7 +102,7 @@ def test_one_file_with_the_whole_trace_will_do(cassettes: Path, tmp_path: Path) 
     whole.write_bytes(b"".join(file.read_bytes() for file in storage.find([str(cassettes)], cassettes)))
     ended = verify(whole, "payment", "--service", "payment", "--concurrency", "3", folder=cassettes.parent)
     assert ended.returncode == 0, ended.stdout + ended.stderr
-    assert "3 verified, 0 differ; 3 calls answered" in ended.stdout
+    assert "3 checked, 3 passed, 0 differ; 3 calls answered" in ended.stdout
 
 
 def test_bundle_of_one_request_will_do(cassettes: Path, tmp_path: Path) -> None:
@@ -112,7 +112,7 @@ def test_bundle_of_one_request_will_do(cassettes: Path, tmp_path: Path) -> None:
     subprocess.run(["timetracer", "bundle", *files, "-o", str(bundle)], env=environment(), check=True)
     ended = verify(bundle, "payment", folder=cassettes.parent)
     assert ended.returncode == 0, ended.stdout + ended.stderr
-    assert "3 verified, 0 differ; 3 calls answered" in ended.stdout
+    assert "3 checked, 3 passed, 0 differ; 3 calls answered" in ended.stdout
 
 
 @pytest.mark.parametrize(

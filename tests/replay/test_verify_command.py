@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -66,7 +67,7 @@ def test_unchanged_app_passes(plain: Path) -> None:
     """Everything matches: exit status 0, and the summary says so."""
     ended = run(plain, "--concurrency", "4")
     assert ended.returncode == 0, ended.stdout + ended.stderr
-    assert "4 verified, 0 differ" in ended.stdout
+    assert "4 checked, 4 passed, 0 differ" in ended.stdout
 
 
 def test_changed_app_fails_in_every_report(plain: Path, tmp_path: Path) -> None:
@@ -111,7 +112,7 @@ def test_several_workers_share_the_requests(plain: Path) -> None:
     """Two instances on ports of their own answer everything."""
     ended = run(plain, "--workers", "2", "--concurrency", "2")
     assert ended.returncode == 0, ended.stdout + ended.stderr
-    assert "4 verified, 0 differ" in ended.stdout
+    assert "4 checked, 4 passed, 0 differ" in ended.stdout
 
 
 def test_url_names_the_port(plain: Path) -> None:
@@ -125,7 +126,29 @@ def test_command_that_ends_early_is_a_failure(plain: Path) -> None:
     """Exit status 1, with what the command said."""
     ended = run(plain, BROKEN="1")
     assert ended.returncode == 1
-    assert "ended with status 3 before it listened" in ended.stdout
+    assert ended.stdout.count("ended with status 3 before it listened") == 1
+    assert "0 checked, 0 passed, 0 differ, 4 not sent" in ended.stdout
+
+
+def test_lane_that_nothing_drives_is_a_failure(plain: Path, tmp_path: Path) -> None:
+    """A message's lane beside requests, and a request of which only a span was recorded, are named; nothing passes."""
+    report = tmp_path / "report.json"
+    cassettes = shutil.copytree(plain, tmp_path / "cassettes")
+    for kind, name, more in ((5, "orders process", {}), (2, "GET /lost", {"http.request.method": "GET"})):
+        attributes = {"timetracer.lane.id": f"{kind}" * 32, **more}
+        span = {
+            "traceId": f"{kind}" * 32, "spanId": f"{kind}" * 16, "name": name, "kind": kind,
+            "startTimeUnixNano": "1", "endTimeUnixNano": "2",
+            "attributes": [{"key": key, "value": {"stringValue": value}} for key, value in attributes.items()],
+        }  # fmt: skip
+        traces = {"resourceSpans": [{"scopeSpans": [{"spans": [span]}]}]}
+        (cassettes / f"{kind}.jsonl").write_text(json.dumps(traces) + "\n")
+    ended = run(cassettes, "--report", str(report))
+    assert ended.returncode == 1
+    assert "4 checked, 4 passed, 0 differ, 2 not driven" in ended.stdout, ended.stdout + ended.stderr
+    undriven = [one for one in json.loads(report.read_bytes())["verified"] if not one["driven"]]
+    assert {one["request"] for one in undriven} == {"orders process", "GET /lost"}
+    assert [inner["kind"] for one in undriven for inner in one["differences"]] == ["error", "error"]
 
 
 def test_app_that_opens_no_lane_is_a_failure(plain: Path) -> None:
@@ -180,7 +203,7 @@ def test_app_that_dies_in_the_middle_is_told(plain: Path) -> None:
     ended = run(plain, FRAIL="1")
     assert ended.returncode == 1
     assert "problem: the command ended with status 7 in the middle; it said:" in ended.stdout
-    assert "4 verified, 2 differ (2 error)" in ended.stdout
+    assert "3 checked, 2 passed, 1 differ (1 error), 1 not sent" in ended.stdout
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
@@ -222,7 +245,7 @@ def test_learned_list_hides_noise_and_nothing_else(tmp_path: Path) -> None:
     assert "whole body" in file.read_text()
     again = run(cassettes)
     assert again.returncode == 1
-    assert "2 verified, 1 differ (1 body), 3 ignored" in again.stdout
+    assert "2 checked, 1 passed, 1 differ (1 body), 3 ignored" in again.stdout
 
 
 def test_masked_header_can_be_given(tmp_path: Path) -> None:

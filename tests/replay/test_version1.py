@@ -62,7 +62,7 @@ def verify(folder: Path, cassette: str, **env: str) -> subprocess.CompletedProce
 def test_its_http_calls_are_answered(tmp_path: Path) -> None:
     """The response is the recorded one, to the byte."""
     done = verify(tmp_path, "flask-users.json")
-    assert (done.returncode, "1 verified, 0 differ; 3 calls answered" in done.stdout) == (0, True), done.stdout
+    assert (done.returncode, "1 checked, 1 passed, 0 differ; 3 calls answered" in done.stdout) == (0, True), done.stdout
 
 
 @pytest.mark.parametrize(

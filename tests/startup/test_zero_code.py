@@ -192,7 +192,7 @@ def test_recording_from_code(tmp_path: Path, mongo_uri: str, how: str) -> None:
     result = subprocess.run(
         [sys.executable, str(program)],
         cwd=tmp_path,
-        env={**os.environ, "MONGODB_URI": mongo_uri},
+        env={**os.environ, "MONGODB_URI": mongo_uri, "TIMETRACER_MODE": "record"},
         capture_output=True,
         text=True,
         timeout=60,

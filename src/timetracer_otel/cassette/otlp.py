@@ -21,6 +21,7 @@ from opentelemetry.sdk.trace import Event, ReadableSpan
 from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 from opentelemetry.trace import Link, SpanContext, SpanKind, Status, StatusCode
 
+from timetracer_otel import redaction
 from timetracer_otel.cassette.any_value import Json, any_value, dumps, key_values
 from timetracer_otel.spans import Attribute, Payload
 
@@ -272,10 +273,15 @@ def _add_details(result: Json, span: ReadableSpan) -> None:
 def _event(event: Event) -> Json:
     result: Json = {"name": event.name, "timeUnixNano": str(event.timestamp)}
     if event.attributes:
-        result["attributes"] = key_values(event.attributes)
+        result["attributes"] = key_values({name: _masked(value) for name, value in event.attributes.items()})
     if event.dropped_attributes:
         result["droppedAttributesCount"] = event.dropped_attributes
     return result
+
+
+def _masked(value: Any) -> Any:
+    """Mask secrets in what instrumentors write down of exceptions: their messages, and lines of traceback."""
+    return redaction.text(value) if isinstance(value, str) else value
 
 
 def _link(link: Link) -> Json:
@@ -298,7 +304,7 @@ def _link(link: Link) -> Json:
 def _status(status: Status) -> Json:
     result: Json = {"code": status.status_code.value}
     if status.description:
-        result["message"] = status.description
+        result["message"] = redaction.text(status.description)
     return result
 
 

@@ -34,6 +34,7 @@ class Outline:
         own: those of its files that hold nothing else, and are read when the lane is.
         pieces: where the rest of it is in the catalog's spool.
         imported: the tool that recorded it; empty when that was ours.
+        is_request: whether it was started by an HTTP request that can be sent again.
     """
 
     id: str
@@ -51,6 +52,7 @@ class Outline:
     own: tuple[str, ...] = ()
     pieces: tuple[Piece, ...] = ()
     imported: str = ""
+    is_request: bool = False
 
     @property
     def is_session(self) -> bool:
@@ -150,6 +152,7 @@ class Draft:
             own=tuple(self.own),
             pieces=tuple(self.pieces),
             imported=facts.get("imported", ""),
+            is_request=entry is not None and {"method", "target", "cookies"} <= facts.keys(),
         )
 
     def _entry(self) -> _Entry | None:

@@ -145,7 +145,10 @@ def _asked(span: Span, integrations: Mapping[str, Integration]) -> Asked | None:
         return None
     shown = without_volatile(integration.render(span).get("request"), integration.volatile)
     identity = (description.key, description.shape, description.values)
-    return Asked(span.span_id, description.key, identity, shown, description.read, span.start, span.end, answered_by)
+    trail = span.text(spans.BRANCH) or ""
+    return Asked(
+        span.span_id, description.key, identity, shown, description.read, span.start, span.end, answered_by, trail
+    )
 
 
 def _asked_json(span: Span) -> Any:

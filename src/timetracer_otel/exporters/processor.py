@@ -10,7 +10,7 @@ from opentelemetry.trace import SpanKind
 from timetracer_otel import spans
 from timetracer_otel.exporters.recorder import Recorder, RecordingLane
 from timetracer_otel.exporters.session import SessionLane
-from timetracer_otel.seams import Call, faults, lane_of, mark, pending
+from timetracer_otel.seams import Call, branches, faults, lane_of, mark, pending
 
 if TYPE_CHECKING:
     from opentelemetry.context import Context
@@ -44,6 +44,8 @@ class LaneProcessor(SpanProcessor):
             kind = span.kind
             if kind in _CALLS:
                 call = Call(span, lane, on_span=self._span_payloads)
+                if trail := branches.trail(lane):
+                    call.attributes[spans.BRANCH] = trail
                 pending.set(call)
             elif kind in _ENTRIES and isinstance(lane, RecordingLane) and lane.entry is None:
                 lane.entry = span

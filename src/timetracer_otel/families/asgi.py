@@ -38,9 +38,16 @@ _LANE_HEADER = spans.LANE_HEADER.encode("ascii")
 
 def asgi_call(wrapped: App, _instance: object, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Awaitable[Any]:
     """Go around ``app(scope, receive, send)``, as wrapt calls a wrapper."""
-    if kwargs or len(args) != 3:  # noqa: PLR2004 - ASGI 3 has three arguments, positional; the rest is the app's error
+    try:
+        scope, receive, send = _connection(*args, **kwargs)
+    except TypeError:  # neither is it one of the app's: that says so
         return wrapped(*args, **kwargs)
-    return run(wrapped, *args)
+    return run(wrapped, scope, receive, send)
+
+
+def _connection(scope: Scope, receive: Receive, send: Send) -> tuple[Scope, Receive, Send]:
+    """What a server calls with, by position or, as daphne does, by name."""
+    return scope, receive, send
 
 
 def run(app: App, scope: Scope, receive: Receive, send: Send) -> Awaitable[Any]:
@@ -113,6 +120,8 @@ async def _serve(runtime: Runtime, app: App, scope: Scope, receive: Receive, sen
     except BaseException as error:
         exchange.finish(ended=False, error=error)
         raise
+    finally:
+        exchange.lane.end_code()
     exchange.finish(ended=False)
     return result
 
@@ -173,7 +182,9 @@ class _Passing:
     async def receive(self) -> Message:
         """Receive for the app."""
         message = await self._receive()
-        if not self._request_seen and message["type"] == "http.request":
+        if message["type"] == "http.disconnect":
+            self._exchange.client_left()
+        elif not self._request_seen and message["type"] == "http.request":
             self._take_request(message)
         return message
 
@@ -181,7 +192,11 @@ class _Passing:
         """Send for the app; the lane's entry ends when the last message is with the server."""
         if not self._exchange.finished:
             message = self._take_response(message) or message
-        await self._send(message)
+        try:
+            await self._send(message)
+        except OSError:
+            self._exchange.client_left()
+            raise
         if self._ended:
             self._take_file()
             self._exchange.finish(ended=True)

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import Callable, Iterable, MutableMapping
 from typing import Any, Concatenate, ParamSpec, TypeVar
 from urllib.parse import quote
 
 from timetracer_otel.seams import Headers, Lane, Request, Response, Runtime, faults
+from timetracer_otel.seams.entries import Left
 
 __all__ = [
     "MARK",
+    "ClientGone",
     "Exchange",
     "expects_body",
     "guarded",
@@ -25,6 +28,7 @@ MARK = "timetracer.lane"
 """The key in an environ or a scope that says: this request has its lane already."""
 
 _AUTHORITY = re.compile(r"[a-zA-Z][a-zA-Z0-9+.-]*://[^/?#]*")
+_now = time.time_ns  # as it is now: what the app reads is replayed
 _P = ParamSpec("_P")
 _R = TypeVar("_R")
 
@@ -59,6 +63,13 @@ def _step(method: Callable[Concatenate[Exchange, _P], None]) -> Callable[Concate
             faults.report(f"{self.place}.{method.__name__.strip('_')}", error)
 
     return call
+
+
+class ClientGone(GeneratorExit):
+    """Ends what a replayed app does for a client that has left, where the app waits for a peer in vain.
+
+    The recorded app got a GeneratorExit from its server at its next piece of the response, which a replay cannot make.
+    """
 
 
 class Exchange:
@@ -107,6 +118,24 @@ class Exchange:
         """Whether the body is as long as its announced length."""
         return self.left is not None and self.left <= 0
 
+    @_step
+    def client_left(self) -> None:
+        """Take note that the client has left; only the first call counts, and none after the end."""
+        request = self.lane.request
+        if not self.finished and request is not None and request.left is None:
+            uploading = self.response is None and not request.complete
+            request.left = Left("request" if uploading else "response", _now())
+
+    def closed(self, error: BaseException | None = None) -> None:
+        """End the lane's entry: the server wants no more of the body.
+
+        Args:
+            error: what closing it raised.
+        """
+        if not self.finished and error is None and not (self.response and self._needs_no_more(self.response)):
+            self.client_left()
+        self.finish(ended=False, error=error)
+
     def finish(self, *, ended: bool, error: BaseException | None = None) -> None:
         """End the lane's entry; only the first call counts.
 
@@ -124,6 +153,8 @@ class Exchange:
         response = self.response
         if response is not None:
             response.complete = error is None and not self.unseen and (ended or self._needs_no_more(response))
+        if self.place == "wsgi":  # an ASGI app goes on behind its response: its own seam sees its end
+            self.lane.end_code()
         self.lane.finish(response, error)
 
     def _needs_no_more(self, response: Response) -> bool:

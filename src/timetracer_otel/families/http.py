@@ -2,21 +2,39 @@
 
 from __future__ import annotations
 
+import asyncio
+import time
 from collections.abc import Iterable
 from contextvars import copy_context
 from typing import Any
 
 from timetracer_otel import redaction, seams, spans
 from timetracer_otel.cassette.model import Span
-from timetracer_otel.errors import ReplayMiss
-from timetracer_otel.families import http_body, http_errors, http_exchange, http_imported, http_match, http_values
+from timetracer_otel.errors import CassetteError, ReplayMiss
+from timetracer_otel.families import http_body, http_exchange, http_imported, http_match, http_values
+from timetracer_otel.families.exchange import ClientGone
 from timetracer_otel.families.http_exchange import Reply, Sent
 from timetracer_otel.families.http_recording import suppressed
-from timetracer_otel.seams import Answer, Description, Integration, Patch, Responder, Value
+from timetracer_otel.seams import Answer, Description, Integration, Patch, Responder, Value, exceptions
 
-__all__ = ["ask", "ask_early", "ask_with", "declared", "raise_error", "responder", "too_far"]
+__all__ = [
+    "PATIENCE",
+    "ask",
+    "ask_early",
+    "ask_with",
+    "declared",
+    "error_of",
+    "raise_error",
+    "responder",
+    "too_far",
+    "wait_for_leaving",
+    "wait_to_be_cancelled",
+]
 
 _NOT_WHOLE = "the recorded call that answers {} {} {}: record it again"
+PATIENCE = 20.0
+"""Seconds that an app waits at the end of a response which the recorded one left open together with its own client."""
+_GLANCE = 0.02
 _SEARCHED = 1024 * 1024
 """Bytes of a reply up to which ids are looked for."""
 
@@ -98,6 +116,8 @@ def _reply(answering: Responder, answer: Answer) -> Reply:
     reply = http_exchange.reply_of(answer.recorded)
     context = copy_context()  # it may be read where no lane is current
     reply.refuse = lambda message: context.run(answering.refuse, message)
+    if not reply.complete and answering.left_open():
+        reply.gone = lambda: context.copy().run(answering.client_gone)
     bindings = {old: new for old, new in answer.bindings.items() if old != new}
     return _rebound(reply, bindings) if bindings and reply.status else reply
 
@@ -129,7 +149,31 @@ def _rebound_body(reply: Reply, bindings: dict[Value, Value], coding: str) -> by
     return reply.body if rebound == text else http_body.packed(rebound.encode("utf-8"), coding)
 
 
-def raise_error(reply: Reply, live: Iterable[object] = (), headers: http_errors.Maker | None = None) -> None:
+def error_of(
+    reply: Reply, live: Iterable[object] = (), headers: exceptions.Maker | None = None
+) -> BaseException | None:
+    """Give what ended the recorded exchange, if anything did.
+
+    Args:
+        reply: recorded.
+        live: the client's objects that the exception may hold.
+        headers: makes the client's own headers of pairs.
+
+    Raises:
+        ReplayMiss: it cannot be made again.
+        CassetteError: likewise, where no lane is known.
+    """
+    if reply.error is None:
+        return None
+    try:
+        return exceptions.rebuilt(reply.error, live, headers)
+    except CassetteError as cause:
+        if reply.refuse is not None:
+            reply.refuse(str(cause))
+        raise
+
+
+def raise_error(reply: Reply, live: Iterable[object] = (), headers: exceptions.Maker | None = None) -> None:
     """Raise what ended the recorded exchange, if anything did.
 
     Args:
@@ -137,8 +181,31 @@ def raise_error(reply: Reply, live: Iterable[object] = (), headers: http_errors.
         live: the client's objects that the exception may hold.
         headers: makes the client's own headers of pairs.
     """
-    if reply.error is not None:
-        raise http_errors.rebuilt(reply.error, live, headers)
+    error = error_of(reply, live, headers)
+    if error is not None:
+        raise error
+
+
+def wait_for_leaving(reply: Reply) -> None:
+    """Wait as the recorded app did, whose peer had more to say: until its client leaves, or not for ever.
+
+    Args:
+        reply: that the app has read as far as it was recorded.
+
+    Raises:
+        ClientGone: the live client has left too.
+    """
+    until = time.monotonic() + PATIENCE
+    while reply.gone is not None and time.monotonic() < until:
+        if reply.gone():
+            raise ClientGone
+        time.sleep(_GLANCE)
+
+
+async def wait_to_be_cancelled(reply: Reply) -> None:
+    """As :func:`wait_for_leaving` where the app's server cancels what a client has left."""
+    if reply.gone is not None:
+        await asyncio.sleep(PATIENCE)
 
 
 def too_far(reply: Reply) -> ReplayMiss:

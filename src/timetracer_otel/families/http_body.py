@@ -14,7 +14,7 @@ import orjson
 import zstandard
 
 from timetracer_otel.families.http_values import Blanker
-from timetracer_otel.families.http_volatile import BODY_PATTERNS
+from timetracer_otel.families.http_volatile import BODY_PATTERNS, ignored_field
 
 __all__ = ["canonical", "media_type", "packed", "pairs_of", "shown", "unpacked"]
 
@@ -183,7 +183,15 @@ def pairs_of(pairs: Iterable[tuple[str, str]], blank: Blanker) -> bytes:
 
 def _form(body: bytes, blank: Blanker, ignored: Fields) -> bytes:
     fields = parse_qsl(body.decode("latin-1"), keep_blank_values=True)
-    return pairs_of(((name, value) for name, value in fields if name.lower() not in ignored), blank)
+    return pairs_of(_counted(fields, ignored), blank)
+
+
+def _counted(fields: list[tuple[str, str]], ignored: Fields) -> list[tuple[str, str]]:
+    return [
+        (name, value)
+        for name, value in fields
+        if name.lower() not in ignored and not ignored_field(name.lower(), value)
+    ]
 
 
 def _multipart(body: bytes, boundary: bytes, blank: Blanker, ignored: Fields) -> bytes:
@@ -206,14 +214,22 @@ def parts_of(body: bytes, boundary: bytes) -> Iterable[tuple[list[tuple[str, str
         yield [(name.strip().lower(), value.strip()) for name, _, value in lines], content
 
 
-def shown(body: bytes, content_type: str, content_encoding: str) -> Any:
-    """Give a body for people: JSON as values, forms as fields, text as text, the rest by its length."""
+def shown(body: bytes, content_type: str, content_encoding: str, ignored: Fields | None = None) -> Any:
+    """Give a body for people: JSON as values, forms as fields, text as text, the rest by its length.
+
+    Args:
+        body: as sent, without transfer coding.
+        content_type: the header, or empty.
+        content_encoding: the header, or empty.
+        ignored: of a request's form, fields to leave out with those that never count; None leaves out none.
+    """
     body = unpacked(body, content_encoding)
     kind, parameters = media_type(content_type)
     if not body:
         return None
     if kind == "application/x-www-form-urlencoded":
-        return {"form": [list(pair) for pair in parse_qsl(body.decode("latin-1"), keep_blank_values=True)]}
+        fields = parse_qsl(body.decode("latin-1"), keep_blank_values=True)
+        return {"form": [list(pair) for pair in (fields if ignored is None else _counted(fields, ignored))]}
     if kind.startswith("multipart/") and "boundary" in parameters:
         found = parts_of(body, parameters["boundary"].encode("latin-1", "replace"))
         parts = [{"headers": dict(head), "content": shown(content, "text/plain", "")} for head, content in found]

@@ -104,7 +104,8 @@ def url_of(conn: Any, target: str) -> str:
     host = getattr(conn, "_tunnel_host", None) or conn.host
     port = getattr(conn, "_tunnel_port", None) if getattr(conn, "_tunnel_host", None) else conn.port
     scheme = "https" if conn.default_port == _HTTPS_PORT else "http"
-    authority = f"[{host}]" if ":" in host and not host.startswith("[") else host
+    user, at, host = host.rpartition("@")  # urllib leaves a URL's credentials there
+    authority = user + at + (f"[{host}]" if ":" in host and not host.startswith("[") else host)
     if port is not None and port != conn.default_port:
         authority += f":{port}"
     return f"{scheme}://{authority}{target}"
@@ -144,12 +145,13 @@ def _send(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:
     if isinstance(instance.sock, NoSocket):
         instance.sock.live = (instance,)
         return wrapped(*args, **kwargs)
-    if outgoing is None or outgoing.sending or len(args) != 1 or kwargs:
+    if outgoing is None or outgoing.sending or len(args) + len(kwargs) != 1:
         return wrapped(*args, **kwargs)
+    data = next(iter(args or kwargs.values()))
     connects = instance.sock is None
     outgoing.sending = True
     try:
-        return _sent(wrapped, outgoing, args[0])
+        return _sent(wrapped, outgoing, data)
     except BaseException as error:
         if outgoing.recording is not None:
             outgoing.recording.fail(error, "connect" if connects and instance.sock is None else "send")
@@ -237,6 +239,8 @@ def connect(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:
         _take_place(instance)
         _settle(instance)
         return None
+    if plugin_of(instance) in seams.switched_off:
+        return wrapped(*args, **kwargs)
     token = seams.live_io.set(True)
     try:
         return wrapped(*args, **kwargs)

@@ -49,7 +49,8 @@ class Reply:
 
     ``pieces`` are the lengths in which the body arrived. ``error`` is the JSON of what ended the exchange, ``phase``
     where. ``cut`` says where the peer ended the body too early. Without a ``status`` there was no response at all.
-    ``refuse`` counts a miss, when the app reads further than was recorded.
+    ``refuse`` counts a miss, when the app reads further than was recorded. ``gone`` is there when the app left the
+    response open because its own client had left, and says whether the live one has.
     """
 
     status: int = 0
@@ -64,6 +65,7 @@ class Reply:
     phase: str = ""
     cut: str = ""
     refuse: Callable[[str], object] | None = field(default=None, compare=False)
+    gone: Callable[[], bool] | None = field(default=None, compare=False)
 
     def header(self, name: str) -> str:
         """The first header of that lower-case name; empty when there is none."""

@@ -7,8 +7,7 @@ from collections.abc import Iterator
 from functools import partial
 from typing import Any
 
-from timetracer_otel.families import http_errors
-from timetracer_otel.families.http import too_far
+from timetracer_otel.families.http import raise_error, too_far, wait_for_leaving
 from timetracer_otel.families.http_exchange import Reply
 from timetracer_otel.families.http_recording import Recording
 from timetracer_otel.families.http_wire import Chunked, has_no_body
@@ -150,7 +149,7 @@ class RecordedFile(io.RawIOBase):
 
     def _at_end(self) -> None:
         reply = self._reply
-        if reply.error is not None:
-            raise http_errors.rebuilt(reply.error, self._live)
+        raise_error(reply, self._live)
         if not reply.complete and not reply.cut:
+            wait_for_leaving(reply)
             raise too_far(reply)

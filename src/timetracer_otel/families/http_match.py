@@ -11,8 +11,8 @@ from timetracer_otel import redaction, seams
 from timetracer_otel.families import http_body
 from timetracer_otel.families.http_exchange import Sent
 from timetracer_otel.families.http_values import Blanker
-from timetracer_otel.families.http_volatile import WHO, ignored_header, ignored_query
-from timetracer_otel.seams import Description
+from timetracer_otel.families.http_volatile import WHO, ignored_field, ignored_header, ignored_query
+from timetracer_otel.seams import Description, web_tokens
 
 __all__ = ["describe", "describe_both", "describe_unsent", "shown"]
 
@@ -80,7 +80,7 @@ def _parted(url: str) -> tuple[str, str, str]:
         parts = urlsplit(_USERINFO.sub(r"\1", url))
         host, port = (parts.hostname or "").lower(), parts.port
     except ValueError:  # no URL: the client says so, and it compares as it is
-        return url, "", ""
+        return redaction.url(url), "", ""
     shown_port = f":{port}" if port is not None and port != _PORTS.get(parts.scheme.lower()) else ""
     path = re.sub(r"%2[fF]", "%252F", parts.path or "/")  # an encoded slash is not a slash
     return f"{parts.scheme.lower()}://{host}{shown_port}", unquote(path), parts.query
@@ -89,7 +89,11 @@ def _parted(url: str) -> tuple[str, str, str]:
 def _counted_query(query: str, more: tuple[str, ...]) -> list[tuple[str, str]]:
     found = parse_qsl(query, keep_blank_values=True)
     present = frozenset(name.lower() for name, _ in found)
-    return [(name, value) for name, value in found if not ignored_query(name.lower(), present, more)]
+    return [
+        (name, value)
+        for name, value in found
+        if not ignored_query(name.lower(), present, more) and not ignored_field(name.lower(), value)
+    ]
 
 
 def _counted_headers(request: Sent, more: tuple[str, ...]) -> list[tuple[str, str]]:
@@ -110,10 +114,26 @@ def shown(request: Sent) -> dict[str, Any]:
     return {
         "method": request.method.upper(),
         "url": origin + path,
-        "query": _grouped(_counted_query(query, settings.ignore_query)),
-        "headers": _grouped(_counted_headers(request, settings.ignore_headers)),
-        "body": http_body.shown(request.body, request.header("content-type"), request.header("content-encoding")),
+        "query": _readable(_grouped(_counted_query(query, settings.ignore_query))),
+        "headers": _readable(_grouped(_counted_headers(request, settings.ignore_headers))),
+        "body": _readable(
+            http_body.shown(
+                request.body,
+                request.header("content-type"),
+                request.header("content-encoding"),
+                frozenset(settings.ignore_fields),
+            )
+        ),
     }
+
+
+def _readable(shown: Any) -> Any:
+    """The same with each JSON Web Token by what counts of it."""
+    if isinstance(shown, str):
+        return web_tokens.readable(shown, web_tokens.OF_ONE_RUN)
+    if isinstance(shown, dict):
+        return {name: _readable(value) for name, value in shown.items()}
+    return [_readable(value) for value in shown] if isinstance(shown, list) else shown
 
 
 def _grouped(pairs: list[tuple[str, str]]) -> dict[str, Any]:

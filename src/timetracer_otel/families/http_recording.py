@@ -14,10 +14,10 @@ from opentelemetry.instrumentation.utils import is_instrumentation_enabled
 from opentelemetry.trace import Status, StatusCode
 
 from timetracer_otel import redaction, seams, spans
-from timetracer_otel.families import http_errors, http_exchange
+from timetracer_otel.families import http_exchange
 from timetracer_otel.families.http_exchange import Sent
 from timetracer_otel.families.http_stream import Body
-from timetracer_otel.seams import Call, Headers, faults, pending
+from timetracer_otel.seams import Call, Headers, exceptions, faults, pending
 
 __all__ = ["Recording", "begin", "in_exchange", "suppressed", "within"]
 
@@ -59,7 +59,7 @@ def begin(plugin: str, request: Sent) -> Recording | None:
     """
     try:
         runtime = seams.active()
-        if runtime is None or suppressed():
+        if runtime is None or suppressed() or plugin in seams.switched_off:
             return None
         call, own = _instrumented(), False
         if call is None:
@@ -261,7 +261,7 @@ class Recording:
             error: as the seam raised it.
             phase: ``connect``, ``head`` or ``body``.
         """
-        self.call.attributes |= {spans.ERROR: http_errors.encoded(error), http_exchange.PHASE: phase}
+        self.call.attributes |= {spans.ERROR: exceptions.encoded(error), http_exchange.PHASE: phase}
         if self._own:
             cancelled = isinstance(error, asyncio.CancelledError | GeneratorExit)
             self.call.span.set_status(Status(StatusCode.UNSET if cancelled else StatusCode.ERROR))

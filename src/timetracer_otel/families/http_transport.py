@@ -8,10 +8,10 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-from timetracer_otel.families import http_errors
-from timetracer_otel.families.http import too_far
+from timetracer_otel.families.http import PATIENCE, error_of, too_far
 from timetracer_otel.families.http_exchange import Reply
 from timetracer_otel.families.http_wire import Message, wire
+from timetracer_otel.seams import exceptions
 
 __all__ = ["NoTransport"]
 
@@ -71,21 +71,30 @@ class NoTransport(asyncio.Transport):
             self._give_error(reply)
         elif reply.cut or (reply.status and _ends_by_close(reply)):
             self._later(self._end)
+        elif reply.gone is not None:
+            self._later(lambda: self._end_later(reply))
         elif not reply.complete:
             self._later(lambda: self._end_of_recording(reply))
 
     def _give_error(self, reply: Reply) -> None:
-        assert reply.error is not None  # noqa: S101 - the caller looked
-        if http_errors.is_cancelled(reply.error) or (reply.status and http_errors.is_own_timeout(reply.error)):
+        recorded = reply.error or ""
+        if exceptions.is_cancelled(recorded) or (reply.status and exceptions.is_own_timeout(recorded)):
             return  # the app itself gave up waiting, and will again
-        error = http_errors.rebuilt(reply.error, self.live)
+        self._later(lambda: self._fail(reply))
+
+    def _fail(self, reply: Reply) -> None:
+        """Let the client have what ended the exchange; made only now, because its objects are known only now."""
+        try:
+            error = error_of(reply, self.live)
+        except Exception as miss:  # noqa: BLE001 - raised here it would only be logged by the loop
+            self._fail_payload(miss)
+            return
         if not reply.status:
-            recorded = reply.error  # made anew later: the client's objects are known only then
-            self._later(lambda: self._protocol.set_exception(http_errors.rebuilt(recorded, self.live)))
+            self._protocol.set_exception(error)
         elif isinstance(error, TimeoutError):
-            self._later(lambda: self._fail_payload(error))
+            self._fail_payload(error)
         else:
-            self._later(lambda: self._lost(error if isinstance(error, Exception) else None))
+            self._lost(error if isinstance(error, Exception) else None)
 
     def _fail_payload(self, error: BaseException) -> None:
         self._protocol.set_exception(error)
@@ -100,6 +109,9 @@ class NoTransport(asyncio.Transport):
             payload.set_exception(too_far(reply))
         elif payload is not None:
             payload._timer = _NothingMore(reply)  # noqa: SLF001 - what it enters to wait
+
+    def _end_later(self, reply: Reply) -> None:
+        self._loop.call_later(PATIENCE, self._end_of_recording, reply)
 
     def _later(self, step: Callable[[], None]) -> None:
         self._to_come.append(step)

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 
 from timetracer_otel.families.bson_walk import OBJECT_ID, STRING
 from timetracer_otel.families.mongodb import text_forms as mongodb_forms
-from timetracer_otel.seams import Value
+from timetracer_otel.seams import Value, web_tokens
 
 __all__ = ["Blanker", "found_in", "rebound", "text_forms"]
 
@@ -45,6 +45,7 @@ class Blanker:
 
     def text(self, text: str) -> str:
         """Give the text with its values replaced by their kind."""
+        text = web_tokens.readable(text, web_tokens.OF_ONE_RUN)
         return _VALUE.sub(self._take, text) if _DIGITS.search(text) else text
 
     def _take(self, match: re.Match[str]) -> str:

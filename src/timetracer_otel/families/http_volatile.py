@@ -2,9 +2,20 @@
 
 from __future__ import annotations
 
+import re
 from typing import Final
 
-__all__ = ["BODY_PATTERNS", "HEADERS", "HEADER_PREFIXES", "QUERY", "WHO", "ignored_header", "ignored_query"]
+__all__ = [
+    "BODY_PATTERNS",
+    "FIELDS",
+    "HEADERS",
+    "HEADER_PREFIXES",
+    "QUERY",
+    "WHO",
+    "ignored_field",
+    "ignored_header",
+    "ignored_query",
+]
 
 HEADERS: Final = {
     # Who asks, and with which secret: the recording has these masked, a replay may run with a made-up key.
@@ -41,6 +52,12 @@ HEADERS: Final = {
     "content-encoding": "the body is compared unpacked",
     "content-md5": "a digest of the body, which is compared itself",
     "x-amz-content-sha256": "a digest of the body, which is compared itself",
+    "x-ms-content-sha256": "a digest of the body, which is compared itself",
+    "digest": "a digest of the body, which is compared itself",
+    "content-digest": "a digest of the body, which is compared itself",
+    "repr-digest": "a digest of the body, which is compared itself",
+    "signature": "over the date (RFC 9421)",
+    "signature-input": "what is signed, with the time and a nonce (RFC 9421)",
     "accept-encoding": "depends on which decompressors are installed",
     "trailer": "names the trailers, which hold digests of the body",
     # The client's own name and state.
@@ -54,6 +71,14 @@ HEADERS: Final = {
     "amz-sdk-request": "number of the attempt, and a deadline by the clock",
     "x-goog-gcs-idempotency-token": "made up for each call",
     "x-ms-client-request-id": "made up for each call",
+    "x-client-request-id": "made up for each call",
+    "client-request-id": "made up for each call",
+    "x-client-current-telemetry": "what the client was doing, and whether its cache was filled",
+    "x-client-last-telemetry": "how earlier calls of the client went",
+    "x-client-sku": "as user-agent",
+    "x-client-ver": "as user-agent",
+    "x-client-os": "as user-agent",
+    "x-client-cpu": "as user-agent",
 }
 """Header names in small letters."""
 
@@ -83,8 +108,20 @@ QUERY: Final = {
     "sig": "a shared access signature, over dates",
     "se": "when a shared access signature ends",
     "st": "when a shared access signature begins",
+    "oauth_nonce": "random in each request (RFC 5849)",
+    "oauth_timestamp": "when it was signed (RFC 5849)",
+    "oauth_signature": "over nonce and time (RFC 5849)",
+    "client-request-id": "made up for each call",
 }
 """Names of query parameters in small letters."""
+
+FIELDS: Final = {
+    "oauth_nonce": (r".*", QUERY["oauth_nonce"]),
+    "oauth_timestamp": (r".*", QUERY["oauth_timestamp"]),
+    "oauth_signature": (r".*", QUERY["oauth_signature"]),
+    "rolesessionname": (r"botocore-session-\d+", "made up by botocore, of the clock; a name that the app gives counts"),
+}
+"""Names of form fields and query parameters in small letters, the values that do not count, and why."""
 
 BODY_PATTERNS: Final = {
     rb";chunk-signature=[0-9a-f]{64}": "SigV4 signature of a piece of an upload, over the date",
@@ -117,3 +154,13 @@ def ignored_query(name: str, present: frozenset[str], more: tuple[str, ...] = ()
     if name in more:
         return True
     return name in QUERY and (name not in _ONLY_SIGNED or bool(present & _SIGNED))
+
+
+def ignored_field(name: str, value: str) -> bool:
+    """Whether a field of a form, or a query parameter, does not count.
+
+    Args:
+        name: in small letters.
+        value: what it says.
+    """
+    return name in FIELDS and re.fullmatch(FIELDS[name][0], value) is not None

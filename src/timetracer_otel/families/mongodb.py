@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
+from collections import defaultdict
 from datetime import UTC, datetime, timedelta
 from hashlib import blake2b
 from operator import itemgetter
@@ -29,6 +31,7 @@ from timetracer_otel.families.bson_walk import (
     values,
 )
 from timetracer_otel.families.mongodb_cursors import cursor_id, cursor_namespace, set_cursor_id
+from timetracer_otel.families.mongodb_lists import lists_without_order
 from timetracer_otel.families.mongodb_report import difference, render, render_message
 from timetracer_otel.families.mongodb_wire import (
     VOLATILE,
@@ -74,17 +77,20 @@ _READS = frozenset(
     b" replsetgetconfig replsetgetstatus rolesinfo serverstatus top usersinfo whatsmyuri".split()
 )
 _WRITING_STAGES = (b"$out", b"$merge")
+_STATEMENTS = frozenset({"updates", "deletes"})
 _NAME = itemgetter(1)
+_OFFSET = itemgetter(1)
 
 
 class _Shape:
     """What a message asks, as it is put together: bytes with the generated values zeroed, and these values."""
 
-    __slots__ = ("pieces", "values")
+    __slots__ = ("pieces", "unordered", "values")
 
     def __init__(self) -> None:
         self.pieces: list[bytes] = []
         self.values: list[Value] = []
+        self.unordered: list[tuple[int, int, int]] = []
 
     def add(self, buf: bytes, start: int, end: int, found: list[Found]) -> None:
         if found:
@@ -108,17 +114,54 @@ class _Shape:
             self._add_elements(buf, _ordered(command))
 
     def _add_elements(self, buf: bytes, found: list[Element]) -> None:
+        lists = lists_without_order(buf, found)
         for kind, _name, start, _value, end in found:
             if PLAIN[kind]:
                 self.pieces.append(buf[start:end])
             else:
-                self.add(buf, start, end, scan(buf, start, end))
+                self._add_with_lists(buf, start, end, scan(buf, start, end), lists)
 
     def add_section(self, name: str, content: bytes) -> None:
         # A zero is no type of an element: nothing in a body can look like the start of a section.
         self.pieces.append(b"\0%b\0%d\0" % (name.encode(), len(content)))
-        found = [value for start, end in documents(content) for value in scan(content, start + 4, end - 1)]
-        self.add(content, 0, len(content), found)
+        places = list(documents(content))
+        found = [value for start, end in places for value in scan(content, start + 4, end - 1)]
+        holds_statements = name in _STATEMENTS
+        lists = [
+            one for start, end in places if holds_statements
+            for one in lists_without_order(content, elements(content, start, end))
+        ]  # fmt: skip
+        self._add_with_lists(content, 0, len(content), found, lists)
+
+    def _add_with_lists(
+        self, buf: bytes, start: int, end: int, found: list[Found], lists: list[tuple[int, int]]
+    ) -> None:
+        """Add bytes in which some arrays may stand in any order."""
+        for first, last in lists:
+            if start <= first and last <= end:
+                before = bisect_left(found, first, key=_OFFSET)
+                behind = bisect_left(found, last, key=_OFFSET)
+                self.add(buf, start, first, found[:before])
+                self._add_list(buf, first, last, found[before:behind])
+                start, found = last, found[behind:]
+        self.add(buf, start, end, found)
+
+    def _add_list(self, buf: bytes, start: int, end: int, found: list[Found]) -> None:
+        """Add an array as a multiset: items that look alike follow one another, and their values may be swapped."""
+        items = defaultdict[bytes, list[list[Found]]](list)
+        at = 0
+        for kind, _name, _start, value, last in elements(buf, start, end):
+            inside = at
+            while inside < len(found) and found[inside][1] < last:
+                inside += 1
+            items[bytes((kind,)) + blanked(buf, value, last, found[at:inside])].append(found[at:inside])
+            at = inside
+        for piece in sorted(items):
+            alike = items[piece]
+            self.pieces.append(b"\0%d\0%d\0%b" % (len(alike), len(piece), piece))
+            if alike[0]:
+                self.unordered.append((len(self.values), len(alike), len(alike[0])))
+                self.values += [bytes((tag,)) + buf[first:last] for item in alike for tag, first, last in item]
 
 
 def _ordered(command: list[Element]) -> list[Element]:
@@ -136,7 +179,7 @@ def describe(message: Message) -> Description:
     everything but the fields that the driver adds (session, cluster time, timeouts, concerns, comment) and the values
     that an app may generate anew, which are zeroed and listed (see :func:`values` for their kinds). ``1``, ``1.0`` and
     a 64-bit ``1`` differ: no supported driver version was found to vary between them. A getMore's cursor id counts
-    for nothing here. Nested documents count with their order.
+    for nothing here. Nested documents count with their order, lists but where that means nothing to the server.
 
     Raises:
         CassetteError: the body is no BSON document, names no command, or is nested too deep.
@@ -150,7 +193,8 @@ def describe(message: Message) -> Description:
     for name, content in sorted(sections_of(message)):
         shape.add_section(name, content)
     digest = blake2b(b"".join(shape.pieces), digest_size=16).digest()
-    return Description(_key(message, command), digest, tuple(shape.values), _is_read(body, command))
+    values, unordered = tuple(shape.values), tuple(shape.unordered)
+    return Description(_key(message, command), digest, values, _is_read(body, command), unordered=unordered)
 
 
 def _key(message: Message, command: list[Element]) -> tuple[str, ...]:

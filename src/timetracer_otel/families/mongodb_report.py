@@ -38,6 +38,7 @@ from timetracer_otel.families.bson_walk import (
     guarded,
     scan,
 )
+from timetracer_otel.families.mongodb_lists import sorted_lists
 from timetracer_otel.families.mongodb_wire import VOLATILE, Message, parse_message, sections_of
 
 __all__ = ["difference", "render", "render_message"]
@@ -65,14 +66,21 @@ def render(request: bytes | None, response: bytes | None) -> dict[str, Any]:
 
 
 def render_message(message: Message) -> dict[str, Any]:
-    """Show a message's command, its document sequences merged in, as relaxed extended JSON."""
-    shown = _render_document(message.body)
+    """Show a message's command, its document sequences merged in, as relaxed extended JSON.
+
+    Lists whose order means nothing are sorted, so that two messages that ask the same show the same.
+    """
     try:
+        shown = _render_document(_sorted_lists(message.body))
         for name, content in message.sections:
-            shown[name] = [_render_document(content[start:end]) for start, end in _spans(content)]
+            shown[name] = [_render_document(_sorted_lists(content[start:end])) for start, end in _spans(content)]
     except CassetteError as fault:
+        shown = _render_document(message.body)
         shown["note"] = str(fault)
     return shown
+
+
+_sorted_lists = guarded(sorted_lists)
 
 
 @guarded

@@ -6,7 +6,15 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Any, TypeAlias
 
 from timetracer_otel import spans
-from timetracer_otel.families.exchange import MARK, Exchange, guarded, open_exchange, origin_form, quoted
+from timetracer_otel.families.exchange import (
+    MARK,
+    ClientGone,
+    Exchange,
+    guarded,
+    open_exchange,
+    origin_form,
+    quoted,
+)
 from timetracer_otel.families.wsgi_input import ObservedInput, read_whole
 from timetracer_otel.seams import Headers, Request, Runtime, active
 from timetracer_otel.seams.door import install
@@ -24,9 +32,16 @@ _PLAIN = ("CONTENT_TYPE", "CONTENT_LENGTH")
 
 def wsgi_call(wrapped: App, _instance: object, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     """Go around ``app(environ, start_response)``, as wrapt calls a wrapper."""
-    if kwargs or len(args) != 2:  # noqa: PLR2004 - PEP 3333 has two arguments, positional; the rest is the app's error
+    try:
+        environ, start_response = _request_of(*args, **kwargs)
+    except TypeError:  # neither is it one of the app's: that says so
         return wrapped(*args, **kwargs)
-    return run(wrapped, *args)
+    return run(wrapped, environ, start_response)
+
+
+def _request_of(environ: Environ, start_response: StartResponse) -> tuple[Environ, StartResponse]:
+    """What a server calls with, by position or by name."""
+    return environ, start_response
 
 
 def run(app: App, environ: Environ, start_response: StartResponse) -> Any:
@@ -117,9 +132,13 @@ def _headers(environ: Environ) -> Headers:
 
 
 def _observed_start(exchange: Exchange, start_response: StartResponse) -> StartResponse:
-    def start(status: str, headers: Headers, *rest: Any, **named: Any) -> Callable[[bytes], object]:
-        seen = list(headers)  # the server may change its list
-        write = start_response(status, headers, *rest, **named)
+    def start(*args: Any, **named: Any) -> Callable[[bytes], object]:
+        # By name only the server knows what the second is called: PEP 3333 says response_headers.
+        status, headers = (*args, *(value for name, value in named.items() if name != "exc_info"), None, None)[:2]
+        if isinstance(headers, str):
+            status, headers = headers, status
+        seen = list(headers or ())  # the server may change its list
+        write = start_response(*args, **named)
         exchange.start(status, seen)
         return _observed_write(exchange, write)
 
@@ -128,7 +147,11 @@ def _observed_start(exchange: Exchange, start_response: StartResponse) -> StartR
 
 def _observed_write(exchange: Exchange, write: Callable[[bytes], object]) -> Callable[[bytes], object]:
     def observed(data: bytes) -> object:
-        result = write(data)
+        try:
+            result = write(data)
+        except OSError:
+            exchange.client_left()
+            raise
         exchange.sent(data)
         return result
 
@@ -178,6 +201,9 @@ class _Body:
         except StopIteration:
             self._exchange.finish(ended=True)
             raise
+        except ClientGone:
+            self._exchange.closed()
+            raise StopIteration from None
         except BaseException as error:
             self._exchange.finish(ended=False, error=error)
             raise
@@ -194,12 +220,12 @@ class _Body:
                 with self._exchange.lane.entered():
                     close()
         except BaseException as error:
-            self._exchange.finish(ended=False, error=error)
+            self._exchange.closed(error)
             raise
-        self._exchange.finish(ended=False)
+        self._exchange.closed()
 
     def __del__(self) -> None:
-        self._exchange.finish(ended=False)
+        self._exchange.closed()
 
 
 class _SizedBody(_Body):

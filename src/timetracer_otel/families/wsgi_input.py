@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import time
 from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Any
@@ -11,11 +12,13 @@ import wrapt
 
 from timetracer_otel.families.exchange import expects_body, guarded, held
 from timetracer_otel.seams import Request
+from timetracer_otel.seams.entries import Left
 from timetracer_otel.seams.lanes import entered_lane
 
 __all__ = ["ObservedInput", "read_whole"]
 
 _READ_AHEAD = 1 << 16
+_now = time.time_ns  # as it is now: what the app reads is replayed
 
 
 class _Taken:
@@ -58,7 +61,11 @@ class _Taken:
                 lane.grew(request, len(data))
             self._seen = self._at
             request.complete = False
-        if not self._lost and ((end and self._at == self._seen) or self._seen == self._length):
+        if self._lost or not (self._seen == self._length or (end and self._at == self._seen)):
+            return
+        if self._length is not None and self._seen < self._length:
+            request.left = request.left or Left("request", _now())
+        else:
             request.complete = True
 
     @guarded("wsgi.input")

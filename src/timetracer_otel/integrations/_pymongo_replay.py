@@ -13,10 +13,11 @@ from typing import Any, NoReturn
 
 from timetracer_otel import seams, spans
 from timetracer_otel.cassette.model import Span
+from timetracer_otel.errors import CassetteError
 from timetracer_otel.families import mongodb
 from timetracer_otel.integrations import _pymongo_cursors as cursors
 from timetracer_otel.integrations import _pymongo_server as server
-from timetracer_otel.seams import Answer, Description, Responder, Runtime, rebuilt
+from timetracer_otel.seams import Answer, Description, Responder, Runtime, exceptions
 
 __all__ = ["STEP", "Connection", "connect", "early_description", "raise_recorded"]
 
@@ -161,7 +162,7 @@ class Connection:
         if (error := recorded.text(spans.ERROR)) is not None:
             if cursor is not None:
                 cursors.close([cursor.id])
-            return self._raised(recorded, rebuilt(error))
+            return self._raised(recorded, self._rebuilt(error))
         document = recorded.payload(spans.RESPONSE)
         if document is None:
             return self._unanswered(recorded)
@@ -177,6 +178,12 @@ class Connection:
         more = bool(recorded.attributes.get(MORE_TO_COME))
         self._streaming = cursor if more else None
         return _saying(document, more=more)
+
+    def _rebuilt(self, error: str) -> BaseException:
+        try:
+            return exceptions.rebuilt(error)
+        except CassetteError as cause:
+            self._responder.refuse(str(cause))
 
     def _raised(self, recorded: Span, error: BaseException) -> _Reply:
         if isinstance(error, asyncio.CancelledError):
@@ -233,7 +240,7 @@ def raise_recorded(step: str) -> None:
         return
     answer = responder.next_in_lane(early_description(step))
     if answer is not None and (error := answer.recorded.text(spans.ERROR)) is not None:
-        raise rebuilt(error)
+        raise exceptions.rebuilt(error)
 
 
 def is_driver_error(error: Exception) -> bool:

@@ -13,8 +13,7 @@ from typing import Any
 
 from tornado.iostream import BaseIOStream
 
-from timetracer_otel.families.http import too_far
-from timetracer_otel.families.http_errors import rebuilt
+from timetracer_otel.families.http import PATIENCE, error_of, too_far
 from timetracer_otel.families.http_exchange import Reply
 from timetracer_otel.families.http_passing import Passing
 from timetracer_otel.families.http_wire import Message, wire
@@ -118,10 +117,13 @@ class NoStream(BaseIOStream):
     def _give(self, reply: Reply) -> None:
         if reply.status:
             self._to_come.extend(map(memoryview, wire(reply, self._message.start.partition(" ")[0])))
-        if reply.error is not None:
-            self._at_end = partial(self._fail, rebuilt(reply.error))
+        error = error_of(reply)
+        if error is not None:
+            self._at_end = partial(self._fail, error)
         elif reply.complete or reply.cut:
             self._at_end = self.close  # as a peer that has sent all; the client closes its side by itself
+        elif reply.gone is not None:
+            self._at_end = lambda: self.io_loop.call_later(PATIENCE, lambda: self._fail(too_far(reply)))
         else:
             self._at_end = lambda: self._fail(too_far(reply))
         self._schedule()

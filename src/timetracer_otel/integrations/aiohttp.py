@@ -8,13 +8,13 @@ from functools import partial
 from typing import Any
 
 from timetracer_otel import seams
-from timetracer_otel.families import http, http_errors, http_recording
+from timetracer_otel.families import http, http_recording
 from timetracer_otel.families.http_exchange import Reply, Sent
 from timetracer_otel.families.http_passing import Passing
 from timetracer_otel.families.http_recording import Recording
 from timetracer_otel.families.http_transport import NoTransport
 from timetracer_otel.families.http_wire import Message
-from timetracer_otel.seams import Patch, faults
+from timetracer_otel.seams import Patch, exceptions, faults
 
 __all__ = ["INTEGRATION"]
 
@@ -111,7 +111,7 @@ async def _no_connection(answering: seams.Responder, connector: Any, request: An
     asked = _asked(request)
     reply = http.ask_early(answering, asked)
     if reply is not None and reply.phase == "connect":
-        if http_errors.is_cancelled(reply.error or ""):
+        if exceptions.is_cancelled(reply.error or ""):
             await asyncio.Event().wait()  # the app itself gave up waiting, and will again
         http.raise_error(reply, _held_by_errors(request, reply.error or ""), _headers)
     loop = asyncio.get_running_loop()

@@ -7,16 +7,22 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from timetracer_otel.families import apps
 from timetracer_otel.families.asgi import TimeTracerMiddleware, asgi_call
 from timetracer_otel.seams import Integration, Patch
-from timetracer_otel.seams.door import set_up
 
 if TYPE_CHECKING:
     from fastapi import FastAPI
 
 __all__ = ["INTEGRATION", "TimeTracerMiddleware", "auto_setup"]
 
-INTEGRATION = Integration(name="fastapi", patches=(Patch("fastapi.applications", "FastAPI.__call__", asgi_call),))
+_INSTRUMENTOR = "opentelemetry.instrumentation.fastapi:FastAPIInstrumentor"
+
+INTEGRATION = Integration(
+    name="fastapi",
+    patches=(Patch("fastapi.applications", "FastAPI.__call__", asgi_call),),
+    apps=(Patch("fastapi.applications", "FastAPI.__init__", apps.instrumenting(_INSTRUMENTOR)),),
+)
 
 
 def auto_setup(app: FastAPI, **settings: Any) -> FastAPI:
@@ -32,8 +38,4 @@ def auto_setup(app: FastAPI, **settings: Any) -> FastAPI:
     Raises:
         ConfigError: a setting is wrong, or another mode is in force already.
     """
-    if set_up(**settings) and not getattr(app, "_is_instrumented_by_opentelemetry", False):
-        from opentelemetry.instrumentation.fastapi import FastAPIInstrumentor  # noqa: PLC0415 - it imports FastAPI
-
-        FastAPIInstrumentor().instrument_app(app)
-    return app
+    return apps.auto_setup(app, _INSTRUMENTOR, settings)

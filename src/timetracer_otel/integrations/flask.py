@@ -4,16 +4,22 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from timetracer_otel.families import apps
 from timetracer_otel.families.wsgi import TimeTracerMiddleware, wsgi_call
 from timetracer_otel.seams import Integration, Patch
-from timetracer_otel.seams.door import set_up
 
 if TYPE_CHECKING:
     from flask import Flask
 
 __all__ = ["INTEGRATION", "TimeTracerMiddleware", "auto_setup"]
 
-INTEGRATION = Integration(name="flask", patches=(Patch("flask.app", "Flask.__call__", wsgi_call),))
+_INSTRUMENTOR = "opentelemetry.instrumentation.flask:FlaskInstrumentor"
+
+INTEGRATION = Integration(
+    name="flask",
+    patches=(Patch("flask.app", "Flask.__call__", wsgi_call),),
+    apps=(Patch("flask.app", "Flask.__init__", apps.instrumenting(_INSTRUMENTOR)),),
+)
 
 
 def auto_setup(app: Flask, **settings: Any) -> Flask:
@@ -29,8 +35,4 @@ def auto_setup(app: Flask, **settings: Any) -> Flask:
     Raises:
         ConfigError: a setting is wrong, or another mode is in force already.
     """
-    if set_up(**settings) and not getattr(app, "_is_instrumented_by_opentelemetry", False):
-        from opentelemetry.instrumentation.flask import FlaskInstrumentor  # noqa: PLC0415 - it imports Flask
-
-        FlaskInstrumentor().instrument_app(app)  # type: ignore[no-untyped-call] # OpenTelemetry's is untyped
-    return app
+    return apps.auto_setup(app, _INSTRUMENTOR, settings)

@@ -13,11 +13,11 @@ from functools import partial
 from typing import Any
 
 from timetracer_otel import seams
-from timetracer_otel.families import http, http_errors, http_recording
+from timetracer_otel.families import http, http_recording
 from timetracer_otel.families.http_exchange import Reply, Sent
 from timetracer_otel.families.http_recording import Recording, within
 from timetracer_otel.families.http_wire import has_no_body
-from timetracer_otel.seams import Patch, faults
+from timetracer_otel.seams import Patch, exceptions, faults
 
 __all__ = ["INTEGRATION"]
 
@@ -165,7 +165,7 @@ async def _handle_async(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> 
         asked = _asked(request)
         asked.body = b"".join([piece async for piece in request.stream])
         reply = http.ask(answering, asked)
-        if reply.error is not None and http_errors.is_cancelled(reply.error) and not reply.status:
+        if reply.error is not None and exceptions.is_cancelled(reply.error) and not reply.status:
             await asyncio.Event().wait()  # the app itself gave up waiting, and will again
         return _response(instance, reply, asked)
     recording = _begin(request)
@@ -190,13 +190,15 @@ class _Recorded:
 
     def __iter__(self) -> Iterator[bytes]:
         yield from self._reply.chunks()
+        http.wait_for_leaving(self._reply)
         self._end()
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
         for piece in self._reply.chunks():
             yield piece
-        if self._reply.error is not None and http_errors.is_cancelled(self._reply.error):
+        if self._reply.error is not None and exceptions.is_cancelled(self._reply.error):
             await asyncio.Event().wait()
+        await http.wait_to_be_cancelled(self._reply)
         self._end()
 
     def _end(self) -> None:

@@ -4,16 +4,22 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from timetracer_otel.families import apps
 from timetracer_otel.families.asgi import TimeTracerMiddleware, asgi_call
 from timetracer_otel.seams import Integration, Patch
-from timetracer_otel.seams.door import set_up
 
 if TYPE_CHECKING:
     from starlette.applications import Starlette
 
 __all__ = ["INTEGRATION", "TimeTracerMiddleware", "auto_setup"]
 
-INTEGRATION = Integration(name="starlette", patches=(Patch("starlette.applications", "Starlette.__call__", asgi_call),))
+_INSTRUMENTOR = "opentelemetry.instrumentation.starlette:StarletteInstrumentor"
+
+INTEGRATION = Integration(
+    name="starlette",
+    patches=(Patch("starlette.applications", "Starlette.__call__", asgi_call),),
+    apps=(Patch("starlette.applications", "Starlette.__init__", apps.instrumenting(_INSTRUMENTOR)),),
+)
 
 
 def auto_setup(app: Starlette, **settings: Any) -> Starlette:
@@ -29,8 +35,4 @@ def auto_setup(app: Starlette, **settings: Any) -> Starlette:
     Raises:
         ConfigError: a setting is wrong, or another mode is in force already.
     """
-    if set_up(**settings) and not getattr(app, "_is_instrumented_by_opentelemetry", False):
-        from opentelemetry.instrumentation.starlette import StarletteInstrumentor  # noqa: PLC0415 - it imports Starlette
-
-        StarletteInstrumentor().instrument_app(app)
-    return app
+    return apps.auto_setup(app, _INSTRUMENTOR, settings)

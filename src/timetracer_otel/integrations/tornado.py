@@ -15,7 +15,7 @@ from contextvars import copy_context
 from typing import Any
 
 from timetracer_otel import seams
-from timetracer_otel.families import http, http_errors, http_exchange, http_recording
+from timetracer_otel.families import http, http_exchange, http_recording
 from timetracer_otel.families.http_exchange import Reply, Sent
 from timetracer_otel.families.http_passing import Passing
 from timetracer_otel.families.http_recording import Recording
@@ -252,7 +252,7 @@ class _CurlAnswer:
         asked = _asked(self._request)
         reply, recorded_url = http.ask_with(self._answering, asked, http_exchange.EFFECTIVE_URL)
         if reply.error is not None:
-            error = http_errors.rebuilt(reply.error, (self._request,))
+            error = http.error_of(reply, (self._request,))
             return self._made(code=_NO_RESPONSE, error=error)
         return self._answered(reply, recorded_url or self._request.url)
 

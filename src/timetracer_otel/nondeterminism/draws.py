@@ -15,10 +15,10 @@ import orjson
 from timetracer_otel import spans
 from timetracer_otel.errors import CassetteError
 from timetracer_otel.nondeterminism import callers, sites
-from timetracer_otel.nondeterminism.branches import Place, branch_in, current_lane, here, task_branch, thread
 from timetracer_otel.nondeterminism.kinds import KINDS, Json, Kind, NotFit
 from timetracer_otel.nondeterminism.sites import Site
 from timetracer_otel.seams import Lane
+from timetracer_otel.seams.branches import Branch, branch_in, current_lane, here
 from timetracer_otel.seams.lanes import entered_lane, process
 
 __all__ = ["FULL", "Given", "Index", "Noted", "attributes", "give", "live", "note"]
@@ -35,7 +35,7 @@ def live(_kind: Kind, _frame: FrameType, _module: str, sample: Callable[..., Any
 # Recording
 
 
-_Drawn: TypeAlias = tuple[Kind, CodeType, int, str, Place, Any]
+_Drawn: TypeAlias = tuple[Kind, CodeType, int, str, Branch | None, Any]
 """Kind, code and instruction that drew, its module, its branch, and the value."""
 
 
@@ -70,7 +70,7 @@ def note(  # noqa: PLR0913, PLR0917 - in one object they would cost every draw
     """Draw, and keep the value for the lane."""
     value = sample(*args, **kwargs)
     lane = entered_lane()  # the usual case of current_lane(), without its calls: a clock is read often
-    if lane is None or lane.pid != process.id:
+    if lane is None or lane.life is not process.life or lane.code_ended is not None:
         lane = current_lane()
     if lane is None or lane.draws is None:
         return value
@@ -78,7 +78,7 @@ def note(  # noqa: PLR0913, PLR0917 - in one object they would cost every draw
         frame, module = _outwards(frame)
     noted: Any = lane.draws  # in a recording it is a Noted; asking costs what every draw would pay
     drawn: list[_Drawn] = noted.draws
-    drawn.append((kind, frame.f_code, frame.f_lasti, module, (task_branch(), thread.branch), value))
+    drawn.append((kind, frame.f_code, frame.f_lasti, module, here(), value))
     if len(drawn) >= FULL:
         noted.full()
     return value
@@ -97,9 +97,9 @@ def attributes(lane: Lane, noted: Noted) -> dict[str, spans.Attribute]:
     numbers: dict[Site, int] = {}
     draws: list[tuple[str, int, str, Json]] = []
     first = noted.taken
-    for kind, code, instruction, module, place, value in noted.take():
+    for kind, code, instruction, module, branch, value in noted.take():
         number = numbers.setdefault(sites.of(code, instruction, module), len(numbers))
-        draws.append((kind.name, number, branch_in(lane, place), kind.dump(value)))
+        draws.append((kind.name, number, branch_in(lane, branch), kind.dump(value)))
     document = {"first": first, "groups": sorted(noted.groups), "sites": list(numbers), "draws": draws}
     return spans.encode_payload(spans.DRAWS, orjson.dumps(document))
 

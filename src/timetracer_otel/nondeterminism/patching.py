@@ -14,12 +14,11 @@ from collections.abc import Callable, Iterable
 from types import ModuleType
 from typing import Any, Final
 
-import wrapt
-
-from timetracer_otel.nondeterminism import branches, callers, plain, sites, wrappers
+from timetracer_otel.nondeterminism import callers, plain, sites, wrappers
 from timetracer_otel.nondeterminism.draws import live
 from timetracer_otel.nondeterminism.kinds import KINDS
 from timetracer_otel.nondeterminism.wrappers import Maker
+from timetracer_otel.seams import imports
 
 __all__ = ["install", "uninstall"]
 
@@ -54,7 +53,7 @@ def install(groups: Iterable[str], draw: Callable[..., Any], app_packages: tuple
     for module in _PLACES:
         if module not in _hooked:
             _hooked.add(module)
-            wrapt.register_post_import_hook(_on_import, module)
+            imports.after_import(module, _on_import)
         elif module in sys.modules:
             _on_import(sys.modules[module])
     _exchange({id(original): wrapper for _, _, original, wrapper in _done if original is not _ABSENT})
@@ -187,21 +186,6 @@ def _tempfile(module: ModuleType) -> None:
     _wrap(module._RandomNameSequence, "__next__", "tempfile.name", wrappers.temporary_name)  # noqa: SLF001 - makes the names
 
 
-def _tasks(module: ModuleType) -> None:
-    loop = module.BaseEventLoop
-    _replace(loop, "create_task", branches.start_task(loop.create_task))
-
-
-def _threads(module: ModuleType) -> None:
-    _replace(module.Thread, "start", branches.start_thread(module.Thread.start))
-    _replace(module.Thread, "run", branches.run_thread(module.Thread.run))
-
-
-def _executors(module: ModuleType) -> None:
-    pool = module.ThreadPoolExecutor
-    _replace(pool, "submit", branches.submit(pool.submit))
-
-
 _PLACES: Final[dict[str, Callable[[ModuleType], None]]] = {
     "time": _time,
     "datetime": _datetime,
@@ -211,8 +195,5 @@ _PLACES: Final[dict[str, Callable[[ModuleType], None]]] = {
     "os": _os,
     "bson.objectid": _object_id,
     "tempfile": _tempfile,
-    "asyncio.base_events": _tasks,
-    "threading": _threads,
-    "concurrent.futures.thread": _executors,
 }
 """What to do in which module, once it is imported."""

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from types import ModuleType
 from typing import Any, Final
 
-import wrapt
+from timetracer_otel.seams import imports
 
 __all__ = ["give", "keep", "restore", "shield"]
 
@@ -50,7 +50,7 @@ def give() -> None:
     if not _hooked:
         _hooked = True
         for name in _MODULES:
-            wrapt.register_post_import_hook(_give_to, name)
+            imports.after_import(name, _give_to)
         return
     for name in _MODULES:
         if name in sys.modules:

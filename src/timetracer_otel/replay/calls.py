@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import pairwise
 from typing import Any, Literal, TypeAlias
 
 from timetracer_otel.replay.compare import differences, pairs_by_likeness
 from timetracer_otel.replay.differing import Difference, Drawn
+from timetracer_otel.replay.ordering import Happened, Write, reordered
 
 __all__ = ["LaneNotes", "Notes", "Unused", "compare_calls"]
 
@@ -32,7 +32,7 @@ class LaneNotes:
 
     answered: list[_Note] = field(default_factory=list)
     misses: list[_Note] = field(default_factory=list)
-    refused: list[str] = field(default_factory=list)
+    refused: list[_Note] = field(default_factory=list)
     unused: list[_Note] = field(default_factory=list)
     fresh: list[_Note] = field(default_factory=list)
     opened: bool = False
@@ -61,11 +61,16 @@ class Notes:
         self.strangers: list[str] = []
         """Requests that followed no recorded lane."""
         self.sessions: dict[str, LaneNotes] = {}
+        self.unseen: dict[str, None] = {}
+        """Imported libraries whose connections nobody watches, each once."""
+        self._count = 0
         for note in notes:
             self.add(note)
 
     def add(self, note: dict[str, Any]) -> None:
-        """Take one note."""
+        """Take one note, and number it."""
+        self._count += 1
+        note["number"] = self._count
         match note["what"]:
             case "lane" if note["recorded"] is None:
                 self.strangers.append(note["request"])
@@ -76,7 +81,9 @@ class Notes:
             case "miss":
                 self.lanes[note["lane"]].misses.append(note)
             case "refused":
-                self.lanes[note.get("lane", "")].refused.append(note["address"])
+                self.lanes[note.get("lane", "")].refused.append(note)
+            case "unseen":
+                self.unseen[note["library"]] = None
             case "fresh":
                 self.lanes[note["lane"]].fresh.append(note)
             case "end" | "session_end":
@@ -95,7 +102,9 @@ class Notes:
         return {note["span"] for lane in self.lanes.values() for note in lane.answered if note["how"] == "borrowed"}
 
 
-def compare_calls(lane: LaneNotes, unused: Unused, own: set[str], borrowed: set[str]) -> Iterator[Difference]:
+def compare_calls(
+    lane: LaneNotes, unused: Unused, own: set[str], borrowed: set[str], *, left: bool = False
+) -> Iterator[Difference]:
     """Say what is different about the calls of a lane.
 
     A read that another lane's recording answered is no difference when that lane did not ask it any more, and the
@@ -106,24 +115,42 @@ def compare_calls(lane: LaneNotes, unused: Unused, own: set[str], borrowed: set[
         unused: what calls that were not asked for are.
         own: see :meth:`Notes.own`.
         borrowed: see :meth:`Notes.borrowed`.
+        left: whether the recorded client left before the end. When the app notices is not the same in two runs: it may
+            go on for a while with calls of the kinds that it had made.
     """
-    left = [note for note in lane.still_unused() if note["span"] not in borrowed]
-    changed, missing, extra = _paired(left, lane.misses)
+    remaining = [note for note in lane.still_unused() if note["span"] not in borrowed]
+    changed, missing, extra = _paired(remaining, lane.misses)
+    goes_on = _going_on(lane) if left else ()
     yield from changed
     yield from _bound(lane.answered)
-    for note in extra:
-        yield Difference("extra", call_name(note["key"]) + _reason(note))
-    for note in lane.answered:
+    for note in (note for note in extra if note not in goes_on):
+        yield Difference("extra", call_name(note["key"]) + _reason(note), number=note["number"])
+    for note in (note for note in lane.answered if note not in goes_on):
         if note["how"] in _AGAIN or (note["how"] == "borrowed" and note["span"] in own):
             yield Difference(
                 "extra", f"{call_name(note.get('key', ()))} (asked once more than recorded)", span=note["span"]
             )
-    for address in dict.fromkeys(lane.refused):
-        yield Difference("refused", f"a connection to {address}")
-    yield from reordered([note for note in lane.answered if "write" in note and note["how"] != "session"])
+    for note in {note["address"]: note for note in reversed(lane.refused)}.values():
+        yield Difference("refused", f"a connection to {note['address']}", number=note["number"])
+    yield from reordered([_write(note) for note in lane.answered if "write" in note and note["how"] != "session"])
     if unused != "ignore":
         for note in missing:
-            yield Difference("missing", call_name(note["key"]), warning=unused == "warn", span=note["span"])
+            warning, start = unused == "warn", note.get("start", 0)
+            yield Difference("missing", call_name(note["key"]), warning=warning, span=note["span"], start=start)
+
+
+def _write(note: _Note) -> Write:
+    (start, end), now = note["write"], note.get("at", note["number"])
+    then, at = Happened(start, end, note.get("branch", "")), Happened(now, now, note.get("branch_now", ""))
+    return Write(call_name(note["key"]), note["span"], then, at)
+
+
+def _going_on(lane: LaneNotes) -> list[_Note]:
+    """What an app asks after all that it asked in the recording, and of the same kinds."""
+    recorded = [note for note in lane.answered if note["how"] not in _AGAIN]
+    last = max((note["number"] for note in recorded), default=0)
+    kinds = [note.get("key") for note in recorded]
+    return [note for note in (*lane.misses, *lane.answered) if note["number"] > last and note.get("key") in kinds]
 
 
 def call_name(key: Sequence[str]) -> str:
@@ -152,7 +179,9 @@ def _paired(unused: list[_Note], misses: list[_Note]) -> tuple[list[Difference],
         for one, other, fields in pairs_by_likeness(shown, [misses[number]["asked"] for number in theirs]):
             paired_unused.add(mine[one])
             paired_misses.add(theirs[other])
-            changed.append(Difference("changed", call_name(key), tuple(fields), span=unused[mine[one]]["span"]))
+            note, miss = unused[mine[one]], misses[theirs[other]]
+            places = {"number": miss["number"], "start": note.get("start", 0)}
+            changed.append(Difference("changed", call_name(key), tuple(fields), span=note["span"], **places))
     missing = [note for number, note in enumerate(unused) if number not in paired_unused]
     extra = [note for number, note in enumerate(misses) if number not in paired_misses]
     return changed, missing, extra
@@ -164,15 +193,3 @@ def _bound(answered: Iterable[_Note]) -> Iterator[Difference]:
         if "asked" in note:
             fields = tuple(differences(note["recorded"], note["asked"]))
             yield Difference("changed", call_name(note["key"]), fields, span=note["span"])
-
-
-def reordered(writes: Sequence[_Note]) -> Iterator[Difference]:
-    """Say which writes come before others that had been answered before they began.
-
-    Args:
-        writes: in their live order, each with ``write``: when it began and ended in the recording.
-    """
-    for earlier, later in pairwise(writes):
-        if later["write"][1] <= earlier["write"][0]:
-            what = f"{call_name(earlier['key'])} before {call_name(later['key'])}"
-            yield Difference("reordered", what, span=earlier["span"])

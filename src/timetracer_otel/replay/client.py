@@ -1,10 +1,8 @@
-"""Sending one request exactly as it was recorded, and reading its response."""
+"""A recorded request made again: what goes out, and how far its client stayed."""
 
 from __future__ import annotations
 
-import http.client
-import socket
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 from urllib.parse import urlsplit
@@ -12,9 +10,9 @@ from urllib.parse import urlsplit
 from timetracer_otel import redaction, spans
 from timetracer_otel.cassette.model import Span
 from timetracer_otel.errors import ConfigError
-from timetracer_otel.replay.responses import Headers, Reply
+from timetracer_otel.seams import Headers
 
-__all__ = ["Sending", "Target", "given_header", "masked_headers", "parse_url", "recorded_request", "send"]
+__all__ = ["Sending", "Stay", "Target", "given_header", "masked_headers", "parse_url", "recorded_request"]
 
 _HOP_BY_HOP: Final = frozenset(
     {
@@ -30,6 +28,8 @@ _HOP_BY_HOP: Final = frozenset(
     }
 )
 """Of one connection (RFC 9110, section 7.6.1), or made anew with the body."""
+_LAST_CHUNK: Final = b"0\r\n\r\n"
+_FILLER: Final = bytes(64 * 1024)
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,18 +41,53 @@ class Target:
 
 
 @dataclass(frozen=True, slots=True)
+class Stay:
+    """How long a client stayed that left before the end.
+
+    Attributes:
+        uploading: whether it left while it was sending the request.
+        has_head: whether the response had begun.
+        body: how many bytes of the response's body the app had sent.
+        until: when it left, in nanoseconds since 1970.
+    """
+
+    uploading: bool
+    has_head: bool
+    body: int
+    until: int
+
+
+@dataclass(frozen=True, slots=True)
 class Sending:
     """A request to send.
 
     Attributes:
         method: of HTTP.
         head: request line and headers, as they go out.
-        body: likewise, with its transfer coding.
+        body: likewise, with its transfer coding, as far as it was recorded.
+        lacking: how many bytes of its announced body the recorded app left unread; no cassette has them.
+        last: what would end a body that is in no cassette to its end.
+        stay: of the client; None when it stayed until the end.
     """
 
     method: str
     head: bytes
     body: bytes
+    lacking: int = 0
+    last: bytes = b""
+    stay: Stay | None = None
+
+    @property
+    def is_cut(self) -> bool:
+        """Whether more of the body was announced than the recorded app read."""
+        return bool(self.lacking or self.last)
+
+    def filler(self) -> Iterator[bytes]:
+        """Zeros in place of what the recorded app left unread, for a server that reads it before it asks its app."""
+        for start in range(0, self.lacking, len(_FILLER)):
+            yield _FILLER[: self.lacking - start]
+        if self.last:
+            yield self.last
 
 
 def parse_url(url: str) -> Target:
@@ -100,57 +135,42 @@ def recorded_request(entry: Span, lane_id: str, given: Sequence[tuple[str, str]]
     headers = [pair for pair in recorded if pair[0].lower() not in replaced | _HOP_BY_HOP]
     if not any(name.lower() == "host" for name, _ in [*headers, *given]):
         headers.insert(0, ("Host", "localhost"))
-    body = entry.payload(spans.HTTP_REQUEST_BODY) or b""
-    names = {name.lower() for name, _ in recorded}
-    if "transfer-encoding" in names:
-        headers.append(("Transfer-Encoding", "chunked"))
-        body = (b"%x\r\n%b\r\n" % (len(body), body) if body else b"") + b"0\r\n\r\n"
-    elif "content-length" in names or body:
-        headers.append(("Content-Length", str(len(body))))
+    framing, body, lacking, last = _framed(entry, recorded)
+    headers += framing
     headers += [*given, (spans.LANE_HEADER, lane_id), ("Connection", "close")]
     method = entry.text(spans.HTTP_METHOD) or "GET"
     lines = [
         f"{method} {entry.text(spans.HTTP_TARGET) or '/'} HTTP/1.1",
         *(f"{name}: {value}" for name, value in headers),
     ]
-    return Sending(method, "\r\n".join([*lines, "", ""]).encode("latin-1", "replace"), body)
+    head = "\r\n".join([*lines, "", ""]).encode("latin-1", "replace")
+    return Sending(method, head, body, lacking, last, _stay(entry))
+
+
+def _framed(entry: Span, recorded: Headers) -> tuple[Headers, bytes, int, bytes]:
+    """Give the headers that delimit a body, its bytes on the wire, how many it lacks, and what would end it."""
+    body = entry.payload(spans.HTTP_REQUEST_BODY) or b""
+    whole = "request" not in (entry.text(spans.INCOMPLETE) or "")
+    names = {name.lower(): value.strip() for name, value in recorded}
+    length = names.get("content-length", "")
+    if "transfer-encoding" in names or not (whole or length.isdecimal()):
+        chunk = b"%x\r\n%b\r\n" % (len(body), body) if body else b""
+        framing = [("Transfer-Encoding", "chunked")]
+        return (framing, chunk + _LAST_CHUNK, 0, b"") if whole else (framing, chunk, 0, _LAST_CHUNK)
+    if whole and not body and "content-length" not in names:
+        return [], b"", 0, b""
+    size = len(body) if whole else max(int(length), len(body))
+    return [("Content-Length", str(size))], body, size - len(body), b""
+
+
+def _stay(entry: Span) -> Stay | None:
+    during, until = entry.text(spans.CLIENT_LEFT), entry.attributes.get(spans.CLIENT_LEFT_TIME)
+    if during is None or not isinstance(until, int):
+        return None
+    body = entry.payload(spans.HTTP_RESPONSE_BODY) or b""
+    return Stay(during == "request", spans.HTTP_RESPONSE_HEADERS in entry.attributes, len(body), until)
 
 
 def masked_headers(headers: Headers) -> list[str]:
     """The names of the headers whose values the recording masked."""
     return [name for name, value in headers if redaction.MASK[:-1] in value]
-
-
-def send(target: Target, request: Sending, timeout: float) -> Reply:
-    """Send a request over a connection of its own.
-
-    Args:
-        target: where to.
-        request: what to send.
-        timeout: seconds that the app may be silent.
-
-    Raises:
-        OSError: no connection, or none any more.
-        http.client.HTTPException: what came back is no HTTP.
-    """
-    with socket.create_connection((target.host, target.port), timeout=timeout) as connection:
-        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        refused = _send_all(connection, request)
-        response = http.client.HTTPResponse(connection, method=request.method)
-        try:
-            response.begin()
-            body = response.read()
-        except (OSError, http.client.HTTPException):
-            if refused is not None:
-                raise refused from None
-            raise
-        return Reply(response.status, response.getheaders(), body)
-
-
-def _send_all(connection: socket.socket, request: Sending) -> OSError | None:
-    """Send; an app may answer and close before it has read everything, so its answer is looked for in any case."""
-    try:
-        connection.sendall(request.head + request.body)
-    except (BrokenPipeError, ConnectionResetError) as error:
-        return error
-    return None

@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 import orjson
-import pybase64
 
-__all__ = ["ABSENT", "Absent", "FieldDifference", "differences", "pairs_by_likeness", "readable_tokens", "short"]
+from timetracer_otel.seams import web_tokens
 
-_JWT: Final = re.compile(r"eyJ[A-Za-z0-9_-]+\.eyJ[A-Za-z0-9_-]+\.[A-Za-z0-9_-]*")
+__all__ = ["ABSENT", "Absent", "FieldDifference", "differences", "pairs_by_likeness", "short"]
+
 _PLAIN_KEY: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_-]*")
 _LONGEST: Final = 120
 _MOST_PAIRED: Final = 200
@@ -99,44 +99,18 @@ def _of_leaves(recorded: object, live: object, path: str) -> Iterator[FieldDiffe
         if None not in claims:
             yield from differences(*claims, path)
             return
-        if readable_tokens(recorded) == readable_tokens(live):
+        if web_tokens.readable(recorded) == web_tokens.readable(live):
             return
     yield FieldDifference(path, recorded, live)
 
 
-def _step(key: str) -> str:
-    return f".{key}" if _PLAIN_KEY.fullmatch(key) else f"[{orjson.dumps(key).decode()}]"
-
-
-def readable_tokens(text: str) -> str:
-    """Replace each JSON Web Token in a text by its header and claims.
-
-    Args:
-        text: a header's value, a cookie, a body.
-    """
-    return _JWT.sub(lambda found: _canonical(found[0]), text) if "eyJ" in text else text
-
-
-def _canonical(token: str) -> str:
-    claims = _claims(token)
-    return token if claims is None else orjson.dumps(claims, option=orjson.OPT_SORT_KEYS).decode()
-
-
 def _claims_of(text: str) -> dict[str, Any] | None:
     """Header and claims, when a text is a token and nothing else."""
-    return _claims(text) if _JWT.fullmatch(text) else None
+    return web_tokens.claims(text) if web_tokens.is_token(text) else None
 
 
-def _claims(token: str) -> dict[str, Any] | None:
-    header, payload, _signature = token.split(".")
-    try:
-        return {"header": _part(header), "claims": _part(payload)}
-    except ValueError:
-        return None
-
-
-def _part(text: str) -> Any:
-    return orjson.loads(pybase64.urlsafe_b64decode(text + "=" * (-len(text) % 4)))
+def _step(key: str) -> str:
+    return f".{key}" if _PLAIN_KEY.fullmatch(key) else f"[{orjson.dumps(key).decode()}]"
 
 
 def pairs_by_likeness(

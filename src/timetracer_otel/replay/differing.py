@@ -5,17 +5,15 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any, Final, Literal, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 from timetracer_otel.replay.compare import FieldDifference
 
-__all__ = ["NOT_SENT", "Difference", "Drawn", "Kind", "Result", "Verified"]
+__all__ = ["Difference", "Drawn", "Kind", "Result", "Verified"]
 
 Kind: TypeAlias = Literal[
     "status", "header", "body", "missing", "extra", "changed", "reordered", "refused", "output", "exit status", "error"
 ]
-NOT_SENT: Final = "the request was not sent"
-"""What is wrong with requests that the command was not there to take."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +26,9 @@ class Difference:
         fields: where it differs.
         warning: whether it is only told and fails nothing.
         span: the recorded call, where there is one.
+        consequences: what followed from it, and is no difference of its own.
+        number: the place in the live run of a call that nothing answered, from 1; 0 of all else.
+        start: when the recorded call began, where that is known.
     """
 
     kind: Kind
@@ -35,6 +36,9 @@ class Difference:
     fields: tuple[FieldDifference, ...] = ()
     warning: bool = False
     span: str | None = None
+    consequences: tuple[Difference, ...] = ()
+    number: int = 0
+    start: int = 0
 
     def __str__(self) -> str:
         more = f" (and {len(self.fields) - 1} more)" if len(self.fields) > 1 else ""
@@ -49,6 +53,7 @@ class Difference:
             "fields": [one.as_json() for one in self.fields],
             "warning": self.warning,
             "span": self.span,
+            "consequences": [one.as_json() for one in self.consequences],
         }
 
 
@@ -90,6 +95,7 @@ class Verified:
         differences: in the order in which they matter.
         calls: how many of its calls were answered.
         drawn: what it drew that the recording does not have.
+        driven: whether anything was there that could start the lane again.
     """
 
     lane: str
@@ -100,6 +106,7 @@ class Verified:
     differences: Sequence[Difference]
     calls: int = 0
     drawn: Sequence[Drawn] = ()
+    driven: bool = True
 
     @property
     def matched(self) -> bool:
@@ -114,6 +121,7 @@ class Verified:
             "operation": self.operation,
             "file": self.file,
             "seconds": round(self.seconds, 6),
+            "driven": self.driven,
             "matched": self.matched,
             "calls": self.calls,
             "differences": [one.as_json() for one in self.differences],
@@ -126,7 +134,8 @@ class Result:
     """A whole verification.
 
     Attributes:
-        verified: every lane, in recorded order.
+        verified: every lane that was driven, in recorded order; then those that nothing drives.
+        not_sent: the requests that the command was not there to take: see ``problems``.
         problems: what went wrong outside any lane; each fails the verification.
         notes: what is worth knowing and fails nothing.
         seconds: how long it took.
@@ -135,6 +144,7 @@ class Result:
     """
 
     verified: list[Verified] = field(default_factory=list)
+    not_sent: list[str] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     seconds: float = 0.0
@@ -142,19 +152,36 @@ class Result:
     ignored: int = 0
 
     @property
+    def checked(self) -> int:
+        """How many lanes were driven and compared."""
+        return sum(one.driven for one in self.verified)
+
+    @property
+    def passed(self) -> int:
+        """How many of them matched."""
+        return sum(one.driven and one.matched for one in self.verified)
+
+    @property
+    def undriven(self) -> int:
+        """How many lanes nothing drives."""
+        return len(self.verified) - self.checked
+
+    @property
     def differing(self) -> list[Verified]:
-        """The lanes that did not match."""
+        """The lanes that did not match, or that nothing drives."""
         return [one for one in self.verified if not one.matched]
 
     @property
     def exit_status(self) -> int:
         """0 when everything matched, else 1."""
-        return 1 if self.problems or self.differing or not self.verified else 0
+        return 1 if self.problems or self.differing or self.not_sent or not self.verified else 0
 
     @property
     def kinds(self) -> Counter[str]:
-        """How often each kind of difference was found."""
-        return Counter(str(one.kind) for lane in self.verified for one in lane.differences if not one.warning)
+        """How often each kind of difference was found, consequences not counted."""
+        return Counter(
+            str(one.kind) for lane in self.verified if lane.driven for one in lane.differences if not one.warning
+        )
 
     @property
     def drawn(self) -> int:
@@ -165,8 +192,12 @@ class Result:
         """The report as data, for ``--report``."""
         return {
             "matched": self.exit_status == 0,
-            "requests": len(self.verified),
-            "differing": len(self.differing),
+            "requests": len(self.verified) + len(self.not_sent),
+            "checked": self.checked,
+            "passed": self.passed,
+            "differing": self.checked - self.passed,
+            "undriven": self.undriven,
+            "not_sent": self.not_sent,
             "ignored": self.ignored,
             "drawn_anew": self.drawn,
             "seconds": round(self.seconds, 3),

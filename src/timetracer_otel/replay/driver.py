@@ -10,20 +10,28 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Literal, TypeAlias
+from pathlib import Path
+from typing import Final, Literal, TypeAlias
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from timetracer_otel.cassette.model import Lane
 from timetracer_otel.cassette.shelf import Outline, Shelf
 from timetracer_otel.errors import CassetteError
-from timetracer_otel.replay.client import Target, recorded_request, send
+from timetracer_otel.replay import journal
+from timetracer_otel.replay.calls import Notes
+from timetracer_otel.replay.client import Stay, Target, recorded_request
 from timetracer_otel.replay.differing import Difference
 from timetracer_otel.replay.responses import compare_response, recorded_reply
+from timetracer_otel.replay.sending import send
 
 __all__ = ["Driven", "Order", "drive", "grouped", "progress", "sharded"]
 
 Order: TypeAlias = Literal["recorded", "cookies"]
+_CALLS_SECONDS: Final = 2.0
+"""How long a client that leaves waits for calls that the app had made by then, when it was recorded."""
+_POLL: Final = 0.05
 Group: TypeAlias = Sequence[Outline]
 """Requests that are sent one after the other."""
 
@@ -37,12 +45,16 @@ class Driven:
         seconds: until the response was there.
         differences: of its response.
         answered: whether there was a response.
+        left: whether it was left before its end, as by the recorded client.
+        as_far: whether the app had made by then all calls that the recorded one had made.
     """
 
     outline: Outline
     seconds: float
     differences: tuple[Difference, ...]
     answered: bool = True
+    left: bool = False
+    as_far: bool = False
 
 
 def grouped(lanes: Sequence[Outline], order: Order) -> list[Group]:
@@ -95,9 +107,10 @@ def drive(  # noqa: PLR0913 - what to send, where to and how
     concurrency: int,
     headers: Sequence[tuple[str, str]],
     timeout: float,
+    folder: Path,
     step: Callable[[], None],
 ) -> list[Driven]:
-    """Send everything, and compare each response as it comes.
+    """Send everything, and compare each response as it comes; what nobody takes any more is left out.
 
     Args:
         groups: see :func:`grouped`.
@@ -105,7 +118,8 @@ def drive(  # noqa: PLR0913 - what to send, where to and how
         shelf: where the recorded lanes are.
         concurrency: how many requests are under way at a time.
         headers: sent instead of the recorded ones of their names.
-        timeout: seconds that an app may be silent.
+        timeout: seconds until a response must have ended.
+        folder: where the apps keep their journals.
         step: called after each response.
     """
     waiting, done, stop = deque(groups), list[Driven](), threading.Event()
@@ -117,7 +131,10 @@ def drive(  # noqa: PLR0913 - what to send, where to and how
             except IndexError:
                 return
             for outline in group:
-                done.append(_one(outline, target, shelf, headers, timeout))
+                try:
+                    done.append(_one(outline, lambda one: _exchange(one, target, shelf, headers, timeout, folder)))
+                except ConnectionRefusedError:  # nobody listens any more, and nobody will
+                    return
                 step()
 
     threads = [
@@ -133,23 +150,60 @@ def drive(  # noqa: PLR0913 - what to send, where to and how
     return done
 
 
-def _one(outline: Outline, target: Target, shelf: Shelf, headers: Sequence[tuple[str, str]], timeout: float) -> Driven:
-    began, answered = time.perf_counter(), False
+def _one(outline: Outline, exchange: Callable[[Outline], Driven]) -> Driven:
+    began = time.perf_counter()
     try:
-        differences = _exchange(outline, target, shelf, headers, timeout)
-        answered = True
+        return exchange(outline)
+    except ConnectionRefusedError:
+        raise
+    except TimeoutError:
+        differences = (Difference("error", "no response in time (--timeout)"),)
     except (OSError, http.client.HTTPException) as error:
         differences = (Difference("error", f"no response: {type(error).__name__}{': ' if str(error) else ''}{error}"),)
     except CassetteError as error:
         differences = (Difference("error", str(error)),)
-    return Driven(outline, time.perf_counter() - began, differences, answered)
+    return Driven(outline, time.perf_counter() - began, differences, answered=False)
 
 
-def _exchange(
-    outline: Outline, target: Target, shelf: Shelf, headers: Sequence[tuple[str, str]], timeout: float
-) -> tuple[Difference, ...]:
+def _exchange(  # noqa: PLR0913, PLR0917 - as drive
+    outline: Outline, target: Target, shelf: Shelf, headers: Sequence[tuple[str, str]], timeout: float, folder: Path
+) -> Driven:
     lane = shelf.lane(outline.id)
     if lane is None or lane.entry is None:
         raise CassetteError("holds no request: record it again", file=outline.files[0])
-    live = send(target, recorded_request(lane.entry, lane.id, headers), timeout)
-    return tuple(compare_response(outline.method, recorded_reply(lane.entry), live))
+    request = recorded_request(lane.entry, lane.id, headers)
+    began, leaving = time.perf_counter(), _Leaving(lane, folder)
+    try:
+        live = send(target, request, timeout, leaving.wait)
+    finally:
+        if request.stay is not None:
+            journal.leave(folder, lane.id)
+    differences = tuple(compare_response(outline.method, recorded_reply(lane.entry), live))
+    left = request.stay is not None
+    return Driven(outline, time.perf_counter() - began, differences, left=left, as_far=leaving.as_far)
+
+
+@dataclass(slots=True)
+class _Leaving:
+    """A client that is about to leave, as the recorded one did.
+
+    Attributes:
+        lane: the recorded one.
+        folder: where the apps keep their journals.
+        as_far: whether the app has made the calls that it had made when the recorded client left.
+    """
+
+    lane: Lane
+    folder: Path
+    as_far: bool = False
+
+    def wait(self, stay: Stay, until: float) -> None:
+        """Wait until the app has come as far, for a while only."""
+        wanted = {call.span_id for call in self.lane.calls if call.start < stay.until}
+        until = min(until, time.monotonic() + _CALLS_SECONDS)
+        while not self.as_far:
+            wanted -= {note["span"] for note in Notes(journal.read(self.folder)).lanes[self.lane.id].answered}
+            self.as_far = not wanted
+            if time.monotonic() >= until:
+                return
+            time.sleep(0 if self.as_far else _POLL)

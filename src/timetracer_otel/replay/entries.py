@@ -2,24 +2,20 @@
 
 from __future__ import annotations
 
-import hashlib
 import heapq
-import re
 import threading
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-
-import orjson
 
 from timetracer_otel import redaction, spans
 from timetracer_otel.cassette.model import Lane
 from timetracer_otel.cassette.shelf import Outline, Shelf
+from timetracer_otel.replay import bodies
 from timetracer_otel.seams import Request
 
 __all__ = ["Entries"]
 
-_BOUNDARY = re.compile(rb'boundary="?([^";,\s]+)')
 _VOLATILE = frozenset(
     {
         "accept-encoding", "connection", "content-length", "content-type", "date", "host", "traceparent", "tracestate",
@@ -54,6 +50,21 @@ class _Alike:
                 return lane
 
 
+@dataclass
+class _Pool:
+    """Recorded lanes by the body of their request, then by its headers.
+
+    Args:
+        groups: the lanes.
+        cuts: lengths of the bodies that were recorded only in their beginning, the longest first.
+    """
+
+    groups: dict[bodies.Key, dict[frozenset[tuple[str, str]], _Alike]] = field(
+        default_factory=lambda: defaultdict(dict)
+    )
+    cuts: list[int] = field(default_factory=list)
+
+
 class Entries:
     """The recorded entries, looked up by what a live request says.
 
@@ -67,7 +78,7 @@ class Entries:
         self._claim = claim
         self._by_target: dict[tuple[str, str], list[Outline]] = defaultdict(list)
         self._by_trace: dict[str, list[Outline]] = defaultdict(list)
-        self._alike: dict[tuple[object, bytes], list[_Alike]] = {}
+        self._pools: dict[tuple[str, tuple[str, str]], _Pool] = {}
         self._lock = threading.Lock()
         for lane in shelf.catalog.lanes:
             if lane.trace_id:
@@ -75,7 +86,9 @@ class Entries:
                 self._by_trace[lane.trace_id].append(lane)
 
     def wants_body(self, request: Request) -> bool:
-        """Whether the body is needed to tell the candidates apart."""
+        """Whether the body is needed to tell the candidates apart; not where our header names the lane."""
+        if self._shelf.lane(request.header(spans.LANE_HEADER) or "") is not None:
+            return False
         return any(lane.has_body for lane in self._by_target.get(_target(request), []))
 
     def choose(self, request: Request) -> Lane | None:
@@ -96,57 +109,36 @@ class Entries:
             if not groups:
                 return None
             mine = _counting(redaction.headers(request.headers))
-            return self._shelf.lane(max(groups, key=lambda group: _likeness(mine, group.headers)).next(self._claim))
+            best = max(groups, key=lambda group: (*_likeness(mine, group.headers), -group.waiting[0][0]))
+            return self._shelf.lane(best.next(self._claim))
 
     def _groups(self, request: Request) -> list[_Alike]:
-        """The recorded requests of that method, target and body, by their headers; sorted out once a body."""
+        """The recorded requests of that method, target and body, by their headers."""
         target = _target(request)
         trace_id = (request.header("traceparent") or "").partition("-")[2].partition("-")[0]
         traced = [lane for lane in self._by_trace.get(trace_id, []) if (lane.method, lane.target) == target]
-        body = b"".join(request.body)
-        key = (trace_id if traced else target, hashlib.blake2b(body, digest_size=16).digest())
-        if key not in self._alike:
-            alike: dict[frozenset[tuple[str, str]], _Alike] = {}
-            for number, outline in enumerate(traced or self._by_target.get(target, [])):
-                lane = self._shelf.lane(outline.id)
-                if lane is not None and _same_body(body, _recorded_body(lane), request, lane):
-                    headers = _counting(_recorded_headers(lane))
-                    alike.setdefault(headers, _Alike(headers)).waiting.append((0, number, lane.id))
-            self._alike[key] = list(alike.values())
-        return self._alike[key]
+        key = (trace_id if traced else "", target)
+        if key not in self._pools:
+            self._pools[key] = self._pool(traced or self._by_target.get(target, []))
+        pool = self._pools[key]
+        keys = bodies.live_keys(b"".join(request.body), request.header("content-type"), pool.cuts)
+        return [group for key in keys for group in pool.groups.get(key, {}).values()]
+
+    def _pool(self, outlines: Iterable[Outline]) -> _Pool:
+        """Sort recorded requests by body and headers; each lane is read once, whatever comes."""
+        pool = _Pool()
+        for number, outline in enumerate(outlines):
+            lane = self._shelf.lane(outline.id)
+            if lane is not None:
+                headers = _counting(bodies.recorded_headers(lane))
+                alike = pool.groups[bodies.recorded_key(lane)].setdefault(headers, _Alike(headers))
+                alike.waiting.append((0, number, lane.id))
+        pool.cuts = sorted({length for length, _ in pool.groups if length != bodies.WHOLE}, reverse=True)
+        return pool
 
 
 def _target(request: Request) -> tuple[str, str]:
     return request.method, redaction.url(request.target)
-
-
-def _recorded_body(lane: Lane) -> bytes:
-    return (lane.entry.payload(spans.HTTP_REQUEST_BODY) if lane.entry is not None else None) or b""
-
-
-def _same_body(live: bytes, recorded: bytes, request: Request, lane: Lane) -> bool:
-    if live == recorded:
-        return True
-    incomplete = lane.entry.text(spans.INCOMPLETE) if lane.entry is not None else None
-    if incomplete is not None and "request" in incomplete:
-        return live.startswith(recorded)
-    if live[:1] in (b"{", b"[") and recorded[:1] in (b"{", b"["):
-        try:
-            return bool(orjson.loads(live) == orjson.loads(recorded))
-        except ValueError:
-            return False
-    return _without_boundary(live, request.header("content-type")) == _without_boundary(
-        recorded, {name.lower(): value for name, value in _recorded_headers(lane)}.get("content-type")
-    )
-
-
-def _without_boundary(body: bytes, content_type: str | None) -> bytes:
-    found = _BOUNDARY.search((content_type or "").encode("latin-1", "replace"))
-    return body.replace(found[1], b"") if found else body
-
-
-def _recorded_headers(lane: Lane) -> list[tuple[str, str]]:
-    return spans.decode_headers(lane.entry.attributes, spans.HTTP_REQUEST_HEADERS) if lane.entry is not None else []
 
 
 def _counting(headers: list[tuple[str, str]]) -> frozenset[tuple[str, str]]:

@@ -76,16 +76,19 @@ class IgnoreList:
         Returns:
             The rest, and how many places were hidden.
         """
+        kept, hidden = self._kept(verified.operation, verified.differences)
+        return (replace(verified, differences=kept) if hidden else verified), hidden
+
+    def _kept(self, operation: str, found: Iterable[Difference]) -> tuple[list[Difference], int]:
         kept: list[Difference] = []
         hidden = 0
-        for difference in verified.differences:
-            fields = tuple(
-                one for one in difference.fields if not self._hides(verified.operation, difference, one.path)
-            )
-            hidden += len(difference.fields) - len(fields)
+        for difference in found:
+            fields = tuple(one for one in difference.fields if not self._hides(operation, difference, one.path))
+            consequences, below = self._kept(operation, difference.consequences)
+            hidden += len(difference.fields) - len(fields) + below
             if fields or not difference.fields:
-                kept.append(replace(difference, fields=fields))
-        return (replace(verified, differences=kept) if hidden else verified), hidden
+                kept.append(replace(difference, fields=fields, consequences=tuple(consequences)))
+        return kept, hidden
 
     def _hides(self, operation: str, difference: Difference, path: str) -> bool:
         return any(entry.hides(operation, difference, path) for entry in self.entries)

@@ -14,8 +14,10 @@ import orjson
 
 from timetracer_otel.seams.lanes import process
 
-__all__ = ["Journal", "Outcome", "read"]
+__all__ = ["UNSEEN", "Journal", "Outcome", "leave", "read"]
 
+UNSEEN = "not watched, because they connect below Python"
+"""What a report says of the libraries that follow."""
 _OPTIONS = orjson.OPT_APPEND_NEWLINE | orjson.OPT_NON_STR_KEYS
 
 
@@ -38,7 +40,7 @@ class Journal:
         """Note one thing; one write, whole or not at all.
 
         Args:
-            what: ``lane``, ``end``, ``answered``, ``miss``, ``refused`` or, of the session, ``session_end``.
+            what: ``lane``, ``end``, ``answered``, ``miss``, ``refused``, ``unseen``, of the session ``session_end``.
             facts: JSON-like.
         """
         pid = process.id
@@ -64,11 +66,33 @@ class Journal:
         if self._folder is None:
             return True
         try:
-            file = hashlib.blake2b(name.encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()
-            os.close(os.open(self._folder / f"{file}.claim", os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
+            os.close(os.open(self._folder / f"{_digest(name)}.claim", os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
         except FileExistsError:
             return False
         return True
+
+    def has_left(self, lane_id: str) -> bool:
+        """Whether the launcher said that the client of an entry has left, see :func:`leave`."""
+        return self._folder is not None and (self._folder / _leaving(lane_id)).exists()
+
+
+def leave(folder: Path, lane_id: str) -> None:
+    """Tell the processes of a replay that the client of an entry has left; not every server tells its app.
+
+    Args:
+        folder: the launcher's.
+        lane_id: that the entry follows.
+    """
+    (folder / _leaving(lane_id)).touch()
+
+
+def _leaving(lane_id: str) -> str:
+    return f"{_digest(lane_id)}.left"
+
+
+def _digest(name: str) -> str:
+    """A name for a file; what is in a cassette may be any text."""
+    return hashlib.blake2b(name.encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()
 
 
 def read(folder: Path) -> Iterator[dict[str, Any]]:
@@ -94,6 +118,7 @@ class Outcome:
         answered: calls by how they were answered.
         misses: each live call that nothing answered.
         refused: addresses that were refused.
+        unseen: imported libraries whose connections nobody watches.
     """
 
     lanes: int = 0
@@ -101,6 +126,7 @@ class Outcome:
     answered: Counter[str] = field(default_factory=Counter)
     misses: list[Mapping[str, Any]] = field(default_factory=list)
     refused: list[str] = field(default_factory=list)
+    unseen: list[str] = field(default_factory=list)
     _unused: dict[tuple[int, str, str], Mapping[str, Any]] = field(default_factory=dict)
 
     @property
@@ -125,6 +151,8 @@ class Outcome:
                     outcome.misses.append(note)
                 case "refused":
                     outcome.refused.append(note["address"])
+                case "unseen":
+                    outcome.unseen.append(note["library"])
                 case "end":
                     for call in note["unused"]:
                         found = {**call, "request": note["request"]}
@@ -139,6 +167,7 @@ class Outcome:
             "answered": dict(self.answered),
             "missed": [dict(miss) for miss in self.misses],
             "refused": self.refused,
+            "unseen": list(dict.fromkeys(self.unseen)),
             "unused": [dict(call) for call in self.unused],
         }
 
@@ -151,5 +180,6 @@ class Outcome:
         lines = [f"timetracer replay: {requests}; {calls}"]
         lines += [f"  missed: {miss['message']}" for miss in self.misses[:5]]
         lines += [f"  refused: {address}" for address in dict.fromkeys(self.refused)]
+        lines += [f"  {UNSEEN}: {', '.join(dict.fromkeys(self.unseen))}"] if self.unseen else []
         lines += [f"  unused: {' '.join(filter(None, call['key']))} of {call['request']}" for call in self.unused[:5]]
         return "\n".join(lines)

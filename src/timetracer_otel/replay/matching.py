@@ -8,7 +8,7 @@ one-to-one. So a lookup replaces them by a placeholder on both sides, and costs 
 from __future__ import annotations
 
 import threading
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Container, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import chain
@@ -20,6 +20,7 @@ from timetracer_otel.seams import Description, Value
 __all__ = ["Index", "Match", "Matcher", "Recorded"]
 
 Template: TypeAlias = tuple[Value | None, ...]
+_Item: TypeAlias = tuple[Value, ...]
 _Exact: TypeAlias = tuple[tuple[str, ...], bytes, tuple[Value, ...]]
 _Shaped: TypeAlias = tuple[tuple[str, ...], bytes, Template]
 
@@ -69,8 +70,8 @@ class Index:
         self.preferred: dict[tuple[object, bytes], list[Recorded]] = defaultdict(list)
         for call in self.calls:
             asked = call.description
-            exact = (asked.key, asked.shape, asked.values)
-            template = tuple(None if value in self.generated else value for value in asked.values)
+            exact = (asked.key, asked.shape, asked.sorted(asked.values))
+            template = asked.sorted(tuple(None if value in self.generated else value for value in asked.values))
             shaped = (asked.key, asked.shape, template)
             self.exact[exact].append(call)
             self.shaped[shaped].append(call)
@@ -126,8 +127,8 @@ class Matcher:
             The match, None when this lane has none.
         """
         with self._lock:
-            values = tuple(self.to_recorded.get(value, value) for value in asked.values)
-            bucket = (asked.key, asked.shape, values)
+            values = self._translated(asked)
+            bucket = (asked.key, asked.shape, asked.sorted(values))
             same = self.index.exact.get(bucket, [])
             for call in self._ranked(bucket, same, asked.preference):
                 self._bind_same(asked.values, values)
@@ -153,8 +154,12 @@ class Matcher:
             return first is not None and (second is None or first.span.start < second.span.start)
 
     def _next_exact(self, asked: Description) -> Recorded | None:
-        bucket = (asked.key, asked.shape, tuple(self.to_recorded.get(value, value) for value in asked.values))
+        bucket = (asked.key, asked.shape, asked.sorted(self._translated(asked)))
         return next(self._unused(bucket, self.index.exact.get(bucket, [])), None)
+
+    def _translated(self, asked: Description) -> tuple[Value, ...]:
+        """The recorded values that the live ones stand for."""
+        return tuple(self.to_recorded.get(value, value) for value in asked.values)
 
     def serve(self, span: Span) -> None:
         """Count a call as answered that its integration chose."""
@@ -176,7 +181,8 @@ class Matcher:
         while start < len(calls) and calls[start].span.span_id in self.used:
             start += 1
         self._first[bucket] = start
-        return (call for call in calls[start:] if call.span.span_id not in self.used)
+        rest = map(calls.__getitem__, range(start, len(calls)))  # neither a slice nor islice, which step over the head
+        return (call for call in rest if call.span.span_id not in self.used)
 
     def _use(self, call: Recorded, how: str) -> Match:
         self.used.add(call.span.span_id)
@@ -185,12 +191,31 @@ class Matcher:
 
     def _bindable(self, asked: Description) -> Recorded | None:
         fresh = {value for value in asked.values if value in self.to_recorded or self._is_fresh(value)}
-        template = tuple(None if value in fresh else value for value in asked.values)
+        template = asked.sorted(tuple(None if value in fresh else value for value in asked.values))
         bucket = (asked.key, asked.shape, template)
         for call in self._ranked(bucket, self.index.shaped.get(bucket, []), asked.preference):
-            if self._bind(asked.values, call.description.values, fresh):
+            if self._bind(asked.values, self._aligned(asked, call.description, fresh), fresh):
                 return call
         return None
+
+    def _aligned(self, asked: Description, recorded: Description, fresh: Container[Value]) -> tuple[Value, ...]:
+        """The recorded values in the order of the live ones, where order means nothing: equal ones, then the rest."""
+        if not asked.unordered:
+            return recorded.values
+        aligned, translated = list(recorded.values), self._translated(asked)
+        for place in asked.unordered:
+            theirs = Counter(_items(recorded.values, place))
+            items: list[_Item | None] = []
+            for item in _items(translated, place):
+                items.append(item if theirs[item] > 0 else None)
+                theirs[item] -= 1
+            live = _items(asked.values, place)
+            left = sorted((n for n, item in enumerate(items) if item is None), key=lambda n: _told(live[n], fresh))
+            rest = sorted((+theirs).elements(), key=lambda item: _told(item, self.index.generated))
+            for number, item in zip(left, rest, strict=True):
+                items[number] = item
+            aligned[place[0] : place[0] + place[1] * place[2]] = [value for item in items for value in item or ()]
+        return tuple(aligned)
 
     def _bind(self, live: tuple[Value, ...], recorded: tuple[Value, ...], fresh: Container[Value]) -> bool:
         """Bind pair by pair, one to one; all or nothing."""
@@ -198,10 +223,11 @@ class Matcher:
         to_live: dict[Value, Value] = {}
         for mine, theirs in zip(live, recorded, strict=True):
             if mine not in fresh:
+                if mine != theirs:  # in a list without order
+                    return False
                 continue
-            if (self.to_recorded | to_recorded).get(mine, theirs) != theirs or (self.to_live | to_live).get(
-                theirs, mine
-            ) != mine:
+            known = to_recorded.get(mine, self.to_recorded.get(mine, theirs))
+            if known != theirs or to_live.get(theirs, self.to_live.get(theirs, mine)) != mine:
                 return False
             to_recorded[mine], to_live[theirs] = theirs, mine
         self.to_recorded |= to_recorded
@@ -219,6 +245,17 @@ class Matcher:
             self._known |= {self.to_live.get(known, known) for known in call.reply_values}
         self._served.clear()
         return value not in self._known and not self.brought(value)
+
+
+def _items(values: tuple[Value, ...], place: tuple[int, int, int]) -> list[_Item]:
+    """The items of a list without order, see :class:`Description`."""
+    start, count, width = place
+    return [values[at : at + width] for at in range(start, start + count * width, width)]
+
+
+def _told(item: _Item, free: Container[Value]) -> list[Value]:
+    """What of an item must be equal, by which items that may be one another are sorted alike."""
+    return [b"" if value in free else value for value in item]
 
 
 def first_difference(recorded: object, asked: object, path: str = "") -> str | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Final
 
@@ -12,10 +13,11 @@ from timetracer_otel.cassette import model
 from timetracer_otel.replay import trace
 from timetracer_otel.replay.journal import Journal
 from timetracer_otel.replay.matching import Match, Recorded
-from timetracer_otel.seams import Description
+from timetracer_otel.seams import Description, Lane, branches
 
 __all__ = ["answered", "bounded", "imported", "missed", "rendered", "served", "unused", "without_volatile"]
 
+_now: Final = time.time_ns  # as it is now: what the app reads is replayed
 LONGEST: Final = 256 * 1024
 """Bytes of a rendered call that are noted; of a longer one only its length is."""
 
@@ -52,23 +54,25 @@ def bounded(shown: object) -> object:
 
 
 def answered(  # noqa: PLR0913 - the parts of one note
-    journal: Journal, lane_id: str, match: Match, description: Description, asked: Callable[[], object], *, strict: bool
+    journal: Journal, lane: Lane, match: Match, description: Description, asked: Callable[[], object], *, strict: bool
 ) -> None:
     """Note a call that was answered.
 
     Args:
         journal: where to.
-        lane_id: the live lane.
+        lane: the live one.
         match: what answers.
         description: of the live call.
         asked: renders it.
         strict: whether nondeterminism was recorded, so that a shape match is a change.
     """
-    facts: dict[str, Any] = {"how": match.how, "lane": lane_id, "span": match.recorded.span.span_id}
+    facts: dict[str, Any] = {"how": match.how, "lane": lane.id, "span": match.recorded.span.span_id}
     if journal.detailed:
         if not description.read:
-            facts["write"] = [match.recorded.span.start, match.recorded.span.end]
-        facts["key"] = list(description.key)
+            recorded = match.recorded.span
+            facts |= {"write": [recorded.start, recorded.end], "branch": recorded.text(spans.BRANCH) or ""}
+            facts |= {"at": _now(), "branch_now": branches.trail(lane)}
+        facts |= {"key": list(description.key), "start": match.recorded.span.start}
         if match.how == "shape" and strict:
             volatile = _volatile(match.recorded.span)
             facts["recorded"] = bounded(rendered(match.recorded.span))
@@ -117,7 +121,7 @@ def unused(calls: Iterable[Recorded], *, detailed: bool) -> list[dict[str, Any]]
     """
     noted: list[dict[str, Any]] = []
     for call in calls:
-        facts: dict[str, Any] = {"key": call.description.key, "span": call.span.span_id}
+        facts: dict[str, Any] = {"key": call.description.key, "span": call.span.span_id, "start": call.span.start}
         if detailed:
             facts["shown"] = bounded(rendered(call.span))
         noted.append(facts)

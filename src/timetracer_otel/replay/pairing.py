@@ -6,9 +6,10 @@ from collections import defaultdict
 from collections.abc import Hashable, Iterator, Sequence
 from dataclasses import dataclass
 
-from timetracer_otel.replay.calls import call_name, reordered
+from timetracer_otel.replay.calls import call_name
 from timetracer_otel.replay.compare import FieldDifference, differences, pairs_by_likeness
 from timetracer_otel.replay.differing import Difference
+from timetracer_otel.replay.ordering import Happened, Write, reordered
 
 __all__ = ["Asked", "compare_lists"]
 
@@ -26,6 +27,7 @@ class Asked:
         start: nanoseconds since the epoch.
         end: likewise.
         answered_by: the recorded call that answered it, when this is the trace of a replay.
+        trail: see :data:`spans.BRANCH`.
     """
 
     span: str
@@ -36,6 +38,12 @@ class Asked:
     start: int
     end: int
     answered_by: str = ""
+    trail: str = ""
+
+    @property
+    def happened(self) -> Happened:
+        """When, and in which branch."""
+        return Happened(self.start, self.end, self.trail)
 
 
 def compare_lists(first: Sequence[Asked], second: Sequence[Asked]) -> Iterator[Difference]:
@@ -58,8 +66,8 @@ def compare_lists(first: Sequence[Asked], second: Sequence[Asked]) -> Iterator[D
         if number not in taken:
             yield Difference("extra", call_name(call.key), span=call.span)
     of_second = sorted((theirs, mine) for mine, theirs in paired.items() if not first[mine].read)
-    written = [first[mine] for _theirs, mine in of_second]
-    yield from reordered([{"key": one.key, "write": [one.start, one.end], "span": one.span} for one in written])
+    both = [(first[mine], second[theirs]) for theirs, mine in of_second]
+    yield from reordered([Write(call_name(one.key), one.span, one.happened, two.happened) for one, two in both])
     for number, call in enumerate(first):
         if number not in paired:
             yield Difference("missing", call_name(call.key), span=call.span)

@@ -12,12 +12,13 @@ from xml.etree import ElementTree as ET
 import orjson
 
 from timetracer_otel.errors import ConfigError
-from timetracer_otel.replay.differing import NOT_SENT, Result, Verified
+from timetracer_otel.replay.differing import Difference, Result, Verified
 
 __all__ = ["as_html", "as_json", "as_junit", "as_text", "write"]
 
 _SHOWN_LANES: Final = 10
 _SHOWN_DIFFERENCES: Final = 8
+_SHOWN_CONSEQUENCES: Final = 4
 _SHOWN_DRAWS: Final = 3
 _NOT_XML: Final = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 """What no XML document may hold (XML 1.0, section 2.2)."""
@@ -40,9 +41,9 @@ def _escape(found: re.Match[str]) -> str:
 
 
 def _lines(result: Result) -> Iterator[str]:
-    differing = [one for one in result.differing if not _is_unsent(one)]
+    differing = result.differing
     for one in differing[:_SHOWN_LANES]:
-        yield f"DIFFERS {one.name} (lane {one.lane})"
+        yield f"{'DIFFERS' if one.driven else 'NOT DRIVEN'} {one.name} (lane {one.lane})"
         yield from _differences(one)
         yield from (f"  drawn anew, not recorded: {drawn}" for drawn in one.drawn[:_SHOWN_DRAWS])
     if len(differing) > _SHOWN_LANES:
@@ -51,32 +52,39 @@ def _lines(result: Result) -> Iterator[str]:
         if one.matched and one.differences:
             yield f"warning {one.name} (lane {one.lane})"
             yield from _differences(one)
-    if unsent := len(result.differing) - len(differing):
-        yield f"{unsent} {'request was' if unsent == 1 else 'requests were'} not sent"
     yield from (f"problem: {problem}" for problem in result.problems)
     yield from (f"note: {note}" for note in result.notes)
     yield _summary(result)
 
 
-def _is_unsent(one: Verified) -> bool:
-    return [difference.what for difference in one.differences] == [NOT_SENT]
-
-
 def _differences(one: Verified) -> Iterator[str]:
     for difference in one.differences[:_SHOWN_DIFFERENCES]:
         yield f"  {'warning: ' if difference.warning else ''}{difference}"
+        yield from _consequences(difference)
     if len(one.differences) > _SHOWN_DIFFERENCES:
         yield f"  … and {len(one.differences) - _SHOWN_DIFFERENCES} more"
+
+
+def _consequences(difference: Difference) -> Iterator[str]:
+    yield from (f"    from it followed: {one}" for one in difference.consequences[:_SHOWN_CONSEQUENCES])
+    if (more := len(difference.consequences) - _SHOWN_CONSEQUENCES) > 0:
+        yield f"    … and {more} more"
 
 
 def _summary(result: Result) -> str:
     calls = sum(one.calls for one in result.verified)
     kinds = ", ".join(f"{count} {kind}" for kind, count in result.kinds.most_common())
-    rate = f", {len(result.verified) / result.sending:.0f} requests/s" if result.sending else ""
-    ignored = f", {result.ignored} ignored" if result.ignored else ""
-    differ = f"{len(result.differing)} differ{f' ({kinds})' if kinds else ''}{ignored}"
+    rate = f", {result.checked / result.sending:.0f} requests/s" if result.sending else ""
+    counts = [f"{result.checked} checked", f"{result.passed} passed"]
+    counts.append(f"{result.checked - result.passed} differ{f' ({kinds})' if kinds else ''}")
+    for count, what in (
+        (result.undriven, "not driven"),
+        (len(result.not_sent), "not sent"),
+        (result.ignored, "ignored"),
+    ):
+        counts += [f"{count} {what}"] if count else []
     drawn = f", {result.drawn} {'value' if result.drawn == 1 else 'values'} drawn anew" if result.drawn else ""
-    told = f"{len(result.verified)} verified, {differ}; {calls} calls answered{drawn}; {result.seconds:.1f} s{rate}"
+    told = f"{', '.join(counts)}; {calls} calls answered{drawn}; {result.seconds:.1f} s{rate}"
     return f"timetracer verify: {told}"
 
 
@@ -97,25 +105,33 @@ def as_junit(result: Result) -> bytes:
     Args:
         result: the verification.
     """
-    failures = len(result.differing) + len(result.problems)
-    total = len(result.verified) + len(result.problems)
-    facts = {"name": "timetracer verify", "tests": str(total), "failures": str(failures), "errors": "0"}
+    total = len(result.verified) + len(result.not_sent) + len(result.problems)
+    counts = {"tests": total, "failures": len(result.differing), "errors": len(result.problems)}
+    counts["skipped"] = len(result.not_sent)
+    facts = {"name": "timetracer verify", **{name: str(count) for name, count in counts.items()}}
     suite = ET.Element("testsuite", {**facts, "time": f"{result.seconds:.3f}"})
     for one in result.verified:
         where = {"classname": one.operation, "name": f"{one.name} {one.lane[:8]}", "time": f"{one.seconds:.6f}"}
         case = ET.SubElement(suite, "testcase", {name: _xml(value) for name, value in where.items()})
         if not one.matched:
-            told = [str(difference) for difference in one.differences if not difference.warning]
+            told = [line for difference in one.differences if not difference.warning for line in _told(difference)]
             failure = ET.SubElement(case, "failure", {"message": _xml(told[0]), "type": one.differences[0].kind})
             failure.text = _xml("\n".join([*told, f"cassette: {one.file}"]))
     for problem in result.problems:
         case = ET.SubElement(suite, "testcase", {"classname": "timetracer", "name": "the command"})
-        ET.SubElement(case, "failure", {"message": _xml(problem.partition("\n")[0]), "type": "problem"}).text = _xml(
+        ET.SubElement(case, "error", {"message": _xml(problem.partition("\n")[0]), "type": "problem"}).text = _xml(
             problem
         )
+    for name in result.not_sent:
+        case = ET.SubElement(suite, "testcase", {"classname": "timetracer", "name": _xml(name)})
+        ET.SubElement(case, "skipped", {"message": "the command was not there to take it"})
     suites = ET.Element("testsuites")
     suites.append(suite)
     return bytes(ET.tostring(suites, encoding="utf-8", xml_declaration=True))
+
+
+def _told(difference: Difference) -> list[str]:
+    return [str(difference), *(f"  from it followed: {one}" for one in difference.consequences)]
 
 
 def _xml(text: str) -> str:

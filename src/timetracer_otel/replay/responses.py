@@ -6,18 +6,22 @@ import zlib
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, Literal, TypeAlias
 
 import orjson
 
 from timetracer_otel import redaction, spans
 from timetracer_otel.cassette.model import Span
-from timetracer_otel.replay.compare import ABSENT, FieldDifference, differences, readable_tokens
+from timetracer_otel.replay.compare import ABSENT, FieldDifference, differences
 from timetracer_otel.replay.differing import Difference
+from timetracer_otel.seams import web_tokens
 
-__all__ = ["Reply", "compare_bodies", "compare_headers", "compare_response", "recorded_reply"]
+__all__ = ["End", "Reply", "compare_bodies", "compare_headers", "compare_response", "recorded_reply"]
 
 Headers = list[tuple[str, str]]
+End: TypeAlias = Literal["whole", "left", "broken", "late", "unknown"]
+"""How a response ended: at its end; its client ``left``; the app or its server was ``broken`` off before the end it had
+announced; its time was up before that, ``late``; or ``unknown``, where only the connection's end says so."""
 
 _SERVERS_OWN: Final = frozenset({"date", "server", "connection", "transfer-encoding", "keep-alive"})
 """What a server adds to what the app said."""
@@ -35,13 +39,13 @@ class Reply:
         status: the code; None when the app answered nothing.
         headers: in order.
         body: without transfer coding.
-        whole: whether its end was seen.
+        end: see :data:`End`.
     """
 
     status: int | None
     headers: Headers
     body: bytes
-    whole: bool = True
+    end: End = "whole"
 
 
 def recorded_reply(entry: Span) -> Reply:
@@ -56,9 +60,16 @@ def recorded_reply(entry: Span) -> Reply:
     status = entry.attributes.get(spans.HTTP_STATUS)
     headers = spans.decode_headers(entry.attributes, spans.HTTP_RESPONSE_HEADERS)
     seen = spans.HTTP_RESPONSE_HEADERS in entry.attributes
-    whole = "response" not in (entry.text(spans.INCOMPLETE) or "")
     body = entry.payload(spans.HTTP_RESPONSE_BODY) or b""
-    return Reply(status if isinstance(status, int) and seen else None, headers, body, whole)
+    return Reply(status if isinstance(status, int) and seen else None, headers, body, _recorded_end(entry))
+
+
+def _recorded_end(entry: Span) -> End:
+    if "response" not in (entry.text(spans.INCOMPLETE) or ""):
+        return "whole"
+    if spans.CLIENT_LEFT in entry.attributes:
+        return "left"
+    return "broken" if spans.ERROR in entry.attributes else "unknown"
 
 
 def compare_response(method: str, recorded: Reply, live: Reply) -> Iterator[Difference]:
@@ -69,6 +80,10 @@ def compare_response(method: str, recorded: Reply, live: Reply) -> Iterator[Diff
         recorded: the response that the app gave then.
         live: what came over the wire now.
     """
+    if live.end == "late" and recorded.end != "unknown":
+        yield Difference("error", f"the response did not end in time (--timeout); {len(live.body)} bytes of it came")
+    if (recorded.status is None and recorded.end == "left") or (live.status is None and live.end == "left"):
+        return  # nobody was there to hear what the app said
     if recorded.status is None:  # the app raised, and its server answered for it
         if live.status is None or live.status < _SERVER_ERROR:
             yield _status("an exception and no response", live.status)
@@ -77,9 +92,24 @@ def compare_response(method: str, recorded: Reply, live: Reply) -> Iterator[Diff
         yield _status(recorded.status, live.status)
     yield from compare_headers(recorded.headers, redaction.headers(live.headers))
     if method != "HEAD" and not {recorded.status, live.status} & _NO_BODY:
-        fields = tuple(compare_bodies(recorded, live))
+        fields = (*_compare_ends(recorded, live), *compare_bodies(recorded, live))
         if fields:
             yield Difference("body", "", fields)
+
+
+def _compare_ends(recorded: Reply, live: Reply) -> Iterator[FieldDifference]:
+    """Compare whether bodies came to the end that their heads announced."""
+    then, now = _is_broken(recorded), _is_broken(live)
+    if then != now and "whole" in {recorded.end, live.end} and "late" not in {recorded.end, live.end}:
+        told = {True: "broken off after {} bytes", False: "whole after {} bytes"}
+        yield FieldDifference("$ end", told[then].format(len(recorded.body)), told[now].format(len(live.body)))
+
+
+def _is_broken(reply: Reply) -> bool:
+    if reply.end != "whole":
+        return reply.end == "broken"
+    length = next((value.strip() for name, value in reply.headers if name.lower() == _LENGTH), "")
+    return length.isdecimal() and int(length) > len(reply.body)
 
 
 def _status(recorded: object, live: object) -> Difference:
@@ -105,7 +135,7 @@ def compare_headers(recorded: Headers, live: Headers) -> Iterator[Difference]:
 def _by_name(headers: Headers) -> dict[str, list[str]]:
     found: dict[str, list[str]] = defaultdict(list)
     for name, value in headers:
-        found[name.lower()].append(readable_tokens(value.strip()))
+        found[name.lower()].append(web_tokens.readable(value.strip()))
     return found
 
 
@@ -124,9 +154,12 @@ def compare_bodies(recorded: Reply, live: Reply) -> Iterator[FieldDifference]:
     """
     if recorded.body == live.body:
         return
-    if not recorded.whole:
+    if recorded.end in {"left", "unknown"}:
         if not live.body.startswith(recorded.body):
             yield _of_bytes(recorded.body, live.body[: len(recorded.body)])
+        return
+    if recorded.end != "whole" or live.end in {"broken", "late"}:
+        yield _of_bytes(recorded.body, live.body)
         return
     mine, theirs = _plain(recorded), _plain(live)
     values = _parsed(mine), _parsed(theirs)
@@ -134,7 +167,7 @@ def compare_bodies(recorded: Reply, live: Reply) -> Iterator[FieldDifference]:
         yield from differences(*values)
     elif mine != theirs:
         texts = _text(mine), _text(theirs)
-        if None in texts or readable_tokens(texts[0] or "") != readable_tokens(texts[1] or ""):
+        if None in texts or web_tokens.readable(texts[0] or "") != web_tokens.readable(texts[1] or ""):
             yield _of_bytes(mine, theirs)
 
 

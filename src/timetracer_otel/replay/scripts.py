@@ -13,6 +13,7 @@ from timetracer_otel.errors import ConfigError
 from timetracer_otel.replay import journal
 from timetracer_otel.replay.calls import LaneNotes, Notes, Unused, compare_calls
 from timetracer_otel.replay.compare import FieldDifference
+from timetracer_otel.replay.consequences import gathered
 from timetracer_otel.replay.differing import Difference, Result, Verified
 from timetracer_otel.replay.driver import progress
 from timetracer_otel.replay.process import App
@@ -74,11 +75,12 @@ def _one(lane: Lane, found: Catalog, options: Options, work: Path) -> Verified:
         status = app.wait(options.timeout)
     notes = Notes(journal.read(work))
     name = main.name.removeprefix(spans.SESSION_SPAN) if main is not None else "script"
-    differences = [*_calls(notes, options.unused), *_ending(main, status, output.read_bytes(), options.timeout)]
+    ending = _ending(main, status, output.read_bytes(), options.timeout)
     of_all = LaneNotes()
     for one in notes.lanes.values():
         of_all.answered += one.answered
         of_all.fresh += one.fresh
+    differences = gathered(_calls(notes, options.unused), ending, of_all.answered)
     calls, drawn = len(of_all.answered), of_all.drawn()
     return Verified(lane.id, name, name, str(lane.file), 0.0, differences, calls, drawn)
 

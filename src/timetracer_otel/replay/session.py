@@ -19,7 +19,7 @@ from timetracer_otel.errors import ReplayMiss
 from timetracer_otel.replay import noting, variables
 from timetracer_otel.replay.determinism import given_to_lane, given_to_session
 from timetracer_otel.replay.entries import Entries
-from timetracer_otel.replay.guard import refuse_outbound
+from timetracer_otel.replay.guard import refuse_outbound, watch_unseen
 from timetracer_otel.replay.journal import Journal, Outcome
 from timetracer_otel.replay.matching import Index, Match, Matcher, Recorded, first_difference
 from timetracer_otel.replay.trace import Tracing, attach
@@ -86,7 +86,7 @@ class PluginResponder:
                 lane, description, lambda: noting.without_volatile(asked(), seams.integrations[self._plugin].volatile)
             )
         match, matcher = found
-        noting.answered(player.journal, lane.id, match, description, asked, strict=lane.has_draws)
+        noting.answered(player.journal, lane, match, description, asked, strict=lane.has_draws)
         return Answer(match.recorded.span, matcher.to_live)
 
     def refuse(self, message: str) -> NoReturn:
@@ -110,6 +110,13 @@ class PluginResponder:
 
     def siblings(self, recorded: model.Span) -> Sequence[model.Span]:
         return self._player.siblings(recorded)
+
+    def left_open(self) -> bool:
+        recorded = self._player.lane().recorded
+        return recorded is not None and recorded.entry is not None and spans.CLIENT_LEFT in recorded.entry.attributes
+
+    def client_gone(self) -> bool:
+        return self._player.journal.has_left(self._player.lane().id)
 
     def facts(self, name: str) -> str | None:
         if name == spans.IMPORTED and name not in self._facts:  # known without reading every lane
@@ -370,6 +377,7 @@ def start(settings: Settings) -> Player:
         lambda address: journal.note("refused", address=address, lane=player.lane().id),
         while_=lambda: seams.active() is player,
     )
+    watch_unseen(lambda name: journal.note("unseen", library=name), while_=lambda: seams.active() is player)
     seams.set_active(player)
     if (traced := os.environ.get(variables.TRACE)) is not None:
         player.tracing = attach(Path(traced), player.session)

@@ -21,6 +21,7 @@ from timetracer_otel.seams import (
     Lane,
     Request,
     Response,
+    branches,
     entry_attributes,
     faults,
     lane_of,
@@ -117,6 +118,8 @@ class Tracing(SpanProcessor):
         call = None
         if span.kind in _CALLS:
             call = Call(span, lane)
+            if trail := branches.trail(lane):
+                call.attributes[spans.BRANCH] = trail
             pending.set(call)
         tape = self.tape(lane)
         if span.kind is SpanKind.SERVER and tape.entry is None and not lane.is_session:
@@ -177,6 +180,7 @@ def answered(recorded: model.Span, how: str, asked: Callable[[], object]) -> Non
     if call is None or REPLAY_HOW in call.attributes:
         return
     ours = {name: value for name, value in recorded.attributes.items() if name.startswith("timetracer.")}
+    ours.pop(spans.BRANCH, None)
     call.attributes |= {name: value for name, value in ours.items() if isinstance(value, str | int | float | bool)}
     call.attributes |= {REPLAY_CALL: recorded.span_id, REPLAY_HOW: how}
     if how in {"shape", "translated"}:

@@ -16,7 +16,8 @@ from timetracer_otel.errors import ConfigError
 from timetracer_otel.replay import ignore, journal, learning, scripts
 from timetracer_otel.replay.calls import LaneNotes, Notes, Unused, compare_calls
 from timetracer_otel.replay.client import Target, masked_headers, parse_url
-from timetracer_otel.replay.differing import NOT_SENT, Difference, Result, Verified
+from timetracer_otel.replay.consequences import gathered
+from timetracer_otel.replay.differing import Difference, Result, Verified
 from timetracer_otel.replay.driver import Driven, Order, drive, grouped, progress, sharded
 from timetracer_otel.replay.env import Environment
 from timetracer_otel.replay.process import App, accepts
@@ -79,10 +80,14 @@ def verify(found: Catalog, options: Options) -> Result:
     """
     began = time.perf_counter()
     found = _of_service(found, options.service)
-    requests = [lane for lane in found.lanes if lane.method]
+    requests = [lane for lane in found.lanes if lane.is_request]
+    undriven = [lane for lane in found.lanes if not lane.is_request][options.shard[0] - 1 :: options.shard[1]]
+    result = Result()
     with tempfile.TemporaryDirectory(prefix="timetracer-") as folder:
-        run = _requests if requests else scripts.run
-        result = run(found, options, Path(folder))
+        if requests or found.sessions or not undriven:
+            run = _requests if requests else scripts.run
+            result = run(found, options, Path(folder))
+    result.verified += _undriven(undriven, Shelf(found))
     compared = [options.ignored.apply(one) for one in result.verified]
     result.verified = [one for one, _hidden in compared]
     result.ignored = sum(hidden for _one, hidden in compared)
@@ -123,7 +128,7 @@ def learn(found: Catalog, options: Options, file: Path) -> Result:
 
 
 def _of_service(found: Catalog, service: str) -> Catalog:
-    known = sorted({lane.service for lane in found.lanes if lane.method})
+    known = sorted({lane.service for lane in found.lanes if lane.is_request})
     if service:
         if found.lanes and service not in known:
             raise ConfigError(f"--service {service}: recorded are {', '.join(known)}")
@@ -137,7 +142,7 @@ def _of_service(found: Catalog, service: str) -> Catalog:
 
 def _requests(found: Catalog, options: Options, folder: Path) -> Result:
     """Drive the app with the recorded requests."""
-    lanes = [lane for lane in found.lanes if lane.method]
+    lanes = [lane for lane in found.lanes if lane.is_request]
     groups = sharded(grouped(lanes, options.order), options.shard)
     if not groups:
         raise ConfigError(f"--shard {options.shard[0]}/{options.shard[1]}: there are fewer requests than parts")
@@ -148,7 +153,7 @@ def _requests(found: Catalog, options: Options, folder: Path) -> Result:
     with ExitStack() as running:
         apps = _started(options, env, folder, running)
         targets = list(_listening(apps, given, options.wait, result))
-        driven: list[Driven] = []
+        driven, died = list[Driven](), False
         if targets:
             began = time.perf_counter()
             with progress(len(sent)) as step:
@@ -159,12 +164,20 @@ def _requests(found: Catalog, options: Options, folder: Path) -> Result:
                     concurrency=max(options.concurrency, len(targets)),
                     headers=options.headers,
                     timeout=options.timeout,
+                    folder=folder,
                     step=step,
                 )
             result.sending = time.perf_counter() - began
             _settle(folder, {one.outline.id for one in driven})
             result.problems += [f"the command {_ended(app)} in the middle; {_said(app)}" for app in apps if app.ended]
+            died = any(app.ended for app in apps)
     notes = Notes(journal.read(folder))
+    if died:  # what it was sent behind its end it cannot have seen
+        driven = [one for one in driven if one.answered or notes.lanes[one.outline.id].opened]
+    taken = {one.outline.id for one in driven}
+    result.not_sent = [lane.name for lane in sent if lane.id not in taken]
+    if result.not_sent and not result.problems:
+        result.problems.append("the command took no connections any more")
     result.verified = list(_compared(sent, driven, notes, options.unused))
     result.notes += _remarks(notes, shelf, sent, options)
     return result
@@ -223,38 +236,54 @@ def _compared(sent: Sequence[Outline], driven: Sequence[Driven], notes: Notes, u
     by_lane = {one.outline.id: one for one in driven}
     own, borrowed = notes.own(), notes.borrowed()
     for outline in sent:
-        done = by_lane.get(outline.id)
+        if (done := by_lane.get(outline.id)) is None:
+            continue
         lane = notes.lanes.get(outline.id, LaneNotes())
-        if done is None:
-            differences: tuple[Difference, ...] = (Difference("error", NOT_SENT),)
-        elif not done.answered:
-            differences = done.differences
+        if not done.answered:
+            differences: tuple[Difference, ...] = done.differences
         elif not lane.opened:
             unseen = "no lane was opened for the request: is the framework one that timetracer knows, and the app its?"
             differences = (*done.differences, Difference("error", unseen))
         else:
-            differences = (*compare_calls(lane, unused, own, borrowed), *done.differences)
+            calls_differ = compare_calls(lane, unused, own, borrowed, left=done.left)
+            differences = tuple(gathered(calls_differ, done.differences, lane.answered))
             if not lane.ended:
                 endless = "the end of the request was not seen: which of its calls are missing is not known"
-                differences = (*differences, Difference("error", endless))
-        seconds = done.seconds if done is not None else 0.0
+                differences = (*differences, Difference("error", endless, warning=done.as_far))
         calls, drawn = len(lane.answered), lane.drawn()
         yield Verified(
-            outline.id, outline.name, outline.operation, outline.files[0], seconds, differences, calls, drawn
+            outline.id, outline.name, outline.operation, outline.files[0], done.seconds, differences, calls, drawn
         )
+
+
+def _undriven(lanes: Sequence[Outline], shelf: Shelf) -> Iterator[Verified]:
+    """Say of lanes that no request starts again that they were not verified."""
+    for outline in lanes:
+        lane = shelf.lane(outline.id)
+        entry = lane.entry if lane is not None else None
+        if entry is None:
+            name, why = outline.name.strip() or "a lane", "what started it is not in the cassettes"
+        elif outline.method:
+            name, why = entry.name, "its request was not recorded, only a span of it"
+        else:
+            name, why = entry.name, f"it is started by what a {entry.kind.name.lower()} took, not by a request"
+        told = Difference("error", f"nothing drives this lane: {why}")
+        yield Verified(outline.id, name, name, outline.files[0], 0.0, (told,), driven=False)
 
 
 def _remarks(notes: Notes, shelf: Shelf, sent: Sequence[Outline], options: Options) -> list[str]:
     remarks = [
         f"a request that was not recorded was answered as far as possible: {one}" for one in notes.strangers[:_NAMED]
     ]
+    if notes.unseen:
+        remarks.append(f"{journal.UNSEEN}: {', '.join(notes.unseen)}")
     driven = {lane.id for lane in sent}
     for lane_id, lane in notes.lanes.items():
         if lane_id not in driven:
             remarks += [f"outside any recorded request: {miss['message']}" for miss in lane.misses[:_NAMED]]
             remarks += [
                 f"outside any recorded request: a connection to {one} was refused"
-                for one in dict.fromkeys(lane.refused)
+                for one in dict.fromkeys(note["address"] for note in lane.refused)
             ]
     if sent and (masked := _masked(shelf, sent[0])) and not options.headers:
         remarks.append(f"{', '.join(masked)} was masked while recording; set it with --header if the app checks it")

@@ -1,6 +1,6 @@
 """Where libraries and modes meet: what a call, an entry, a lane, an integration are, who decides live or recorded."""
 
-from timetracer_otel.seams.calls import Call, error_attribute, pending, rebuilt
+from timetracer_otel.seams.calls import Call, pending
 from timetracer_otel.seams.entries import Headers, Request, Response, entry_attributes
 from timetracer_otel.seams.integration import Answer, Description, Integration, Patch, Responder, Value
 from timetracer_otel.seams.lanes import Entered, Lane, lane_of, mark
@@ -14,6 +14,7 @@ from timetracer_otel.seams.runtime import (
     set_active,
     set_settings,
     settings,
+    switched_off,
 )
 
 __all__ = [
@@ -33,15 +34,14 @@ __all__ = [
     "active",
     "current_lane",
     "entry_attributes",
-    "error_attribute",
     "integrations",
     "lane_of",
     "live_io",
     "mark",
     "pending",
-    "rebuilt",
     "responder",
     "set_active",
     "set_settings",
     "settings",
+    "switched_off",
 ]

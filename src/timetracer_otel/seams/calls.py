@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-import asyncio
-import json
-import sys
 from collections.abc import Callable, Iterable
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, Protocol
 
 from timetracer_otel import spans
-from timetracer_otel.errors import CassetteError
+from timetracer_otel.seams import exceptions
 
 if TYPE_CHECKING:
     from opentelemetry.sdk.trace import Span
 
     from timetracer_otel.seams.lanes import Lane
 
-__all__ = ["Call", "error_attribute", "pending", "rebuilt"]
+__all__ = ["Call", "pending"]
 
 
 class UnderWay(Protocol):
@@ -66,7 +63,7 @@ class Call:
 
     def fail(self, error: BaseException) -> None:
         """Keep the exception that the call's I/O raised."""
-        self.attributes[spans.ERROR] = error_attribute(error)
+        self.attributes[spans.ERROR] = exceptions.encoded(error)
 
     def size(self) -> int:
         """Bytes of payload held."""
@@ -115,32 +112,3 @@ class Call:
 
 pending: ContextVar[Call | None] = ContextVar("timetracer_pending", default=None)
 """The call whose span was last started in this context. A seam below the driver finds its span here."""
-
-
-def error_attribute(error: BaseException) -> str:
-    """Encode an exception for :data:`spans.ERROR`: its class and those of its arguments that are plain values."""
-    kind = type(error)
-    arguments = [value if isinstance(value, str | int | float | bool | None) else str(value) for value in error.args]
-    return json.dumps({"type": f"{kind.__module__}.{kind.__qualname__}", "args": arguments})
-
-
-def rebuilt(error: str) -> BaseException:
-    """Make a recorded exception again. Only classes of modules that are loaded, so that no cassette imports code.
-
-    Args:
-        error: the JSON of :data:`spans.ERROR`.
-
-    Raises:
-        CassetteError: it names no exception of this process.
-    """
-    try:
-        described = json.loads(error)
-        module, _, name = described["type"].rpartition(".")
-        kind = getattr(sys.modules.get(module), name, None)
-        if not (isinstance(kind, type) and issubclass(kind, Exception | asyncio.CancelledError)):
-            raise CassetteError(
-                f"the recorded exception {described['type']} is not known here; use the recorded driver version"
-            )
-        return kind(*described["args"])
-    except (ValueError, TypeError, KeyError, AttributeError) as cause:
-        raise CassetteError(f"{spans.ERROR} is damaged ({cause}): record it again") from cause

@@ -5,12 +5,25 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from timetracer_otel import redaction, spans
-from timetracer_otel.seams.calls import error_attribute
+from timetracer_otel.seams import exceptions
 
-__all__ = ["Headers", "Request", "Response", "entry_attributes"]
+__all__ = ["Headers", "Left", "Request", "Response", "entry_attributes"]
 
 Headers = list[tuple[str, str]]
 """Header pairs in order, duplicates kept, names as received, bytes decoded as latin-1."""
+
+
+@dataclass(frozen=True, slots=True)
+class Left:
+    """A client's leaving before the end.
+
+    Attributes:
+        during: ``request`` while it was sending that, ``response`` while it was being answered.
+        time: when the app's server said so, in nanoseconds since 1970.
+    """
+
+    during: str
+    time: int
 
 
 @dataclass(slots=True)
@@ -27,6 +40,8 @@ class Request:
     http_version: str = "1.1"
     body: list[bytes] = field(default_factory=list)
     complete: bool = False
+    left: Left | None = None
+    """When its client left, if it did not stay until the end of the response."""
 
     @property
     def path(self) -> str:
@@ -86,6 +101,8 @@ def entry_attributes(
         incomplete.append("response")
     if incomplete:
         attributes[spans.INCOMPLETE] = ",".join(incomplete)
+    if request.left is not None:
+        attributes |= {spans.CLIENT_LEFT: request.left.during, spans.CLIENT_LEFT_TIME: request.left.time}
     if error is not None:
-        attributes[spans.ERROR] = error_attribute(error)
+        attributes[spans.ERROR] = exceptions.encoded(error)
     return attributes

@@ -3,22 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, NoReturn, Protocol, TypeAlias
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, NoReturn, Protocol, TypeAlias, TypeVar
 
 if TYPE_CHECKING:
     from timetracer_otel.cassette.model import Span
 
-__all__ = ["Answer", "Description", "Integration", "Maker", "Patch", "Responder", "Value", "Wrapper"]
+__all__ = ["Answer", "Description", "Integration", "Maker", "Patch", "Replacement", "Responder", "Value", "Wrapper"]
 
 Value: TypeAlias = bytes
 """A value that an app may generate anew in each run (an id, a time): a type tag and the raw bytes."""
+
+Template = TypeVar("Template", Value, Value | None)
+"""A value, or None where any may stand."""
 
 Wrapper: TypeAlias = Callable[[Any, Any, tuple[Any, ...], dict[str, Any]], Any]
 """``wrapper(wrapped, instance, args, kwargs)``, as wrapt calls it."""
 
 Maker: TypeAlias = Callable[[Any], Callable[..., Any]]
 """Makes the function that stands in the place of another one: half of wrapt's cost, for what every call passes."""
+
+
+Replacement: TypeAlias = Callable[[Any], Any]
+"""Gives what stands in the place of an object that a factory has made: often a proxy of it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,8 +35,10 @@ class Patch:
     Args:
         module: dotted module name.
         name: attribute path in it, such as ``sendall`` or ``Flask.__call__``.
-        wrapper: what goes around it; None where there is a maker.
+        wrapper: what goes around it; None where there is one of the two below.
         maker: instead of a wrapper, for functions of Python only.
+        returns: instead of a wrapper, where the name is a factory: gives what stands in the place of each object that
+            it returns. For types of C, whose methods cannot be replaced; where it raises, the app gets the object.
         required: whether a supported version always has that name; if it then is missing, a warning says so.
     """
 
@@ -38,9 +47,10 @@ class Patch:
     wrapper: Wrapper | None = None
     required: bool = True
     maker: Maker | None = None
+    returns: Replacement | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Description:
     """What a call asks, in the form that recorded and live calls are compared by.
 
@@ -52,18 +62,50 @@ class Description:
         preference: digest of what tells calls apart that are otherwise alike (for whom it is), where it may differ
             without making another call; empty when there is nothing of the kind. Alike calls with the same one match
             first.
+        unordered: where ``values`` are those of a list whose order means nothing: the first one's index, the number of
+            items, and of the values in each.
     """
 
     key: tuple[str, ...]
     shape: bytes
     values: tuple[Value, ...]
     read: bool
-    preference: bytes = field(default=b"", compare=False)
+    preference: bytes = b""
+    unordered: tuple[tuple[int, int, int], ...] = ()
+
+    def sorted(self, values: tuple[Template, ...]) -> tuple[Template, ...]:
+        """Sort values that stand in this description's place, where their order means nothing.
+
+        Args:
+            values: as many as it has; None for those that may be any.
+        """
+        if not self.unordered:
+            return values
+        ordered = list(values)
+        for start, count, width in self.unordered:
+            items = [values[at : at + width] for at in range(start, start + count * width, width)]
+            items.sort(key=lambda item: [value or b"" for value in item])
+            ordered[start : start + count * width] = [value for item in items for value in item]
+        return tuple(ordered)
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Description):
+            return NotImplemented
+        alike = (self.key, self.shape, self.read, self.unordered) == (
+            other.key,
+            other.shape,
+            other.read,
+            other.unordered,
+        )
+        return alike and self.sorted(self.values) == other.sorted(other.values)
+
+    def __hash__(self) -> int:
+        return hash((self.key, self.shape, self.sorted(self.values)))
 
     @property
     def identity(self) -> int:
         """Hash of all that two reads have in common of which one may answer for the other: also for whom they ask."""
-        return hash((self.key, self.shape, self.values, self.preference))
+        return hash((self.key, self.shape, self.sorted(self.values), self.preference))
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,6 +165,14 @@ class Responder(Protocol):
         """The calls of the lane or session that a recorded call belongs to, in order of start."""
         ...
 
+    def left_open(self) -> bool:
+        """Whether the client of the recorded entry left, so that its app did not finish what it had begun."""
+        ...
+
+    def client_gone(self) -> bool:
+        """Whether the client of the live entry is known to have left as well."""
+        ...
+
     def facts(self, name: str) -> str | None:
         """The first value that any recorded call of this integration, or its resource, has of an attribute."""
         ...
@@ -143,6 +193,8 @@ class Integration:
     Args:
         name: what ``--live`` and ``--mock`` call it, and the ``timetracer.plugin`` of its spans.
         patches: the seams.
+        apps: of a web framework, what gives each app OpenTelemetry's instrumentation when it is made, for programs that
+            install us from code. Those that ``opentelemetry-instrument`` starts have it already.
         aliases: other names that mean it (``motor`` for pymongo).
         describe: a recorded call's :class:`Description`; None when the call never counts.
         reply_values: the values in a recorded call's reply.
@@ -155,6 +207,7 @@ class Integration:
     name: str
     patches: tuple[Patch, ...]
     aliases: tuple[str, ...] = ()
+    apps: tuple[Patch, ...] = ()
     describe: Callable[[Span], Description | None] | None = None
     reply_values: Callable[[Span], Iterable[Value]] = _no_values
     text_forms: Callable[[Value], tuple[bytes, ...]] = _no_forms

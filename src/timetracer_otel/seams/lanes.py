@@ -1,13 +1,14 @@
 """Lanes while they run, and which one the current code belongs to.
 
-The lane travels in three ways, strongest first: as a key of the OpenTelemetry context (reaches threads, executors and
-streaming bodies), on the span that is current (the instrumentors' ``extract`` starts from an empty context and drops
-our key), and as a plain context variable (in the moment before the entry's own span has begun).
+The lane travels in three ways, strongest first: as a key of the OpenTelemetry context (where the app hands that on by
+itself), on the span that is current (the instrumentors' ``extract`` starts from an empty context and drops our key),
+and as a plain context variable, which :mod:`carrying` takes into threads, tasks and pools.
 """
 
 from __future__ import annotations
 
 import os
+import time
 from abc import ABC, abstractmethod
 from contextvars import ContextVar, Token
 from typing import TYPE_CHECKING, cast
@@ -18,6 +19,7 @@ from opentelemetry.trace.propagation import _SPAN_KEY  # what get_current_span l
 if TYPE_CHECKING:
     from opentelemetry.context import Context
 
+    from timetracer_otel.seams.branches import Branch
     from timetracer_otel.seams.entries import Request, Response
     from timetracer_otel.seams.runtime import Runtime
 
@@ -25,6 +27,9 @@ __all__ = ["Entered", "Lane", "entered_lane", "entering", "lane_of", "mark", "pr
 
 LANE_KEY = otel_context.create_key("timetracer.lane")
 _SPAN_ATTRIBUTE = "_timetracer_lane"
+LATE_SECONDS = 60.0
+"""How long after its entry's end a lane still owns what it has started; a loop that runs on is the session's then."""
+_monotonic = time.monotonic
 
 
 class _Process:
@@ -36,6 +41,11 @@ class _Process:
 
     def renew(self) -> None:
         self.id = os.getpid()
+        self.end_lanes()
+
+    def end_lanes(self) -> None:
+        """No lane of before counts any more: those of a parent, and those of a runtime that is gone."""
+        self.life = object()
 
 
 process = _Process()
@@ -53,11 +63,17 @@ class Lane(ABC):
         request: what started it; None for a session.
     """
 
+    root: Branch | None = None
+    """The branch that its threads and tasks are counted in, once it starts one."""
+    code_ended: float | None = None
+    """When its entry's code had ended, or late work of it began last; None before."""
+
     def __init__(self, lane_id: str, runtime: Runtime, request: Request | None) -> None:
         self.id = lane_id
         self.runtime = runtime
         self.request = request
         self.pid = process.id
+        self.life = process.life
         self.draws: object = None
         """What the lane has drawn, or is to be given; its mode's own."""
 
@@ -65,6 +81,19 @@ class Lane(ABC):
     def is_session(self) -> bool:
         """Whether this is the process's session."""
         return self.request is None
+
+    def holds(self) -> bool:
+        """Whether code that carries this lane belongs to it: not in a forked child, not long after its end."""
+        return self.life is process.life and (self.code_ended is None or _monotonic() - self.code_ended < LATE_SECONDS)
+
+    def end_code(self) -> None:
+        """Take note that the entry's own code has ended; what it started may go on."""
+        self.code_ended = _monotonic()
+
+    def begin_late_work(self) -> None:
+        """Take note that work begins that was handed over before; a pool may take it up long after the lane's end."""
+        if self.code_ended is not None:
+            self.code_ended = _monotonic()
 
     @abstractmethod
     def finish(self, response: Response | None, error: BaseException | None) -> None:
@@ -113,12 +142,16 @@ class Entered:
 
 
 def entering() -> Lane | None:
-    """The entry's lane whose ``with`` block the current code runs in, also in a thread that copied its context.
+    """The entry's lane whose code the current one is part of, also in a thread or a task that it has started.
 
     Never stale: unlike :func:`lane_of`, what an OpenTelemetry context kept from an earlier entry does not count.
     """
     lane = _entering.get()
-    return None if lane is None or lane.is_session or lane.pid != process.id else lane
+    return (
+        None
+        if lane is None or lane.is_session or lane.life is not process.life or lane.code_ended is not None
+        else lane
+    )
 
 
 def lane_of(context: Context | None = None) -> Lane | None:
@@ -130,10 +163,11 @@ def lane_of(context: Context | None = None) -> Lane | None:
         lane = getattr(context.get(_SPAN_KEY), _SPAN_ATTRIBUTE, None)
     if lane is None:
         lane = _entering.get()
-    # A forked child inherits its parent's context; the lane stays with the process that runs it.
-    if lane is None or cast("Lane", lane).pid != process.id:
+    if lane is None:
         return None
-    return cast("Lane", lane)
+    lane = cast("Lane", lane)
+    # A forked child inherits its parent's context; the lane stays with the process that runs it.
+    return lane if (lane.life is process.life and lane.code_ended is None) or lane.holds() else None
 
 
 def mark(span: object, lane: Lane) -> None:

@@ -6,6 +6,7 @@ import builtins
 import logging
 import re
 import sys
+from dataclasses import dataclass
 from functools import wraps
 from importlib import metadata
 from types import ModuleType
@@ -13,20 +14,42 @@ from typing import Any
 
 import wrapt
 
-from timetracer_otel.seams.integration import Integration, Patch
+from timetracer_otel.seams import faults, imports
+from timetracer_otel.seams.integration import Integration, Patch, Replacement
 
 __all__ = ["apply", "undo", "undo_all"]
 
 _log = logging.getLogger("timetracer_otel")
 
-_done: list[tuple[str, Any, str, Any, Any]] = []
-"""Integration, owner, name, original and wrapper of every patch in force."""
-_enabled: dict[Patch, str | None] = {}
-"""Patches whose import hook is registered, and the integration for which it acts (hooks cannot be unregistered)."""
+
+@dataclass(eq=False, slots=True)
+class _Done:
+    """A patch in force.
+
+    Args:
+        patch: it.
+        owner: the module or class that has the name.
+        name: the last part of the patch's.
+        original: what the owner itself had there.
+        wrapper: what it has now.
+    """
+
+    patch: Patch
+    owner: Any
+    name: str
+    original: Any
+    wrapper: Any
+
+
+_done: list[_Done] = []
+_wanted: dict[Patch, set[str]] = {}
+"""Every patch that was ever asked for, and the integrations that want it now: several may share one."""
 _INHERITED = object()
 _MAKER = "_timetracer_maker"
 _checked: set[tuple[str, tuple[int, int]]] = set()
-"""Whose version is looked at when it is imported."""
+"""Distributions whose version is checked when they are imported."""
+_refused: set[Patch] = set()
+"""Patches that could not be set: said once."""
 
 
 def apply(integration: Integration) -> None:
@@ -37,32 +60,44 @@ def apply(integration: Integration) -> None:
     """
     if integration.oldest is not None and integration.oldest not in _checked:
         _checked.add(integration.oldest)
-        wrapt.register_post_import_hook(_check_age(*integration.oldest), integration.oldest[0])
+        imports.after_import(integration.oldest[0], _check_age(*integration.oldest))
     for patch in integration.patches:
-        known = patch in _enabled
-        if known and _enabled[patch] is not None:
-            continue
-        _enabled[patch] = integration.name
-        if not known:
-            wrapt.register_post_import_hook(_hook(patch), patch.module)
-        elif (module := sys.modules.get(patch.module)) is not None:
-            _wrap(integration.name, patch, module)
+        wanted = _wanted.get(patch)
+        if wanted is None:
+            _wanted[patch] = {integration.name}
+            imports.after_import(patch.module, _hook(patch), again=True)
+        elif not wanted:
+            wanted.add(integration.name)
+            _catch_up(patch)
+        else:
+            wanted.add(integration.name)
 
 
 def undo(name: str) -> None:
-    """Restore every name patched for one integration to the very object that it was."""
-    for patch, integration in _enabled.items():
-        if integration == name:
-            _enabled[patch] = None
-    for done in reversed([done for done in _done if done[0] == name]):
-        _done.remove(done)
-        _restore(*done[1:])
+    """Restore every name that is patched for one integration alone to the very object that it was."""
+    for patch, wanted in _wanted.items():
+        if name in wanted:
+            wanted.discard(name)
+            if not wanted:
+                _take_back(patch)
 
 
 def undo_all() -> None:
     """Restore everything."""
-    for name in {done[0] for done in _done} | {name for name in _enabled.values() if name is not None}:
+    for name in set().union(*_wanted.values()):
         undo(name)
+
+
+def _catch_up(patch: Patch) -> None:
+    module = sys.modules.get(patch.module)
+    if module is not None:
+        _try(patch, module)
+
+
+def _take_back(patch: Patch) -> None:
+    for done in reversed([done for done in _done if done.patch == patch]):
+        _done.remove(done)
+        _restore(done)
 
 
 def _check_age(library: str, oldest: tuple[int, int]) -> Any:
@@ -85,25 +120,41 @@ def _version(library: str) -> str | None:
         return None  # vendored: nobody knows
 
 
-def _restore(owner: Any, name: str, original: Any, wrapper: Any) -> None:
-    if vars(owner).get(name) is not wrapper:
+def _restore(done: _Done) -> None:
+    if vars(done.owner).get(done.name) is not done.wrapper:
         return
-    if original is _INHERITED:
-        delattr(owner, name)
+    if done.original is _INHERITED:
+        delattr(done.owner, done.name)
     else:
-        setattr(owner, name, original)
+        setattr(done.owner, done.name, done.original)
 
 
-def _hook(patch: Patch) -> Any:
+def _hook(patch: Patch) -> imports.Hook:
     def on_import(module: ModuleType) -> None:
-        name = _enabled[patch]
-        if name is not None:
-            _wrap(name, patch, module)
+        if _wanted[patch]:
+            _try(patch, module)
 
     return on_import
 
 
-def _wrap(integration: str, patch: Patch, module: ModuleType) -> None:
+def _try(patch: Patch, module: ModuleType) -> None:
+    """Set a patch; one that cannot be set leaves the module as it was."""
+    try:
+        _set(patch, module)
+    except Exception as error:  # noqa: BLE001 - a type of C refuses, a lazy module may raise anything
+        if patch not in _refused:
+            _refused.add(patch)
+            _log.warning(
+                "timetracer: %s.%s cannot be patched (%s: %s), so %s calls are not fully captured",
+                patch.module, patch.name, type(error).__name__, error, _users(patch),
+            )  # fmt: skip
+
+
+def _users(patch: Patch) -> str:
+    return " and ".join(sorted(_wanted[patch]))
+
+
+def _set(patch: Patch, module: ModuleType) -> None:
     *path, name = patch.name.split(".")
     owner: Any = module
     for part in path:
@@ -112,40 +163,71 @@ def _wrap(integration: str, patch: Patch, module: ModuleType) -> None:
         target = vars(builtins)[name]  # a module's global shadows the builtin for that module only
     elif owner is None or not hasattr(owner, name):
         if patch.required:
-            version = getattr(sys.modules.get(patch.module.partition(".")[0]), "__version__", "unknown")
-            _log.warning(
-                "timetracer: %s %s has no %s.%s, so %s calls are not fully captured; use a supported version (docs)",
-                patch.module.partition(".")[0],
-                version,
-                patch.module,
-                patch.name,
-                integration,
-            )
+            _warn_of_absence(patch)
         return
     else:
         target = None
     original = vars(owner).get(name, _INHERITED)
     if _is_ours(original, patch):
         # Imported from a module that was patched before: wrapped once is enough.
-        _done.append((integration, owner, name, original.__wrapped__, original))
+        _note(_Done(patch, owner, name, original.__wrapped__, original))
         return
     if target is None:
         target = getattr(owner, name) if original is _INHERITED else original
     wrapper = _around(target, patch)
     setattr(owner, name, wrapper)
-    _done.append((integration, owner, name, original, wrapper))
+    _note(_Done(patch, owner, name, original, wrapper))
+
+
+def _note(done: _Done) -> None:
+    if not any(one.wrapper is done.wrapper and one.owner is done.owner and one.name == done.name for one in _done):
+        _done.append(done)
+
+
+def _warn_of_absence(patch: Patch) -> None:
+    library = patch.module.partition(".")[0]
+    _log.warning(
+        "timetracer: %s %s has no %s.%s, so %s calls are not fully captured; use a supported version (docs)",
+        library,
+        getattr(sys.modules.get(library), "__version__", "unknown"),
+        patch.module,
+        patch.name,
+        _users(patch),
+    )
 
 
 def _around(target: Any, patch: Patch) -> Any:
+    if patch.returns is not None:
+        return wrapt.FunctionWrapper(target, _Returning(patch.returns))
     if patch.maker is None:
-        assert patch.wrapper is not None  # noqa: S101 - a patch has one of the two
+        assert patch.wrapper is not None  # noqa: S101 - a patch has one of the three
         return wrapt.FunctionWrapper(target, patch.wrapper)
     made = wraps(target)(patch.maker(target))
     setattr(made, _MAKER, patch.maker)
     return made
 
 
+@dataclass(frozen=True, slots=True)
+class _Returning:
+    """A wrapper that gives something else in place of what a factory returns.
+
+    Args:
+        replacement: makes it.
+    """
+
+    replacement: Replacement
+
+    def __call__(self, wrapped: Any, _instance: Any, args: Any, kwargs: Any) -> Any:
+        made = wrapped(*args, **kwargs)
+        try:
+            return self.replacement(made)
+        except Exception as error:  # noqa: BLE001 - the app gets what it would have got without us
+            faults.report(f"factory.{getattr(wrapped, '__qualname__', wrapped)}", error)
+            return made
+
+
 def _is_ours(original: Any, patch: Patch) -> bool:
     if patch.maker is not None:
         return getattr(original, _MAKER, None) is patch.maker
-    return getattr(original, "_self_wrapper", None) is patch.wrapper
+    wrapper = patch.wrapper if patch.returns is None else _Returning(patch.returns)
+    return bool(getattr(original, "_self_wrapper", None) == wrapper)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from timetracer_otel import spans
 from timetracer_otel.config import Settings
-from timetracer_otel.seams.lanes import Lane, lane_of
+from timetracer_otel.seams.lanes import Lane, lane_of, process
 
 if TYPE_CHECKING:
     from opentelemetry.context import Context
@@ -93,6 +93,9 @@ stopper: Callable[[], None] | None = None
 live_io: ContextVar[bool] = ContextVar("timetracer_live_io", default=False)
 """Set while an integration that stays live connects, so that a replay's guard lets it through."""
 
+switched_off: set[str] = set()
+"""Integrations that are left alone although their patches may be in force for another one's sake."""
+
 _active: Runtime | None = None
 _settings = Settings()
 
@@ -101,6 +104,8 @@ def set_active(runtime: Runtime | None) -> None:
     """Install the runtime of this process, or remove it."""
     global _active  # noqa: PLW0603 - a process has exactly one mode
     _active = runtime
+    if runtime is None:
+        process.end_lanes()
 
 
 def set_settings(settings: Settings) -> None:
@@ -121,7 +126,7 @@ def active() -> Runtime | None:
 
 def responder(plugin: str) -> Responder | None:
     """What answers an integration's calls in this process; None when they are live."""
-    return None if _active is None else _active.responder(plugin)
+    return None if _active is None or plugin in switched_off else _active.responder(plugin)
 
 
 def current_lane(runtime: Runtime, context: Context | None = None) -> Lane:

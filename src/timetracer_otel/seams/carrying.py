@@ -1,0 +1,178 @@
+"""What the app starts belongs to the lane that starts it: threads, tasks, work for pools, greenlets.
+
+By means of our own, because OpenTelemetry's instrumentor for threads can be absent or switched off, knows neither
+subclasses that override ``run`` nor other pools, and carries a context that may have lost the lane. A thread that only
+runs what it is handed keeps no lane of its own; one that a request has started, and that goes on to take what others
+put into a queue, is the session's from then on.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import queue
+from collections.abc import Callable
+from threading import Thread
+from typing import Any, Final
+
+from timetracer_otel.seams import branches, patching, runtime
+from timetracer_otel.seams.branches import Within
+from timetracer_otel.seams.integration import Integration, Patch
+from timetracer_otel.seams.lanes import Entered, entered_lane
+from timetracer_otel.seams.pools import PATCHES as POOLS
+from timetracer_otel.seams.pools import Carried, watch_greenlets
+
+__all__ = ["install", "uninstall"]
+
+_BRANCH: Final = "_timetracer_branch"
+_ABSENT: Final = object()
+_WORKERS: Final = ("anyio.", "concurrent.futures.", "logging.handlers", "multiprocessing.pool", "socketserver")
+"""Modules whose threads are nobody's: whoever hands them work says whose it is."""
+
+
+def install() -> None:
+    """Let lanes reach what they start from now on."""
+    patching.apply(_STARTS)
+    watch_greenlets(on=True)
+
+
+def uninstall() -> None:
+    """Put everything back."""
+    watch_greenlets(on=False)
+    patching.undo(_STARTS.name)
+
+
+def _start_thread(original: Callable[..., Any]) -> Callable[..., Any]:
+    """Go around ``Thread.start``. The instance's ``run`` is exchanged, since subclasses have their own."""
+
+    def start(self: Thread) -> Any:
+        can_start = vars(self).get("_initialized") and self.ident is None
+        target = getattr(self, "_target", None)
+        if not can_start or _is_worker(self, target):
+            return original(self)
+        branch = branches.started(target or type(self).run, getattr(self, "_args", ()))
+        if branch is None:
+            return original(self)
+        own, run = vars(self).get("run", _ABSENT), self.run
+
+        def put_back() -> None:
+            vars(self).pop("run", None)
+            if own is not _ABSENT:
+                vars(self)["run"] = own
+
+        def run_in_branch() -> Any:
+            put_back()
+            with Within(branch):
+                return run()
+
+        vars(self)["run"] = run_in_branch
+        try:
+            return original(self)
+        except BaseException:
+            put_back()
+            raise
+
+    return start
+
+
+def _is_worker(thread: Thread, target: Any) -> bool:
+    module = getattr(target, "__module__", None) or type(thread).__module__
+    return str(module).startswith(_WORKERS)
+
+
+def _make_work(original: Callable[..., Any]) -> Callable[..., Any]:
+    """Go around ``__init__`` of what ``ThreadPoolExecutor.submit`` queues: there the app's function is untouched."""
+
+    def __init__(self: Any, future: Any, fn: Any, *rest: Any, **named: Any) -> None:  # noqa: N807 - it stands in for one
+        original(self, future, fn, *rest, **named)
+        function, args = (fn[0], fn[1]) if isinstance(fn, tuple) else (fn, rest[0] if rest else ())  # 3.14, before
+        vars(self)[_BRANCH] = branches.started(function, tuple(args))
+
+    return __init__
+
+
+def _run_work(original: Callable[..., Any]) -> Callable[..., Any]:
+    """Go around its ``run``, which also calls what waits for the future."""
+
+    def run(self: Any, *args: Any) -> Any:
+        branch = vars(self).pop(_BRANCH, None)
+        if branch is None:
+            return original(self, *args)
+        with Within(branch):
+            return original(self, *args)
+
+    return run
+
+
+def _start_raw_thread(original: Callable[..., Any]) -> Callable[..., Any]:
+    """Go around ``_thread.start_new_thread``."""
+
+    def start_new_thread(function: Any, args: Any, *kwargs: Any) -> Any:
+        branch = branches.started(function, args) if callable(function) and isinstance(args, tuple) else None
+        return original(function if branch is None else Carried(branch, function), args, *kwargs)
+
+    return start_new_thread
+
+
+def _start_task(original: Callable[..., Any]) -> Callable[..., Any]:
+    """Go around ``create_task`` of a loop. The task copies a context that says which branch it is."""
+
+    def create_task(self: Any, coro: Any, *args: Any, **kwargs: Any) -> Any:
+        branch = branches.started(coro)
+        if branch is None:
+            return original(self, coro, *args, **kwargs)
+        if (context := kwargs.get("context")) is not None:
+            branches.settle(context, branch)
+            return original(self, coro, *args, **kwargs)
+        with branches.beginning(branch):
+            return original(self, coro, *args, **kwargs)
+
+    return create_task
+
+
+def _get(original: Callable[..., Any]) -> Callable[..., Any]:
+    """Go around ``queue.Queue.get``. Pools of connections are queues too, last in first out."""
+
+    def get(self: Any, *args: Any, **kwargs: Any) -> Any:
+        item = original(self, *args, **kwargs)
+        if not isinstance(self, (queue.LifoQueue, queue.PriorityQueue)):
+            _serve_everybody()
+        return item
+
+    return get
+
+
+def _get_async(original: Callable[..., Any]) -> Callable[..., Any]:
+    """Go around ``asyncio.Queue.get``."""
+
+    async def get(self: Any) -> Any:
+        item = await original(self)
+        if not isinstance(self, (asyncio.LifoQueue, asyncio.PriorityQueue)):
+            _serve_everybody()
+        return item
+
+    return get
+
+
+def _serve_everybody() -> None:
+    """A loop that a request has started, and that goes on behind it, works for everybody: it is the session's."""
+    lane, active = entered_lane(), runtime.active()
+    if lane is not None and lane.code_ended is not None and active is not None:
+        Entered(active.session()).__enter__()
+
+
+_STARTS: Final = Integration(
+    name="what the app starts",
+    patches=(
+        Patch("threading", "Thread.start", maker=_start_thread),
+        Patch("_thread", "start_new_thread", maker=_start_raw_thread),
+        Patch("concurrent.futures.thread", "_WorkItem.__init__", maker=_make_work),
+        Patch("concurrent.futures.thread", "_WorkItem.run", maker=_run_work),
+        Patch("asyncio.base_events", "BaseEventLoop.create_task", maker=_start_task),
+        Patch("uvloop", "Loop.create_task", maker=_start_task),
+        # It creates tasks past the loop where an eager factory of Python's own is set.
+        Patch("anyio._backends._asyncio", "TaskGroup._spawn", maker=_start_task, required=False),
+        Patch("queue", "Queue.get", maker=_get),
+        Patch("asyncio.queues", "Queue.get", maker=_get_async),
+        *POOLS,
+    ),
+)

@@ -1,0 +1,366 @@
+"""What a request starts belongs to its lane: threads, tasks, work for pools, greenlets; pools belong to nobody."""
+
+from __future__ import annotations
+
+import _thread
+import asyncio
+import contextvars
+import queue
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from multiprocessing.pool import ThreadPool
+from typing import Any, TypeAlias
+
+import anyio
+import anyio.to_thread
+import gevent
+import gevent.pool
+import gevent.threadpool
+import pytest
+import uvloop
+from opentelemetry.instrumentation.threading import ThreadingInstrumentor
+from starlette.concurrency import run_in_threadpool
+
+from tests.entries.doubles import NotedLane, NotingRuntime
+from timetracer_otel import seams
+from timetracer_otel.seams import Request, carrying, lanes
+from timetracer_otel.seams.branches import branch_in, current_lane, here
+
+Work: TypeAlias = Callable[[], Any]
+Way: TypeAlias = Callable[[Work], Any]
+"""Does a piece of work elsewhere; gives its result."""
+
+
+class Pools:
+    """Pools that were made before any request."""
+
+    def __init__(self) -> None:
+        self.executor = ThreadPoolExecutor(2)
+        self.threads = ThreadPool(2)
+
+
+@pytest.fixture(scope="module")
+def pools() -> Iterator[Pools]:
+    """Pools of the whole module, as an app makes them when it is imported."""
+    made = Pools()
+    yield made
+    made.executor.shutdown()
+    made.threads.terminate()
+    made.threads.join()
+
+
+@pytest.fixture(params=["instrumented", "plain"])
+def runtime(request: pytest.FixtureRequest) -> Iterator[NotingRuntime]:
+    """A runtime in force, with OpenTelemetry's instrumentor for threads and without it."""
+    made = NotingRuntime()
+    seams.set_active(made)
+    carrying.install()
+    if request.param == "instrumented":
+        ThreadingInstrumentor().instrument()
+    yield made
+    if request.param == "instrumented":
+        ThreadingInstrumentor().uninstrument()
+    carrying.uninstall()
+    seams.set_active(None)
+
+
+def opened(runtime: NotingRuntime) -> NotedLane:
+    """A lane of its own."""
+    lane = runtime.open_lane(Request("GET", "/", []))
+    assert isinstance(lane, NotedLane)
+    return lane
+
+
+def result_of(start: Callable[[Work], Any], work: Work) -> Any:
+    """Let something be started that runs work once; give its result."""
+    future: Future[Any] = Future()
+    start(lambda: future.set_result(work()))
+    return future.result(10)
+
+
+class _Own(threading.Thread):
+    """A thread with a ``run`` of its own."""
+
+    def __init__(self, work: Work) -> None:
+        super().__init__()
+        self.work = work
+
+    def run(self) -> None:
+        self.work()
+
+
+def by_executor_of_its_own(work: Work) -> Any:
+    """An executor as a handler makes one."""
+    with ThreadPoolExecutor(1) as pool:
+        return pool.submit(work).result()
+
+
+def called_back_by_executor(pool: ThreadPoolExecutor, work: Work) -> Any:
+    """Work that waits for a future."""
+    begin = threading.Event()
+
+    def start(work: Work) -> None:
+        pool.submit(begin.wait).add_done_callback(lambda _: work())
+        begin.set()
+
+    return result_of(start, work)
+
+
+async def in_task_group(work: Work) -> Any:
+    """A task of anyio's."""
+    found: list[Any] = []
+
+    async def add() -> None:
+        await asyncio.sleep(0)
+        found.append(work())
+
+    async with anyio.create_task_group() as group:
+        group.start_soon(add)
+    return found[0]
+
+
+async def in_task(work: Work) -> Any:
+    """A task."""
+
+    async def do() -> Any:
+        await asyncio.sleep(0)
+        return work()
+
+    return (await asyncio.gather(do()))[0]
+
+
+async def in_default_executor(work: Work) -> Any:
+    """The loop's executor."""
+    return await asyncio.get_running_loop().run_in_executor(None, work)
+
+
+def under(run: Callable[[Any], Any], do: Callable[[Work], Any]) -> Way:
+    """A way that needs a loop."""
+    return lambda work: run(do(work))
+
+
+ASYNC: dict[str, Callable[[Work], Any]] = {
+    "task": in_task,
+    "task group": in_task_group,
+    "to_thread": asyncio.to_thread,
+    "default executor": in_default_executor,
+    "anyio thread": anyio.to_thread.run_sync,
+    "starlette thread": run_in_threadpool,
+}
+LOOPS = {"asyncio": asyncio.run, "uvloop": uvloop.run}
+WAYS: dict[str, Callable[[Pools], Way]] = {
+    "thread": lambda _: lambda work: result_of(lambda do: threading.Thread(target=do).start(), work),
+    "subclass": lambda _: lambda work: result_of(lambda do: _Own(do).start(), work),
+    "timer": lambda _: lambda work: result_of(lambda do: threading.Timer(0.001, do).start(), work),
+    "raw thread": lambda _: lambda work: result_of(lambda do: _thread.start_new_thread(do, ()), work),
+    "executor": lambda pools: lambda work: pools.executor.submit(work).result(),
+    "new executor": lambda _: by_executor_of_its_own,
+    "map": lambda pools: lambda work: next(iter(pools.executor.map(lambda _: work(), [1]))),
+    "called back": lambda pools: lambda work: called_back_by_executor(pools.executor, work),
+    "pool": lambda pools: pools.threads.apply,
+    "pool, called back": lambda pools: (
+        lambda work: result_of(lambda do: pools.threads.apply_async(int, callback=lambda _: do()), work)
+    ),
+    "pool map": lambda pools: lambda work: pools.threads.map(lambda _: work(), [1, 2])[1],
+    "pool starmap": lambda pools: lambda work: pools.threads.starmap(lambda _a, _b: work(), [(1, 2)])[0],
+    "pool imap": lambda pools: lambda work: next(pools.threads.imap(lambda _: work(), [1])),
+    "pool imap, chunks": lambda pools: lambda work: list(pools.threads.imap(lambda _: work(), [1, 2, 3], 2))[2],
+    "pool imap, items": lambda pools: lambda work: next(pools.threads.imap(lambda item: item, (work() for _ in "a"))),
+    "pool imap, any order": lambda pools: lambda work: next(pools.threads.imap_unordered(lambda _: work(), [1])),
+    "greenlet": lambda _: lambda work: gevent.spawn(work).get(),
+    "later greenlet": lambda _: lambda work: gevent.spawn_later(0.001, work).get(),
+    "greenlet of a pool": lambda _: lambda work: gevent.pool.Pool(2).map(lambda _: work(), [1, 2])[1],
+    "thread of gevent": lambda _: gevent.get_hub().threadpool.apply,
+    **{
+        f"{name}, {loop}": lambda _, run=run, do=do: under(run, do)  # type: ignore[misc] # defaults bind the loop's names
+        for name, do in ASYNC.items()
+        for loop, run in LOOPS.items()
+    },
+}
+
+
+@pytest.mark.parametrize("name", WAYS)
+def test_work_belongs_to_whoever_hands_it_over(runtime: NotingRuntime, pools: Pools, name: str) -> None:
+    """Two requests and the session use the same pools by turns: each piece is that one's, with and without spans."""
+    way = WAYS[name](pools)
+    first, second = opened(runtime), opened(runtime)
+    found = []
+    for lane in (first, second, None, first):
+        if lane is None:
+            found.append(way(current_lane))
+        else:
+            with lane.entered():
+                found.append(way(current_lane))
+    assert found == [first, second, runtime.session(), first]
+
+
+@pytest.mark.parametrize("name", WAYS)
+def test_nothing_is_left_behind(pools: Pools, name: str) -> None:
+    """Without a runtime everything is as it was, and works."""
+    assert WAYS[name](pools)(lambda: (current_lane(), here())) == (None, None)
+
+
+def test_names_are_the_very_objects_that_they_were() -> None:
+    """What is patched is put back."""
+    before = (
+        vars(threading.Thread)["start"], vars(threading.Thread)["run"], _thread.start_new_thread,
+        vars(asyncio.BaseEventLoop)["create_task"], vars(queue.Queue)["get"], vars(asyncio.Queue)["get"],
+    )  # fmt: skip
+    inherited = set(vars(ThreadPool)), set(vars(uvloop.Loop))
+    carrying.install()
+    carrying.uninstall()
+    assert before == (
+        vars(threading.Thread)["start"], vars(threading.Thread)["run"], _thread.start_new_thread,
+        vars(asyncio.BaseEventLoop)["create_task"], vars(queue.Queue)["get"], vars(asyncio.Queue)["get"],
+    )  # fmt: skip
+    assert inherited == (set(vars(ThreadPool)), set(vars(uvloop.Loop)))
+
+
+def test_a_thread_keeps_its_own_run(runtime: NotingRuntime) -> None:
+    """A ``run`` that the app has set on the instance runs, and is there again; a start that fails changes nothing."""
+    seen: list[Any] = []
+    thread = threading.Thread()
+    thread.run = lambda: seen.append("run" in vars(thread))  # type: ignore[method-assign]
+    own = thread.run
+    with opened(runtime).entered():
+        thread.start()
+        thread.join()
+        with pytest.raises(RuntimeError):
+            thread.start()
+    assert seen == [True]
+    assert thread.run is own
+
+
+def test_a_loop_that_a_request_has_started_is_the_sessions(runtime: NotingRuntime) -> None:
+    """A worker fed by a queue is the request's that started it until that ends, and everybody's afterwards."""
+    asked: queue.Queue[Future[Any] | None] = queue.Queue()
+
+    def work() -> None:
+        while (future := asked.get()) is not None:
+            future.set_result(current_lane())
+
+    def ask() -> Any:
+        future: Future[Any] = Future()
+        asked.put(future)
+        return future.result(10)
+
+    first, second = opened(runtime), opened(runtime)
+    thread = threading.Thread(target=work)
+    with first.entered():
+        thread.start()
+        assert ask() is first
+    first.end_code()
+    with second.entered():
+        assert ask() is runtime.session()
+    asked.put(None)
+    thread.join()
+
+
+async def test_so_is_a_task(runtime: NotingRuntime) -> None:
+    """Likewise of a task that takes from a queue."""
+    asked: asyncio.Queue[asyncio.Future[Any]] = asyncio.Queue()
+
+    async def work() -> None:
+        while True:
+            future = await asked.get()
+            future.set_result(current_lane())
+
+    async def ask() -> Any:
+        future = asyncio.get_running_loop().create_future()
+        await asked.put(future)
+        return await future
+
+    first, second = opened(runtime), opened(runtime)
+    with first.entered():
+        task = asyncio.create_task(work())
+        assert await ask() is first
+    first.end_code()
+    with second.entered():
+        assert await ask() is runtime.session()
+    task.cancel()
+
+
+def test_late_work_is_the_lanes_for_a_while(runtime: NotingRuntime, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a request leaves running belongs to it behind its end, but not for ever; work that waited begins anew."""
+    now = [1000.0]
+    monkeypatch.setattr(lanes, "_monotonic", lambda: now[0])
+    goes_on, ended = threading.Event(), threading.Event()
+    lane, found = opened(runtime), list[Any]()
+
+    def work() -> None:
+        goes_on.wait(10)
+        found.append(current_lane())
+        now[0] += lanes.LATE_SECONDS
+        found.append(current_lane())
+        ended.set()
+
+    with lane.entered(), ThreadPoolExecutor(1) as pool:
+        threading.Thread(target=work).start()
+        lane.end_code()
+        now[0] += 5
+        goes_on.set()
+        ended.wait(10)
+        waited = pool.submit(current_lane)
+        assert waited.result() is not None
+    assert found == [lane, runtime.session()]
+
+
+@pytest.mark.parametrize("loop", LOOPS)
+@pytest.mark.parametrize("eager", [False, True] if sys.version_info >= (3, 12) else [False])
+def test_tasks_have_places_by_their_creation(runtime: NotingRuntime, loop: str, eager: bool) -> None:  # noqa: FBT001 - a parameter
+    """Siblings are told apart in the order in which they are made, whoever makes them, and however they run."""
+    lane = opened(runtime)
+
+    async def place(number: int) -> str:
+        await asyncio.sleep(0.001 * (7 * number % 5))
+        return branch_in(lane, here())
+
+    async def in_own_context(number: int) -> str:
+        return await asyncio.get_running_loop().create_task(place(number), context=contextvars.copy_context())
+
+    async def main() -> list[list[str]]:
+        if eager:
+            asyncio.get_running_loop().set_task_factory(asyncio.eager_task_factory)  # type: ignore[attr-defined, unused-ignore] # from 3.12 on
+        gathered = await asyncio.gather(*map(place, range(5)))
+        async with asyncio.TaskGroup() as group:
+            tasks = [group.create_task(place(number)) for number in range(5)]
+        grouped = [task.result() for task in tasks]
+        found: dict[int, str] = {}
+
+        async def note(number: int) -> None:
+            found[number] = await place(number)
+
+        async with anyio.create_task_group() as anyios:
+            for number in range(5):
+                anyios.start_soon(note, number)
+        contexts = [
+            asyncio.get_running_loop().create_task(in_own_context(number), context=contextvars.copy_context())
+            for number in range(3)
+        ]
+        completed = {await one for one in asyncio.as_completed([place(number) for number in range(5)])}
+        by_number = [found[number] for number in range(5)]
+        return [gathered, grouped, by_number, await asyncio.gather(*contexts), sorted(completed)]
+
+    with lane.entered():
+        runs = [LOOPS[loop](main()) for _ in range(2)]
+    for gathered, grouped, anyios, contexts, completed in runs:
+        for found in (gathered, grouped, anyios, contexts, completed):
+            assert len(set(found)) == len(found)
+    # The second run's main task is the second child of the lane.
+    assert [[place.replace("1", "0", 1) for place in part] for part in runs[1]] == runs[0]
+
+
+def test_work_in_a_copied_context_has_a_place_of_its_own(runtime: NotingRuntime, pools: Pools) -> None:
+    """``submit(copy_context().run, work)``, as people carry their context variables."""
+    lane = opened(runtime)
+
+    def place() -> str:
+        return branch_in(lane, here())
+
+    with lane.entered():
+        futures = [pools.executor.submit(contextvars.copy_context().run, place) for _ in range(3)]
+        items = pools.threads.map(lambda _: place(), range(6))
+    assert [future.result() for future in futures] == ["0", "1", "2"]
+    assert items == ["0.0", "0.1", "0.2", "0.3", "0.4", "0.5"]

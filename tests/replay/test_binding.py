@@ -1,0 +1,119 @@
+"""Which recorded call answers a live one whose values differ: only fresh values bind, one to one, in any order."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from timetracer_otel.cassette.model import Kind, Span
+from timetracer_otel.replay.matching import Index, Match, Matcher, Recorded
+from timetracer_otel.seams import Description, Value
+
+Asked = tuple[str, Sequence[int], bool]
+"""Name, values and whether their order means nothing."""
+
+
+def described(name: str, values: Sequence[int], *, listed: bool = False, salt: int = 0) -> Description:
+    """A call that asks for some values; ``salt`` makes other values of the same numbers."""
+    made = tuple(value_of(number, salt) for number in values)
+    places = ((0, len(made), 1),) if listed and made else ()
+    return Description(("test", name), name.encode(), made, read=False, unordered=places)
+
+
+def value_of(number: int, salt: int = 0) -> Value:
+    """A value; its order among others depends on the salt."""
+    return random.Random(f"{number} {salt}").randbytes(8)
+
+
+def recorded(calls: Sequence[Description], replies: Sequence[frozenset[Value]] = ()) -> list[Recorded]:
+    """Recorded calls, one after the other."""
+    spans = [span(number) for number in range(len(calls))]
+    known = [*replies, *[frozenset[Value]()] * (len(calls) - len(replies))]
+    return [Recorded(*parts) for parts in zip(spans, calls, known, strict=True)]
+
+
+def span(number: int) -> Span:
+    """The span of a call."""
+    return Span(
+        trace_id="0" * 32, span_id=f"{number:016x}", parent_id="", name="call", kind=Kind.CLIENT, start=number * 10,
+        end=number * 10 + 5, attributes={}, resource={},
+    )  # fmt: skip
+
+
+def matcher(calls: list[Recorded], brought: Callable[[Value], bool] = lambda _value: False) -> Matcher:
+    """A live lane that follows these."""
+    return Matcher(Index(calls, brought), brought)
+
+
+def number_of(match: Match | None) -> int | None:
+    """Which recorded call answered."""
+    return None if match is None else int(match.recorded.span.span_id, 16)
+
+
+calls_of_an_app = st.lists(
+    st.tuples(st.sampled_from("ab"), st.lists(st.integers(0, 5), max_size=4, unique=True), st.booleans()), max_size=8
+)
+
+
+@settings(deadline=None)
+@given(calls_of_an_app, st.randoms(use_true_random=False))
+def test_an_unchanged_app_that_draws_other_values_is_answered(calls: list[Asked], chance: Any) -> None:
+    """Each call answers itself when all values are new, also where lists of known ones come in another order."""
+    told = [("first", [number], False) for number in range(6)]  # each value turns up alone first
+    mine = [described(name, values, listed=listed) for name, values, listed in (*told, *calls)]
+    live = matcher(recorded(mine))
+    for number, (name, values, listed) in enumerate((*told, *calls)):
+        order = chance.sample(values, len(values)) if listed else values
+        found = live.match(described(name, order, listed=listed, salt=1))
+        assert found is not None
+        assert found.recorded.description == mine[number]
+    assert all(live.to_live[theirs] == ours for ours, theirs in live.to_recorded.items())
+
+
+@settings(deadline=None)
+@given(st.lists(st.integers(0, 9), min_size=2, max_size=8, unique=True), st.randoms(use_true_random=False))
+def test_a_list_in_another_order_is_the_same(values: list[int], chance: Any) -> None:
+    """With equal values nothing is bound to another one."""
+    live = matcher(recorded([described("a", values, listed=True)]))
+    found = live.match(described("a", chance.sample(values, len(values)), listed=True))
+    assert found is not None
+    assert found.how == "exact"
+
+
+def test_values_that_were_there_before_never_bind() -> None:
+    """A value that the request brought, or an earlier reply, must be equal: else another's document would be served."""
+    brought = {value_of(1), value_of(2)}
+    live = matcher(recorded([described("find", [1])]), brought.__contains__)
+    assert live.match(described("find", [2])) is None
+    calls = recorded([described("list", []), described("find", [1])], [frozenset(brought)])
+    live = matcher(calls)
+    assert number_of(live.match(described("list", []))) == 0
+    assert live.match(described("find", [2])) is None
+    assert live.match(described("find", [3])) is None
+    assert number_of(live.match(described("find", [1]))) == 1
+
+
+def test_known_values_of_a_list_must_be_among_the_recorded() -> None:
+    """Of a list without order only what is fresh binds."""
+    calls = recorded([described("list", []), described("find", [1, 2, 7], listed=True)], [frozenset({value_of(1)})])
+    live = matcher(calls)
+    live.match(described("list", []))
+    assert live.match(described("find", [1, 1, 7], listed=True)) is None
+    found = live.match(described("find", [8, 9, 1], listed=True))
+    assert number_of(found) == 1
+    assert live.to_recorded.get(value_of(1), value_of(1)) == value_of(1)
+
+
+@settings(deadline=None)
+@given(st.lists(st.tuples(st.integers(0, 3), st.integers(0, 3)), max_size=6))
+def test_binding_is_one_to_one(pairs: list[tuple[int, int]]) -> None:
+    """However calls come, no recorded value stands for two live ones, nor the other way round."""
+    live = matcher(recorded([described("a", [mine, 10 + mine]) for mine, _ in pairs]))
+    for _, theirs in pairs:
+        live.match(described("a", [theirs, theirs + 10], salt=1))
+    assert len(set(live.to_recorded.values())) == len(live.to_recorded)
+    assert {theirs: mine for mine, theirs in live.to_recorded.items()} == live.to_live
