@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import atexit
 import os
+import shutil
 import signal
+import tempfile
 from collections.abc import Iterator
 
 import pytest
@@ -15,6 +18,9 @@ _PROGRAMS = {"TIMETRACER_JAEGER"}  # no setting, but a path that tests/jaeger ta
 for _name in [name for name in os.environ if name.startswith(("OTEL_", "TIMETRACER_")) and name not in _PROGRAMS]:
     del os.environ[_name]
 os.environ["TIMETRACER_RAISE_FAULTS"] = "1"
+# The key of the user who runs the tests is left alone: recordings make one here.
+os.environ["XDG_CONFIG_HOME"] = tempfile.mkdtemp(prefix="timetracer-tests-")
+atexit.register(shutil.rmtree, os.environ["XDG_CONFIG_HOME"], ignore_errors=True)
 # A shell lets its background jobs ignore Ctrl-C, and so would every program that a test ends by it.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 

@@ -15,7 +15,7 @@ from functools import partial
 from types import ModuleType
 from typing import Any, NoReturn
 
-from timetracer_otel import config, nondeterminism, seams
+from timetracer_otel import config, nondeterminism, sealing, seams
 from timetracer_otel.config import Settings
 from timetracer_otel.errors import ConfigError, IntegrationError, TimetracerError
 from timetracer_otel.integrations import discover
@@ -225,6 +225,7 @@ def _record(settings: Settings) -> None:
     from timetracer_otel.exporters.recorder import Recorder  # noqa: PLC0415 - see above
     from timetracer_otel.seams import tracing  # noqa: PLC0415 - see above
 
+    sealing.make_key()
     provider = tracing.host_provider()
     recorder = Recorder(settings, provider)
     exit_status = exiting.watch()

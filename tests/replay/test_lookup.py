@@ -83,7 +83,7 @@ def entries(folder: Path, bodies: list[bytes], **fields: Any) -> tuple[Entries, 
 
 def followed(found: Entries, body: bytes, headers: list[tuple[str, str]] | None = None) -> int:
     """The number of the lane that a request with this body follows; 0 for none."""
-    lane = found.choose(Request("POST", "/orders", headers or JSON, body=[body], complete=True))
+    lane = found.choose(Request("POST", "/orders", headers or JSON, body=[body], complete=True)).lane
     return 0 if lane is None else int(lane.id, 16)
 
 

@@ -251,7 +251,7 @@ def test_learned_list_hides_noise_and_nothing_else(tmp_path: Path) -> None:
 def test_masked_header_can_be_given(tmp_path: Path) -> None:
     """What the recording masked is sent as far as it is known, or as --header says; the lane's header stays unseen."""
     port, cassettes = free_port(), tmp_path / "cassettes"
-    env = environment(TIMETRACER_DIR=str(cassettes))
+    env = environment(TIMETRACER_DIR=str(cassettes), TIMETRACER_KEY="none")
     command = ["opentelemetry-instrument", "--traces_exporter", "timetracer", *APP, str(port)]
     with Program(command, log=tmp_path / "record.log", env=env, cwd=HERE) as program:
         program.wait_for_port(port)

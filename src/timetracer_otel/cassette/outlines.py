@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from timetracer_otel import redaction
 from timetracer_otel import spans as names
 from timetracer_otel.cassette.model import Span
 from timetracer_otel.cassette.spool import Piece
@@ -62,7 +63,7 @@ class Outline:
     @property
     def name(self) -> str:
         """Method and target, for people."""
-        return f"{self.method} {self.target}"
+        return f"{self.method} {redaction.placeholders(self.target)}"
 
     @property
     def operation(self) -> str:

@@ -14,6 +14,7 @@ import orjson
 
 from timetracer_otel.cassette import loading
 from timetracer_otel.cassette.model import Lane, Span
+from timetracer_otel.cassette.opening import open_lane
 from timetracer_otel.cassette.outlines import Outline
 from timetracer_otel.cassette.reading import read_spans
 from timetracer_otel.cassette.sorting import Sorter
@@ -120,13 +121,15 @@ class Shelf:
 
     Args:
         catalog: from :func:`catalog`.
+        opened: put secrets back for which there is a key; what is shown to people stays sealed.
 
     Raises:
         CassetteError: a session cannot be read.
     """
 
-    def __init__(self, catalog: Catalog) -> None:
+    def __init__(self, catalog: Catalog, *, opened: bool = False) -> None:
         self.catalog = catalog
+        self._opened = opened
         self._pieces = Pieces(catalog.spool) if catalog.spool is not None else None
         loaded = [self._load(session) for session in catalog.sessions]
         served = Counter(lane.session_id for lane in catalog.lanes)
@@ -139,16 +142,17 @@ class Shelf:
         self._lock = threading.RLock()
 
     @classmethod
-    def of(cls, files: Iterable[str | PathLike[str]]) -> Shelf:
+    def of(cls, files: Iterable[str | PathLike[str]], *, opened: bool = False) -> Shelf:
         """Look through files, and hold their sessions.
 
         Args:
             files: the cassettes.
+            opened: put secrets back for which there is a key.
 
         Raises:
             CassetteError: as :func:`catalog`.
         """
-        return cls(catalog(files))
+        return cls(catalog(files), opened=opened)
 
     def outline(self, lane_id: str) -> Outline | None:
         """The outline of the lane of that id, or whose entry belongs to that trace."""
@@ -198,7 +202,7 @@ class Shelf:
         cassette = loading.gathered(sources)
         for lane in (*cassette.lanes, *cassette.sessions.values()):
             if lane.id == outline.id:
-                return lane
+                return open_lane(lane) if self._opened else lane
         raise CassetteError(f"lane {outline.id} is gone: it was there a moment ago", file=outline.files[0])
 
 

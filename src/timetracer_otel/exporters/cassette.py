@@ -19,6 +19,7 @@ from opentelemetry.trace import SpanKind
 from timetracer_otel import spans as names
 from timetracer_otel.cassette import otlp, storage
 from timetracer_otel.config import Compression
+from timetracer_otel.exporters.hiding import hidden
 from timetracer_otel.seams import faults
 
 __all__ = ["CassetteSpanExporter"]
@@ -108,7 +109,7 @@ class CassetteSpanExporter(SpanExporter):
             otlp.traces_line(
                 self._fragment(group[0].resource),
                 # Not span_fragment: what a host wraps around its spans to hide something has only the properties.
-                [(span.instrumentation_scope, otlp.span_to_dict(span)) for span in group],
+                [(span.instrumentation_scope, otlp.span_to_dict(hidden(span))) for span in group],
             )
             for group in by_resource.values()
         )

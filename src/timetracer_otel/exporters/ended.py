@@ -12,6 +12,7 @@ from opentelemetry.trace import SpanContext, SpanKind
 
 from timetracer_otel import spans
 from timetracer_otel.cassette import otlp
+from timetracer_otel.exporters.hiding import hidden
 from timetracer_otel.exporters.sink import INLINE_BYTES
 from timetracer_otel.seams import Call, Lane
 
@@ -70,6 +71,7 @@ _LANE = otlp.attributes_json({spans.LANE_ID: "%s"})
 
 
 def _encode(lane: Lane, span: ReadableSpan, call: Call | None) -> orjson.Fragment:
+    span = hidden(span)
     own = otlp.own_attributes(span)
     if spans.LANE_ID in own:  # as is all else, where payloads are on the spans themselves
         extra = call.written_out() if call is not None else {}

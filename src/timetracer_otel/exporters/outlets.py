@@ -12,7 +12,9 @@ from typing import Final
 from opentelemetry.sdk.trace import ReadableSpan, SpanProcessor
 from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
 
+from timetracer_otel.exporters.hiding import hidden
 from timetracer_otel.exporters.sizes import span_size
+from timetracer_otel.seams import faults
 
 __all__ = ["MESSAGE_BYTES", "Outlet", "split"]
 
@@ -47,6 +49,14 @@ def split(spans: Sequence[ReadableSpan], limit: int = MESSAGE_BYTES) -> Iterator
             start, held = position, 0
         held += size
     yield spans[start:]
+
+
+def _without_secrets(spans: Sequence[ReadableSpan]) -> Sequence[ReadableSpan]:
+    try:
+        return [hidden(span) for span in spans]
+    except Exception as error:  # noqa: BLE001 - the host's export must go on
+        faults.report("outlets.hidden", error)
+        return spans
 
 
 class Outlet:
@@ -98,7 +108,7 @@ class Outlet:
             self.offered += 1
 
     def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
-        """Export a batch in parts that receivers take; apart from that, as the exporter does.
+        """Export a batch in parts that receivers take, without secrets; apart from that, as the exporter does.
 
         Args:
             spans: the batch.
@@ -109,7 +119,7 @@ class Outlet:
         with self._lock:
             self.handed += len(spans)
         result, since = SpanExportResult.SUCCESS, None
-        for part in split(spans):
+        for part in split(_without_secrets(spans)):
             began = time.monotonic()
             if since is not None and began - since > PATIENCE:
                 self._lose(part)

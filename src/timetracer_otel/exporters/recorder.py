@@ -21,6 +21,7 @@ from timetracer_otel.config import Settings
 from timetracer_otel.exporters import drawn, growing, parts
 from timetracer_otel.exporters.counting import PRESSURE, Tally
 from timetracer_otel.exporters.ended import Ended, unended
+from timetracer_otel.exporters.hiding import hidden
 from timetracer_otel.exporters.leaving import Leaving
 from timetracer_otel.exporters.memory import Memory
 from timetracer_otel.exporters.resource import describe_process
@@ -210,7 +211,7 @@ class RecordingLane(Lane):
         )
         extra = {spans.LANE_ID: self.id, **self.drawn, **growing.entry(self, request)}
         whole = [(one.scope, one.fragment(self)) for one in ended]
-        whole.append((entry.instrumentation_scope, otlp.span_fragment(entry, extra)))
+        whole.append((entry.instrumentation_scope, otlp.span_fragment(hidden(entry), extra)))
         data = storage.compress(self.recorder.line(whole), settings.compression)
         self.spill.write_whole(path, data)
         self.path = path

@@ -102,13 +102,14 @@ def ask_with(answering: Responder, request: Sent, name: str) -> tuple[Reply, str
 
 def _answer(answering: Responder, request: Sent) -> Answer:
     described, unsent = http_match.describe_both(request)
-    instead = http_imported.described(answering, request) or unsent
+    instead = http_imported.described(answering, request) or http_match.describe_blind(request) or unsent
     answer = answering.answer(described, lambda: http_match.shown(request), instead=instead)
     http_imported.check(answering, answer.recorded, request)
     if spans.LOST in answer.recorded.attributes:
-        answering.refuse(_NOT_WHOLE.format(request.method, request.url, "could not be written whole"))
+        answering.refuse(_NOT_WHOLE.format(request.method, redaction.url(request.url), "could not be written whole"))
     if answer.recorded.text(spans.HTTP_STATUS_LINE) is None and answer.recorded.text(spans.ERROR) is None:
-        answering.refuse(_NOT_WHOLE.format(request.method, request.url, "was under way when the recording ended"))
+        ended = "was under way when the recording ended"
+        answering.refuse(_NOT_WHOLE.format(request.method, redaction.url(request.url), ended))
     return answer
 
 

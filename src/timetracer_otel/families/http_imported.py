@@ -10,7 +10,7 @@ from urllib.parse import parse_qs
 
 import orjson
 
-from timetracer_otel import spans
+from timetracer_otel import redaction, spans
 from timetracer_otel.cassette.model import Span
 from timetracer_otel.families import http_match
 from timetracer_otel.families.http_exchange import Sent
@@ -42,7 +42,7 @@ def check(answering: Responder, recorded: Span, request: Sent) -> None:
     Raises:
         ReplayMiss: it does not.
     """
-    tool, what = recorded.text(spans.IMPORTED), f"{request.method} {request.url}"
+    tool, what = recorded.text(spans.IMPORTED), f"{request.method} {redaction.url(request.url)}"
     if tool is None:
         return
     if (lacking := recorded.text(spans.IMPORTED_LACKS)) is not None:

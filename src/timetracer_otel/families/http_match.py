@@ -11,10 +11,10 @@ from timetracer_otel import redaction, seams
 from timetracer_otel.families import http_body
 from timetracer_otel.families.http_exchange import Sent
 from timetracer_otel.families.http_values import Blanker
-from timetracer_otel.families.http_volatile import WHO, ignored_field, ignored_header, ignored_query
+from timetracer_otel.families.http_volatile import ignored_field, ignored_header, ignored_query
 from timetracer_otel.seams import Description, web_tokens
 
-__all__ = ["describe", "describe_both", "describe_unsent", "shown"]
+__all__ = ["describe", "describe_blind", "describe_both", "describe_unsent", "shown"]
 
 _SAFE = frozenset({"GET", "HEAD", "OPTIONS", "TRACE"})
 """Methods that change nothing (RFC 9110, section 9.2.1)."""
@@ -49,7 +49,8 @@ def describe_both(request: Sent) -> tuple[Description, Description]:
     Args:
         request: recorded or live.
     """
-    origin, path, query = _parted(request.url)
+    url = redaction.blanked_url(request.url) if redaction.hidden(request.url) else request.url
+    origin, path, query = _parted(url)
     settings = seams.settings()
     in_path, in_head, in_body = Blanker(), Blanker(), Blanker()
     key = ("http", request.method.upper(), origin, in_path.text(path).replace("\0", ":"))
@@ -66,9 +67,22 @@ def describe_both(request: Sent) -> tuple[Description, Description]:
     return Description(key, digest, (*values, *in_body.values), read, whom), unsent
 
 
+def describe_blind(request: Sent) -> Description | None:
+    """As :func:`describe` without the secrets in the URL, which a recording may have masked; None when there are none.
+
+    Args:
+        request: live.
+    """
+    url = redaction.blanked_url(request.url)
+    if _parted(url) == _parted(request.url):
+        return None
+    return describe(Sent(request.method, url, request.headers, request.body, request.complete))
+
+
 def _preference(request: Sent) -> bytes:
     """Digest of the headers that say for whom a request is, as far as a recording keeps them."""
-    who = [(name.lower(), value) for name, value in request.headers if name.lower() in WHO]
+    lower = ((name.lower(), value) for name, value in request.headers)
+    who = [(name, value) for name, value in lower if redaction.is_credential(name) and name != "proxy-authorization"]
     if not who:
         return b""
     masked = [f"{name}:{value.strip()}" for name, value in redaction.headers(who)]
@@ -111,10 +125,11 @@ def shown(request: Sent) -> dict[str, Any]:
     """Give a request as data for people and for the difference in a miss: only what counts."""
     settings = seams.settings()
     origin, path, query = _parted(request.url)
+    counted = [(name, _shown(name, value)) for name, value in _counted_query(query, settings.ignore_query)]
     return {
         "method": request.method.upper(),
         "url": origin + path,
-        "query": _readable(_grouped(_counted_query(query, settings.ignore_query))),
+        "query": _readable(_grouped(counted)),
         "headers": _readable(_grouped(_counted_headers(request, settings.ignore_headers))),
         "body": _readable(
             http_body.shown(
@@ -125,6 +140,11 @@ def shown(request: Sent) -> dict[str, Any]:
             )
         ),
     }
+
+
+def _shown(name: str, value: str) -> str:
+    """A parameter for people: of a secret, a word that is the same for the same one."""
+    return redaction.placeholders(redaction.hide(value)) if redaction.is_secret_parameter(name, value) else value
 
 
 def _readable(shown: Any) -> Any:

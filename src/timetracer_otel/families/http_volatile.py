@@ -5,26 +5,20 @@ from __future__ import annotations
 import re
 from typing import Final
 
+from timetracer_otel.redaction import is_credential
+
 __all__ = [
     "BODY_PATTERNS",
     "FIELDS",
     "HEADERS",
     "HEADER_PREFIXES",
     "QUERY",
-    "WHO",
     "ignored_field",
     "ignored_header",
     "ignored_query",
 ]
 
 HEADERS: Final = {
-    # Who asks, and with which secret: the recording has these masked, a replay may run with a made-up key.
-    "authorization": "a credential, a signature over the date (SigV4), or an answer with a random nonce",
-    "proxy-authorization": "a credential",
-    "x-api-key": "a credential",
-    "api-key": "a credential",
-    "x-amz-security-token": "a credential that the cloud renews every few hours",
-    "cookie": "what earlier replies set; what of it has expired depends on the clock",
     # Tracing: new in each run by design.
     "traceparent": "the ids of this run's spans",
     "tracestate": "belongs to traceparent",
@@ -82,9 +76,6 @@ HEADERS: Final = {
 }
 """Header names in small letters."""
 
-WHO: Final = frozenset({"authorization", "x-api-key", "api-key", "cookie"})
-"""Headers that are no condition, but of calls that are otherwise alike those with the same ones match first."""
-
 HEADER_PREFIXES: Final = {
     "x-b3-": "the ids of this run's spans",
     "x-datadog-": "the ids of this run's spans",
@@ -136,11 +127,14 @@ _ONLY_SIGNED = frozenset({"expires", "se", "st"})
 def ignored_header(name: str, more: tuple[str, ...] = ()) -> bool:
     """Whether a header does not count.
 
+    Credentials do not, nor signatures over the date (SigV4), nor cookies, of which the clock decides what has expired:
+    a replay may run with a made-up key. Of calls that are otherwise alike those with the same ones match first.
+
     Args:
         name: in small letters.
         more: names that the settings add, in small letters.
     """
-    return name in HEADERS or name.startswith(tuple(HEADER_PREFIXES)) or name in more
+    return name in HEADERS or is_credential(name) or name.startswith(tuple(HEADER_PREFIXES)) or name in more
 
 
 def ignored_query(name: str, present: frozenset[str], more: tuple[str, ...] = ()) -> bool:

@@ -14,7 +14,7 @@ from collections.abc import Callable
 from contextvars import copy_context
 from typing import Any
 
-from timetracer_otel import seams
+from timetracer_otel import redaction, seams
 from timetracer_otel.families import http, http_exchange, http_recording
 from timetracer_otel.families.http_exchange import Reply, Sent
 from timetracer_otel.families.http_passing import Passing
@@ -220,7 +220,7 @@ def _record(response: Any, recording: Recording) -> None:
         return
     headers = [(str(name), str(value)) for name, value in response.headers.get_all()]
     if response.effective_url != recording.request.url:
-        recording.call.attributes[http_exchange.EFFECTIVE_URL] = response.effective_url
+        recording.call.attributes[http_exchange.EFFECTIVE_URL] = redaction.url(response.effective_url)
     recording.head(response.code, response.reason or "", "1.1", headers, time.monotonic_ns())
     streamed = recording.call.state if isinstance(recording.call.state, list) else []
     for piece in streamed or [response.buffer.getvalue() if response.buffer is not None else b""]:

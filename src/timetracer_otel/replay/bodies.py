@@ -12,7 +12,7 @@ import orjson
 from timetracer_otel import spans
 from timetracer_otel.cassette.model import Lane
 
-__all__ = ["WHOLE", "Key", "live_keys", "recorded_headers", "recorded_key"]
+__all__ = ["WHOLE", "Key", "live_keys", "recorded_headers", "recorded_key", "recorded_target"]
 
 Key: TypeAlias = tuple[int, bytes]
 """How much of a body was recorded, :data:`WHOLE` where it is all of it, and a digest."""
@@ -57,6 +57,15 @@ def recorded_headers(lane: Lane) -> list[tuple[str, str]]:
         lane: of the request.
     """
     return spans.decode_headers(lane.entry.attributes, spans.HTTP_REQUEST_HEADERS) if lane.entry is not None else []
+
+
+def recorded_target(lane: Lane) -> str:
+    """Give path and query of a recorded request.
+
+    Args:
+        lane: of the request.
+    """
+    return (lane.entry.text(spans.HTTP_TARGET) if lane.entry is not None else None) or ""
 
 
 def _whole_key(body: bytes, content_type: str | None) -> Key:

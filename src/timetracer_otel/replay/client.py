@@ -9,10 +9,10 @@ from urllib.parse import urlsplit
 
 from timetracer_otel import redaction, spans
 from timetracer_otel.cassette.model import Span
-from timetracer_otel.errors import ConfigError
+from timetracer_otel.errors import CassetteError, ConfigError
 from timetracer_otel.seams import Headers
 
-__all__ = ["Sending", "Stay", "Target", "given_header", "masked_headers", "parse_url", "recorded_request"]
+__all__ = ["Sending", "Stay", "Target", "given_header", "hidden_places", "parse_url", "recorded_request"]
 
 _HOP_BY_HOP: Final = frozenset(
     {
@@ -124,13 +124,15 @@ def recorded_request(entry: Span, lane_id: str, given: Sequence[tuple[str, str]]
     Args:
         entry: the recorded one.
         lane_id: the lane that is to be followed.
-        given: headers that take the place of the recorded ones of their names; others whose value was masked while
-            recording are sent as far as they are known.
+        given: headers that take the place of the recorded ones of their names; a request that was recorded without
+            one is sent without it. Others whose value was masked while recording are sent as far as they are known.
 
     Raises:
         CassetteError: the recorded body was cut or damaged.
     """
     recorded = spans.decode_headers(entry.attributes, spans.HTTP_REQUEST_HEADERS)
+    names = {name.lower() for name, _ in recorded}
+    given = [pair for pair in given if pair[0].lower() in names]
     replaced = {name.lower() for name, _ in given}
     headers = [pair for pair in recorded if pair[0].lower() not in replaced | _HOP_BY_HOP]
     if not any(name.lower() == "host" for name, _ in [*headers, *given]):
@@ -171,6 +173,17 @@ def _stay(entry: Span) -> Stay | None:
     return Stay(during == "request", spans.HTTP_RESPONSE_HEADERS in entry.attributes, len(body), until)
 
 
-def masked_headers(headers: Headers) -> list[str]:
-    """The names of the headers whose values the recording masked."""
-    return [name for name, value in headers if redaction.MASK[:-1] in value]
+def hidden_places(entry: Span) -> dict[str, str]:
+    """Where a request has secrets that are not known here, and why not, by the name of the header.
+
+    Args:
+        entry: the recorded one, opened.
+
+    Raises:
+        CassetteError: a secret was damaged.
+    """
+    places = [*spans.decode_headers(entry.attributes, spans.HTTP_REQUEST_HEADERS)]
+    places.append(("the URL", entry.text(spans.HTTP_TARGET) or ""))
+    if (damaged := next((name for name, value in places if redaction.damaged(value)), None)) is not None:
+        raise CassetteError(f"what was sealed in {damaged} is damaged: record it again")
+    return {name.lower(): why for name, value in places if (why := redaction.why_hidden(value))}

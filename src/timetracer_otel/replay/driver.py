@@ -7,9 +7,9 @@ import sys
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final, Literal, TypeAlias
 
@@ -21,7 +21,7 @@ from timetracer_otel.cassette.shelf import Outline, Shelf
 from timetracer_otel.errors import CassetteError
 from timetracer_otel.replay import journal
 from timetracer_otel.replay.calls import Notes
-from timetracer_otel.replay.client import Stay, Target, recorded_request
+from timetracer_otel.replay.client import Stay, Target, hidden_places, recorded_request
 from timetracer_otel.replay.differing import Difference
 from timetracer_otel.replay.responses import compare_response, recorded_reply
 from timetracer_otel.replay.sending import send
@@ -47,6 +47,7 @@ class Driven:
         answered: whether there was a response.
         left: whether it was left before its end, as by the recorded client.
         as_far: whether the app had made by then all calls that the recorded one had made.
+        hidden: secrets of the request that are not known here, and why not; see :func:`client.hidden_places`.
     """
 
     outline: Outline
@@ -55,6 +56,7 @@ class Driven:
     answered: bool = True
     left: bool = False
     as_far: bool = False
+    hidden: Mapping[str, str] = field(default_factory=dict)
 
 
 def grouped(lanes: Sequence[Outline], order: Order) -> list[Group]:
@@ -171,6 +173,7 @@ def _exchange(  # noqa: PLR0913, PLR0917 - as drive
     lane = shelf.lane(outline.id)
     if lane is None or lane.entry is None:
         raise CassetteError("holds no request: record it again", file=outline.files[0])
+    hidden = hidden_places(lane.entry)
     request = recorded_request(lane.entry, lane.id, headers)
     began, leaving = time.perf_counter(), _Leaving(lane, folder)
     try:
@@ -180,7 +183,7 @@ def _exchange(  # noqa: PLR0913, PLR0917 - as drive
             journal.leave(folder, lane.id)
     differences = tuple(compare_response(outline.method, recorded_reply(lane.entry), live))
     left = request.stay is not None
-    return Driven(outline, time.perf_counter() - began, differences, left=left, as_far=leaving.as_far)
+    return Driven(outline, time.perf_counter() - began, differences, left=left, as_far=leaving.as_far, hidden=hidden)
 
 
 @dataclass(slots=True)

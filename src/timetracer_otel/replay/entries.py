@@ -7,14 +7,16 @@ import threading
 from collections import defaultdict
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from typing import NamedTuple, TypeAlias
 
 from timetracer_otel import redaction, spans
 from timetracer_otel.cassette.model import Lane
 from timetracer_otel.cassette.shelf import Outline, Shelf
 from timetracer_otel.replay import bodies
+from timetracer_otel.replay.who import Fit, Who
 from timetracer_otel.seams import Request
 
-__all__ = ["Entries"]
+__all__ = ["Chosen", "Entries"]
 
 _VOLATILE = frozenset(
     {
@@ -25,16 +27,45 @@ _VOLATILE = frozenset(
 """Headers that differ between two sendings of the same request."""
 
 
+_Target: TypeAlias = tuple[str, str]
+"""Method and target without its secrets."""
+_Said: TypeAlias = tuple[frozenset[tuple[str, str]], Who]
+
+
+class Chosen(NamedTuple):
+    """What a request follows.
+
+    Attributes:
+        lane: the recorded one; None when there is none.
+        remark: what is to be said about who asked then; empty when it was the same.
+    """
+
+    lane: Lane | None
+    remark: str = ""
+
+
+_REFUSED = (401, 403)
+_REMARKS = {
+    Fit.NEVER: "it was recorded only {}",
+    Fit.OTHER: "it follows one that was recorded for other credentials: there is none for these",
+    Fit.UNKNOWN: "it follows one whose credentials are not known here: what it asked with {}",
+}
+
+
 @dataclass
 class _Alike:
     """Recorded lanes whose requests say the same in every header that counts. They are followed in turn.
 
     Args:
         headers: those that count.
+        who: who asked.
+        accepted: whether one of them was not turned away.
         waiting: how often each was followed, its number, and the lane's id; a heap.
     """
 
     headers: frozenset[tuple[str, str]]
+    who: Who
+    accepted: bool = False
     waiting: list[tuple[int, int, str]] = field(default_factory=list)
 
     def next(self, claim: Callable[[str], bool]) -> str:
@@ -59,9 +90,7 @@ class _Pool:
         cuts: lengths of the bodies that were recorded only in their beginning, the longest first.
     """
 
-    groups: dict[bodies.Key, dict[frozenset[tuple[str, str]], _Alike]] = field(
-        default_factory=lambda: defaultdict(dict)
-    )
+    groups: dict[bodies.Key, dict[_Said, _Alike]] = field(default_factory=lambda: defaultdict(dict))
     cuts: list[int] = field(default_factory=list)
 
 
@@ -76,14 +105,15 @@ class Entries:
     def __init__(self, shelf: Shelf, claim: Callable[[str], bool]) -> None:
         self._shelf = shelf
         self._claim = claim
-        self._by_target: dict[tuple[str, str], list[Outline]] = defaultdict(list)
-        self._by_trace: dict[str, list[Outline]] = defaultdict(list)
-        self._pools: dict[tuple[str, tuple[str, str]], _Pool] = {}
+        self._by_target: dict[_Target, list[Outline]] = defaultdict(list)
+        self._by_trace: dict[tuple[str, _Target], list[Outline]] = defaultdict(list)
+        self._pools: dict[tuple[str, _Target], _Pool] = {}
         self._lock = threading.Lock()
         for lane in shelf.catalog.lanes:
             if lane.trace_id:
-                self._by_target[lane.method, lane.target].append(lane)
-                self._by_trace[lane.trace_id].append(lane)
+                target = lane.method, redaction.blanked_url(lane.target)
+                self._by_target[target].append(lane)
+                self._by_trace[lane.trace_id, target].append(lane)
 
     def wants_body(self, request: Request) -> bool:
         """Whether the body is needed to tell the candidates apart; not where our header names the lane."""
@@ -91,38 +121,49 @@ class Entries:
             return False
         return any(lane.has_body for lane in self._by_target.get(_target(request), []))
 
-    def choose(self, request: Request) -> Lane | None:
+    def choose(self, request: Request) -> Chosen:
         """Give the lane that a request follows, and count it as followed.
 
         The lane that our header names; else one of the trace that ``traceparent`` names, with the same method and
-        target; else by method, target and body. Of several the one with the same Authorization, then Cookie, then most
-        equal headers, then the least followed, then the earliest.
+        target; else by method, target and body. A request with credentials never follows one that was recorded without,
+        nor the other way round. Of several the one with the same credentials, then of the same person, then most alike
+        cookies, then most equal headers, then the least followed, then the earliest.
 
         Args:
             request: with its body, when :meth:`wants_body` said so.
         """
         named = self._shelf.lane(request.header(spans.LANE_HEADER) or "")
         if named is not None:
-            return named
-        with self._lock:
-            groups = self._groups(request)
-            if not groups:
-                return None
-            mine = _counting(redaction.headers(request.headers))
-            best = max(groups, key=lambda group: (*_likeness(mine, group.headers), -group.waiting[0][0]))
-            return self._shelf.lane(best.next(self._claim))
-
-    def _groups(self, request: Request) -> list[_Alike]:
-        """The recorded requests of that method, target and body, by their headers."""
-        target = _target(request)
+            return Chosen(named)
         trace_id = (request.header("traceparent") or "").partition("-")[2].partition("-")[0]
-        traced = [lane for lane in self._by_trace.get(trace_id, []) if (lane.method, lane.target) == target]
-        key = (trace_id if traced else "", target)
+        mine, who = _counting(request.headers), Who.of(request.headers, request.target)
+        refused = ""
+        with self._lock:
+            for trace in dict.fromkeys((trace_id, "")):
+                groups = self._groups(request, trace)
+                best = max(groups, key=lambda group: _rank(mine, who, group), default=None)
+                if best is None:
+                    continue
+                fit = who.fit(best.who)
+                if fit is not Fit.NEVER:
+                    return Chosen(self._shelf.lane(best.next(self._claim)), _remark(fit, best.who, who))
+                refused = _remark(fit, best.who, who)
+        return Chosen(None, refused)
+
+    def _groups(self, request: Request, trace_id: str) -> list[_Alike]:
+        """The recorded requests of that method, target and body, by who asked and their headers."""
+        target = _target(request)
+        outlines = self._by_trace.get((trace_id, target), []) if trace_id else self._by_target.get(target, [])
+        key = (trace_id, target)
+        if not outlines:
+            return []
         if key not in self._pools:
-            self._pools[key] = self._pool(traced or self._by_target.get(target, []))
+            self._pools[key] = self._pool(outlines)
         pool = self._pools[key]
-        keys = bodies.live_keys(b"".join(request.body), request.header("content-type"), pool.cuts)
-        return [group for key in keys for group in pool.groups.get(key, {}).values()]
+        said = _counting(request.headers), Who.of(request.headers, request.target)
+        keys = list(bodies.live_keys(b"".join(request.body), request.header("content-type"), pool.cuts))
+        same = [pool.groups[key][said] for key in keys if said in pool.groups.get(key, {})]
+        return same or [group for key in keys for group in pool.groups.get(key, {}).values()]
 
     def _pool(self, outlines: Iterable[Outline]) -> _Pool:
         """Sort recorded requests by body and headers; each lane is read once, whatever comes."""
@@ -130,22 +171,41 @@ class Entries:
         for number, outline in enumerate(outlines):
             lane = self._shelf.lane(outline.id)
             if lane is not None:
-                headers = _counting(bodies.recorded_headers(lane))
-                alike = pool.groups[bodies.recorded_key(lane)].setdefault(headers, _Alike(headers))
+                recorded = bodies.recorded_headers(lane)
+                said = _counting(recorded), Who.of(recorded, bodies.recorded_target(lane))
+                alike = pool.groups[bodies.recorded_key(lane)].setdefault(said, _Alike(*said))
+                alike.accepted |= not _turned_away(lane)
                 alike.waiting.append((0, number, lane.id))
         pool.cuts = sorted({length for length, _ in pool.groups if length != bodies.WHOLE}, reverse=True)
         return pool
 
 
-def _target(request: Request) -> tuple[str, str]:
-    return request.method, redaction.url(request.target)
+def _target(request: Request) -> _Target:
+    return request.method, redaction.blanked_url(request.target)
 
 
 def _counting(headers: list[tuple[str, str]]) -> frozenset[tuple[str, str]]:
-    return frozenset((name.lower(), value) for name, value in headers if name.lower() not in _VOLATILE)
+    """The headers that count, those that say who asks aside."""
+    lower = ((name.lower(), value) for name, value in headers)
+    return frozenset(
+        (name, value) for name, value in lower if name not in _VOLATILE and not redaction.is_credential(name)
+    )
 
 
-def _likeness(mine: frozenset[tuple[str, str]], theirs: frozenset[tuple[str, str]]) -> tuple[bool, bool, int]:
-    different = mine ^ theirs
-    names = {name for name, _ in different}
-    return "authorization" not in names, "cookie" not in names, -len(different)
+def _rank(mine: frozenset[tuple[str, str]], who: Who, group: _Alike) -> tuple[int, bool, int, int, int]:
+    fit = who.fit(group.who)
+    # Credentials that were turned away stand for no others: what is new here is more likely to be good.
+    good = fit is Fit.SAME or group.accepted
+    return fit, good, who.cookies_alike(group.who), -len(mine ^ group.headers), -group.waiting[0][0]
+
+
+def _turned_away(lane: Lane) -> bool:
+    return lane.entry is not None and lane.entry.attributes.get(spans.HTTP_STATUS) in _REFUSED
+
+
+def _remark(fit: Fit, recorded: Who, live: Who) -> str:
+    if fit is Fit.NEVER:
+        return _REMARKS[fit].format("without credentials" if live.credentials else "with credentials")
+    if fit is Fit.UNKNOWN:
+        return _REMARKS[fit].format(recorded.why_hidden())
+    return _REMARKS.get(fit, "")

@@ -119,6 +119,7 @@ class Outcome:
         misses: each live call that nothing answered.
         refused: addresses that were refused.
         unseen: imported libraries whose connections nobody watches.
+        remarks: requests, and what is to be said about the credentials that they were recorded with.
     """
 
     lanes: int = 0
@@ -127,6 +128,7 @@ class Outcome:
     misses: list[Mapping[str, Any]] = field(default_factory=list)
     refused: list[str] = field(default_factory=list)
     unseen: list[str] = field(default_factory=list)
+    remarks: Counter[tuple[str, str]] = field(default_factory=Counter)
     _unused: dict[tuple[int, str, str], Mapping[str, Any]] = field(default_factory=dict)
 
     @property
@@ -143,6 +145,8 @@ class Outcome:
                 case "lane":
                     outcome.lanes += 1
                     outcome.followed += note.get("recorded") is not None
+                    if remark := note.get("remark"):
+                        outcome.remarks[note["request"], remark] += 1
                 case "answered":
                     outcome.answered[note["how"]] += 1
                     # By a background task, after the response had ended.
@@ -169,6 +173,10 @@ class Outcome:
             "refused": self.refused,
             "unseen": list(dict.fromkeys(self.unseen)),
             "unused": [dict(call) for call in self.unused],
+            "remarks": [
+                {"request": request, "remark": remark, "times": times}
+                for (request, remark), times in self.remarks.items()
+            ],
         }
 
     def as_text(self) -> str:
@@ -182,4 +190,8 @@ class Outcome:
         lines += [f"  refused: {address}" for address in dict.fromkeys(self.refused)]
         lines += [f"  {UNSEEN}: {', '.join(dict.fromkeys(self.unseen))}"] if self.unseen else []
         lines += [f"  unused: {' '.join(filter(None, call['key']))} of {call['request']}" for call in self.unused[:5]]
+        lines += [
+            f"  {times} times {request}: {remark}" if times > 1 else f"  {request}: {remark}"
+            for (request, remark), times in self.remarks.most_common(5)
+        ]
         return "\n".join(lines)

@@ -16,7 +16,7 @@ from typing import Annotated, Literal
 import orjson
 import typer
 
-from timetracer_otel import config
+from timetracer_otel import config, sealing
 from timetracer_otel.cassette import scratch, shelf, storage
 from timetracer_otel.errors import ConfigError, TimetracerError
 from timetracer_otel.replay import checking, ignore, journal
@@ -111,6 +111,7 @@ def _replay(  # noqa: PLR0913, PLR0917 - the options of a command line
     if shutil.which(command[0]) is None:
         raise ConfigError(f"{command[0]}: there is no such command; is its virtual environment active?")
     directory = config.load().dir
+    sealing.check()
     catalog = shelf.catalog(storage.find(cassettes, directory))  # what cannot be read must not start the program
     checking.must_be_writable(report, junit, html, log)
     surroundings = environment(os.environ, live or [], mock or [], detailed=checks, traced=trace)

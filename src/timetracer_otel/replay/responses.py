@@ -90,7 +90,7 @@ def compare_response(method: str, recorded: Reply, live: Reply) -> Iterator[Diff
         return
     if recorded.status != live.status:
         yield _status(recorded.status, live.status)
-    yield from compare_headers(recorded.headers, redaction.headers(live.headers))
+    yield from compare_headers(recorded.headers, live.headers)
     if method != "HEAD" and not {recorded.status, live.status} & _NO_BODY:
         fields = (*_compare_ends(recorded, live), *compare_bodies(recorded, live))
         if fields:
@@ -128,21 +128,26 @@ def compare_headers(recorded: Headers, live: Headers) -> Iterator[Difference]:
         one, other = mine.get(name, []), theirs.get(name, [])
         if name == _LENGTH or (name in _SERVERS_OWN and all(value in other for value in one)):
             continue
-        if one != other:
-            yield Difference("header", name, (FieldDifference("$", _shown(one), _shown(other)),))
+        if any(map(redaction.hidden, one)):  # no key: what the secrets are stays open
+            one, other = ([redaction.blanked_header(name, value) for value in values] for values in (one, other))
+        if list(map(web_tokens.readable, one)) != list(map(web_tokens.readable, other)):
+            yield Difference("header", name, (FieldDifference("$", _shown(name, one), _shown(name, other)),))
 
 
 def _by_name(headers: Headers) -> dict[str, list[str]]:
     found: dict[str, list[str]] = defaultdict(list)
     for name, value in headers:
-        found[name.lower()].append(web_tokens.readable(value.strip()))
+        found[name.lower()].append(value.strip())
     return found
 
 
-def _shown(values: list[str]) -> object:
+def _shown(name: str, values: list[str]) -> object:
+    """Values for people: a report is no place for secrets."""
     if not values:
         return ABSENT
-    return values[0] if len(values) == 1 else values
+    hidden = (value for _, value in redaction.headers((name, value) for value in values))
+    shown = [redaction.placeholders(web_tokens.readable(value)) for value in hidden]
+    return shown[0] if len(shown) == 1 else shown
 
 
 def compare_bodies(recorded: Reply, live: Reply) -> Iterator[FieldDifference]:

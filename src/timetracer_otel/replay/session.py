@@ -12,7 +12,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import NoReturn
 
-from timetracer_otel import seams, spans
+from timetracer_otel import redaction, seams, spans
 from timetracer_otel.cassette import model, scratch, shelf, storage
 from timetracer_otel.config import Settings
 from timetracer_otel.errors import ReplayMiss
@@ -59,7 +59,8 @@ class ReplayLane(Lane):
             return
         journal = self.player.journal
         unused = noting.unused(self.matcher.unused(), detailed=journal.detailed)
-        journal.note("end", lane=self.id, request=f"{self.request.method} {self.request.target}", unused=unused)
+        asked = redaction.url(f"{self.request.method} {self.request.target}")
+        journal.note("end", lane=self.id, request=asked, unused=unused)
 
 
 class PluginResponder:
@@ -173,8 +174,9 @@ class Player:
 
     def open_lane(self, request: Request) -> ReplayLane:
         """Begin an entry."""
-        recorded = self._entries.choose(request)
-        self.journal.note("lane", request=f"{request.method} {request.target}", recorded=recorded and recorded.id)
+        recorded, remark = self._entries.choose(request)
+        asked = redaction.url(f"{request.method} {request.target}")
+        self.journal.note("lane", request=asked, recorded=recorded and recorded.id, remark=remark)
         return ReplayLane(self, request, recorded, None if recorded is None else self._index(recorded))
 
     def wants_body(self, request: Request) -> bool:
@@ -391,8 +393,8 @@ def start(settings: Settings) -> Player:
 def _shelf(settings: Settings) -> shelf.Shelf:
     """What the launcher has looked through already, else what the settings name."""
     if (file := os.environ.get(variables.CATALOG)) is not None:
-        return shelf.Shelf(shelf.read_catalog(Path(file)))
+        return shelf.Shelf(shelf.read_catalog(Path(file)), opened=True)
     try:
-        return shelf.Shelf.of(storage.find([settings.cassette], settings.dir))
+        return shelf.Shelf.of(storage.find([settings.cassette], settings.dir), opened=True)
     finally:
         scratch.discard()  # the shelf has it open; an app that is killed would leave it behind

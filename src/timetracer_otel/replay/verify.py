@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import tempfile
 import time
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final
 
-from timetracer_otel import spans
 from timetracer_otel.cassette.shelf import Catalog, Outline, Shelf
 from timetracer_otel.errors import ConfigError
 from timetracer_otel.replay import ignore, journal, learning, scripts
 from timetracer_otel.replay.calls import LaneNotes, Notes, Unused, compare_calls
-from timetracer_otel.replay.client import Target, masked_headers, parse_url
+from timetracer_otel.replay.client import Target, parse_url
 from timetracer_otel.replay.consequences import gathered
 from timetracer_otel.replay.differing import Difference, Result, Verified
 from timetracer_otel.replay.driver import Driven, Order, drive, grouped, progress, sharded
@@ -111,7 +111,7 @@ def learn(found: Catalog, options: Options, file: Path) -> Result:
         CassetteError: as :func:`verify`.
     """
     runs = [verify(found, options) for _ in range(2)]
-    lanes = Shelf(_of_service(found, options.service)).lanes
+    lanes = Shelf(_of_service(found, options.service), opened=True).lanes
     proposed, refused = learning.propose(
         [run.verified for run in runs], lambda values: learning.used_values(values, lanes), options.ignored
     )
@@ -147,7 +147,7 @@ def _requests(found: Catalog, options: Options, folder: Path) -> Result:
     if not groups:
         raise ConfigError(f"--shard {options.shard[0]}/{options.shard[1]}: there are fewer requests than parts")
     sent = [lane for group in groups for lane in group]
-    shelf, result = Shelf(found), Result()
+    shelf, result = Shelf(found, opened=True), Result()
     env = options.environment(found, folder)
     given = _given_target(options)
     with ExitStack() as running:
@@ -179,7 +179,7 @@ def _requests(found: Catalog, options: Options, folder: Path) -> Result:
     if result.not_sent and not result.problems:
         result.problems.append("the command took no connections any more")
     result.verified = list(_compared(sent, driven, notes, options.unused))
-    result.notes += _remarks(notes, shelf, sent, options)
+    result.notes += _remarks(notes, sent) + _hidden(driven, options)
     return result
 
 
@@ -271,7 +271,7 @@ def _undriven(lanes: Sequence[Outline], shelf: Shelf) -> Iterator[Verified]:
         yield Verified(outline.id, name, name, outline.files[0], 0.0, (told,), driven=False)
 
 
-def _remarks(notes: Notes, shelf: Shelf, sent: Sequence[Outline], options: Options) -> list[str]:
+def _remarks(notes: Notes, sent: Sequence[Outline]) -> list[str]:
     remarks = [
         f"a request that was not recorded was answered as far as possible: {one}" for one in notes.strangers[:_NAMED]
     ]
@@ -285,13 +285,14 @@ def _remarks(notes: Notes, shelf: Shelf, sent: Sequence[Outline], options: Optio
                 f"outside any recorded request: a connection to {one} was refused"
                 for one in dict.fromkeys(note["address"] for note in lane.refused)
             ]
-    if sent and (masked := _masked(shelf, sent[0])) and not options.headers:
-        remarks.append(f"{', '.join(masked)} was masked while recording; set it with --header if the app checks it")
     return remarks
 
 
-def _masked(shelf: Shelf, outline: Outline) -> list[str]:
-    lane = shelf.lane(outline.id)
-    if lane is None or lane.entry is None:
-        return []
-    return masked_headers(spans.decode_headers(lane.entry.attributes, spans.HTTP_REQUEST_HEADERS))
+def _hidden(driven: Sequence[Driven], options: Options) -> list[str]:
+    """What to say of credentials that could not be sent as they were, and of those given instead."""
+    given = {name.lower() for name, _ in options.headers}
+    counted = Counter(place for one in driven for place in one.hidden.items() if place[0] not in given)
+    return [
+        f"{name} of {times} {'request' if times == 1 else 'requests'} {why}; if the app checks it, --header sets it"
+        for (name, why), times in counted.items()
+    ]

@@ -1,0 +1,45 @@
+"""Recorded spans with their secrets put back, before anything else looks at them; only a replay wants that."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import orjson
+
+from timetracer_otel import redaction, spans
+from timetracer_otel.cassette.model import Lane, Span
+
+__all__ = ["open_lane"]
+
+_TEXTS: Final = (spans.HTTP_TARGET, "url.full", "timetracer.http.effective_url")
+_JSON: Final = (
+    spans.HTTP_REQUEST_HEADERS,
+    spans.HTTP_RESPONSE_HEADERS,
+    spans.HTTP_RESPONSE_TRAILERS,
+    spans.ERROR,
+)
+
+
+def open_lane(lane: Lane) -> Lane:
+    """Put the secrets of a lane back in their places, those for which there is a key; give the lane.
+
+    Args:
+        lane: as read; it is changed.
+    """
+    for span in lane.spans:
+        _open(span)
+    return lane
+
+
+def _open(span: Span) -> None:
+    for name in _TEXTS:
+        if (text := span.text(name)) is not None:
+            span.attributes[name] = redaction.opened(text)
+    for name in _JSON:
+        if (text := span.text(name)) is not None:
+            span.attributes[name] = redaction.opened(text, _in_json)
+
+
+def _in_json(secret: str) -> str:
+    """A secret as it is written inside a string of JSON."""
+    return orjson.dumps(secret.encode("utf-8", "surrogateescape").decode("utf-8", "replace")).decode()[1:-1]
