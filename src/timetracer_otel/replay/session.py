@@ -12,7 +12,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import NoReturn
 
-from timetracer_otel import seams, spans
+from timetracer_otel import redaction, seams, spans
 from timetracer_otel.cassette import model, scratch, shelf, storage
 from timetracer_otel.config import Settings
 from timetracer_otel.errors import ReplayMiss
@@ -22,6 +22,7 @@ from timetracer_otel.replay.entries import Entries
 from timetracer_otel.replay.guard import refuse_outbound
 from timetracer_otel.replay.journal import Journal, Outcome
 from timetracer_otel.replay.matching import Index, Match, Matcher, Recorded, first_difference
+from timetracer_otel.replay.script_notes import ScriptNotes
 from timetracer_otel.replay.trace import Tracing, attach
 from timetracer_otel.seams import Answer, Call, Description, Lane, Request, Response, Value, current_lane
 
@@ -151,12 +152,14 @@ class Player:
         calls = [span for session in cassette.sessions.values() for span in session.calls]
         self._session_calls = sorted(calls, key=lambda span: span.start)
         self.session_lane = self._new_session()
+        self.script = ScriptNotes(journal)
         os.register_at_fork(after_in_child=self._after_fork)
 
     def _after_fork(self) -> None:
         self._lock = threading.RLock()
         self.cassette.forked()
         self.session_lane = self._new_session()
+        self.script.forked()
 
     def _new_session(self) -> ReplayLane:
         """What a forked worker asks at its start it asks of the whole session again: its parent used other copies."""
@@ -173,6 +176,7 @@ class Player:
 
     def open_lane(self, request: Request) -> ReplayLane:
         """Begin an entry."""
+        self.script.is_server()
         recorded = self._entries.choose(request)
         self.journal.note("lane", request=f"{request.method} {request.target}", recorded=recorded and recorded.id)
         return ReplayLane(self, request, recorded, None if recorded is None else self._index(recorded))
@@ -192,6 +196,11 @@ class Player:
         self, call: Call, kind: str, attributes: Callable[[], Iterable[dict[str, spans.Attribute]]], size: int
     ) -> None:
         """Nothing is recorded in a replay."""
+
+    def child_started(self, pid: int, command: Sequence[str], reachable: bool) -> None:  # noqa: FBT001 - as children.Started has it
+        """Note a Python program that this process starts: it must come up as a part of the replay."""
+        told = " ".join(redaction.arguments(command))[:200]
+        self.journal.note("child", child=pid, command=told, reachable=reachable)
 
     def responder(self, plugin: str) -> PluginResponder | None:
         """What answers the calls of an integration; None when they go out."""
@@ -378,6 +387,7 @@ def start(settings: Settings) -> Player:
         while_=lambda: seams.active() is player,
     )
     seams.set_active(player)
+    player.script.begin()
     if (traced := os.environ.get(variables.TRACE)) is not None:
         player.tracing = attach(Path(traced), player.session)
     if folder is None:
