@@ -215,7 +215,7 @@ def _replay(settings: Settings) -> None:
 
     player = start(settings)
     _undoing.callback(atexit.unregister, player.print_outcome)
-    _undoing.callback(children.prepare(player.child_started))
+    _undoing.callback(children.prepare(player.script.child_started))
     provider = tracing.host_provider()
     unheard = partial(tracing.Unheard, provider=provider)
     _undoing.callback(tracing.attach(provider, tracing.LaneMarker(player), unheard))

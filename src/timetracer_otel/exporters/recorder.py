@@ -306,10 +306,6 @@ class Recorder:
         self._session.note_counts()
         self.sink.drain(STOP_SECONDS)
 
-    def took(self, name: str, data: bytes) -> None:
-        """Take what passed through a standard stream of this process."""
-        self._session.took(name, data)
-
     def session(self) -> SessionLane:
         """The session of this process."""
         return self._session

@@ -128,7 +128,7 @@ class SessionLane(Lane):
     def watch_streams(self) -> None:
         """Take what the program reads and prints, until it turns out to be a server."""
         self.passed = Passed()
-        self.recorder.unwatch = streams.watch(self.recorder.took)
+        self.recorder.unwatch = streams.watch(lambda name, data: self.recorder.session().took(name, data))
 
     def is_server(self) -> None:
         """A process that serves requests is no script: what it prints is not part of what is compared."""

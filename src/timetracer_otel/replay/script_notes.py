@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import atexit
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
-from timetracer_otel import spans
+from timetracer_otel import redaction, spans
 from timetracer_otel.replay.journal import Journal
 from timetracer_otel.seams import children, streams
 
@@ -47,6 +47,17 @@ class ScriptNotes:
         if self._unwatch is not None:
             streams.flush()
             self._journal.note("process_end")
+
+    def child_started(self, pid: int, command: Sequence[str], reachable: bool) -> None:  # noqa: FBT001 - as children.Started has it
+        """Note a Python program that this process starts: it must come up as a part of the replay.
+
+        Args:
+            pid: of its process.
+            command: its command line.
+            reachable: whether it is set up as this process is.
+        """
+        told = " ".join(redaction.arguments(command))[:200]
+        self._journal.note("child", child=pid, command=told, reachable=reachable)
 
     def _printed(self, name: str, data: bytes) -> None:
         if name == spans.SESSION_STDOUT:

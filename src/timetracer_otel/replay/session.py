@@ -12,7 +12,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import NoReturn
 
-from timetracer_otel import redaction, seams, spans
+from timetracer_otel import seams, spans
 from timetracer_otel.cassette import model, scratch, shelf, storage
 from timetracer_otel.config import Settings
 from timetracer_otel.errors import ReplayMiss
@@ -196,11 +196,6 @@ class Player:
         self, call: Call, kind: str, attributes: Callable[[], Iterable[dict[str, spans.Attribute]]], size: int
     ) -> None:
         """Nothing is recorded in a replay."""
-
-    def child_started(self, pid: int, command: Sequence[str], reachable: bool) -> None:  # noqa: FBT001 - as children.Started has it
-        """Note a Python program that this process starts: it must come up as a part of the replay."""
-        told = " ".join(redaction.arguments(command))[:200]
-        self.journal.note("child", child=pid, command=told, reachable=reachable)
 
     def responder(self, plugin: str) -> PluginResponder | None:
         """What answers the calls of an integration; None when they go out."""
