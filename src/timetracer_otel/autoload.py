@@ -19,7 +19,7 @@ from timetracer_otel import config, nondeterminism, sealing, seams
 from timetracer_otel.config import Settings
 from timetracer_otel.errors import ConfigError, IntegrationError, TimetracerError
 from timetracer_otel.integrations import discover
-from timetracer_otel.seams import Integration, carrying, faults, imports, patching
+from timetracer_otel.seams import Integration, carrying, children, faults, imports, patching
 from timetracer_otel.seams import runtime as runtime_module
 
 __all__ = ["disable", "enable", "install", "pre_instrument", "uninstall"]
@@ -215,13 +215,14 @@ def _replay(settings: Settings) -> None:
 
     player = start(settings)
     _undoing.callback(atexit.unregister, player.print_outcome)
+    _undoing.callback(children.prepare(player.script.child_started))
     provider = tracing.host_provider()
     unheard = partial(tracing.Unheard, provider=provider)
     _undoing.callback(tracing.attach(provider, tracing.LaneMarker(player), unheard))
 
 
 def _record(settings: Settings) -> None:
-    from timetracer_otel.exporters import batches, drawn, exiting, processor, session, set_aside  # noqa: PLC0415 - a process in mode off does not pay for it
+    from timetracer_otel.exporters import batches, drawn, exiting, processor, set_aside, unreached  # noqa: PLC0415 - a process in mode off does not pay for it
     from timetracer_otel.exporters.recorder import Recorder  # noqa: PLC0415 - see above
     from timetracer_otel.seams import tracing  # noqa: PLC0415 - see above
 
@@ -254,7 +255,9 @@ def _record(settings: Settings) -> None:
     if settings.span_payloads:
         recorder.leaving, undo = batches.attach(provider, settings.max_memory)
         _undoing.callback(undo)
-    _undoing.callback(session.watch_output(recorder.session))
+    _undoing.callback(children.prepare(unreached.tell))
+    recorder.session().watch_streams()
+    _undoing.callback(recorder.unwatch)
     seams.set_active(recorder)
 
 

@@ -25,6 +25,7 @@ _BULK: Final = (
     names.HTTP_REQUEST_BODY,
     names.HTTP_RESPONSE_BODY,
     names.DRAWS,
+    names.SESSION_STDIN,
     names.SESSION_STDOUT,
     names.SESSION_STDERR,
 )

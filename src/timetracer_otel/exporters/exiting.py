@@ -1,69 +1,132 @@
-"""How the program of this process ends."""
+"""How the program of this process ends: its exit status, or that it is not known. Never a guess.
+
+Nobody is told the status. What asks for it by ``sys.exit`` is known, and that it was this exception which ended the
+program is seen when it is freed: then no Python code runs any more. A program that ran to its end is told by its
+outermost frame, whose last instruction returns.
+"""
 
 from __future__ import annotations
 
+import dis
 import sys
-from collections.abc import Callable, Iterator
-from types import CodeType, ModuleType
+import threading
+from collections.abc import Callable, Sequence
+from types import FrameType, ModuleType
 from typing import Any, Final
 
 __all__ = ["watch"]
 
 _ENDS: Final = frozenset({"SystemExit", "exit", "quit"})
 """Names by which a program ends itself without ``sys.exit``."""
+_RUNS_MODULE: Final = "_run_module_as_main"
+"""The function of runpy that ``python -m`` is."""
+_MARK: Final = "_timetracer_leaving"
+
+
+class _Leaving:
+    """What an exception of ``sys.exit`` carries, to see how it goes.
+
+    Args:
+        status: that it asks for.
+        asker: the frame that called ``sys.exit``.
+        ended: is told the status when it was this exception that ended the program.
+    """
+
+    def __init__(self, status: int, asker: FrameType | None, ended: Callable[[int], None]) -> None:
+        self._status = status
+        self._ended = ended
+        self._places: list[tuple[FrameType, int]] = []
+        while asker is not None:
+            self._places.append((asker, asker.f_lasti))
+            asker = asker.f_back
+
+    def __del__(self) -> None:
+        frame: FrameType | None = sys._getframe()  # noqa: SLF001 - the only way to the stack that costs nothing
+        is_main = threading.get_ident() == threading.main_thread().ident
+        if is_main and frame is not None and frame.f_back is None and self._went_straight():
+            self._ended(self._status)
+
+    def _went_straight(self) -> bool:
+        """Whether no frame did anything after it was asked: one may have caught it, and left by another exception."""
+        return all(frame.f_lasti == place for frame, place in self._places)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return object, ()  # an exception may be pickled with what it carries
+
+
+class _Outermost:
+    """Finds the frame that the program is, at an import of it. A finder that finds nothing."""
+
+    def __init__(self) -> None:
+        self.frame: FrameType | None = None
+
+    def find_spec(self, _name: str, _path: Sequence[str] | None = None, _target: object = None) -> None:
+        """Look at who imports, until that is the program."""
+        if self.frame is not None or threading.get_ident() != threading.main_thread().ident:
+            return
+        frame = sys._getframe()  # noqa: SLF001 - as above
+        while frame.f_back is not None:
+            frame = frame.f_back
+        if frame.f_globals.get("__name__") == "__main__" or frame.f_code.co_name == _RUNS_MODULE:
+            self.frame = frame
+
+    def returned(self) -> bool | None:
+        """Whether the program ran to its end; None when its frame was not found."""
+        if self.frame is None:
+            return None
+        last = self.frame.f_code.co_code[self.frame.f_lasti]
+        return dis.opname[last].startswith("RETURN_")
 
 
 def watch() -> Callable[[], int | None]:
-    """Note the status that the program asks for by ``sys.exit``.
+    """Look at how the program ends.
 
     Returns:
-        What gives the exit status when the process ends, and ends the watching; None when it cannot be known: a
-        ``raise SystemExit(n)`` shows its n to nobody.
+        What gives the exit status when the process ends, and ends the watching; None when it cannot be known.
     """
-    asked: list[int] = []
+    ended: list[int] = []
+    asked: list[None] = []
+    outermost = _Outermost()
     exit_ = sys.exit
 
-    def noting(status: object = None, /) -> None:
-        asked.append(0 if status is None else status & 0xFF if isinstance(status, int) else 1)
-        exit_(status)  # type: ignore[arg-type]  # any object is allowed: it is printed
+    def leaving(status: object = None, /) -> None:
+        asked.append(None)
+        try:
+            exit_(status)  # type: ignore[arg-type]  # any object is allowed: it is printed
+        except SystemExit as error:
+            setattr(error, _MARK, _Leaving(_number(error.code), sys._getframe(1), ended.append))  # noqa: SLF001 - as above
+            raise
 
-    sys.exit = noting  # type: ignore[assignment]  # same signature, and it never returns either
+    sys.exit = leaving  # type: ignore[assignment]  # same signature, and it never returns either
+    sys.meta_path.insert(0, outermost)
 
     def settle() -> int | None:
-        if sys.exit is noting:
+        if sys.exit is leaving:
             sys.exit = exit_
+        if outermost in sys.meta_path:
+            sys.meta_path.remove(outermost)
+        if ended:
+            return ended[-1]
         uncaught = getattr(sys, "last_value", None)
         if uncaught is not None:
             return None if isinstance(uncaught, KeyboardInterrupt) else 1  # that one ends it by a signal
-        if _ran_to_its_end(asked):
-            return 0
-        return asked[-1] if asked else None
+        return 0 if _ran_to_its_end(outermost.returned(), bool(asked)) else None
 
     return settle
 
 
-def _ran_to_its_end(asked: list[int]) -> bool:
+def _number(code: object) -> int:
+    """The exit status that an exception stands for (handle_system_exit in Python/pythonrun.c)."""
+    return 0 if code is None else code & 0xFF if isinstance(code, int) else 1
+
+
+def _ran_to_its_end(returned: bool | None, asked: bool) -> bool:  # noqa: FBT001 - two facts
     main = sys.modules.get("__main__", ModuleType("__main__"))
-    if main.__spec__ is not None:  # python -m
-        return not asked and not _ENDS.intersection(_names(main))
-    if sys.argv[:1] == ["-c"]:
-        return not asked and not any(name in argument for name in _ENDS for argument in sys.orig_argv)
-    # CPython takes __file__ away from a script that has ended, but not when it has left by SystemExit
-    # (PyRun_SimpleFile in Python/pythonrun.c).
-    return not hasattr(main, "__file__")
-
-
-def _names(main: ModuleType) -> Iterator[str]:
-    """Every name that the main module's code uses; where the code cannot be had, those that matter."""
-    spec: Any = main.__spec__
-    try:
-        code = spec.loader.get_code(spec.name)
-    except (AttributeError, ImportError, OSError, SyntaxError):
-        code = None
-    if not isinstance(code, CodeType):
-        yield from _ENDS
-    waiting = [code] if isinstance(code, CodeType) else []
-    while waiting:
-        one = waiting.pop()
-        yield from one.co_names
-        waiting += [constant for constant in one.co_consts if isinstance(constant, CodeType)]
+    if returned is not None:
+        return returned
+    if main.__spec__ is None and sys.argv[:1] != ["-c"]:
+        # CPython takes __file__ away from a script that has ended, but not when it has left by SystemExit
+        # (PyRun_SimpleFile in Python/pythonrun.c).
+        return not hasattr(main, "__file__")
+    # It imported nothing: what it may do stands in its text.
+    return not asked and sys.argv[:1] == ["-c"] and not any(name in word for name in _ENDS for word in sys.orig_argv)

@@ -29,7 +29,7 @@ from timetracer_otel.exporters.retention import PASS_SECONDS, Retention
 from timetracer_otel.exporters.selection import Selection
 from timetracer_otel.exporters.session import SessionLane
 from timetracer_otel.exporters.sink import Sink
-from timetracer_otel.seams import Call, Lane, Request, Response, pending
+from timetracer_otel.seams import Call, Lane, Request, Response, children, pending
 
 if TYPE_CHECKING:
     import orjson
@@ -268,21 +268,19 @@ class Recorder:
         self.open: dict[int, tuple[Lane, Call | None]] = {}
         self.leaving: Leaving | None = None
         """Takes large payloads out of what leaves by the host's exporters; None when none leave that way."""
+        self.unwatch: Callable[[], None] = lambda: None  # ends the watching of the standard streams
         self._ends_children = False
         self._resource: tuple[int, orjson.Fragment] | None = None
-        self._session = SessionLane(self, parent_id=None)
+        self._session = SessionLane(self, children.parent())
         os.register_at_fork(after_in_child=self._after_fork)
 
     def _after_fork(self) -> None:
         self.open.clear()
         self._resource = None
         self.relieving = threading.RLock()
-        self._session = SessionLane(self, parent_id=self._session.id)
-        # Children of multiprocessing leave by os._exit, past all exit handlers but multiprocessing's own.
-        util = sys.modules.get("multiprocessing.util")
-        if util is not None and not self._ends_children:
-            self._ends_children = True
-            util.register_after_fork(self, lambda recorder: util.Finalize(None, recorder.end, exitpriority=0))
+        self._session = self._session.forked()
+        if not self._ends_children:
+            self._ends_children = children.at_child_end(self, self.end)
 
     def _keep_house(self) -> None:
         self._session.touch()
@@ -325,7 +323,7 @@ class Recorder:
         """Begin an entry."""
         if self.selection.excludes(request):
             return None
-        self._session.stop_output()
+        self._session.is_server()
         return RecordingLane(self, request)
 
     def begin(self, name: str, attributes: Mapping[str, spans.Attribute]) -> Call | None:

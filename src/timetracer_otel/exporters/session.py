@@ -1,16 +1,13 @@
-"""The session of a recorded process: what happens outside any entry, its output and how it ended."""
+"""The session of a recorded process: what happens outside any entry, what it printed and how it ended."""
 
 from __future__ import annotations
 
 import os
-import sys
 import threading
 import time
-from collections.abc import Callable
-from contextlib import ExitStack, suppress
-from itertools import chain
+from contextlib import suppress
 from pathlib import Path
-from typing import IO, TYPE_CHECKING
+from typing import TYPE_CHECKING
 
 from opentelemetry.context import Context
 
@@ -23,7 +20,8 @@ from timetracer_otel.exporters.leaving import Leaving
 from timetracer_otel.exporters.parts import Part
 from timetracer_otel.exporters.resource import program_name
 from timetracer_otel.exporters.retention import hold
-from timetracer_otel.seams import Call, Lane, Response, faults
+from timetracer_otel.seams import Call, Lane, Response, children, streams
+from timetracer_otel.seams.streams import Passed
 
 if TYPE_CHECKING:
     import orjson
@@ -32,13 +30,10 @@ if TYPE_CHECKING:
 
     from timetracer_otel.exporters.recorder import Recorder
 
-__all__ = ["SessionLane", "watch_output"]
+__all__ = ["SessionLane"]
 
 _new_id = os.urandom
 _now = time.time_ns
-
-OUTPUT_BYTES = 8 * 1024 * 1024
-"""How much of a script's output is kept of each stream; more is cut, and marked."""
 
 
 class SessionLane(Lane):
@@ -46,20 +41,22 @@ class SessionLane(Lane):
 
     Args:
         runtime: the recorder.
-        parent_id: session of the process that forked this one.
+        parent_id: session of the process that started this one.
     """
 
     def __init__(self, runtime: Recorder, parent_id: str | None) -> None:
         super().__init__(_new_id(16).hex(), runtime, None)
         self.recorder = runtime
         self.parent_id = parent_id
+        children.become_parent(self.id)
         self.start = _now()
         self.path: Path | None = None
         self._beginning = threading.Lock()
         self._held: dict[Call, Ended] = {}
         self._lock: int | None = None
         self._noted: dict[str, spans.Attribute] = {}
-        self.output: dict[str, list[str]] | None = None
+        self.passed: Passed | None = None
+        """What passed through the standard streams; None of a process that is no script."""
         self.exit_status: int | None = None
         self.draws = drawn.begin(runtime, self)
 
@@ -122,20 +119,46 @@ class SessionLane(Lane):
                 return
         storage.append(self.path, data)
 
-    def stop_output(self) -> None:
-        """A process that serves requests is no script: its output is not part of what is compared."""
-        self.output = None
+    def forked(self) -> SessionLane:
+        """Give the session of a child that was forked from this process."""
+        child = SessionLane(self.recorder, parent_id=self.id)
+        child.passed = None if self.passed is None else Passed()
+        return child
+
+    def watch_streams(self) -> None:
+        """Take what the program reads and prints, until it turns out to be a server."""
+        self.passed = Passed()
+        self.recorder.unwatch = streams.watch(lambda name, data: self.recorder.session().took(name, data))
+
+    def is_server(self) -> None:
+        """A process that serves requests is no script: what it prints is not part of what is compared."""
+        if self.passed is not None:
+            self.passed = None
+            self.recorder.unwatch()
+
+    def took(self, name: str, data: bytes) -> None:
+        """Take what passed through a standard stream.
+
+        Args:
+            name: the stream's attribute.
+            data: the bytes.
+        """
+        if self.passed is not None:
+            self.passed.add(name, data)
 
     def end(self) -> None:
-        """Write the session's own span, output and exit status, and what was held back."""
+        """Write the session's own span, what it printed and its exit status, and what was held back."""
+        if self.passed is not None:
+            streams.flush()
         for call in list(self._held):
             call.abandon()
             self.release(call)
-        if self.recorder.leaving is not None and self.output:
+        if self.recorder.leaving is not None and self.passed is not None:
             self._send_own(self.recorder.leaving)
-        has_own = self.path is not None or self.output or drawn.waits(self) or self.recorder.tally.attributes()
+        is_script = self.passed is not None
+        has_own = self.path is not None or is_script or drawn.waits(self) or self.recorder.tally.attributes()
         if self.recorder.settings.files and has_own:
-            size = sum(map(len, chain.from_iterable((self.output or {}).values())))
+            size = 0 if self.passed is None else self.passed.size
             self.recorder.sink.submit(self.id, size, self._write_own)
 
     def _send_own(self, leaving: Leaving) -> None:
@@ -171,8 +194,8 @@ class SessionLane(Lane):
         attributes |= self.recorder.tally.attributes()
         if self.exit_status is not None:
             attributes[spans.SESSION_EXIT_STATUS] = self.exit_status
-        for name, chunks in (self.output or {}).items():
-            attributes |= spans.encode_payload(name, [chunk.encode("utf-8", "surrogateescape") for chunk in chunks])
+        if self.passed is not None:
+            attributes |= self.passed.attributes()
         return attributes
 
     def _span(self, name: str, start: int) -> ReadableSpan:
@@ -181,45 +204,3 @@ class SessionLane(Lane):
 
 def _own_name() -> str:
     return spans.SESSION_SPAN + program_name()
-
-
-def watch_output(session: Callable[[], SessionLane]) -> Callable[[], None]:
-    """Keep what the program writes to stdout and stderr, from now until it turns out to be a server.
-
-    Only the ``write`` of the two stream objects is shadowed; the streams stay the objects that they are.
-
-    Returns:
-        What ends it.
-    """
-    session().output = {spans.SESSION_STDOUT: [], spans.SESSION_STDERR: []}
-    undo = ExitStack()
-    for stream, name in ((sys.stdout, spans.SESSION_STDOUT), (sys.stderr, spans.SESSION_STDERR)):
-        if stream is not None:
-            undo.callback(_restore, stream, _shadow_write(stream, name, session))
-    return undo.close
-
-
-def _shadow_write(stream: IO[str], name: str, session: Callable[[], SessionLane]) -> object:
-    write = stream.write
-    kept = 0
-
-    def keeping(text: str, /) -> int:
-        nonlocal kept
-        output = session().output
-        if output is None:
-            _restore(stream, keeping)
-        elif kept < OUTPUT_BYTES:
-            kept += len(text)
-            output[name].append(text)
-        return write(text)
-
-    try:
-        stream.write = keeping  # type: ignore[method-assign]  # the least that sees print() and leaves the object alone
-    except AttributeError as error:
-        faults.report("session.output", error)
-    return keeping
-
-
-def _restore(stream: IO[str], shadow: object) -> None:
-    if getattr(stream, "__dict__", {}).get("write") is shadow:
-        del stream.write

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TypeAlias
+from typing import Final, TypeAlias
 
 from timetracer_otel.cassette.shelf import Catalog
 from timetracer_otel.replay import variables
 from timetracer_otel.replay.unheard import switched_off
+from timetracer_otel.seams import children
 
 __all__ = ["Environment", "environment"]
+
+_OF_A_PARENT: Final = frozenset({children.PARENT, children.CHILD})
+"""What a recorded process tells its children; the replayed program is nobody's."""
 
 Environment: TypeAlias = Callable[[Catalog, Path], dict[str, str]]
 """Gives the environment from what the program is to follow and the folder for its journals."""
@@ -46,7 +50,11 @@ def environment(
             variables.DETAIL: "1" if detailed else "",
             variables.TRACE: str(traced.absolute()) if traced is not None else "",
         }
-        given = {**base, **ours, **{name: value for name, value in options.items() if value}}
+        given = {
+            **{name: value for name, value in base.items() if name not in _OF_A_PARENT},
+            **ours,
+            **{name: value for name, value in options.items() if value},
+        }
         return given | switched_off(given)
 
     return make

@@ -14,10 +14,11 @@ import orjson
 
 from timetracer_otel.seams.lanes import process
 
-__all__ = ["UNSEEN", "Journal", "Outcome", "leave", "read"]
+__all__ = ["UNSEEN", "Children", "Journal", "Outcome", "leave", "read", "unanswered"]
 
 UNSEEN = "not watched, because they connect below Python"
 """What a report says of the libraries that follow."""
+_write = os.write  # before anything looks at what the app writes
 _OPTIONS = orjson.OPT_APPEND_NEWLINE | orjson.OPT_NON_STR_KEYS
 
 
@@ -40,7 +41,8 @@ class Journal:
         """Note one thing; one write, whole or not at all.
 
         Args:
-            what: ``lane``, ``end``, ``answered``, ``miss``, ``refused``, ``unseen``, of the session ``session_end``.
+            what: ``lane``, ``end``, ``answered``, ``miss``, ``refused`` or, of the session, ``session_end``; of the
+                process itself ``unseen``, ``process``, ``printed``, ``process_end`` and ``child``.
             facts: JSON-like.
         """
         pid = process.id
@@ -52,7 +54,7 @@ class Journal:
             flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC
             self._descriptor = os.open(self._folder / f"{pid}.jsonl", flags, 0o600)
             self._pid = pid  # last: other threads write as soon as it is ours
-        os.write(self._descriptor, orjson.dumps(entry, default=str, option=_OPTIONS))
+        _write(self._descriptor, orjson.dumps(entry, default=str, option=_OPTIONS))
 
     def claim(self, name: str) -> bool:
         """Take something that only one process of a replay may have.
@@ -110,6 +112,38 @@ def read(folder: Path) -> Iterator[dict[str, Any]]:
 
 
 @dataclass
+class Children:
+    """The Python programs that processes of a replay started, and those that came up as a part of it."""
+
+    _started: dict[int, str] = field(default_factory=dict)
+    _apart: list[str] = field(default_factory=list)
+    _came_up: set[int] = field(default_factory=set)
+
+    def take(self, note: Mapping[str, Any]) -> None:
+        """Take a note of any kind."""
+        self._came_up.add(note["pid"])
+        if note["what"] == "child":
+            if note["reachable"]:
+                self._started[note["child"]] = note["command"]
+            else:
+                self._apart.append(note["command"])
+
+    def unanswered(self) -> list[str]:
+        """The command lines of those that did not, each once."""
+        missing = [command for pid, command in self._started.items() if pid not in self._came_up]
+        return list(dict.fromkeys([*self._apart, *missing]))
+
+
+def unanswered(command: str) -> str:
+    """Say that a child was not a part of the replay.
+
+    Args:
+        command: its command line.
+    """
+    return f"not replayed, so its calls went out: a Python that runs apart from this environment: {command}"
+
+
+@dataclass
 class Outcome:
     """What a whole replay came to.
 
@@ -130,6 +164,12 @@ class Outcome:
     unseen: list[str] = field(default_factory=list)
     remarks: Counter[tuple[str, str]] = field(default_factory=Counter)
     _unused: dict[tuple[int, str, str], Mapping[str, Any]] = field(default_factory=dict)
+    _children: Children = field(default_factory=Children)
+
+    @property
+    def unanswered(self) -> list[str]:
+        """Command lines of Python programs that were started and did not become a part of the replay."""
+        return self._children.unanswered()
 
     @property
     def unused(self) -> list[Mapping[str, Any]]:
@@ -141,6 +181,7 @@ class Outcome:
         """Sum up the notes of all processes."""
         outcome = cls()
         for note in notes:
+            outcome._children.take(note)
             match note["what"]:
                 case "lane":
                     outcome.lanes += 1
@@ -172,6 +213,7 @@ class Outcome:
             "missed": [dict(miss) for miss in self.misses],
             "refused": self.refused,
             "unseen": list(dict.fromkeys(self.unseen)),
+            "unanswered": self.unanswered,
             "unused": [dict(call) for call in self.unused],
             "remarks": [
                 {"request": request, "remark": remark, "times": times}
@@ -189,6 +231,7 @@ class Outcome:
         lines += [f"  missed: {miss['message']}" for miss in self.misses[:5]]
         lines += [f"  refused: {address}" for address in dict.fromkeys(self.refused)]
         lines += [f"  {UNSEEN}: {', '.join(dict.fromkeys(self.unseen))}"] if self.unseen else []
+        lines += [f"  {unanswered(command)}" for command in self.unanswered[:5]]
         lines += [f"  unused: {' '.join(filter(None, call['key']))} of {call['request']}" for call in self.unused[:5]]
         lines += [
             f"  {times} times {request}: {remark}" if times > 1 else f"  {request}: {remark}"

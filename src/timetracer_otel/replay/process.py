@@ -11,12 +11,15 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import IO, Final, Self
+from typing import Final, Self, TypeAlias
 
 from timetracer_otel.errors import ConfigError
 from timetracer_otel.replay.client import Target
 
-__all__ = ["BOOT", "App", "accepts"]
+__all__ = ["BOOT", "App", "Streams", "accepts"]
+
+Streams: TypeAlias = tuple[int, int | None, int | None]
+"""Descriptors, or what :mod:`subprocess` takes for one; None for the log."""
 
 BOOT: Final = "from opentelemetry.instrumentation.auto_instrumentation import run; run()"
 """Starts a command under OpenTelemetry's auto-instrumentation, in the same process."""
@@ -37,21 +40,22 @@ class App:
     Args:
         command: with its arguments.
         env: its environment.
-        log: file for what it prints on stderr, and on stdout without ``output``.
-        output: file for its stdout.
+        log: file for what it prints.
+        streams: its stdin, stdout and stderr, where they are others.
     """
 
     def __init__(
-        self, command: Sequence[str], env: Mapping[str, str], log: Path, output: IO[bytes] | None = None
+        self, command: Sequence[str], env: Mapping[str, str], log: Path, streams: Streams | None = None
     ) -> None:
         self._log = log
         with log.open("ab") as stderr:
+            stdin, *outputs = streams or (subprocess.DEVNULL, None, None)
             self._process = subprocess.Popen(
                 [sys.executable, "-c", BOOT, *command],
                 env=env,
-                stdin=subprocess.DEVNULL,
-                stdout=output or stderr,
-                stderr=stderr,
+                stdin=stdin,
+                stdout=stderr if outputs[0] is None else outputs[0],
+                stderr=stderr if outputs[1] is None else outputs[1],
                 start_new_session=True,
             )
 

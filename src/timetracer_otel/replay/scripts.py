@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from timetracer_otel import spans
 from timetracer_otel.cassette.model import Lane, Span
@@ -12,10 +13,13 @@ from timetracer_otel.cassette.shelf import Catalog, Shelf
 from timetracer_otel.errors import ConfigError
 from timetracer_otel.replay import journal
 from timetracer_otel.replay.calls import LaneNotes, Notes, Unused, compare_calls
+from timetracer_otel.replay.commands import Command, recorded_command
 from timetracer_otel.replay.compare import FieldDifference
 from timetracer_otel.replay.consequences import gathered
 from timetracer_otel.replay.differing import Difference, Result, Verified
 from timetracer_otel.replay.driver import progress
+from timetracer_otel.replay.given_streams import given_streams
+from timetracer_otel.replay.printed import Printed, compare_printed
 from timetracer_otel.replay.process import App
 
 if TYPE_CHECKING:
@@ -23,8 +27,33 @@ if TYPE_CHECKING:
 
 __all__ = ["run"]
 
-_LONGEST_OUTPUT: Final = 8 * 1024 * 1024
-"""How much of each stream a recording keeps."""
+
+@dataclass(slots=True)
+class _Run:
+    """A recorded run of a script, and how it is run again.
+
+    Attributes:
+        family: its session, then those of the processes that it started.
+        command: the command line; empty when nobody knows it.
+        own: the session's own span, None when the process was killed.
+    """
+
+    family: list[Lane]
+    command: Sequence[str]
+    own: Span | None = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.own = own_span(self.family[0])
+
+    @property
+    def name(self) -> str:
+        """The program, for people."""
+        return self.own.name.removeprefix(spans.SESSION_SPAN) if self.own is not None else "script"
+
+
+def own_span(session: Lane) -> Span | None:
+    """The span that a session's process wrote when it ended; None when it did not come to that."""
+    return next((one for one in session.spans if one.name.startswith(spans.SESSION_SPAN) and not one.is_call), None)
 
 
 def run(found: Catalog, options: Options, folder: Path) -> Result:
@@ -40,19 +69,44 @@ def run(found: Catalog, options: Options, folder: Path) -> Result:
         CassetteError: a cassette cannot be read.
     """
     sessions = Shelf(found).sessions
-    roots = [lane for lane in sessions.values() if _parent(lane) not in sessions]
-    roots = sorted(roots, key=lambda lane: lane.spans[0].start)[options.shard[0] - 1 :: options.shard[1]]
+    roots = sorted(
+        (lane for lane in sessions.values() if _parent(lane) not in sessions), key=lambda lane: lane.spans[0].start
+    )
     if not roots:
         raise ConfigError("the cassettes hold neither a request nor a script: there is nothing to verify")
     result = Result()
-    with progress(len(roots)) as step:
-        for number, lane in enumerate(roots):
+    mine = list(_of_program(roots, options.command, result))[options.shard[0] - 1 :: options.shard[1]]
+    with progress(len(mine)) as step:
+        for number, (lane, command) in enumerate(mine):
             work = folder / str(number)
             work.mkdir()
-            own = found.only_sessions(one.id for one in _family(lane, sessions))
-            result.verified.append(_one(lane, own, options, work))
+            again = _Run(list(_family(lane, sessions)), command)
+            own = found.only_sessions(one.id for one in again.family)
+            result.verified.append(_one(again, own, options, work))
             step()
     return result
+
+
+def _of_program(roots: Sequence[Lane], given: Sequence[str], result: Result) -> Iterator[tuple[Lane, Sequence[str]]]:
+    """The recorded runs of the program that a command names, each with its own arguments.
+
+    Arguments that no recorded run had are what the user wants instead, for all of them.
+    """
+    wanted = Command.of(given)
+    recorded = [(lane, recorded_command(lane)) for lane in roots]
+    same = [(lane, one) for lane, one in recorded if one is not None and one.name == wanted.name]
+    if not same:  # started through something else: a shell script, a renamed file
+        yield from ((lane, given) for lane in roots)
+        return
+    if len(same) < len(roots):
+        others = {one.name if one is not None else "?" for _lane, one in recorded} - {wanted.name}
+        result.notes.append(f"left out, because it was another program: {', '.join(sorted(others))}")
+    known = any(one.arguments == wanted.arguments for _lane, one in same)
+    for lane, one in same:
+        if wanted.arguments and not known:
+            yield lane, given
+        else:
+            yield lane, () if one.is_masked else (*wanted.head, *one.arguments)
 
 
 def _parent(lane: Lane) -> str:
@@ -67,22 +121,40 @@ def _family(lane: Lane, sessions: dict[str, Lane]) -> Iterator[Lane]:
             yield from _family(other, sessions)
 
 
-def _one(lane: Lane, found: Catalog, options: Options, work: Path) -> Verified:
-    main = next((span for span in lane.spans if span.name.startswith(spans.SESSION_SPAN) and not span.is_call), None)
-    output, log = work / "output", options.log or work / "app.log"
-    env = options.environment(found, work)
-    with output.open("wb") as stdout, App(options.command, env, log, stdout) as app:
+def _one(again: _Run, found: Catalog, options: Options, work: Path) -> Verified:
+    lane, attributes = again.family[0], again.own.attributes if again.own is not None else {}
+    if (problem := _cannot_run(again, attributes)) is not None:
+        return Verified(lane.id, again.name, again.name, str(lane.file), 0.0, [Difference("error", problem)])
+    stdin = again.own.payload(spans.SESSION_STDIN) if again.own is not None else None
+    log, env = options.log or work / "app.log", options.environment(found, work)
+    if spans.SESSION_TERMINAL in attributes:
+        env["TERM"] = str(attributes[spans.SESSION_TERMINAL]).partition(" ")[0]
+    with given_streams(attributes, stdin or b"", log) as streams, App(again.command, env, log, streams) as app:
         status = app.wait(options.timeout)
-    notes = Notes(journal.read(work))
-    name = main.name.removeprefix(spans.SESSION_SPAN) if main is not None else "script"
-    ending = _ending(main, status, output.read_bytes(), options.timeout)
+    notes, printed = Notes(), Printed()
+    for note in journal.read(work):
+        notes.add(note)
+        printed.take(note)
+    ending = [
+        *_ending(attributes, status, options.timeout),
+        *(compare_printed(again.family, own_span, printed) if status is not None else ()),
+        *(Difference("error", journal.unanswered(command)) for command in printed.children.unanswered()),
+    ]
     of_all = LaneNotes()
     for one in notes.lanes.values():
         of_all.answered += one.answered
         of_all.fresh += one.fresh
     differences = gathered(_calls(notes, options.unused), ending, of_all.answered)
     calls, drawn = len(of_all.answered), of_all.drawn()
-    return Verified(lane.id, name, name, str(lane.file), 0.0, differences, calls, drawn)
+    return Verified(lane.id, again.name, again.name, str(lane.file), 0.0, differences, calls, drawn)
+
+
+def _cannot_run(again: _Run, attributes: dict[str, object]) -> str | None:
+    if not again.command:
+        return "its arguments hold a secret that was masked: give them behind the command"
+    if spans.SESSION_STDIN + spans.TOTAL in attributes:
+        return "it read more from stdin than was kept, so it cannot be run again"
+    return None
 
 
 def _calls(notes: Notes, unused: Unused) -> Iterator[Difference]:
@@ -97,21 +169,10 @@ def _calls(notes: Notes, unused: Unused) -> Iterator[Difference]:
     yield from compare_calls(all_, unused, own, borrowed)
 
 
-def _ending(main: Span | None, status: int | None, output: bytes, seconds: float) -> Iterator[Difference]:
+def _ending(recorded: dict[str, object], status: int | None, seconds: float) -> Iterator[Difference]:
     if status is None:
         yield Difference("error", f"it did not end within {seconds:g} s (--timeout)")
         return
-    recorded = main.attributes.get(spans.SESSION_EXIT_STATUS) if main is not None else None
-    if recorded is not None and recorded != status:
-        yield Difference("exit status", "", (FieldDifference("$", recorded, status),))
-    written = main.payload(spans.SESSION_STDOUT) if main is not None else None
-    if written is not None and len(written) < _LONGEST_OUTPUT and written != output:
-        yield Difference("output", "stdout", (_first_line(written, output),))
-
-
-def _first_line(recorded: bytes, live: bytes) -> FieldDifference:
-    mine, theirs = (side.decode("utf-8", "replace").splitlines() for side in (recorded, live))
-    for number, (one, other) in enumerate(zip(mine, theirs, strict=False), start=1):
-        if one != other:
-            return FieldDifference(f"line {number}", one, other)
-    return FieldDifference("lines", len(mine), len(theirs))
+    known = recorded.get(spans.SESSION_EXIT_STATUS)
+    if known is not None and known != status:
+        yield Difference("exit status", "", (FieldDifference("$", known, status),))

@@ -22,6 +22,7 @@ from timetracer_otel.replay.entries import Entries
 from timetracer_otel.replay.guard import refuse_outbound, watch_unseen
 from timetracer_otel.replay.journal import Journal, Outcome
 from timetracer_otel.replay.matching import Index, Match, Matcher, Recorded, first_difference
+from timetracer_otel.replay.script_notes import ScriptNotes
 from timetracer_otel.replay.trace import Tracing, attach
 from timetracer_otel.seams import Answer, Call, Description, Lane, Request, Response, Value, current_lane
 
@@ -152,12 +153,14 @@ class Player:
         calls = [span for session in cassette.sessions.values() for span in session.calls]
         self._session_calls = sorted(calls, key=lambda span: span.start)
         self.session_lane = self._new_session()
+        self.script = ScriptNotes(journal)
         os.register_at_fork(after_in_child=self._after_fork)
 
     def _after_fork(self) -> None:
         self._lock = threading.RLock()
         self.cassette.forked()
         self.session_lane = self._new_session()
+        self.script.forked()
 
     def _new_session(self) -> ReplayLane:
         """What a forked worker asks at its start it asks of the whole session again: its parent used other copies."""
@@ -174,6 +177,7 @@ class Player:
 
     def open_lane(self, request: Request) -> ReplayLane:
         """Begin an entry."""
+        self.script.is_server()
         recorded, remark = self._entries.choose(request)
         asked = redaction.url(f"{request.method} {request.target}")
         self.journal.note("lane", request=asked, recorded=recorded and recorded.id, remark=remark)
@@ -381,6 +385,7 @@ def start(settings: Settings) -> Player:
     )
     watch_unseen(lambda name: journal.note("unseen", library=name), while_=lambda: seams.active() is player)
     seams.set_active(player)
+    player.script.begin()
     if (traced := os.environ.get(variables.TRACE)) is not None:
         player.tracing = attach(Path(traced), player.session)
     if folder is None:

@@ -1,0 +1,93 @@
+"""The command line of a Python interpreter, taken apart as the interpreter does (Python/getopt.c)."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final, Self
+
+__all__ = ["PythonCommand"]
+
+_PYTHON: Final = re.compile(r"(?:python|pypy)[0-9.]*t?")
+_WITH_VALUE: Final = "XW"
+_LAST: Final = "mc"
+_LONG_WITH_VALUE: Final = "--check-hash-based-pycs"
+
+
+@dataclass(frozen=True, slots=True)
+class PythonCommand:
+    """What a Python interpreter is asked to do.
+
+    Attributes:
+        options: the interpreter's own, each with its value.
+        target: what it runs: ``("-m", module)``, ``("-c", code)``, ``(script,)``, or nothing.
+        arguments: the program's.
+    """
+
+    options: tuple[str, ...]
+    target: tuple[str, ...]
+    arguments: tuple[str, ...]
+
+    @classmethod
+    def of(cls, argv: Sequence[str]) -> Self | None:
+        """Take a command line apart; None when it is not a Python's.
+
+        Args:
+            argv: the executable and its arguments.
+        """
+        if not argv or not _PYTHON.fullmatch(Path(argv[0]).name):
+            return None
+        options: list[str] = []
+        rest = list(argv[1:])
+        while rest and rest[0].startswith("-") and rest[0] not in ("-", "--"):
+            word = rest.pop(0)
+            flags, last, value = _split(word)
+            if flags:
+                options.append(f"-{flags}" if not word.startswith("--") else word)
+            if word == _LONG_WITH_VALUE and rest:
+                options.append(rest.pop(0))
+            if last and last in _LAST:
+                given = value or (rest.pop(0) if rest else "")
+                return cls(tuple(options), (f"-{last}", given), tuple(rest))
+            if last:
+                options += [f"-{last}", value or (rest.pop(0) if rest else "")]
+        if rest[:1] == ["--"]:
+            rest.pop(0)
+        return cls(tuple(options), tuple(rest[:1]), tuple(rest[1:]))
+
+    @property
+    def flags(self) -> frozenset[str]:
+        """The letters of the options that take no value."""
+        return frozenset("".join(one[1:] for one in self.options if _is_flags(one)))
+
+    @property
+    def asks(self) -> bool:
+        """Whether it only asks the interpreter about itself."""
+        return any(one.startswith(("--version", "--help")) for one in self.options)
+
+    def without(self, letters: frozenset[str]) -> list[str]:
+        """The arguments of a command line that lacks some flags; what ``-I`` implies beside ``-E`` stays."""
+        implied = ["-P", "-s"] if "I" in letters else []
+        kept = []
+        for one in self.options:
+            if not _is_flags(one):
+                kept.append(one)
+            elif rest := "".join(letter for letter in one[1:] if letter not in letters):
+                kept.append(f"-{rest}")
+        return [*implied, *kept, *self.target, *self.arguments]
+
+
+def _is_flags(word: str) -> bool:
+    return word.startswith("-") and not word.startswith("--") and word[1:2] not in _WITH_VALUE + _LAST
+
+
+def _split(word: str) -> tuple[str, str, str]:
+    """The flags of a word; the option that ends it because it takes a value, and that value if it is in the word."""
+    if word.startswith("--"):
+        return word, "", ""
+    for position, letter in enumerate(word[1:], start=1):
+        if letter in _WITH_VALUE + _LAST:
+            return word[1:position], letter, word[position + 1 :]
+    return word[1:], "", ""
