@@ -62,14 +62,15 @@ def answered(  # noqa: PLR0913 - the parts of one note
         match: what answers.
         description: of the live call.
         asked: renders it.
-        strict: whether nondeterminism was recorded, so that a shape match is a change.
+        strict: whether nondeterminism was recorded, so that a value that differs is a change, but for those that show
+            by themselves that they are new in each run.
     """
     facts: dict[str, Any] = {"how": match.how, "lane": lane_id, "span": match.recorded.span.span_id}
     if journal.detailed:
         if not description.read:
             facts["write"] = [match.recorded.span.start, match.recorded.span.end]
         facts["key"] = list(description.key)
-        if match.how == "shape" and strict:
+        if match.changed and strict:
             volatile = _volatile(match.recorded.span)
             facts["recorded"] = bounded(rendered(match.recorded.span))
             facts["asked"] = bounded(without_volatile(asked(), volatile))
