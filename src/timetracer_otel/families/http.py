@@ -39,13 +39,14 @@ _SEARCHED = 1024 * 1024
 """Bytes of a reply up to which ids are looked for."""
 
 
-def declared(name: str, patches: Iterable[Patch], *aliases: str) -> Integration:
+def declared(name: str, patches: Iterable[Patch], *aliases: str, plumbing: tuple[str, ...] = ()) -> Integration:
     """Declare a client of HTTP.
 
     Args:
         name: of the integration.
         patches: its seams.
         aliases: other names that mean it.
+        plumbing: as :class:`timetracer_otel.seams.Integration` has it.
     """
     return Integration(
         name=name,
@@ -55,6 +56,7 @@ def declared(name: str, patches: Iterable[Patch], *aliases: str) -> Integration:
         reply_values=_reply_values,
         text_forms=http_values.text_forms,
         render=_render,
+        plumbing=plumbing,
     )
 
 
