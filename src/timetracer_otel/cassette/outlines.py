@@ -34,6 +34,7 @@ class Outline:
         own: those of its files that hold nothing else, and are read when the lane is.
         pieces: where the rest of it is in the catalog's spool.
         imported: the tool that recorded it; empty when that was ours.
+        hash_seed: PYTHONHASHSEED of the process that recorded it; empty where it is not known.
     """
 
     id: str
@@ -51,6 +52,7 @@ class Outline:
     own: tuple[str, ...] = ()
     pieces: tuple[Piece, ...] = ()
     imported: str = ""
+    hash_seed: str = ""
 
     @property
     def is_session(self) -> bool:
@@ -150,6 +152,7 @@ class Draft:
             own=tuple(self.own),
             pieces=tuple(self.pieces),
             imported=facts.get("imported", ""),
+            hash_seed=facts.get("hash_seed", ""),
         )
 
     def _entry(self) -> _Entry | None:
@@ -167,6 +170,8 @@ def _facts(span: Span) -> dict[str, Any]:
     found: dict[str, Any] = {"service": str(span.resource.get("service.name", ""))}
     if (tool := span.resource.get(names.IMPORTED)) is not None:
         found["imported"] = str(tool)
+    if (seed := span.resource.get(names.HASH_SEED)) is not None:
+        found["hash_seed"] = str(seed)
     for fact, name in (("method", names.HTTP_METHOD), ("target", names.HTTP_TARGET), ("route", "http.route")):
         if (text := span.text(name)) is not None:
             found[fact] = text

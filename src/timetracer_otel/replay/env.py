@@ -46,6 +46,7 @@ def environment(
             variables.DETAIL: "1" if detailed else "",
             variables.TRACE: str(traced.absolute()) if traced is not None else "",
         }
+        options["PYTHONHASHSEED"] = found.hash_seed()
         given = {**base, **ours, **{name: value for name, value in options.items() if value}}
         return given | switched_off(given)
 
