@@ -65,7 +65,7 @@ def _added() -> dict[str, float]:
             with lane.entered():
                 for name, (draw, _) in DRAWING.items():
                     recorded[name] = min(recorded[name], _time(draw))
-                    noted.draws.clear()
+                    noted.take()
         lane.draws = None
         timetracer_otel.uninstall()
     return {name: (recorded[name] - bare[name]) / 1000 for name in DRAWING}

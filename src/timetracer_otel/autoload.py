@@ -200,7 +200,8 @@ def _begin(settings: Settings, known: dict[str, Integration]) -> None:
         patching.apply(integration)
     carrying.install()
     draw = nondeterminism.note if settings.mode == "record" else nondeterminism.give
-    nondeterminism.install(settings.draws, draw, settings.app_packages)
+    plumbing = [module for integration in known.values() for module in integration.plumbing]
+    nondeterminism.install(settings.draws, draw, settings.app_packages, plumbing)
 
 
 def _check_plugins(settings: Settings, known: set[str]) -> None:

@@ -3,18 +3,29 @@
 opentelemetry-distro sends metrics and logs by OTLP unless told otherwise. Somebody who only asked for cassettes has no
 collector: the exporters would fail at start-up, or hold the program's end for seconds. So with timetracer as the only
 traces exporter and no OTLP end point configured, metrics and logs default to none. In a replay all three do: what it
-does happened before. No name here begins with ``OTEL_``: the command would take it for an option of its own.
+does happened before.
+
+The order of a set of strings is another one in each process, unless PYTHONHASHSEED says which. So a program that is
+recorded is given one, picked at random, where none is set: as random as before, but known, and set again in the replay.
+
+No name here begins with ``OTEL_``: the command would take it for an option of its own.
 """
 
 from __future__ import annotations
 
 import os
+import secrets
 import sys
-from collections.abc import MutableMapping, Sequence
+from collections.abc import Mapping, MutableMapping, Sequence
 
+from timetracer_otel import config
+from timetracer_otel.errors import ConfigError
 from timetracer_otel.replay.unheard import switched_off
 
 __all__ = ["set_defaults"]
+
+_SEEDS = 2**32
+"""How many PYTHONHASHSEED has; 0 stands for no randomness."""
 
 
 def set_defaults(environ: MutableMapping[str, str], argv: Sequence[str]) -> None:
@@ -30,10 +41,20 @@ def set_defaults(environ: MutableMapping[str, str], argv: Sequence[str]) -> None
         environ.update(switched_off(environ))
         return
     exporters = _option(argv, "--traces_exporter") or environ.get("OTEL_TRACES_EXPORTER", "")
+    if environ.get("PYTHONHASHSEED", "random") in {"", "random"} and _is_recorded(environ, exporters):
+        environ["PYTHONHASHSEED"] = str(1 + secrets.randbelow(_SEEDS - 1))
     if exporters.strip() != "timetracer" or any(name.startswith("OTEL_EXPORTER_OTLP_") for name in environ):
         return
     for name in ("OTEL_METRICS_EXPORTER", "OTEL_LOGS_EXPORTER"):
         environ.setdefault(name, "none")
+
+
+def _is_recorded(environ: Mapping[str, str], exporters: str) -> bool:
+    try:
+        settings = config.load({**environ, "OTEL_TRACES_EXPORTER": exporters})
+    except ConfigError:
+        return False  # the program will say it
+    return settings.mode == "record" and settings.nondeterminism != "none"
 
 
 def _option(argv: Sequence[str], name: str) -> str | None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import random
 import secrets
+import ssl
 import tempfile
 import time
 import uuid
@@ -94,6 +95,7 @@ DRAWS: dict[str, Callable[[], Any]] = {
     "secrets": lambda: (secrets.token_hex(9), secrets.token_bytes(9), secrets.token_urlsafe(9), secrets.token_bytes()),
     "secrets.choice": lambda: (secrets.choice(range(10**9)), secrets.randbelow(10**9), secrets.randbits(100)),
     "os.urandom": lambda: os.urandom(12),
+    "os.getrandom": lambda: (os.getrandom(9), os.getrandom(8, os.GRND_NONBLOCK), ssl.RAND_bytes(7)),
     "bson.ObjectId": lambda: (ObjectId(), ObjectId()),
     "tempfile": temporary,
 }

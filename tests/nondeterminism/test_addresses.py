@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 
 from timetracer_otel.errors import CassetteError
 from timetracer_otel.nondeterminism import Given, Index, sites
-from timetracer_otel.nondeterminism.kinds import KINDS, NotFit
+from timetracer_otel.nondeterminism.kinds import KINDS, Kind, NotFit
 from timetracer_otel.nondeterminism.sites import Site
 
 GROUPS = sorted({kind.group for kind in KINDS.values()})
@@ -41,6 +41,11 @@ def giving(*payloads: bytes, ahead: float = 0.0) -> tuple[Given, list[str]]:
     return Given(index, ahead, lambda kind, _: fresh.append(kind)), fresh
 
 
+def take(lane: Given, kind: Kind, site: Site, branch: str) -> list[Any]:
+    """The next recorded draw, in a list."""
+    return lane.take(lane.cursor(kind, site), branch)
+
+
 @given(st.lists(st.tuples(BRANCHES, st.integers()), max_size=30), st.randoms())
 def test_branches_may_run_in_any_order(draws: list[tuple[str, int]], order: random.Random) -> None:
     """Each branch is given its own values in its own order, however the branches take turns."""
@@ -53,19 +58,20 @@ def test_branches_may_run_in_any_order(draws: list[tuple[str, int]], order: rand
     order.shuffle(turns)
     found: dict[str, list[int]] = {}
     for branch in turns:
-        found.setdefault(branch, []).extend(lane.recorded(KINDS["uuid.uuid4"], site, branch))
+        found.setdefault(branch, []).extend(take(lane, KINDS["uuid.uuid4"], site, branch))
     assert found == expected
-    assert all(lane.recorded(KINDS["uuid.uuid4"], site, branch) == [] for branch in expected)
+    assert all(take(lane, KINDS["uuid.uuid4"], site, branch) == [] for branch in expected)
 
 
 @given(st.lists(st.tuples(BRANCHES, st.integers(0, 99)), max_size=20))
 def test_an_unknown_branch_gets_the_next_of_any(draws: list[tuple[str, int]]) -> None:
-    """Where the code's branches are others now, the values are given in the recorded order, each once."""
+    """Where the code's branches are others now, one recorded branch after the other is given, each value once."""
     site = ("somewhere", "x = randrange(9)")
     lane, _ = giving(payload([("random.randrange", site, branch, value) for branch, value in draws]))
     kind = KINDS["random.randrange"]
-    found = [value for number in range(len(draws) + 1) for value in lane.recorded(kind, site, f"7.{number}")]
-    assert found == [value for _, value in draws]
+    found = [value for number in range(len(draws) + 1) for value in take(lane, kind, site, f"7.{number}")]
+    by_branch = {branch: [value for one, value in draws if one == branch] for branch, _ in draws}
+    assert found == [value for values in by_branch.values() for value in values]
 
 
 @given(st.permutations(range(4)))
@@ -74,7 +80,7 @@ def test_payloads_are_joined_by_their_number(order: list[int]) -> None:
     site = ("somewhere", "x = uuid4()")
     parts = [payload([("uuid.uuid4", site, "", number)], first=number) for number in range(4)]
     lane, _ = giving(*(parts[number] for number in order))
-    assert [lane.recorded(KINDS["uuid.uuid4"], site, "") for _ in range(4)] == [[0], [1], [2], [3]]
+    assert [take(lane, KINDS["uuid.uuid4"], site, "") for _ in range(4)] == [[0], [1], [2], [3]]
 
 
 def test_a_damaged_payload_is_an_error() -> None:
@@ -261,6 +267,6 @@ def test_a_changed_statement_gets_the_values_of_the_one_that_is_gone(
     ]
     lane, _ = giving(payload(draws))
     kind = KINDS["uuid.uuid4"]
-    assert lane.recorded(kind, ("program", "renamed = uuid4()"), "") == ["2"]
-    assert lane.recorded(kind, ("program", "extra = uuid4()"), "") == []
-    assert lane.recorded(kind, ("program", "kept = uuid4()"), "") == ["1"]
+    assert take(lane, kind, ("program", "renamed = uuid4()"), "") == ["2"]
+    assert take(lane, kind, ("program", "extra = uuid4()"), "") == []
+    assert take(lane, kind, ("program", "kept = uuid4()"), "") == ["1"]

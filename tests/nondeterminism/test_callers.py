@@ -22,7 +22,7 @@ SITE = sysconfig.get_path("purelib")
 @pytest.fixture(autouse=True)
 def _anew() -> Iterator[None]:
     """Each test begins with nothing known."""
-    callers.configure(())
+    callers.configure((), ("urllib3.util.timeout",))
     yield
     callers.configure(())
 
@@ -42,13 +42,17 @@ def frame(file: str, name: str, **more: Any) -> FrameType:
         ("/srv/shop/run.py", "__main__", "run"),
         ("<stdin>", "__main__", "stdin"),
         (f"{SITE}/somebody/api.py", "somebody.api", callers.LIBRARY),
-        (f"{SITE}/pydantic/main.py", "pydantic.main", callers.FOR_THE_APP),
-        (f"{SITE}/pydantics/main.py", "pydantics.main", callers.LIBRARY),
-        (f"{SITE}/opentelemetry/sdk/trace/__init__.py", "opentelemetry.sdk.trace", callers.LIBRARY),
-        (sysconfig.get_path("stdlib") + "/logging/__init__.py", "logging", callers.LIBRARY),
-        (sysconfig.get_path("stdlib") + "/http/cookies.py", "http.cookies", callers.FOR_THE_APP),
-        ("<frozen importlib._bootstrap>", "importlib._bootstrap", callers.LIBRARY),
-        (callers.__file__, callers.__name__, callers.LIBRARY),
+        (f"{SITE}/pydantic/main.py", "pydantic.main", callers.LIBRARY),
+        (f"{SITE}/uuid6/__init__.py", "uuid6", callers.LIBRARY),
+        (f"{SITE}/uvicorn/server.py", "uvicorn.server", callers.PLUMBING),
+        (f"{SITE}/uvicorn_extra.py", "uvicorn_extra", callers.LIBRARY),
+        (f"{SITE}/urllib3/util/timeout.py", "urllib3.util.timeout", callers.PLUMBING),
+        (f"{SITE}/urllib3/filepost.py", "urllib3.filepost", callers.LIBRARY),
+        (f"{SITE}/opentelemetry/sdk/trace/__init__.py", "opentelemetry.sdk.trace", callers.PLUMBING),
+        (sysconfig.get_path("stdlib") + "/logging/__init__.py", "logging", callers.PLUMBING),
+        (sysconfig.get_path("stdlib") + "/http/cookies.py", "http.cookies", callers.LIBRARY),
+        ("<frozen importlib._bootstrap>", "importlib._bootstrap", callers.PLUMBING),
+        (callers.__file__, callers.__name__, callers.PLUMBING),
     ],
 )
 def test_code_is_told_apart_by_its_place(file: str, name: str, kind: str) -> None:
@@ -60,7 +64,7 @@ def test_generated_code_is_where_its_module_is() -> None:
     """A dataclass's ``__init__`` has no file; the module that it was generated for has."""
     assert callers.classify(frame("<string>", "shop.model", __file__="/srv/shop/model.py")) == "shop.model"
     assert callers.classify(frame("<string>", "somebody", __file__=f"{SITE}/somebody.py")) == callers.LIBRARY
-    assert callers.classify(frame("<attrs generated>", "")) == callers.FOR_THE_APP
+    assert callers.classify(frame("<attrs generated>", "")) == callers.LIBRARY
 
 
 def test_installed_packages_of_the_app_can_be_named() -> None:
@@ -89,10 +93,28 @@ def test_packages_installed_from_source_are_the_apps(
     assert (kind == "shop.orders") is counts
 
 
-def test_the_nearest_frame_of_the_app_is_found() -> None:
-    """From a library's frame outwards; there is none above this test's runner."""
-    assert callers.app_frame(sys._getframe(0)) is sys._getframe(0)
-    assert callers.app_frame(frame(f"{SITE}/somebody.py", "somebody")) is not None
+def test_who_draws_and_for_whom_is_found() -> None:
+    """From a frame outwards: who is no plumbing, and the app's nearest code."""
+    mine = sys._getframe(0)
+    assert callers.origin(mine) == (mine, mine)
+    library = frame(f"{SITE}/somebody.py", "somebody")
+    assert callers.origin(library)[0] is library
+    tempfile = frame(f"{SITE}/tempfile.py", "tempfile")
+    assert callers.origin(tempfile)[0] is not tempfile
+
+
+@pytest.mark.parametrize(
+    ("name", "counts"),
+    [("uvicorn.protocols.http", True), ("asyncio.events", True), ("opentelemetry.sdk.trace.export", False)],
+)
+def test_what_runs_the_app_asks_for_nothing(name: str, *, counts: bool) -> None:
+    """The search ends at servers and loops; what an exporter does with a library is its own."""
+    library: dict[str, Any] = {"__name__": "somebody", "origin": callers.origin, "get": sys._getframe}
+    code = compile("found = origin(get())", f"{SITE}/somebody.py", "exec")
+    caller = {"__name__": name, "code": code, "library": library}
+    exec(compile("exec(code, library)", f"{SITE}/{name}.py", "exec"), caller)  # noqa: S102 - the text above
+    found = library["found"]
+    assert [one is not None for one in found] == [counts, False]
 
 
 @pytest.mark.parametrize(

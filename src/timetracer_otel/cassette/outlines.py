@@ -36,6 +36,7 @@ class Outline:
         pieces: where the rest of it is in the catalog's spool.
         imported: the tool that recorded it; empty when that was ours.
         is_request: whether it was started by an HTTP request that can be sent again.
+        hash_seed: PYTHONHASHSEED of the process that recorded it; empty where it is not known.
     """
 
     id: str
@@ -54,6 +55,7 @@ class Outline:
     pieces: tuple[Piece, ...] = ()
     imported: str = ""
     is_request: bool = False
+    hash_seed: str = ""
 
     @property
     def is_session(self) -> bool:
@@ -154,6 +156,7 @@ class Draft:
             pieces=tuple(self.pieces),
             imported=facts.get("imported", ""),
             is_request=entry is not None and {"method", "target", "cookies"} <= facts.keys(),
+            hash_seed=facts.get("hash_seed", ""),
         )
 
     def _entry(self) -> _Entry | None:
@@ -171,6 +174,8 @@ def _facts(span: Span) -> dict[str, Any]:
     found: dict[str, Any] = {"service": str(span.resource.get("service.name", ""))}
     if (tool := span.resource.get(names.IMPORTED)) is not None:
         found["imported"] = str(tool)
+    if (seed := span.resource.get(names.HASH_SEED)) is not None:
+        found["hash_seed"] = str(seed)
     for fact, name in (("method", names.HTTP_METHOD), ("target", names.HTTP_TARGET), ("route", "http.route")):
         if (text := span.text(name)) is not None:
             found[fact] = text

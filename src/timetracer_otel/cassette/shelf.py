@@ -55,6 +55,10 @@ class Catalog:
         """The tool that recorded lanes which keep less than ours; None when there are none."""
         return next((lane.imported for lane in self.lanes if lane.imported), None)
 
+    def hash_seed(self) -> str:
+        """The PYTHONHASHSEED of the process that recorded the first of the lanes; empty where it is not known."""
+        return next((lane.hash_seed for lane in (*self.lanes, *self.sessions) if lane.hash_seed), "")
+
     def only(self, service: str) -> Catalog:
         """The part of one service.
 

@@ -41,7 +41,7 @@ def begin(recorder: _Recorder, lane: Lane) -> Noted | None:
 
 def waits(lane: Lane) -> bool:
     """Whether a lane has drawn anything that is not written yet."""
-    return isinstance(lane.draws, Noted) and bool(lane.draws.draws)
+    return isinstance(lane.draws, Noted) and lane.draws.count > 0
 
 
 def rest(lane: Lane) -> dict[str, spans.Attribute]:

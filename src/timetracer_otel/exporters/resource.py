@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import platform
 import sys
 from collections.abc import Mapping
@@ -32,6 +33,8 @@ def describe_process(settings: Settings) -> dict[str, spans.Attribute]:
         "process.command_args": redaction.arguments(sys.orig_argv),
         "timetracer.settings": _settings(settings),
     }
+    if sys.flags.hash_randomization and (seed := os.environ.get("PYTHONHASHSEED", "")).isdecimal():
+        attributes[spans.HASH_SEED] = seed
     for library in _LIBRARIES:
         if library in sys.modules and (version := _version(library)):
             attributes[f"timetracer.library.{library}"] = version

@@ -39,13 +39,14 @@ _SEARCHED = 1024 * 1024
 """Bytes of a reply up to which ids are looked for."""
 
 
-def declared(name: str, patches: Iterable[Patch], *aliases: str) -> Integration:
+def declared(name: str, patches: Iterable[Patch], *aliases: str, plumbing: tuple[str, ...] = ()) -> Integration:
     """Declare a client of HTTP.
 
     Args:
         name: of the integration.
         patches: its seams.
         aliases: other names that mean it.
+        plumbing: as :class:`timetracer_otel.seams.Integration` has it.
     """
     return Integration(
         name=name,
@@ -54,6 +55,7 @@ def declared(name: str, patches: Iterable[Patch], *aliases: str) -> Integration:
         describe=_describe,
         reply_values=_reply_values,
         render=_render,
+        plumbing=plumbing,
     )
 
 

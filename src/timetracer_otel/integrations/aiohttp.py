@@ -218,4 +218,11 @@ INTEGRATION = http.declared(
         Patch("aiohttp.client_proto", "ResponseHandler.connection_lost", _connection_lost),
         Patch("aiohttp.client_proto", "ResponseHandler._on_read_timeout", _read_timeout),
     ),
+    plumbing=(
+        "aiohttp._websocket.",
+        "aiohttp.client_proto",
+        "aiohttp.client_ws",
+        "aiohttp.connector",
+        "aiohttp.helpers",
+    ),
 )

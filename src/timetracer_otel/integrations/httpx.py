@@ -248,4 +248,5 @@ INTEGRATION = http.declared(
             Patch(library, "AsyncConnectionPool.handle_async_request", _handle_async),
         )
     ],
+    plumbing=("httpcore.",),
 )

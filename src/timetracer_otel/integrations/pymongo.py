@@ -345,6 +345,19 @@ def _address_patches() -> Iterable[Patch]:
             yield Patch(f"pymongo.{module}", f"_SrvResolver.{name}", wrapper, required=False)
 
 
+_READ_CLOCKS = tuple(
+    f"pymongo.{name}"
+    for name in (
+        "_csot", "_telemetry", "client_session_shared", "helpers_shared", "message", "network_layer", "pool_shared",
+        *(
+            f"{side}.{name}"
+            for side in ("asynchronous", "synchronous")
+            for name in ("client_session", "command_runner", "network", "pool", "topology")
+        ),
+    )
+)  # fmt: skip
+"""Modules that do it several times a command."""
+
 INTEGRATION = Integration(
     name=NAME,
     aliases=("motor",),
@@ -354,4 +367,5 @@ INTEGRATION = Integration(
     render=_render,
     volatile=frozenset(name.decode() for name in mongodb.VOLATILE),
     oldest=(NAME, (4, 9)),
+    plumbing=("pymongo.", "motor.core", "motor.frameworks.", *_READ_CLOCKS),
 )

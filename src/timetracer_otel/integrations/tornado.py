@@ -289,4 +289,16 @@ INTEGRATION = http.declared(
         Patch("tornado.simple_httpclient", "_HTTPConnection._create_connection", _create_connection),
         Patch("tornado.curl_httpclient", "CurlAsyncHTTPClient.fetch_impl", _fetch_curl),
     ),
+    plumbing=(
+        "tornado.curl_httpclient",
+        "tornado.httpclient",
+        "tornado.httputil",
+        "tornado.ioloop",
+        "tornado.iostream",
+        "tornado.log",
+        "tornado.platform.",
+        "tornado.process",
+        "tornado.simple_httpclient",
+        "tornado.websocket",
+    ),
 )

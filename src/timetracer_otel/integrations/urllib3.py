@@ -49,4 +49,5 @@ INTEGRATION = declared(
         Patch("urllib3.connection", "HTTPSConnection.connect", http_client.connect),
     ),
     "requests",
+    plumbing=("urllib3.connectionpool", "urllib3.util.connection", "urllib3.util.timeout"),
 )

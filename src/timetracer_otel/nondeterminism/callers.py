@@ -1,55 +1,57 @@
-"""Who draws: the app's own code, a library that draws for it, or a library for itself.
+"""Who draws: the app's own code, a library, or plumbing.
 
-Only the first two count. TLS, event loops, log records, connection pools and OpenTelemetry read clocks and make random
-ids all the time; given recorded ones they would break.
+The first two count. TLS, event loops, log records, connection pools and OpenTelemetry read clocks and make random ids
+all the time; given recorded ones they would break: :mod:`timetracer_otel.nondeterminism.plumbing`.
 """
 
 from __future__ import annotations
 
+import importlib
 import json
 import os
 import site
 import sys
 import sysconfig
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from functools import cache
 from pathlib import Path
 from types import FrameType
-from typing import Final
+from typing import Any, Final
 
-__all__ = ["FOR_THE_APP", "LIBRARY", "app_frame", "classify", "configure", "is_app", "known"]
+from timetracer_otel.nondeterminism.plumbing import EDGES, MODULES, OTHERS, Names
 
-LIBRARY: Final = ""
-FOR_THE_APP: Final = "*"
+__all__ = ["LIBRARY", "PLUMBING", "classify", "configure", "counts", "importing", "imports", "known", "origin"]
+
+PLUMBING: Final = ""
+LIBRARY: Final = "*"
 
 known: dict[str, str] = {}
-"""Of each source file: the app's module that it is, or :data:`LIBRARY`, or :data:`FOR_THE_APP`."""
-
-_DRAW_FOR_THE_APP: Final = (
-    # a default that the app declared: id: UUID = Field(default_factory=uuid4)
-    "attr", "attrs", "beanie", "concurrent.futures.thread", "django.db.models", "functools", "marshmallow",
-    "mongoengine", "msgspec", "odmantic", "pydantic", "sqlalchemy.engine.default", "sqlalchemy.sql", "sqlmodel",
-    # ids, tokens, expiry dates and made-up data that the app sends or checks
-    "arrow", "authlib", "django.contrib.sessions", "django.core.signing", "django.http", "django.utils.crypto",
-    "django.utils.timezone", "email.utils", "faker", "flask.sessions", "http.cookies", "itsdangerous", "jose",
-    "joserfc", "jwt", "nanoid", "pendulum", "shortuuid", "starlette.middleware.sessions", "starlette.responses", "ulid",
-    "werkzeug.http", "werkzeug.security",
-)  # fmt: skip
-"""Modules and packages whose draws are the app's: it asked for them, and their results reach its data."""
+"""Of each source file: the app's module that it is, or :data:`PLUMBING`, or :data:`LIBRARY`."""
+imports: dict[str, Any] = getattr(importlib._bootstrap, "_module_locks", {})  # noqa: SLF001 - nothing public says it
+"""The interpreter's locks of the modules that are being imported now, in any thread: empty nearly always."""
 
 _OURS: Final = str(Path(__file__).parents[1]) + os.sep
 _apps: tuple[str, ...] = ()
+_plumbing = Names(MODULES)
+_edges: Final = Names(EDGES)
+_others: Final = Names(OTHERS)
+_ends: dict[str, bool] = {}
+"""Source files at which the search for who asked ends, and whether what was drawn inside of them counts."""
 
 
-def configure(app_packages: tuple[str, ...]) -> None:
+def configure(app_packages: tuple[str, ...], plumbing: Iterable[str] = ()) -> None:
     """Begin anew.
 
     Args:
         app_packages: installed packages that are part of the app.
+        plumbing: modules whose draws do not count, beside those of :mod:`plumbing`.
     """
-    global _apps  # noqa: PLW0603 - a process has one installation
+    global _apps, _plumbing  # noqa: PLW0603 - a process has one installation
     _apps = (*app_packages, *_installed_from_source())
+    _plumbing = Names((*MODULES, *plumbing))
     known.clear()
+    _ends.clear()
+    _kind.cache_clear()
 
 
 def classify(frame: FrameType) -> str:
@@ -59,46 +61,76 @@ def classify(frame: FrameType) -> str:
         frame: that calls.
 
     Returns:
-        The name of the app's module, :data:`LIBRARY` or :data:`FOR_THE_APP`.
+        The name of the app's module, :data:`PLUMBING` or :data:`LIBRARY`.
     """
     filename = frame.f_code.co_filename
     name = _module_name(frame, filename)
     if filename.startswith("<") and not filename.startswith("<frozen"):
         # Generated code, as a dataclass's __init__: it is where its module is.
         return _kind(str(frame.f_globals.get("__file__") or ""), name)
+    if name in _edges:
+        _ends[filename] = True
+    elif name in _others:
+        _ends[filename] = False
     kind = known[filename] = _kind(filename, name)
     return kind
 
 
-def app_frame(frame: FrameType) -> FrameType | None:
-    """The nearest frame of the app's own code, from a frame outwards; None when there is none."""
+def origin(frame: FrameType) -> tuple[FrameType | None, FrameType | None]:
+    """Look from a frame outwards for who draws, and for whom.
+
+    Returns:
+        The nearest frame that is no plumbing, None when nothing of what is drawn counts; and the nearest one of the
+        app's own code within the same step of a server or a loop, None when there is none.
+    """
+    drawing: FrameType | None = None
     outer: FrameType | None = frame
     while outer is not None:
-        kind = known.get(outer.f_code.co_filename)
+        filename = outer.f_code.co_filename
+        kind = known.get(filename)
         if kind is None:
             kind = classify(outer)
-        if kind not in (LIBRARY, FOR_THE_APP):
-            return outer
+        if kind == PLUMBING:
+            if filename in _ends:
+                return (drawing, None) if _ends[filename] else (None, None)
+        elif kind == LIBRARY:
+            drawing = drawing or outer
+        else:
+            return drawing or outer, outer
         outer = outer.f_back
-    return None
+    return drawing, None
 
 
-def is_app(module: object) -> bool:
-    """Whether a module is the app's own."""
+def importing(frame: FrameType) -> bool:
+    """Whether a frame runs because a module is being imported: what it draws is drawn once a process."""
+    outer: FrameType | None = frame
+    while outer is not None:
+        filename = outer.f_code.co_filename
+        if filename == "<frozen importlib._bootstrap>":
+            return True
+        if filename in _ends:
+            return False
+        outer = outer.f_back
+    return False
+
+
+def counts(module: object) -> bool:
+    """Whether what a module draws counts."""
     name, filename = getattr(module, "__name__", None), getattr(module, "__file__", None)
     if not isinstance(name, str) or not (isinstance(filename, str) or name == "__main__"):
         return False
-    return _kind(filename or "", name) not in (LIBRARY, FOR_THE_APP)
+    return _kind(filename or "", name) != PLUMBING
 
 
+@cache  # generated code asks at each draw
 def _kind(filename: str, name: str) -> str:
     if filename.startswith(_OURS):
-        return LIBRARY
+        return PLUMBING
     if _within(name, _apps):
         return name
     if _is_library(filename):
-        return FOR_THE_APP if _within(name, _DRAW_FOR_THE_APP) else LIBRARY
-    return name or FOR_THE_APP  # generated without a module: an attrs class's __init__, a template
+        return PLUMBING if name in _plumbing else LIBRARY
+    return name or LIBRARY  # generated without a module: an attrs class's __init__, a template
 
 
 def _within(name: str, packages: tuple[str, ...]) -> bool:

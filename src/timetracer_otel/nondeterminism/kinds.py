@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import time
 import uuid
 from collections.abc import Callable, Mapping
@@ -12,11 +13,10 @@ from typing import Any, Final, TypeAlias
 import pybase64
 
 from timetracer_otel.config import NONDETERMINISM
+from timetracer_otel.nondeterminism.columns import Json
 
-__all__ = ["KINDS", "Json", "Kind", "NotFit"]
+__all__ = ["KINDS", "Generator", "Kind", "NotFit"]
 
-Json: TypeAlias = Any
-"""A value as JSON has it."""
 Args: TypeAlias = tuple[Any, ...]
 Sample: TypeAlias = Callable[..., Any]
 
@@ -78,8 +78,8 @@ def _load_number(value: Json, _args: Args, _kwargs: Mapping[str, Any]) -> Any:
 
 def _load_bytes(value: Json, args: Args, kwargs: Mapping[str, Any]) -> bytes:
     data = pybase64.b64decode(value)
-    wanted = args[-1] if args else next(iter(kwargs.values()), None)
-    if isinstance(wanted, int) and wanted != len(data):
+    wanted = next((one for one in (*args, *kwargs.values()) if isinstance(one, int)), None)
+    if wanted is not None and wanted != len(data):
         raise NotFit
     return data
 
@@ -198,6 +198,45 @@ def _load_hex(value: Json, _args: Args, _kwargs: Mapping[str, Any]) -> bytes:
     return bytes.fromhex(value)
 
 
+# What libraries make where Python does not see it
+
+
+@dataclass(frozen=True, slots=True)
+class Generator:
+    """A library's public function that draws, declared.
+
+    Args:
+        module: that has it.
+        name: attribute path in it.
+        group: the setting that switches it.
+    """
+
+    module: str
+    name: str
+    group: str
+
+    @property
+    def kind(self) -> Kind:
+        """The kind of its draws: bytes, a text, a number or an id of the library's own class."""
+        return Kind(f"{self.module}.{self.name}", self.group, _dump_generated, self._load)
+
+    def _load(self, value: Json, _args: Args, _kwargs: Mapping[str, Any]) -> Any:
+        ((form, text),) = value.items()
+        if form == "id":
+            return getattr(sys.modules[self.module], "UUID", uuid.UUID)(hex=text)
+        if form == "bytes":
+            return pybase64.b64decode(text)
+        return int(text, 16) if form == "number" else text
+
+
+def _dump_generated(value: Any) -> Json:
+    if isinstance(value, bytes):
+        return {"bytes": pybase64.b64encode_as_string(value)}
+    if isinstance(value, int):
+        return {"number": hex(value)}
+    return {"text": value} if isinstance(value, str) else {"id": value.hex}
+
+
 _RANDOM_NUMBERS: Final = (
     "random", "uniform", "triangular", "randint", "randrange", "normalvariate", "lognormvariate", "expovariate",
     "vonmisesvariate", "gammavariate", "gauss", "betavariate", "binomialvariate", "paretovariate", "weibullvariate",
@@ -224,7 +263,7 @@ _ALL: Final = (
     _number("secrets.randbelow", "secrets"),
     _bytes("secrets.token_bytes", "secrets"),
     *(Kind(f"secrets.{name}", "secrets") for name in ("token_hex", "token_urlsafe")),
-    _bytes("os.urandom", "urandom"),
+    *(_bytes(name, "urandom") for name in ("os.urandom", "os.getrandom", "ssl.RAND_bytes")),
     Kind("bson.ObjectId", "objectid", bytes.hex, _load_hex),
     Kind("tempfile.name", "tempfile"),
 )

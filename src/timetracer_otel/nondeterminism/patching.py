@@ -1,6 +1,6 @@
 """Putting the wrappers into their places, and the very objects back that were there.
 
-Names that the app's modules have imported already (``from time import time``) are exchanged too. ``datetime`` is a
+Names that modules have imported already (``from time import time``) are exchanged too. ``datetime`` is a
 class of C that takes no attributes: its dictionary is changed underneath, so that the class stays the object that it
 is, for ``isinstance``, subclasses and pickles.
 """
@@ -11,12 +11,12 @@ import gc
 import logging
 import sys
 from collections.abc import Callable, Iterable
-from types import ModuleType
+from types import FunctionType, ModuleType
 from typing import Any, Final
 
-from timetracer_otel.nondeterminism import callers, plain, sites, wrappers
+from timetracer_otel.nondeterminism import callers, generators, plain, sites, wrappers
 from timetracer_otel.nondeterminism.draws import live
-from timetracer_otel.nondeterminism.kinds import KINDS
+from timetracer_otel.nondeterminism.kinds import KINDS, Generator
 from timetracer_otel.nondeterminism.wrappers import Maker
 from timetracer_otel.seams import imports
 
@@ -28,6 +28,10 @@ _ABSENT: Final = object()
 _done: list[tuple[Any, str, Any, Any]] = []
 """Owner, name, what the owner itself had there, and the wrapper."""
 _groups: frozenset[str] = frozenset()
+_generators: Final[dict[str, list[Generator]]] = {}
+"""By their modules."""
+for _one in generators.discover():
+    _generators.setdefault(_one.module, []).append(_one)
 _hooked: set[str] = set()
 """Modules with an import hook, which cannot be taken back."""
 
@@ -36,28 +40,32 @@ _TIME: Final = tuple(name.removeprefix("time.") for name in KINDS if name.starts
 _ALWAYS_DRAW: Final = frozenset(name for name in _TIME if KINDS[f"time.{name}"].load.__name__ == "_load_number")
 
 
-def install(groups: Iterable[str], draw: Callable[..., Any], app_packages: tuple[str, ...]) -> None:
+def install(
+    groups: Iterable[str], draw: Callable[..., Any], app_packages: tuple[str, ...], plumbing: Iterable[str] = ()
+) -> None:
     """Wrap what draws, now or when it is imported.
 
     Args:
         groups: of kinds, from :data:`timetracer_otel.config.NONDETERMINISM`.
         draw: what a draw of the app does: :func:`draws.note` or :func:`draws.give`.
         app_packages: installed packages that are part of the app.
+        plumbing: what the integrations state, see :class:`timetracer_otel.seams.Integration`.
     """
     global _groups  # noqa: PLW0603 - a process has one installation
     _groups = frozenset(groups)
     if not _groups:
         return
-    callers.configure(app_packages)
+    plumbing = (*plumbing, *(f"{module}." for module in _generators))
+    callers.configure(app_packages, plumbing)
     wrappers.use(draw)
-    for module in _PLACES:
+    for module in (*_PLACES, *_generators):
         if module not in _hooked:
             _hooked.add(module)
             imports.after_import(module, _on_import)
         elif module in sys.modules:
             _on_import(sys.modules[module])
     _exchange({id(original): wrapper for _, _, original, wrapper in _done if original is not _ABSENT})
-    plain.give()
+    plain.give(name for name in plumbing if not name.endswith("."))
 
 
 def uninstall() -> None:
@@ -75,8 +83,24 @@ def uninstall() -> None:
 
 
 def _on_import(module: ModuleType) -> None:
-    if _groups:
+    if not _groups:
+        return
+    if module.__name__ in _PLACES:
         _PLACES[module.__name__](module)
+    for one in _generators.get(module.__name__, ()):
+        _generator(module, one)
+
+
+def _generator(module: ModuleType, one: Generator) -> None:
+    *path, name = one.name.split(".")
+    owner: Any = module
+    for part in path:
+        owner = getattr(owner, part, None)
+    if one.group not in _groups or not hasattr(owner, name):
+        return  # another version of the library
+    original = getattr(owner, name)
+    maker = wrappers.function if isinstance(original, FunctionType) else wrappers.builtin
+    _replace(owner, name, maker(one.kind, original))
 
 
 def _wrap(owner: Any, name: str, kind_name: str, maker: Maker) -> None:
@@ -121,10 +145,10 @@ def _put_underneath(cls: type, name: str, value: Any) -> bool:
 
 
 def _exchange(objects: dict[int, Any]) -> None:
-    """Exchange what the app's modules have bound by name."""
+    """Exchange what modules have bound by name."""
     for module in list(sys.modules.values()):
         names = getattr(module, "__dict__", None)
-        if not isinstance(names, dict) or not callers.is_app(module):
+        if not isinstance(names, dict) or not callers.counts(module):
             continue
         for name, value in list(names.items()):
             if id(value) in objects:
@@ -176,6 +200,11 @@ def _secrets(module: ModuleType) -> None:
 
 def _os(module: ModuleType) -> None:
     _wrap(module, "urandom", "os.urandom", wrappers.builtin)
+    _wrap(module, "getrandom", "os.getrandom", wrappers.builtin)
+
+
+def _ssl(module: ModuleType) -> None:
+    _wrap(module, "RAND_bytes", "ssl.RAND_bytes", wrappers.builtin)
 
 
 def _object_id(module: ModuleType) -> None:
@@ -193,6 +222,7 @@ _PLACES: Final[dict[str, Callable[[ModuleType], None]]] = {
     "random": _random,
     "secrets": _secrets,
     "os": _os,
+    "ssl": _ssl,
     "bson.objectid": _object_id,
     "tempfile": _tempfile,
 }

@@ -1,14 +1,14 @@
 """``time`` and ``random`` as they are without us, for the modules that use them in every call.
 
-The wrappers let libraries pass, but must look at each time who asks. A driver that reads the clock nine times a
-command, and the SDK that makes an id for each span, are known: they get copies of the modules from before. The
-functions in them are the same ones, on the same generator.
+The wrappers let plumbing pass, but must look at each time who asks. A driver that reads the clock nine times a command
+(its integration names the modules), and the SDK that makes an id for each span, get copies of the modules from before.
+The functions in them are the same ones, on the same generator.
 """
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from types import ModuleType
 from typing import Any, Final
 
@@ -16,13 +16,7 @@ from timetracer_otel.seams import imports
 
 __all__ = ["give", "keep", "restore", "shield"]
 
-_PYMONGO: Final = (
-    "_csot", "_telemetry", "client_session_shared", "helpers_shared", "message", "network_layer", "pool_shared",
-    "asynchronous.client_session", "asynchronous.command_runner", "asynchronous.network", "asynchronous.pool",
-    "asynchronous.topology", "synchronous.client_session", "synchronous.command_runner", "synchronous.network",
-    "synchronous.pool", "synchronous.topology",
-)  # fmt: skip
-_MODULES: Final = ("opentelemetry.sdk.trace.id_generator", *(f"pymongo.{name}" for name in _PYMONGO))
+_ALWAYS: Final = ("opentelemetry.sdk.trace.id_generator",)
 
 _plain: dict[str, ModuleType] = {}
 """The copies, by name."""
@@ -30,7 +24,8 @@ _given: list[tuple[ModuleType, str, ModuleType]] = []
 """Which module has which copy under which name in place of what."""
 _shielded: list[tuple[object, tuple[str, ...]]] = []
 """Instances and the names that they were given."""
-_hooked = False
+_hooked: set[str] = set()
+"""Modules with an import hook, which cannot be taken back."""
 
 
 def keep(module: ModuleType) -> None:
@@ -44,16 +39,17 @@ def keep(module: ModuleType) -> None:
     _plain[module.__name__] = copy
 
 
-def give() -> None:
-    """Let the known modules use the copies, now or when they are imported."""
-    global _hooked  # noqa: PLW0603 - import hooks cannot be taken back
-    if not _hooked:
-        _hooked = True
-        for name in _MODULES:
+def give(modules: Iterable[str]) -> None:
+    """Let modules that are plumbing use the copies, now or when they are imported.
+
+    Args:
+        modules: their names.
+    """
+    for name in (*_ALWAYS, *modules):
+        if name not in _hooked:
+            _hooked.add(name)
             imports.after_import(name, _give_to)
-        return
-    for name in _MODULES:
-        if name in sys.modules:
+        elif name in sys.modules:
             _give_to(sys.modules[name])
 
 

@@ -1,4 +1,9 @@
-"""Where something is drawn, in words that stay when lines move: a module and the text of a statement."""
+"""Where something is drawn, in words that stay when lines move.
+
+Of the app's own code that is a module and the text of a statement. What a library draws has besides the library's
+module and function: one statement of the app may let a library draw at many places, and the first time at more of them
+than later. No text of a library is read; that would take longer than everything else.
+"""
 
 from __future__ import annotations
 
@@ -9,23 +14,33 @@ import linecache
 import sys
 import threading
 from collections import defaultdict
-from types import CodeType
+from types import CodeType, FrameType
 from typing import Final, TypeAlias
 
-__all__ = ["Site", "forget", "of", "still_there"]
+from timetracer_otel.nondeterminism import callers
 
-Site: TypeAlias = tuple[str, str]
-"""A module and the text of one of its statements, without comments and layout; of a compound one its head."""
+__all__ = ["Site", "at", "busy", "by_same_library", "forget", "of", "shown", "still_there"]
 
+Site: TypeAlias = tuple[str, ...]
+"""A module and the text of one of its statements, without comments and layout, of a compound one its head; behind them
+of a library's draw its module and function. The first two are empty where no code of the app asked for it."""
 _BODIES: Final = ("body", "orelse", "finalbody", "handlers", "cases")
 _LONGEST: Final = 100
 """Characters of a statement's text that are kept; of a longer one the rest is a digest."""
-_sites: dict[tuple[int, int], tuple[CodeType, Site]] = {}
-"""By the code object's identity, which the value keeps alive: a code object's own hash reads all of it."""
+_sites: dict[tuple[object, ...], tuple[Site, CodeType, CodeType | None]] = {}
+"""By the code objects' identities, which the value keeps alive: a code object's own hash reads all of it."""
 _files: dict[str, _Source] = {}
 _TRIES: Final = 10
 _parsing = threading.Lock()
 """Python 3.11's parser fails when two threads are in it: SystemError, "AST constructor recursion depth mismatch"."""
+
+
+class _Busy(threading.local):
+    reading = False
+
+
+busy = _Busy()
+"""Whether this thread reads a source: a finalizer or a signal handler that draws meanwhile must not wait for itself."""
 
 
 def _parsed(text: str) -> ast.Module:
@@ -69,24 +84,61 @@ class _Source:
         return text in self._texts
 
 
-def of(code: CodeType, instruction: int, module: str) -> Site:
-    """Give the site of an instruction.
+def at(frame: FrameType, app: FrameType | None) -> Site:
+    """Give the site of a draw.
+
+    Args:
+        frame: that draws.
+        app: the nearest one of the app, the same one where the app draws itself.
+    """
+    code = frame.f_code
+    if app is frame:
+        key: tuple[object, ...] = (id(code), frame.f_lasti)
+    elif app is None:
+        key = (id(code), None)
+    else:
+        key = (id(code), id(app.f_code), app.f_lasti)
+    kept = _sites.get(key)
+    if kept is not None:
+        return kept[0]
+    kept = _sites[key] = _named(frame, app), code, app and app.f_code
+    return kept[0]
+
+
+def _named(frame: FrameType, app: FrameType | None) -> Site:
+    asked = ("", "") if app is None else of(app.f_code, app.f_lasti, callers.classify(app))
+    if app is frame:
+        return asked
+    return (*asked, str(frame.f_globals.get("__name__", "")), frame.f_code.co_qualname)
+
+
+def by_same_library(one: Site, other: Site) -> bool:
+    """Whether two sites can be the same draw asked for by other statements of the app."""
+    return one[2:] == other[2:]
+
+
+def shown(site: Site) -> tuple[str, str]:
+    """Module and statement as people are shown them."""
+    module, text = site[:2] if site[0] else site[2:]
+    return module, text
+
+
+def of(code: CodeType, instruction: int, module: str) -> tuple[str, str]:
+    """Give module and statement of an instruction of the app.
 
     Args:
         code: that runs.
         instruction: ``f_lasti`` of its frame.
         module: that the code belongs to.
     """
-    key = (id(code), instruction)
-    kept = _sites.get(key)
-    if kept is None:
-        kept = _sites[key] = (code, (module, _statement(code, instruction)))
-    return kept[1]
+    return module, _statement(code, instruction)
 
 
 def still_there(site: Site) -> bool:
     """Whether the program as it is now has such a statement in that module."""
-    module, text = site
+    module, text = site[:2]
+    if not module:
+        return False
     loaded = sys.modules.get(module) or _main_of(module)
     filename = getattr(loaded, "__file__", None)
     if filename is None:
@@ -113,7 +165,11 @@ def _main_of(module: str) -> object:
 def _source(filename: str) -> _Source:
     source = _files.get(filename)
     if source is None:
-        source = _files[filename] = _Source(filename)
+        busy.reading = True
+        try:
+            source = _files[filename] = _Source(filename)
+        finally:
+            busy.reading = False
     return source
 
 

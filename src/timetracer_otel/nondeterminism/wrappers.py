@@ -13,7 +13,7 @@ from functools import wraps
 from typing import Any, Final, TypeAlias
 
 from timetracer_otel.nondeterminism import draws
-from timetracer_otel.nondeterminism.callers import FOR_THE_APP, LIBRARY, app_frame, classify, known
+from timetracer_otel.nondeterminism.callers import LIBRARY, PLUMBING, classify, known, origin
 from timetracer_otel.nondeterminism.kinds import Kind
 
 __all__ = [
@@ -68,7 +68,7 @@ def builtin(kind: Kind, original: Callable[..., Any]) -> Callable[..., Any]:
         module = known.get(frame.f_code.co_filename)
         if module is None:
             module = classify(frame)
-        if module == LIBRARY or not kind.draws(args, kwargs):
+        if module == PLUMBING or not kind.draws(args, kwargs):
             return original(*args, **kwargs)
         return _draw(kind, frame, module, original, args, kwargs)
 
@@ -83,7 +83,7 @@ def clock(kind: Kind, original: Callable[[], Any]) -> Callable[..., Any]:
         module = known.get(frame.f_code.co_filename)
         if module is None:
             module = classify(frame)
-        if module == LIBRARY:
+        if module == PLUMBING:
             return original()
         return _draw(kind, frame, module, original, (), _NOTHING)
 
@@ -105,7 +105,7 @@ def function(kind: Kind, original: Callable[..., Any]) -> Callable[..., Any]:
         module = known.get(frame.f_code.co_filename)
         if module is None:
             module = classify(frame)
-        if module == LIBRARY:
+        if module == PLUMBING:
             return original(*args, **kwargs)
         return _draw(kind, frame, module, original, args, kwargs)
 
@@ -121,7 +121,7 @@ def chosen(kind: Kind, original: Callable[..., Any]) -> Callable[..., Any]:
         module = known.get(frame.f_code.co_filename)
         if module is None:
             module = classify(frame)
-        if module == LIBRARY or not args or not isinstance(args[0], Sequence):
+        if module == PLUMBING or not args or not isinstance(args[0], Sequence):
             return original(self, *args, **kwargs)
         among = args[0]
         drawn = _draw(kind, frame, module, original, (self, range(len(among)), *args[1:]), kwargs)
@@ -144,7 +144,7 @@ def shuffled(kind: Kind, original: Callable[..., Any]) -> Callable[..., Any]:
         module = known.get(frame.f_code.co_filename)
         if module is None:
             module = classify(frame)
-        if module == LIBRARY or not args:
+        if module == PLUMBING or not args:
             return original(self, *args, **kwargs)
         items = args[0]
         before = list(items)
@@ -168,7 +168,7 @@ def class_clock(kind: Kind, original: Any) -> Any:
         module = known.get(frame.f_code.co_filename)
         if module is None:
             module = classify(frame)
-        if module == LIBRARY:
+        if module == PLUMBING:
             return original(cls, *args, **kwargs)
         return _draw(kind, frame, module, original, (cls, *args), kwargs)
 
@@ -187,7 +187,7 @@ def utc_clock(kind: Kind, original: Any) -> Any:
         if module is None:
             module = classify(frame)
         warnings.warn(_UTCNOW, DeprecationWarning, stacklevel=2)
-        return sample(cls) if module == LIBRARY else _draw(kind, frame, module, sample, (cls,), {})
+        return sample(cls) if module == PLUMBING else _draw(kind, frame, module, sample, (cls,), {})
 
     return _named(wrapper, original) if sys.version_info >= (3, 12) else class_clock(kind, original)
 
@@ -210,19 +210,18 @@ def object_id(kind: Kind, original: Callable[..., None]) -> Callable[..., None]:
         if oid is not None:
             original(self, oid)
             return
-        original(self, _draw(kind, _getframe(1), FOR_THE_APP, sample, (self,), {}))
+        original(self, _draw(kind, _getframe(1), LIBRARY, sample, (self,), {}))
 
     return __init__
 
 
 def temporary_name(kind: Kind, original: Callable[..., str]) -> Callable[..., str]:
-    """Go around the names that ``tempfile`` makes: they count where the app's code asks for a file."""
+    """Go around the names that ``tempfile`` makes: they count where code that counts asks for a file."""
 
     @wraps(original)
     def __next__(self: Any) -> str:  # noqa: N807 - it stands in for one
-        frame = _getframe(1)
-        app = app_frame(frame)
-        name: str = original(self) if app is None else _draw(kind, frame, FOR_THE_APP, original, (self,), {})
+        frame, _ = origin(_getframe(1))
+        name: str = original(self) if frame is None else _draw(kind, frame, LIBRARY, original, (self,), {})
         return name
 
     return __next__

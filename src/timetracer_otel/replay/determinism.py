@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from timetracer_otel import spans
 from timetracer_otel.cassette import model
 from timetracer_otel.nondeterminism import Given, Index
+from timetracer_otel.nondeterminism.sites import Site, shown
 from timetracer_otel.replay.journal import Journal
 
 __all__ = ["given_to_lane", "given_to_session"]
@@ -54,7 +55,8 @@ def _given(lane_id: str, recorded: Iterable[model.Span], start: int, journal: Jo
     if index is None:
         return None
 
-    def fresh(kind: str, site: tuple[str, str]) -> None:
-        journal.note("fresh", lane=lane_id, kind=kind, module=site[0], statement=site[1])
+    def fresh(kind: str, site: Site) -> None:
+        module, statement = shown(site)
+        journal.note("fresh", lane=lane_id, kind=kind, module=module, statement=statement)
 
     return Given(index, (start - _now()) / 1e9, fresh)

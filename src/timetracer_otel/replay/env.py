@@ -50,6 +50,7 @@ def environment(
             variables.DETAIL: "1" if detailed else "",
             variables.TRACE: str(traced.absolute()) if traced is not None else "",
         }
+        options["PYTHONHASHSEED"] = found.hash_seed()
         given = {
             **{name: value for name, value in base.items() if name not in _OF_A_PARENT},
             **ours,

@@ -197,6 +197,8 @@ class Integration:
         render: a recorded call as JSON-like data for people: ``{"request": …, "response": …}``.
         volatile: fields of such a request that no comparison looks at.
         oldest: the distribution, and the oldest version of it that has these seams.
+        plumbing: modules whose clock readings and random values are the driver's own, for waits, pools and the like:
+            they are not recorded and stay live in a replay. A name that ends with a dot is a whole package.
     """
 
     name: str
@@ -208,3 +210,4 @@ class Integration:
     render: Callable[[Span], dict[str, Any]] | None = None
     volatile: frozenset[str] = frozenset()
     oldest: tuple[str, tuple[int, int]] | None = None
+    plumbing: tuple[str, ...] = ()

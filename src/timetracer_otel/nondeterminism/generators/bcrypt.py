@@ -1,0 +1,9 @@
+"""bcrypt: salts, which it draws in Rust from version 4.1 on."""
+
+from __future__ import annotations
+
+from timetracer_otel.nondeterminism.kinds import Generator
+
+__all__ = ["GENERATORS"]
+
+GENERATORS = (Generator("bcrypt", "gensalt", "secrets"),)
