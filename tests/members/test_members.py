@@ -1,4 +1,4 @@
-"""An app that its members log in to verifies as it is: tokens, hashes, uploads and a relayed stream, alone and at once."""
+"""A shop that its members log in to verifies as it is: tokens, hashes, uploads, a relayed stream, alone and at once."""
 
 from __future__ import annotations
 
@@ -85,9 +85,7 @@ def environment(home: Path, **settings: str) -> dict[str, str]:
     return {**kept, "PATH": path, "HOME": str(home), "XDG_CONFIG_HOME": str(home / ".config"), **settings}
 
 
-def send(
-    port: int, method: str, target: str, body: object = None, token: str | None = None, **headers: str
-) -> Answer:
+def send(port: int, method: str, target: str, body: object = None, token: str | None = None, **headers: str) -> Answer:
     """Send one request."""
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
     try:
