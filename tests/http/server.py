@@ -18,6 +18,8 @@ from urllib.parse import urlsplit
 import brotli  # type: ignore[import-untyped]  # ships no types
 import zstandard
 
+from tests.http.syntax import SYNTAX
+
 TEXT = ("Ein Straßenkäfer. " * 40).encode()
 BINARY = bytes(range(256)) * 8
 BIG = bytes(range(251)) * 12_500  # about 3 MB: three chunks over the limit of one span
@@ -289,6 +291,12 @@ def _digest(handler: Handler) -> None:
     else:
         challenge = 'Digest realm="r", nonce="n1", qop="auth", algorithm=MD5'
         handler.reply(b"who?", ("WWW-Authenticate", challenge), status=401)
+
+
+@route("/syntax")
+def _syntax(handler: Handler) -> None:
+    handler.raw(*SYNTAX[urlsplit(handler.path).query], pause=0.03)
+    time.sleep(0.03)  # so that the client sees the bytes before the end
 
 
 class _Threads(socketserver.ThreadingTCPServer):

@@ -213,7 +213,7 @@ async def wait_to_be_cancelled(reply: Reply) -> None:
 def too_far(reply: Reply) -> ReplayMiss:
     """Count, once, that the app reads further than it did in the recording; give the miss to be raised."""
     message = (
-        f"the recorded app read only {len(reply.body)} bytes of this response and then stopped: what comes after "
+        f"the recorded app stopped reading this response when {len(reply.body)} bytes of it had come: what comes after "
         "them is not in the cassette; record it again with the code that reads on"
     )
     refuse, reply.refuse = reply.refuse, None

@@ -17,7 +17,8 @@ from timetracer_otel import seams
 from timetracer_otel.families import http_recording
 from timetracer_otel.families.http import ask, responder
 from timetracer_otel.families.http_exchange import Sent
-from timetracer_otel.families.http_file import Tee
+from timetracer_otel.families.http_file import observe
+from timetracer_otel.families.http_passing import Passing
 from timetracer_otel.families.http_recording import Recording
 from timetracer_otel.families.http_socket import NoSocket
 from timetracer_otel.families.http_wire import Fields, Message
@@ -28,10 +29,14 @@ __all__ = ["PATCHES", "asked_for", "connect", "failed_early"]
 _ATTRIBUTE: Final = "_timetracer"
 _HTTPS_PORT: Final = 443
 _BYTES: Final = (bytes, bytearray, memoryview)
+_INTERIM: Final = frozenset({100})  # it takes any other one for the response itself
 _VERSIONS: Final = {9: "0.9", 10: "1.0", 11: "1.1"}
 
 asked_for: ContextVar[Callable[[], Sent] | None] = ContextVar("timetracer_asked_for", default=None)
 """Gives the request for which a client connects before it sends, if the client says."""
+
+_awaited: ContextVar[Passing | None] = ContextVar("timetracer_awaited", default=None)
+"""The exchange whose response is read next in this context."""
 
 _plugins: dict[type, str] = {}
 _plugins_lock = threading.Lock()
@@ -209,28 +214,31 @@ def _getresponse(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:
     if recording is None:
         return wrapped(*args, **kwargs)
     setattr(instance, _ATTRIBUTE, None)
+    passing = Passing(recording, recording.request.method, _INTERIM)
+    token = _awaited.set(passing)
     try:
         response = wrapped(*args, **kwargs)
     except BaseException as error:
         recording.fail(error, "head")
         raise
-    try:
-        _record_response(recording, response)
-    except Exception as error:  # noqa: BLE001 - recording never breaks the app
-        faults.report("http_client.response", error)
+    finally:
+        _awaited.reset(token)
+    # Of the response itself nothing is held: the app may drop it unread, which ends it.
+    head = (response.status, response.reason, _VERSIONS.get(response.version, "1.1"), response.headers.raw_items())
+    recording.later(partial(passing.accepted, *head, time.monotonic_ns()))
     return response
 
 
-def _record_response(recording: Recording, response: Any) -> None:
-    version, fields = _VERSIONS.get(response.version, "1.1"), list(response.headers.raw_items())
-    if response.chunked:
-        recording.head(response.status, response.reason, version, fields, time.monotonic_ns())
-    else:
-        recording.later(partial(recording.head, response.status, response.reason, version, fields, None))
-    if response.fp is None:
-        recording.done()
-    else:
-        response.fp = Tee(response.fp, recording, response)
+def _begin_response(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:
+    """Around the reading of a head: what is seen begins with it."""
+    passing = _awaited.get()
+    if passing is not None and instance.headers is None:
+        _awaited.set(None)
+        try:
+            observe(instance, passing)
+        except Exception as error:  # noqa: BLE001 - recording never breaks the app
+            faults.report("http_client.response", error)
+    return wrapped(*args, **kwargs)
 
 
 def connect(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:
@@ -281,6 +289,7 @@ PATCHES = (
     Patch("http.client", "HTTPConnection.putrequest", _putrequest),
     Patch("http.client", "HTTPConnection.send", _send),
     Patch("http.client", "HTTPConnection.getresponse", _getresponse),
+    Patch("http.client", "HTTPResponse.begin", _begin_response),
     Patch("http.client", "HTTPConnection.connect", connect),
     Patch("http.client", "HTTPSConnection.connect", connect),
 )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from itertools import accumulate, pairwise
+from typing import Any, TypeAlias
 
 import orjson
 
@@ -13,7 +14,16 @@ from timetracer_otel.cassette.model import Span
 from timetracer_otel.errors import CassetteError
 from timetracer_otel.seams import Headers
 
-__all__ = ["Reply", "Sent", "chunks_attribute", "head_attributes", "reply_of", "request_attributes", "sent_of"]
+__all__ = [
+    "Reply",
+    "Sent",
+    "chunks_attribute",
+    "head_attributes",
+    "reply_of",
+    "request_attributes",
+    "sent_of",
+    "syntax_attributes",
+]
 
 URL = "url.full"
 VERSION = "network.protocol.version"
@@ -22,10 +32,20 @@ CHUNKS = "timetracer.http.response.chunks"
 EFFECTIVE_URL = "timetracer.http.effective_url"
 """Where a client that follows redirects by itself ended up."""
 CUT = "timetracer.http.response.cut"
-"""Where the peer ended the connection before the end of the body: ``end`` of a piece, ``more N`` where N bytes of the
-last chunk are missing, ``new N`` where all of the next one are. The library makes its own error of it."""
+"""That the peer ended the connection before the end of the body: ``end``. The library makes its own error of it.
+Without :data:`SYNTAX`, ``more N`` says that N bytes of the last chunk are missing, ``new N`` that all of the next
+one are."""
+SYNTAX = "timetracer.http.response.syntax"
+"""JSON list: how the response was written, where most servers write it otherwise. Text stands for itself, ``null`` for
+the value of the next header or trailer, a number for so many bytes of the body."""
+ARRIVALS = "timetracer.http.response.arrivals"
+"""JSON list of numbers: the bytes of head, chunks and body that the connection gave at once."""
 PHASE = "timetracer.http.error.phase"
 """Where the exchange failed: ``connect``, ``send``, ``head`` (before the response's head) or ``body``."""
+
+
+Segment: TypeAlias = str | int | None
+"""Of a response's syntax, see :data:`SYNTAX`."""
 
 
 @dataclass(slots=True)
@@ -47,7 +67,8 @@ class Sent:
 class Reply:
     """A response as recorded: ``body`` before content decoding, without transfer coding.
 
-    ``pieces`` are the lengths in which the body arrived. ``error`` is the JSON of what ended the exchange, ``phase``
+    ``pieces`` are the lengths in which the body arrived, ``arrivals`` those of the bytes on the connection, if known;
+    ``syntax`` is how it was written, see :data:`SYNTAX`. ``error`` is the JSON of what ended the exchange, ``phase``
     where. ``cut`` says where the peer ended the body too early. Without a ``status`` there was no response at all.
     ``refuse`` counts a miss, when the app reads further than was recorded. ``gone`` is there when the app left the
     response open because its own client had left, and says whether the live one has.
@@ -64,6 +85,8 @@ class Reply:
     error: str | None = None
     phase: str = ""
     cut: str = ""
+    syntax: list[Segment] | None = None
+    arrivals: list[int] = field(default_factory=list)
     refuse: Callable[[str], object] | None = field(default=None, compare=False)
     gone: Callable[[], bool] | None = field(default=None, compare=False)
 
@@ -105,6 +128,25 @@ def chunks_attribute(chunks: list[tuple[int, int]]) -> dict[str, spans.Attribute
     return {CHUNKS: orjson.dumps(chunks).decode()}
 
 
+def syntax_attributes(syntax: list[Segment] | None, arrivals: list[int]) -> dict[str, spans.Attribute]:
+    """Encode how a response was written and how it arrived.
+
+    Args:
+        syntax: None when most servers write it so.
+        arrivals: bytes of each piece.
+    """
+    attributes: dict[str, spans.Attribute] = {}
+    if syntax is not None:
+        attributes[SYNTAX] = orjson.dumps([_masked(segment) for segment in syntax]).decode()
+    if arrivals:
+        attributes[ARRIVALS] = orjson.dumps(arrivals).decode()
+    return attributes
+
+
+def _masked(segment: Segment) -> Segment:
+    return redaction.text(segment) if isinstance(segment, str) else segment
+
+
 def sent_of(recorded: Span) -> Sent | None:
     """Give a recorded request back; None for a span that has none."""
     url, method = recorded.text(URL), recorded.text(spans.HTTP_METHOD)
@@ -124,6 +166,11 @@ def reply_of(recorded: Span) -> Reply:
     """
     reply = Reply(error=recorded.text(spans.ERROR), phase=recorded.text(PHASE) or "")
     reply.complete = "response" not in (recorded.text(spans.INCOMPLETE) or "")
+    reply.cut = recorded.text(CUT) or ""
+    reply.arrivals = _listed(recorded, ARRIVALS, int)
+    if SYNTAX in recorded.attributes:
+        reply.syntax = _listed(recorded, SYNTAX, str | int | None)
+        reply.complete = False  # where it ends, its client decided
     line = recorded.text(spans.HTTP_STATUS_LINE)
     if line is None:
         return reply
@@ -133,13 +180,22 @@ def reply_of(recorded: Span) -> Reply:
     reply.headers = spans.decode_headers(recorded.attributes, spans.HTTP_RESPONSE_HEADERS)
     reply.trailers = spans.decode_headers(recorded.attributes, spans.HTTP_RESPONSE_TRAILERS)
     reply.body = recorded.payload(spans.HTTP_RESPONSE_BODY) or b""
-    reply.cut = recorded.text(CUT) or ""
     reply.pieces = _pieces(recorded) or [len(reply.body)]
     return reply
 
 
 def _pieces(recorded: Span) -> list[int]:
     try:
-        return [int(length) for _, length in orjson.loads(recorded.text(CHUNKS) or "[]")]
+        return [int(length) for _, length in _listed(recorded, CHUNKS, list)]
     except (ValueError, TypeError) as error:
         raise CassetteError(f"{CHUNKS} is damaged ({error}): record it again") from error
+
+
+def _listed(recorded: Span, name: str, kind: Any) -> list[Any]:
+    try:
+        found = orjson.loads(recorded.text(name) or "[]")
+        if isinstance(found, list) and all(isinstance(item, kind) for item in found):
+            return found
+    except ValueError:
+        pass
+    raise CassetteError(f"{name} is damaged: record it again")

@@ -17,7 +17,7 @@ from timetracer_otel import redaction, seams, spans
 from timetracer_otel.families import http_exchange
 from timetracer_otel.families.http_exchange import Sent
 from timetracer_otel.families.http_stream import Body
-from timetracer_otel.seams import Call, Headers, exceptions, faults, pending
+from timetracer_otel.seams import Call, exceptions, faults, pending
 
 __all__ = ["Recording", "begin", "in_exchange", "suppressed", "within"]
 
@@ -130,6 +130,7 @@ class Recording:
         "_response_body",
         "_unseen",
         "call",
+        "framing",
         "over",
         "plugin",
         "request",
@@ -146,6 +147,8 @@ class Recording:
         self._response_body: Body | None = None
         self._head: tuple[int, str, str, Iterable[tuple[str, str]]] | None = None
         self._unseen: list[Callable[[], None]] = []
+        self.framing: Callable[[], dict[str, spans.Attribute]] | None = None
+        """Gives how the response was written and arrived, where the connection is seen."""
         # What an instrumentor's span is to carry must be seen before the instrumentor ends it.
         self._late = 0 if call.on_span and not own else _FIRST
         call.state = self
@@ -231,21 +234,14 @@ class Recording:
             self._response_body.add(piece, continues=continues, at=at)
 
     @_step
-    def done(self, trailers: Headers | None = None) -> None:
+    def done(self) -> None:
         """The response came to its end."""
-        if trailers:
-            attributes = spans.encode_headers(spans.HTTP_RESPONSE_TRAILERS, redaction.headers(trailers))
-            self.call.attributes |= attributes
         self._finish(response=True)
 
     @_step
-    def cut(self, where: str = "end") -> None:
-        """The peer ended the connection before the response's end.
-
-        Args:
-            where: see :data:`http_exchange.CUT`.
-        """
-        self.call.attributes[http_exchange.CUT] = where
+    def cut(self) -> None:
+        """The peer ended the connection, before the response's end as far as we can tell."""
+        self.call.attributes[http_exchange.CUT] = "end"
         self._finish(response=False)
 
     @_step
@@ -283,7 +279,9 @@ class Recording:
         """Encode what is known of both heads; late, because the app waits for its first byte before."""
         try:
             attributes = http_exchange.request_attributes(self.plugin, self.request)
-            return attributes if self._head is None else attributes | http_exchange.head_attributes(*self._head)
+            if self._head is not None:
+                attributes |= http_exchange.head_attributes(*self._head)
+            return attributes if self.framing is None else attributes | self.framing()
         except Exception as error:  # noqa: BLE001 - one call is lost, not all that are written with it
             faults.report(f"{self.plugin}.encode", error)
             return {spans.PLUGIN: self.plugin, spans.LOST: True}

@@ -10,7 +10,8 @@ from typing import Any
 from timetracer_otel.families import http
 from timetracer_otel.families.http_exchange import Reply
 from timetracer_otel.families.http_file import RecordedFile
-from timetracer_otel.families.http_wire import Message, wire
+from timetracer_otel.families.http_render import wire
+from timetracer_otel.families.http_wire import Message
 
 __all__ = ["NoSocket"]
 

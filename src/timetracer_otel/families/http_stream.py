@@ -18,7 +18,7 @@ __all__ = ["Body"]
 _Piece: TypeAlias = bytes | memoryview
 LIMIT = 256 * 1024
 """Bytes held in memory of one body; more leave as a chunk."""
-_MOST_PIECES = 50_000
+MOST_PIECES = 50_000
 """Pieces whose times are kept: an endless stream must not fill memory with them."""
 
 
@@ -66,7 +66,7 @@ class Body:
         timed = self._timed
         if timed is not None and continues and timed:
             timed[-1] = (timed[-1][0], timed[-1][1] + size)
-        elif timed is not None and len(timed) < _MOST_PIECES:
+        elif timed is not None and len(timed) < MOST_PIECES:
             timed.append((((time.monotonic_ns() if at is None else at) - self._since) // 1000, size))
         if self._held >= LIMIT:
             self._leave()
@@ -96,7 +96,7 @@ class Body:
             attributes |= spans.encode_payload(self._name, b"".join(list(self._pieces)))
         elif self.complete and spans.LOST not in self._call.attributes:
             attributes[self._name + spans.PARTS] = self._parts
-        if self._timed and 1 < len(self._timed) < _MOST_PIECES:
+        if self._timed and 1 < len(self._timed) < MOST_PIECES:
             attributes |= chunks_attribute(list(self._timed))
         return attributes
 

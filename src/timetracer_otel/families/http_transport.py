@@ -10,7 +10,8 @@ from typing import Any
 
 from timetracer_otel.families.http import PATIENCE, error_of, too_far
 from timetracer_otel.families.http_exchange import Reply
-from timetracer_otel.families.http_wire import Message, wire
+from timetracer_otel.families.http_render import wire
+from timetracer_otel.families.http_wire import Message
 from timetracer_otel.seams import exceptions
 
 __all__ = ["NoTransport"]
@@ -64,10 +65,13 @@ class NoTransport(asyncio.Transport):
         self.write(b"".join(list_of_data))
 
     def _give(self, reply: Reply) -> None:
-        if reply.status:
+        broken = not reply.status and reply.syntax is not None and bool(reply.cut)
+        if reply.status or broken:
             for piece in wire(reply, self._message.start.partition(" ")[0]):
                 self._later(partial(self._protocol.data_received, piece))
-        if reply.error is not None:
+        if broken:
+            self._later(self._end)  # in the middle of the head: the client makes its own error of that
+        elif reply.error is not None:
             self._give_error(reply)
         elif reply.cut or (reply.status and _ends_by_close(reply)):
             self._later(self._end)

@@ -1,35 +1,121 @@
-"""HTTP/1 messages as bytes on a connection (RFC 9112): read as they pass, and made for a client to read."""
+"""HTTP/1 messages as bytes on a connection (RFC 9112): read as they pass, whatever a peer makes of the syntax.
+
+Nothing here refuses a message: that is for the library, whose verdict is recorded. What is written otherwise than
+:func:`http_render.canonical` would write it has its syntax kept, and comes again byte for byte.
+"""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterator
 from functools import cached_property
+from typing import Final
 
-from timetracer_otel.families.http_exchange import Reply
+from timetracer_otel import redaction
+from timetracer_otel.families.http_render import Segment, canonical_head, has_no_body
 from timetracer_otel.seams import Headers
 
-__all__ = ["Chunked", "Fields", "Message", "has_no_body", "wire"]
+__all__ = ["Chunked", "Fields", "Message", "Syntax"]
 
-_SWITCHING = 101
-_NO_BODY = frozenset({204, 304})
-_STATUS_LINE = re.compile(r"HTTP/(\d(?:\.\d)?) (\d{3})(?: (.*)|$)", re.DOTALL)
-_FRAMING = re.compile(rb"\r\n(content-length|transfer-encoding):((?:(?!\r\n(?![ \t])).)*)", re.IGNORECASE | re.DOTALL)
-"""The fields that say how a body is delimited, with the lines that continue them."""
-_LONGEST_HEAD = 1024 * 1024
+_CONTINUE: Final = 100
+_SWITCHING: Final = 101
+INTERIM: Final = frozenset(range(100, 200)) - {_SWITCHING}
+"""Status codes of responses that another one follows (RFC 9110, section 15.2)."""
+_STATUS_LINE = re.compile(r"HTTP/(\d(?:\.\d)?)\s+(\d{3})(?:\s(.*)|\s*)$", re.DOTALL)
+_HEAD_END = re.compile(rb"\r?\n\r?\n")
+_LINE_END = re.compile(rb"\r?\n(?![ \t])")
+"""The end of a field line; one that begins with white space continues it (RFC 9112, section 5.2)."""
+_FIELD = re.compile(rb"([^:]*):[ \t]*(.*?)[ \t]*", re.DOTALL)
+_SIZE = re.compile(rb"[0-9A-Fa-f]+")
+_LONGEST_HEAD: Final = 1024 * 1024
+_LONGEST_LINE: Final = 64 * 1024
+_MOST_SEGMENTS: Final = 100_000
+_MOST_BEHIND: Final = 64 * 1024
+"""Bytes kept of what a peer sends behind the end of a response."""
 
 
-def has_no_body(method: str, status: int) -> bool:
-    """Whether a response has no body whatever its headers say (RFC 9112, section 6.3)."""
-    return method == "HEAD" or status in _NO_BODY or 100 <= status < 200 or (method == "CONNECT" and status // 100 == 2)  # noqa: PLR2004 - classes of status codes
+class Syntax:
+    """How the bytes of a response are written: what is neither the value of a field nor the body, between these.
+
+    ``canonical`` tells whether :func:`http_render.canonical` writes the same; only otherwise it is kept.
+    """
+
+    __slots__ = ("_too_long", "canonical", "segments")
+
+    def __init__(self) -> None:
+        self.segments: list[Segment] = []
+        self.canonical = True
+        self._too_long = False
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether all segments are there: so many are not kept of an endless response."""
+        return not self._too_long
+
+    def literal(self, raw: bytes, *, canonical: bool) -> None:
+        """Take bytes that are only syntax."""
+        self.canonical = self.canonical and canonical
+        if not raw:
+            return
+        text = raw.decode("latin-1")
+        if self.segments and isinstance(self.segments[-1], str):
+            self.segments[-1] += text
+        else:
+            self._add(text)
+
+    def value(self) -> None:
+        """Take that the value of a field, or of a trailer, stands here."""
+        self._add(None)
+
+    def body(self, size: int) -> None:
+        """Take that so many bytes of the body stand here."""
+        if self.segments and isinstance(self.segments[-1], int):
+            self.segments[-1] += size
+        elif size:
+            self._add(size)
+
+    def lines(self, raw: bytes, found: list[tuple[str, int, int]], *, canonical: bool) -> None:
+        """Take field lines: all of them but the values."""
+        position = 0
+        for _, start, end in found:
+            self.literal(raw[position:start], canonical=canonical)
+            self.value()
+            position = end
+        self.literal(raw[position:], canonical=canonical)
+
+    def _add(self, segment: Segment) -> None:
+        if len(self.segments) < _MOST_SEGMENTS:
+            self.segments.append(segment)
+        else:
+            self._too_long = True
+
+
+def _fields(raw: bytes, start: int, end: int) -> list[tuple[str, int, int]]:
+    """Find the fields in a head: their names, and where their values begin and end. Lines without a colon are none."""
+    found = []
+    while start < end:
+        line_end = _LINE_END.search(raw, start, end)
+        stop = line_end.start() if line_end is not None else end
+        field = _FIELD.fullmatch(raw, start, stop)
+        if field is not None:
+            found.append((field[1].decode("latin-1"), field.start(2), field.end(2)))
+        start = line_end.end() if line_end is not None else end
+    return found
 
 
 class Chunked:
-    """Undoes the chunked transfer coding, piece by piece (RFC 9112, section 7.1)."""
+    """Undoes the chunked transfer coding, piece by piece (RFC 9112, section 7.1).
 
-    __slots__ = ("_left", "_line", "_state", "complete", "trailers")
+    Where it is none, all that follows counts as body: the library says what it thinks of it.
 
-    def __init__(self) -> None:
+    Args:
+        syntax: takes what is not body.
+    """
+
+    __slots__ = ("_left", "_line", "_state", "_syntax", "complete", "trailers")
+
+    def __init__(self, syntax: Syntax) -> None:
+        self._syntax = syntax
         self._line = b""
         self._left = 0
         self._state = "size"
@@ -37,69 +123,104 @@ class Chunked:
         self.complete = False
 
     def feed(self, data: bytes) -> Iterator[tuple[bytes, bool]]:
-        """Take bytes; give the body's, and whether they continue the chunk before.
-
-        Raises:
-            ValueError: this is no chunked coding.
-        """
+        """Take bytes; give the body's, and whether they continue the chunk before."""
         continues = self._state == "more"
         while data and not self.complete:
-            if self._state in {"data", "more"}:
-                piece, data = data[: self._left], data[self._left :]
-                self._left -= len(piece)
-                self._state = "more" if self._left else "behind"
+            if self._state in {"data", "more", "broken"}:
+                size = len(data) if self._state == "broken" else self._left
+                piece, data = data[:size], data[size:]
+                self._passed(piece)
                 yield piece, continues
                 continues = False
                 continue
             line, end, data = data.partition(b"\n")
             self._line += line + end
+            continues = False
             if end:
-                whole, self._line = self._line.rstrip(b"\r\n"), b""
+                whole, self._line = self._line, b""
                 self._take(whole)
-                continues = False
+            elif len(self._line) > _LONGEST_LINE:
+                data, self._line = self._line, b""
+                self._break()
+        if data:
+            self._syntax.literal(data, canonical=False)
 
-    @property
-    def missing(self) -> str:
-        """What lacks when nothing more comes, see :data:`http_exchange.CUT`."""
-        word = {"data": "new", "more": "more"}.get(self._state)
-        return "end" if word is None else f"{word} {self._left}"
+    def flush(self) -> None:
+        """Take that nothing more comes."""
+        self._syntax.literal(self._line, canonical=self.complete)
+        self._line = b""
+
+    def _passed(self, piece: bytes) -> None:
+        self._syntax.body(len(piece))
+        if self._state != "broken":
+            self._left -= len(piece)
+            self._state = "more" if self._left else "behind"
+
+    def _break(self) -> None:
+        self._state = "broken"
+        self._syntax.canonical = False
 
     def _take(self, line: bytes) -> None:
-        if self._state == "behind":
-            self._state = "size"
+        content = line.rstrip(b"\r\n")
+        if self._state == "trailers" and content:
+            self._take_trailer(line)
         elif self._state == "size":
-            self._left = int(line.partition(b";")[0].strip() or b"0", 16)
-            self._state = "data" if self._left else "trailers"
-        elif line:
-            name, _, value = line.decode("latin-1").partition(":")
-            self.trailers.append((name, value.strip()))
-        else:
-            self.complete = True
+            self._take_size(line)
+        else:  # behind a chunk, or the end of the trailers: an empty line
+            self._syntax.literal(line, canonical=line == b"\r\n")
+            self.complete = self._state == "trailers"
+            self._state = "size"
+            if content:
+                self._break()
+
+    def _take_size(self, line: bytes) -> None:
+        size = _SIZE.match(line)
+        if size is None or len(size[0]) > 16:  # noqa: PLR2004 - digits of 64 bits
+            self._syntax.literal(line, canonical=False)
+            self._break()
+            return
+        self._left = int(size[0], 16)
+        self._syntax.literal(line, canonical=line == b"%x\r\n" % self._left)
+        self._state = "data" if self._left else "trailers"
+
+    def _take_trailer(self, line: bytes) -> None:
+        found = _fields(line, 0, len(line.rstrip(b"\r\n")))
+        for name, start, end in found:
+            value = line[start:end].decode("latin-1")
+            self.trailers.append((name, value))
+        written = "".join(f"{name}: {value}\r\n" for name, value in self.trailers[-len(found) :] if found)
+        self._syntax.lines(line, found, canonical=line == written.encode("latin-1"))
 
 
 class Fields:
     """The header fields of a message, taken apart when they are first asked for: the app waits for its first byte.
 
     Args:
-        lines: between the start line and the empty one.
+        raw: the head.
+        start: where its first field begins.
+        end: where its last one ends.
     """
 
-    def __init__(self, lines: bytes) -> None:
-        self._lines = lines
+    def __init__(self, raw: bytes = b"", start: int = 0, end: int = 0) -> None:
+        self._raw = raw
+        self._start = start
+        self._end = end
 
     def __iter__(self) -> Iterator[tuple[str, str]]:
         return iter(self._pairs)
 
     @cached_property
+    def found(self) -> list[tuple[str, int, int]]:
+        """Their names, and where in the head their values begin and end."""
+        return _fields(self._raw, self._start, self._end)
+
+    @cached_property
     def _pairs(self) -> Headers:
-        pairs: Headers = []
-        for line in self._lines.decode("latin-1").split("\r\n") if self._lines else ():
-            if line[:1] in {" ", "\t"} and pairs:  # folded (RFC 9112, section 5.2)
-                pairs[-1] = (pairs[-1][0], f"{pairs[-1][1]}\r\n{line}")
-            else:
-                name, _, value = line.partition(":")
-                pairs.append((name, value.strip(" \t")))
-        return pairs
+        return [(name, self._raw[start:end].decode("latin-1")) for name, start, end in self.found]
+
+    def named(self, name: str) -> list[str]:
+        """The values of the fields of that lower-case name."""
+        return [value for key, value in self if key.lower() == name]
 
 
 class Message:
@@ -107,129 +228,173 @@ class Message:
 
     Args:
         answers: the request's method, when this is a response; None for a request.
+        interim: status codes that the client takes for those of interim responses.
     """
 
-    __slots__ = ("_answers", "_chunked", "_head", "_left", "complete", "headers", "start", "status")
+    __slots__ = (
+        "_answers",
+        "_chunked",
+        "_head",
+        "_interim",
+        "_left",
+        "_one_framing",
+        "complete",
+        "headers",
+        "skipped",
+        "start",
+        "status",
+        "syntax",
+    )
 
-    def __init__(self, answers: str | None = None) -> None:
+    def __init__(self, answers: str | None = None, interim: frozenset[int] = INTERIM) -> None:
         self._answers = answers
+        self._interim = interim
         self._head = b""
         self._chunked: Chunked | None = None
         self._left: int | None = 0
+        self._one_framing = True
         self.start = ""
         """The start line, without its end; empty until the head is whole."""
-        self.headers = Fields(b"")
+        self.headers = Fields()
         self.status = ("", 0, "")
         """Version, status code and reason of a response."""
+        self.syntax = Syntax()
+        self.skipped = 0
+        """Bytes of what is not kept at all: the response that says to go on, and too much behind the end."""
         self.complete = False
+
+    @property
+    def certain(self) -> bool:
+        """Whether every reader agrees where the message ends; else only its reader knows."""
+        return self._one_framing and self.syntax.canonical
+
+    @property
+    def kept(self) -> list[Segment] | None:
+        """How it is written, where that is not certain; of a head that is none, or not whole, all of it."""
+        if not self.start:
+            return [*self.syntax.segments, self._head.decode("latin-1")] if self._head else None
+        return None if self.certain or not self.syntax.is_whole else self.syntax.segments
+
+    @property
+    def is_chunked(self) -> bool:
+        """Whether the body came in chunks."""
+        return self._chunked is not None
 
     @property
     def trailers(self) -> Headers:
         """What came behind a chunked body."""
         return [] if self._chunked is None else self._chunked.trailers
 
-    @property
-    def missing(self) -> str:
-        """What lacks of the body when nothing more comes, see :data:`http_exchange.CUT`."""
-        return "end" if self._chunked is None else self._chunked.missing
-
     def feed(self, data: bytes) -> list[tuple[bytes | memoryview, bool]]:
         """Take bytes; give those of the body, and whether they continue the piece before.
 
         What comes with the head is a view: a client may read 256 KiB at once, and copies cost the time to the first
         byte.
-
-        Raises:
-            ValueError: this is no HTTP/1.
         """
         return self._feed_body(data if self.start else self._take_head(data))
 
     def _feed_body(self, data: bytes | memoryview) -> list[tuple[bytes | memoryview, bool]]:
-        if self.complete or not self.start:
+        if not self.start or not data:
+            return []
+        if self.complete:
+            self._behind(data)
             return []
         if self._chunked is not None:
             pieces: list[tuple[bytes | memoryview, bool]] = list(self._chunked.feed(bytes(data)))
             self.complete = self._chunked.complete
             return pieces
-        if self._left is None:
-            return [(data, False)] if data else []
-        piece = data[: self._left]
-        self._left -= len(piece)
-        self.complete = not self._left
-        return [(piece, False)] if piece else []
+        piece = data if self._left is None else data[: self._left]
+        self.syntax.body(len(piece))
+        if self._left is not None:
+            self._left -= len(piece)
+            self.complete = not self._left
+            self._behind(data[len(piece) :])
+        return [(piece, False)]
+
+    def _behind(self, data: bytes | memoryview) -> None:
+        if len(data) > _MOST_BEHIND:
+            self.skipped += len(data)
+        elif data:
+            self.syntax.literal(bytes(data), canonical=False)
 
     def end(self) -> None:
         """Take the end of the connection: it ends a body that nothing else delimits."""
+        self.stop()
         if self.start and self._left is None and self._chunked is None:
             self.complete = True
 
+    def stop(self) -> None:
+        """Take that nothing more is seen."""
+        if self._chunked is not None:
+            self._chunked.flush()
+
+    def accept(self, status: int, reason: str, version: str) -> bytes:
+        """Take that the client has read a head where we saw none; all that came counts as body, and is given."""
+        came, self._head = self._head, b""
+        self.start, self.status = f"HTTP/{version} {status} {reason}", (version, status, reason)
+        self._left, self._one_framing = None, False
+        if came:
+            self.syntax.body(len(came))
+            self.syntax.canonical = False
+        return came
+
     def _take_head(self, data: bytes) -> bytes | memoryview:
+        searched = max(0, len(self._head) - 4)
         data = self._head + data if self._head else data
-        end = data.find(b"\r\n\r\n")
-        if end < 0:
-            if len(data) > _LONGEST_HEAD:
-                raise ValueError("a head without end")
-            self._head = data
+        blank = len(data) - len(data.lstrip(b"\r\n"))
+        found = _HEAD_END.search(data, max(blank, searched))
+        line_end = _LINE_END.search(data, blank)
+        if found is None or line_end is None or not self._take_start(data[blank : line_end.start()]):
+            # Of what is no head, so much is kept as any client reads of one.
+            self._head = data if len(data) <= _LONGEST_HEAD else self._head
             return b""
-        self._head = b""
-        head = data[:end].lstrip(b"\r\n")
-        line, _, lines = head.partition(b"\r\n")
-        self.start = line.decode("latin-1")
+        raw, rest, self._head = data[: found.end()], memoryview(data)[found.end() :], b""
+        self.headers = Fields(raw, line_end.end(), found.start())
+        if self._answers is None:
+            self._frame()
+        elif self.status[1] in self._interim:
+            self._pass_over(raw)
+            return self._take_head(bytes(rest))
+        else:
+            head = canonical_head(*self.status, self.headers).encode("latin-1")
+            usual = head == raw and self.status[0] in {"1.0", "1.1"}
+            self.syntax.lines(raw, self.headers.found, canonical=usual)
+            self._frame()
+        return rest
+
+    def _take_start(self, line: bytes) -> bool:
+        start = line.decode("latin-1")
         if self._answers is not None:
-            self._take_status()
-            if 100 <= self.status[1] < 200 and self.status[1] != _SWITCHING:  # noqa: PLR2004 - interim
-                self.start = ""
-                return self._take_head(data[end + 4 :])
-        self.headers = Fields(lines)
-        self._frame(head)
-        return memoryview(data)[end + 4 :]
+            found = _STATUS_LINE.match(start)
+            if found is None:
+                return False
+            self.status = (found[1], int(found[2]), found[3] or "")
+        self.start = start
+        return bool(start)
 
-    def _take_status(self) -> None:
-        found = _STATUS_LINE.match(self.start)
-        if found is None:
-            self.start = ""
-            raise ValueError("no status line")
-        self.status = (found[1], int(found[2]), found[3] or "")
+    def _pass_over(self, raw: bytes) -> None:
+        """Go on behind an interim response; the one that says to go on is said anew in a replay."""
+        self.start = ""
+        if self.status[1] == _CONTINUE:
+            self.skipped += len(raw)
+        else:
+            self.syntax.literal(redaction.text(raw.decode("latin-1")).encode("latin-1"), canonical=False)
 
-    def _frame(self, head: bytes) -> None:
+    def _frame(self) -> None:
         """Find out how the body is delimited (RFC 9112, section 6.3)."""
-        found = {name.lower(): value for name, value in _FRAMING.findall(head)}
-        length = found.get(b"content-length", b"").strip()
+        lengths, codings = self.headers.named("content-length"), self.headers.named("transfer-encoding")
+        length = lengths[-1] if lengths else ""
+        self._one_framing = len(lengths) + len(codings) <= 1
         if self._answers is not None and has_no_body(self._answers, self.status[1]):
             self.complete = True
-        elif b"chunked" in found.get(b"transfer-encoding", b"").lower():
-            self._chunked, self._left = Chunked(), None
-        elif length.isdigit():
+        elif codings and "chunked" in ",".join(codings).lower():
+            self._chunked, self._left = Chunked(self.syntax), None
+            self._one_framing = self._one_framing and codings[0].lower() == "chunked"
+        elif length.isascii() and length.isdigit():
             self._left = int(length)
             self.complete = not self._left
         elif self._answers is None:
             self.complete = True
         else:
             self._left = None
-
-
-def wire(reply: Reply, method: str) -> Iterator[bytes]:
-    """Give a recorded response as a server would send it, in the pieces in which it came.
-
-    Args:
-        reply: the response.
-        method: of the request.
-    """
-    version = reply.version if reply.version in {"1.0", "1.1"} else "1.1"
-    lines = [f"HTTP/{version} {reply.status} {reply.reason}", *(f"{name}: {value}" for name, value in reply.headers)]
-    yield ("\r\n".join(lines) + "\r\n\r\n").encode("latin-1", "replace")
-    if has_no_body(method, reply.status):
-        return
-    if "chunked" not in reply.header("transfer-encoding").lower():
-        yield from reply.chunks()
-        return
-    word, _, missing = reply.cut.partition(" ")
-    pieces = [*reply.chunks(), *([b""] if word == "new" else [])]
-    last = pieces.pop() if missing else b""
-    for piece in pieces:
-        yield b"%x\r\n%b\r\n" % (len(piece), piece)
-    if missing:
-        yield b"%x\r\n%b" % (len(last) + int(missing), last)
-    if reply.complete:
-        trailers = "".join(f"{name}: {value}\r\n" for name, value in reply.trailers)
-        yield b"0\r\n" + trailers.encode("latin-1", "replace") + b"\r\n"
+            self._one_framing = not lengths and not codings

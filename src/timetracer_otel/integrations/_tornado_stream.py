@@ -11,12 +11,13 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-from tornado.iostream import BaseIOStream
+from tornado.iostream import BaseIOStream, UnsatisfiableReadError
 
 from timetracer_otel.families.http import PATIENCE, error_of, too_far
 from timetracer_otel.families.http_exchange import Reply
 from timetracer_otel.families.http_passing import Passing
-from timetracer_otel.families.http_wire import Message, wire
+from timetracer_otel.families.http_render import wire
+from timetracer_otel.families.http_wire import Message
 from timetracer_otel.seams import faults
 
 __all__ = ["NoStream", "observe"]
@@ -154,7 +155,10 @@ class NoStream(BaseIOStream):
             return
         if self._to_come:
             self._may_give = True
-            self._handle_read()
+            try:
+                self._handle_read()
+            except UnsatisfiableReadError as error:  # as the handler of events does, which is not called here
+                self.close(exc_info=error)
             if self.reading():  # that was not enough
                 self._schedule()
         elif self._at_end is not None and self.reading():

@@ -20,6 +20,7 @@ __all__ = ["INTEGRATION"]
 
 NAME = "aiohttp"
 _ATTRIBUTE = "_timetracer"
+_AGAIN = "_timetracer_again"
 
 
 class _Exchange(Passing):
@@ -163,9 +164,19 @@ def _writelines(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:
 
 
 def _data_received(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:
-    if args[0]:
+    if args[0] and not getattr(instance, _AGAIN, False):
         _observe_later(instance, "arrived", args[0], time.monotonic_ns())
-    return wrapped(*args, **kwargs)
+    return _fed_again(wrapped, instance, args, kwargs)
+
+
+def _fed_again(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:
+    """Around what may give the protocol bytes that have come before: those are not seen twice."""
+    before = getattr(instance, _AGAIN, False)
+    setattr(instance, _AGAIN, True)
+    try:
+        return wrapped(*args, **kwargs)
+    finally:
+        setattr(instance, _AGAIN, before)
 
 
 def _eof_received(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:
@@ -198,11 +209,16 @@ async def _start(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:
         return await wrapped(*args, **kwargs)
     exchange = _exchange_on(protocol)
     try:
-        return await wrapped(*args, **kwargs)
+        response = await wrapped(*args, **kwargs)
     except BaseException as error:
         if exchange is not None:
             exchange.recording.fail(error, "head")
         raise
+    if exchange is not None:
+        headers = ((name.decode("latin-1"), value.decode("latin-1")) for name, value in instance.raw_headers)
+        head = (instance.status, instance.reason or "", f"{instance.version.major}.{instance.version.minor}", headers)
+        exchange.recording.later(partial(exchange.accepted, *head, time.monotonic_ns()))
+    return response
 
 
 INTEGRATION = http.declared(
@@ -214,6 +230,7 @@ INTEGRATION = http.declared(
         Patch("aiohttp.http_writer", "StreamWriter._write", _write),
         Patch("aiohttp.http_writer", "StreamWriter._writelines", _writelines, required=False),
         Patch("aiohttp.client_proto", "ResponseHandler.data_received", _data_received),
+        Patch("aiohttp.client_proto", "ResponseHandler.set_response_params", _fed_again),
         Patch("aiohttp.client_proto", "ResponseHandler.eof_received", _eof_received),
         Patch("aiohttp.client_proto", "ResponseHandler.connection_lost", _connection_lost),
         Patch("aiohttp.client_proto", "ResponseHandler._on_read_timeout", _read_timeout),

@@ -16,7 +16,7 @@ from timetracer_otel import seams
 from timetracer_otel.families import http, http_recording
 from timetracer_otel.families.http_exchange import Reply, Sent
 from timetracer_otel.families.http_recording import Recording, within
-from timetracer_otel.families.http_wire import has_no_body
+from timetracer_otel.families.http_render import has_no_body
 from timetracer_otel.seams import Patch, exceptions, faults
 
 __all__ = ["INTEGRATION"]

@@ -110,7 +110,11 @@ class _Hop:
     def _ended(self, response: Any) -> None:
         passing, recording = self._passing, self._recording
         if not _is_failure(response):
-            recording.abandoned()  # of what has ended by itself, nothing is left to say
+            if passing is not None:
+                headers = [(str(name), str(value)) for name, value in response.headers.get_all()]
+                passing.accepted(response.code, response.reason or "", "1.1", headers, time.monotonic_ns())
+                passing.let_go()  # of what has ended by itself, nothing is left to say
+            recording.abandoned()
             return
         if passing is None:
             recording.fail_unsent(response.error)
