@@ -6,6 +6,7 @@ import asyncio
 import time
 from collections.abc import Iterable
 from contextvars import copy_context
+from hashlib import blake2b
 from typing import Any
 
 from timetracer_otel import redaction, seams, spans
@@ -54,6 +55,7 @@ def declared(name: str, patches: Iterable[Patch], *aliases: str, plumbing: tuple
         aliases=aliases,
         describe=_describe,
         reply_values=_reply_values,
+        answer=_told,
         render=_render,
         plumbing=plumbing,
     )
@@ -242,6 +244,15 @@ def _reply_values(recorded: Span) -> Iterable[Value]:
     if len(reply.body) <= _SEARCHED:
         plain = http_body.unpacked(reply.body, reply.header("content-encoding"))
         yield from values.found_in(plain.decode("utf-8", "ignore"))
+
+
+def _told(recorded: Span) -> bytes:
+    reply = http_exchange.reply_of(recorded)
+    told = blake2b(
+        f"{reply.status} {reply.header('content-type')} {reply.header('location')}\0".encode(), digest_size=16
+    )
+    told.update(http_body.unpacked(reply.body, reply.header("content-encoding")))
+    return told.digest() if reply.complete and reply.status else recorded.span_id.encode()
 
 
 def _render(recorded: Span) -> dict[str, Any]:

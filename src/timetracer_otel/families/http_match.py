@@ -60,11 +60,14 @@ def describe_both(request: Sent) -> tuple[Description, Description]:
     ))  # fmt: skip
     values, read = (*in_path.values, *in_head.values), request.method.upper() in _SAFE
     whom = _preference(request)
-    unsent = Description(key, blake2b(head, digest_size=16, person=b"unsent").digest(), values, read, whom)
+    subjects = (("http", origin, *path.strip("/").split("/")),)
+    unsent = Description(
+        key, blake2b(head, digest_size=16, person=b"unsent").digest(), values, read, whom, subjects=subjects
+    )
     kind, coding = request.header("content-type"), request.header("content-encoding")
     body = http_body.canonical(request.body, kind, coding, in_body, frozenset(settings.ignore_fields))
     digest = blake2b(head + b"\0\0\0" + body, digest_size=16, person=b"whole").digest()
-    return Description(key, digest, (*values, *in_body.values), read, whom), unsent
+    return Description(key, digest, (*values, *in_body.values), read, whom, subjects=subjects), unsent
 
 
 def describe_blind(request: Sent) -> Description | None:

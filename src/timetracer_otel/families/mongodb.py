@@ -71,6 +71,13 @@ _READS = frozenset(
 )
 _WRITING_STAGES = (b"$out", b"$merge")
 _STATEMENTS = frozenset({"updates", "deletes"})
+_JOINING_STAGES = (b"$lookup", b"$graphLookup", b"$unionWith")
+_NO_DATA = frozenset(
+    b"abortTransaction authenticate endSessions getnonce killCursors killSessions logout refreshSessions saslContinue"
+    b" saslStart startSession".lower().split()
+)
+_ANYWHERE = frozenset(b"applyops bulkwrite committransaction renamecollection".split())
+"""Commands that say elsewhere than in their address what they write."""
 _NAME = itemgetter(1)
 _OFFSET = itemgetter(1)
 
@@ -191,7 +198,20 @@ def describe(message: Message) -> Description:
         shape.add_section(name, content)
     digest = blake2b(b"".join(shape.pieces), digest_size=16).digest()
     values, unordered = tuple(shape.values), tuple(shape.unordered)
-    return Description(_key(message, command), digest, values, _is_read(body, command), unordered=unordered)
+    key, read = _key(message, command), _is_read(body, command)
+    return Description(key, digest, values, read, unordered=unordered, subjects=_subjects(key, body, command))
+
+
+def _subjects(key: tuple[str, ...], body: bytes, command: list[Element]) -> tuple[tuple[str, ...], ...]:
+    """What a command reads or writes: its collection; its database, or all, when it goes beyond that."""
+    system, database, _, collection = key
+    name = command[0][1].lower()
+    if name in _NO_DATA:
+        return ()
+    if name in _ANYWHERE or any(stage + b"\0" in body for stage in _WRITING_STAGES):
+        return ((system,),)
+    joins = any(stage + b"\0" in body for stage in _JOINING_STAGES)
+    return ((system, database, collection) if collection and not joins else (system, database),)
 
 
 def _key(message: Message, command: list[Element]) -> tuple[str, ...]:

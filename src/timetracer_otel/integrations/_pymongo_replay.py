@@ -230,7 +230,7 @@ def refuse_live(runtime: Runtime) -> None:
 @cache
 def early_description(step: str) -> Description:
     """How a failure before any command is addressed: by the driver's step."""
-    return Description(("mongodb", "", step, ""), b"", (), read=False)
+    return Description(("mongodb", "", step, ""), b"", (), read=False, subjects=())
 
 
 def raise_recorded(step: str) -> None:

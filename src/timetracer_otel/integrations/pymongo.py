@@ -13,7 +13,7 @@ from typing import Any
 
 from timetracer_otel import seams, spans
 from timetracer_otel.cassette.model import Span
-from timetracer_otel.families import mongodb
+from timetracer_otel.families import mongodb, mongodb_answers
 from timetracer_otel.integrations import _pymongo_replay as replaying
 from timetracer_otel.integrations import _pymongo_server as server
 from timetracer_otel.integrations._pymongo_cursors import CONTINUES
@@ -286,6 +286,11 @@ def _reply_values(recorded: Span) -> Iterable[Value]:
     return () if reply is None else mongodb.values(reply)
 
 
+def _answer(recorded: Span) -> bytes:
+    reply = recorded.payload(spans.RESPONSE)
+    return recorded.span_id.encode() if reply is None else mongodb_answers.digest(reply, recorded.span_id)
+
+
 def _render(recorded: Span) -> dict[str, Any]:
     shown = mongodb.render(recorded.payload(spans.REQUEST), recorded.payload(spans.RESPONSE))
     if (error := recorded.text(spans.ERROR)) is not None:
@@ -364,6 +369,7 @@ INTEGRATION = Integration(
     patches=(*_message_patches(), *_connection_patches(), *_address_patches()),
     describe=_describe,
     reply_values=_reply_values,
+    answer=_answer,
     render=_render,
     volatile=frozenset(name.decode() for name in mongodb.VOLATILE),
     oldest=(NAME, (4, 9)),

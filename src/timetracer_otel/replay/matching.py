@@ -131,6 +131,8 @@ class Matcher:
     index: Index
     brought: Callable[[Value], bool]
     used: set[str] = field(default_factory=set)
+    reached: int = 0
+    """The end of the latest recorded call that answered, in nanoseconds since the epoch."""
     to_recorded: dict[Value, Value] = field(default_factory=dict)
     to_live: dict[Value, Value] = field(default_factory=dict)
     _served: list[Recorded] = field(default_factory=list)
@@ -189,6 +191,7 @@ class Matcher:
         """Count a call as answered that its integration chose."""
         with self._lock:
             self.used.add(span.span_id)
+            self.reached = max(self.reached, span.end)
 
     def next(self) -> Recorded | None:
         """The earliest call not answered yet."""
@@ -210,6 +213,7 @@ class Matcher:
 
     def _use(self, call: Recorded, how: str, *, changed: bool = False) -> Match:
         self.used.add(call.span.span_id)
+        self.reached = max(self.reached, call.span.end)
         self._served.append(call)
         return Match(call, how, changed)
 

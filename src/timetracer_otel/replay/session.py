@@ -9,6 +9,7 @@ import threading
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cached_property, partial
+from itertools import chain
 from pathlib import Path
 from typing import NoReturn
 
@@ -16,7 +17,7 @@ from timetracer_otel import redaction, seams, spans
 from timetracer_otel.cassette import model, scratch, shelf, storage
 from timetracer_otel.config import Settings
 from timetracer_otel.errors import ReplayMiss
-from timetracer_otel.replay import noting, variables
+from timetracer_otel.replay import borrowing, noting, variables
 from timetracer_otel.replay.determinism import given_to_lane, given_to_session
 from timetracer_otel.replay.entries import Entries
 from timetracer_otel.replay.guard import refuse_outbound, watch_unseen
@@ -225,31 +226,36 @@ class Player:
             return match, own
         if own is not session and (match := session.match(asked, may_bind=False)) is not None:
             return Match(match.recorded, "session again" if match.how == "repeated" else "session"), session
-        if asked.read and own is not None and (read := self._borrowed(asked)) is not None:
+        if asked.read and own is not None and (read := self._borrowed(lane, asked)) is not None:
             return Match(read, "borrowed"), own
         return None
 
-    def _borrowed(self, asked: Description) -> Recorded | None:
-        lane_id, span_id = self._reads.get(asked.identity, ("", ""))
-        lane = self.cassette.lane(lane_id)
-        calls = self._index(lane).calls if lane is not None else []
-        return next((call for call in calls if call.span.span_id == span_id and call.description == asked), None)
+    def _borrowed(self, lane: ReplayLane, asked: Description) -> Recorded | None:
+        lender = self._lending.lender(asked, _reached(lane))
+        found = self.cassette.lane(lender.lane) if lender is not None else None
+        if lender is None or found is None:
+            return None
+        calls = self._index(found).calls
+        return next((one for one in calls if one.span.span_id == lender.span and one.description == asked), None)
 
     @cached_property
-    def _reads(self) -> dict[int, tuple[str, str]]:
-        """Where every read of every lane is, by what it asks; built when one asks what only another has."""
-        return {
-            call.description.identity: (lane.id, call.span.span_id)
-            for lane in self.cassette.lanes
-            for call in self._described(lane.calls)
-            if call.description.read and spans.ERROR not in call.span.attributes
-        }
+    def _lending(self) -> borrowing.Lending:
+        """What the lanes may lend one another; built when one asks what only another has."""
+        return borrowing.Lending(self._seen())
+
+    def _seen(self) -> Iterable[borrowing.Seen]:
+        for lends, calls in chain([(False, self._session_calls)], ((True, lane.calls) for lane in self.cassette.lanes)):
+            for span, description in _descriptions(calls):
+                failed = spans.ERROR in span.attributes
+                answer = b"" if failed or not description.read else _answer(span)
+                yield borrowing.Seen(span.lane_id, span.span_id, description, span.start, span.end, answer, lends)
 
     def miss(self, lane: ReplayLane, asked: Description, render: Callable[[], object]) -> NoReturn:
         """Raise a miss that shows the closest recorded call, after noting it for the report."""
         what = " ".join(filter(None, asked.key))
         shown = render()
-        closest = self._closest(lane, asked, shown)
+        others = self._lending.why_not(asked) if asked.read and lane.matcher is not None else ""
+        closest = others or self._closest(lane, asked, shown)
         where = (
             f" (lane {lane.id})"
             if lane.recorded is not None
@@ -335,13 +341,30 @@ class Player:
             return self._indexes[lane.id]
 
     def _described(self, calls: Iterable[model.Span]) -> Iterable[Recorded]:
-        for span in calls:
-            integration = seams.integrations.get(span.text(spans.PLUGIN) or "")
-            if integration is None or integration.describe is None:
-                continue
-            description = integration.describe(span)
-            if description is not None:
-                yield Recorded(span, description, partial(integration.reply_values, span))
+        for span, description in _descriptions(calls):
+            integration = seams.integrations[span.text(spans.PLUGIN) or ""]
+            yield Recorded(span, description, partial(integration.reply_values, span))
+
+
+def _descriptions(calls: Iterable[model.Span]) -> Iterable[tuple[model.Span, Description]]:
+    for span in calls:
+        integration = seams.integrations.get(span.text(spans.PLUGIN) or "")
+        if integration is None or integration.describe is None:
+            continue
+        description = integration.describe(span)
+        if description is not None:
+            yield span, description
+
+
+def _answer(span: model.Span) -> bytes:
+    return seams.integrations[span.text(spans.PLUGIN) or ""].answer(span)
+
+
+def _reached(lane: ReplayLane) -> int:
+    """How far the recorded lane has been followed, in the time of the recording."""
+    started = lane.recorded.spans[0].start if lane.recorded is not None else 0
+    entry = lane.recorded.entry if lane.recorded is not None else None
+    return max(lane.matcher.reached if lane.matcher is not None else 0, entry.start if entry is not None else started)
 
 
 def _brings(value: Value, texts: Sequence[bytes]) -> bool:

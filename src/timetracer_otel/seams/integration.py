@@ -64,6 +64,9 @@ class Description:
             first.
         unordered: where ``values`` are those of a list whose order means nothing: the first one's index, the number of
             items, and of the values in each.
+        subjects: what it reads or writes, from the general to the special (system, namespace, collection); none when it
+            touches no data, None when its family does not say. A write concerns a read when one of their subjects
+            begins with the other.
     """
 
     key: tuple[str, ...]
@@ -72,6 +75,12 @@ class Description:
     read: bool
     preference: bytes = b""
     unordered: tuple[tuple[int, int, int], ...] = ()
+    subjects: tuple[tuple[str, ...], ...] | None = None
+
+    @property
+    def concerns(self) -> tuple[tuple[str, ...], ...]:
+        """The subjects; where the family does not say, all of its system."""
+        return (self.key[:1],) if self.subjects is None else self.subjects
 
     def sorted(self, values: tuple[Template, ...]) -> tuple[Template, ...]:
         """Sort values that stand in this description's place, where their order means nothing.
@@ -182,6 +191,11 @@ def _no_values(_span: Span) -> Iterable[Value]:
     return ()
 
 
+def _own_answer(span: Span) -> bytes:
+    """Of a family that does not say what in a reply is another value each time, no answer is like another one."""
+    return span.span_id.encode()
+
+
 @dataclass(frozen=True, slots=True)
 class Integration:
     """A library, declared.
@@ -194,6 +208,7 @@ class Integration:
         aliases: other names that mean it (``motor`` for pymongo).
         describe: a recorded call's :class:`Description`; None when the call never counts.
         reply_values: the values in a recorded call's reply.
+        answer: digest of what a recorded call was told, equal for equal answers.
         render: a recorded call as JSON-like data for people: ``{"request": …, "response": …}``.
         volatile: fields of such a request that no comparison looks at.
         oldest: the distribution, and the oldest version of it that has these seams.
@@ -207,6 +222,7 @@ class Integration:
     apps: tuple[Patch, ...] = ()
     describe: Callable[[Span], Description | None] | None = None
     reply_values: Callable[[Span], Iterable[Value]] = _no_values
+    answer: Callable[[Span], bytes] = _own_answer
     render: Callable[[Span], dict[str, Any]] | None = None
     volatile: frozenset[str] = frozenset()
     oldest: tuple[str, tuple[int, int]] | None = None
