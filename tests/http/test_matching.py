@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import gzip
+import hashlib
 import json
 import uuid
 from collections.abc import Iterator
@@ -223,10 +224,11 @@ def test_times_are_values() -> None:
     assert third.shape != one.shape
 
 
-def test_a_digest_is_no_id() -> None:
-    """32 hexadecimal digits that are no random UUID count: they may be a digest of content."""
-    assert described(URL + "/" + "a" * 32) != described(URL + "/" + "b" * 32)
-    assert described(URL + "/" + "a" * 32).key != described(URL + "/" + "b" * 32).key
+def test_a_digest_is_a_value() -> None:
+    """Hexadecimal digits may be random, or a digest of something random: two requests that differ in them differ."""
+    one, other = (described(f"{URL}/{hashlib.sha256(text).hexdigest()}") for text in (b"a", b"b"))
+    assert (one.key, one.shape) == (other.key, other.shape)
+    assert one != other
 
 
 def test_masked_credentials_in_urls() -> None:

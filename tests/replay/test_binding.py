@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 from hypothesis import given, settings
@@ -26,14 +27,14 @@ def described(name: str, values: Sequence[int], *, listed: bool = False, salt: i
 
 def value_of(number: int, salt: int = 0) -> Value:
     """A value; its order among others depends on the salt."""
-    return random.Random(f"{number} {salt}").randbytes(8)
+    return b"\x02" + random.Random(f"{number} {salt}").randbytes(8).hex().encode()
 
 
 def recorded(calls: Sequence[Description], replies: Sequence[frozenset[Value]] = ()) -> list[Recorded]:
     """Recorded calls, one after the other."""
     spans = [span(number) for number in range(len(calls))]
     known = [*replies, *[frozenset[Value]()] * (len(calls) - len(replies))]
-    return [Recorded(*parts) for parts in zip(spans, calls, known, strict=True)]
+    return [Recorded(mine, call, partial(iter, one)) for mine, call, one in zip(spans, calls, known, strict=True)]
 
 
 def span(number: int) -> Span:

@@ -35,7 +35,7 @@ def calls(count: int) -> list[Recorded]:
     """Identical calls, one after the other."""
     asked = Description(("mongodb", "find"), b"shape", (), read=True)
     return [
-        Recorded(Span("t", f"{number:016x}", None, "find", Kind.CLIENT, number, number, {}, {}), asked, frozenset())
+        Recorded(Span("t", f"{number:016x}", None, "find", Kind.CLIENT, number, number, {}, {}), asked, tuple)
         for number in range(count)
     ]
 

@@ -6,13 +6,14 @@ The format: https://bsonspec.org/spec.html.
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Container, Iterator, Mapping
 from functools import wraps
 from struct import Struct, error
 from typing import ParamSpec, TypeAlias, TypeVar
 
 from timetracer_otel.errors import CassetteError
+from timetracer_otel.seams import value_forms
+from timetracer_otel.seams import values as values_of
 from timetracer_otel.seams.integration import Value
 
 __all__ = [
@@ -25,7 +26,6 @@ __all__ = [
     "UUID_STANDARD",
     "Element",
     "Found",
-    "blanked",
     "document_end",
     "documents",
     "elements",
@@ -34,6 +34,7 @@ __all__ = [
     "int64",
     "rebind",
     "scan",
+    "taken",
     "values",
 ]
 
@@ -41,7 +42,7 @@ DOUBLE, STRING, DOCUMENT, ARRAY, BINARY, UNDEFINED, OBJECT_ID, BOOL, DATETIME, N
 REGEX, DB_POINTER, CODE, SYMBOL, CODE_WITH_SCOPE, INT32, TIMESTAMP, INT64, DECIMAL128 = range(11, 20)
 MAX_KEY, MIN_KEY = 0x7F, 0xFF
 
-UUID_LEGACY, UUID_STANDARD = 3, 4
+UUID_LEGACY, UUID_STANDARD = values_of.UUID_LEGACY, values_of.UUID
 """Tags of UUIDs: the binary's subtype. Those of documents and arrays, which are never values, so nothing clashes."""
 
 MAX_DEPTH = 200
@@ -57,6 +58,10 @@ _VARIES = 0xFE
 _FIXED = {DOUBLE: 8, UNDEFINED: 0, OBJECT_ID: 12, BOOL: 1, DATETIME: 8, NULL: 0, INT32: 4, TIMESTAMP: 8, INT64: 8}
 _FIXED |= {DECIMAL128: 16, MAX_KEY: 0, MIN_KEY: 0}
 _WIDTHS = bytes(_FIXED.get(kind, _VARIES) for kind in range(256))
+_HIGHEST: list[Container[int]] = [()] * 256
+"""By type: the last bytes of numbers that may be times."""
+_HIGHEST[DOUBLE], _HIGHEST[INT32], _HIGHEST[INT64] = (0x41, 0x42), range(0x54, 0x80), (0,)
+_NUMBER = bytes(kind in {DOUBLE, INT32, INT64} for kind in range(256))
 _GENERATED = bytes(kind in {OBJECT_ID, DATETIME, TIMESTAMP} for kind in range(256))
 PLAIN = bytes(_WIDTHS[kind] != _VARIES and not _GENERATED[kind] for kind in range(256))
 """By type: 1 for those that cannot hold a value of the kinds that :func:`scan` finds."""
@@ -67,12 +72,10 @@ int64 = Struct("<q").unpack_from
 _SMALLEST = 5
 _UUID_SIZE = 16
 _OBJECT_ID_SIZE = 12
-_ZERO_TEXT = {text.count(b"0"): text for text in (b"0" * 24, b"0" * 32)}
-_ZERO_TEXT[36] = b"00000000-0000-0000-0000-000000000000"
-_ID_LENGTHS = frozenset(length + 1 for length in _ZERO_TEXT)
-_is_id = re.compile(
-    rb"[0-9a-fA-F]{24}|[0-9a-fA-F]{32}|[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}"
-).fullmatch
+_LENGTHS_OF_TEXT = range(11, 4098)
+"""Lengths, the final zero included, of strings that are looked through: what is longer is content."""
+_LENGTHS_OF_BINARY = range(8 + 5, 256 + 5)
+"""Lengths, with those of length and subtype, of binaries that may be a salt, a nonce, a digest or a salted hash."""
 
 _WORTH_A_SEARCH = 30
 """Bindings up to which a search for each costs less than one walk."""
@@ -167,8 +170,9 @@ def _value_end(buf: bytes, kind: int, at: int) -> int:
 def scan(buf: bytes, at: int, stop: int) -> list[Found]:  # noqa: C901, PLR0912 - one loop: a call for each element would double the time
     """Find the values that an app may generate anew, at any depth, in the elements from ``at`` to ``stop``.
 
-    They are: ObjectId (also in a DBPointer), UUID (binary of subtype 3 or 4 and 16 bytes), datetime, Timestamp, and a
-    string that is entirely an ObjectId's or a UUID's text. Linear in time, without recursion.
+    They are: ObjectId (also in a DBPointer), UUID (binary of subtype 3 or 4 and 16 bytes), datetime, Timestamp, numbers
+    that may be a time; and strings and short binaries, in which :func:`taken` looks for values. Linear in time, without
+    recursion.
 
     Raises:
         ValueError, IndexError, struct.error: the bytes are no BSON, or nested more than :data:`MAX_DEPTH` deep.
@@ -191,7 +195,7 @@ def scan(buf: bytes, at: int, stop: int) -> list[Found]:  # noqa: C901, PLR0912 
         at = index(0, at + 1, stop) + 1
         width = _WIDTHS[kind]
         if width != _VARIES:
-            if _GENERATED[kind]:
+            if _GENERATED[kind] or (buf[at + width - 1] in _HIGHEST[kind] and _is_epoch(buf, kind, at)):
                 found.append((kind, at, at + width))
             at += width
         elif kind == STRING:
@@ -199,7 +203,7 @@ def scan(buf: bytes, at: int, stop: int) -> list[Found]:  # noqa: C901, PLR0912 
             if length < 1:
                 raise ValueError(f"string of length {length} at byte {at}")
             at += 4
-            if length in _ID_LENGTHS and _is_id(buf, at, at + length - 1):
+            if length in _LENGTHS_OF_TEXT:
                 found.append((STRING, at, at + length - 1))
             at += length
         elif kind in (DOCUMENT, ARRAY, CODE_WITH_SCOPE):
@@ -217,26 +221,68 @@ def scan(buf: bytes, at: int, stop: int) -> list[Found]:  # noqa: C901, PLR0912 
             end = _value_end(buf, kind, at)
             if kind == BINARY and end - at == _UUID_SIZE + 5 and buf[at + 4] in (UUID_LEGACY, UUID_STANDARD):
                 found.append((buf[at + 4], at + 5, end))
+            elif kind == BINARY and end - at in _LENGTHS_OF_BINARY:
+                found.append((BINARY, at + 5, end))
             elif kind == DB_POINTER:
                 found.append((OBJECT_ID, end - _OBJECT_ID_SIZE, end))
             at = end
 
 
-def blanked(buf: bytes, start: int, end: int, found: list[Found]) -> bytes:
-    """Give the bytes from ``start`` to ``end`` with the found values zeroed; a text keeps its length and dashes."""
-    piece = bytearray(buf[start:end])
+def _is_epoch(buf: bytes, kind: int, at: int) -> bool:
+    """Whether a number may be seconds or milliseconds of the epoch, from 2014 to 2039: by its highest bytes."""
+    if kind == INT32:
+        return buf[at + 3] >= 0x54  # noqa: PLR2004 - 1.41e9
+    if kind == INT64:
+        seconds = buf[at + 3] in _SECONDS and not buf[at + 4]
+        return not buf[at + 6] and not buf[at + 7] and (buf[at + 5] in _MILLISECONDS or (not buf[at + 5] and seconds))
+    return (buf[at + 7] == 0x41 and buf[at + 6] in _DOUBLE_SECONDS) or (  # noqa: PLR2004 - IEEE 754: 2**30 and more
+        buf[at + 7] == 0x42 and buf[at + 6] in _DOUBLE_MILLISECONDS  # noqa: PLR2004 - 2**40 and more
+    )
+
+
+_SECONDS, _MILLISECONDS = range(0x54, 0x84), range(1, 3)
+_DOUBLE_SECONDS, _DOUBLE_MILLISECONDS = range(0xD5, 0xE1), range(0x74, 0x81)
+
+
+def taken(buf: bytes, start: int, end: int, found: list[Found]) -> tuple[bytes, list[Value]]:
+    """Take the values out of the bytes from ``start`` to ``end``: what is left, and the values in order.
+
+    A value of fixed size leaves zeros, one in a text its form.
+    """
+    pieces, made, at = list[bytes](), list[Value](), start
     for tag, first, last in found:
-        width = last - first
-        piece[first - start : last - start] = _ZERO_TEXT[width] if tag == STRING else bytes(width)
-    return bytes(piece)
+        pieces.append(buf[at:first])
+        left, inside = _taken_at(buf, tag, first, last)
+        pieces.append(left)
+        made += inside
+        at = last
+    return b"".join((*pieces, buf[at:end])), made
+
+
+def _taken_at(buf: bytes, tag: int, first: int, last: int) -> tuple[bytes, list[Value]]:
+    raw = buf[first:last]
+    if tag == BINARY and (value := values_of.of_bytes(raw)) is not None:
+        return bytes(last - first), [value]
+    if tag in {STRING, BINARY}:
+        blank = values_of.Blanker()
+        try:
+            text = blank.text(raw.decode())
+        except UnicodeDecodeError:
+            return raw, []
+        return text.encode(), blank.values
+    if _NUMBER[tag]:
+        return bytes(last - first), [values_of.epoch(repr(_unpack[tag](raw)[0]))]
+    return bytes(last - first), [_TAGS[tag] + raw]
+
+
+_unpack = {DOUBLE: Struct("<d").unpack, INT32: Struct("<i").unpack, INT64: Struct("<q").unpack}
 
 
 @guarded
 def values(document: bytes) -> Iterator[Value]:
     """Give the values of a BSON document that an app may generate anew (see :func:`scan`), in order, with repeats.
 
-    A value is its tag, one byte, and its raw bytes. Tags: 2 a text, 3 a UUID of binary subtype 3, 4 a UUID of subtype
-    4, 7 an ObjectId, 9 a datetime (milliseconds, little-endian), 17 a Timestamp.
+    A value is its tag, one byte, and what was made, see :mod:`timetracer_otel.seams.values`.
 
     Raises:
         CassetteError: the bytes are no BSON document.
@@ -244,7 +290,7 @@ def values(document: bytes) -> Iterator[Value]:
     stop = document_end(document, 0, len(document)) - 1
     if stop + 1 != len(document):
         raise ValueError("bytes behind the document")
-    return iter([_TAGS[tag] + document[first:last] for tag, first, last in scan(document, 4, stop)])
+    return iter(taken(document, 4, stop, scan(document, 4, stop))[1])
 
 
 _TAGS = [bytes([tag]) for tag in range(TIMESTAMP + 1)]
@@ -252,7 +298,7 @@ _TAGS = [bytes([tag]) for tag in range(TIMESTAMP + 1)]
 
 @guarded
 def rebind(document: bytes, bindings: Mapping[Value, Value]) -> bytes:
-    """Put other values into a BSON document, wherever a bound one stands as a value of its type.
+    """Put other values into a BSON document, wherever a bound one stands.
 
     Args:
         document: the document.
@@ -264,16 +310,48 @@ def rebind(document: bytes, bindings: Mapping[Value, Value]) -> bytes:
     Raises:
         CassetteError: the bytes are no BSON document.
     """
-    wanted = {
-        old: new[1:] for old, new in bindings.items() if old != new and old[:1] == new[:1] and len(old) == len(new)
-    }
+    wanted = {old: new for old, new in bindings.items() if old != new and _fits(old, new)}
     if len(wanted) <= _WORTH_A_SEARCH:
-        wanted = {old: raw for old, raw in wanted.items() if old[1:] in document}
+        wanted = {old: new for old, new in wanted.items() if _may_hold(document, old)}
     if not wanted:
         return document
     rebound = bytearray(document)
     for tag, first, last in scan(document, 4, document_end(document, 0, len(document)) - 1):
-        new = wanted.get(_TAGS[tag] + document[first:last])
-        if new is not None:
-            rebound[first:last] = new
+        raw = _rebound_at(document, tag, first, last, wanted)
+        if len(raw) == last - first:
+            rebound[first:last] = raw
     return document if rebound == document else bytes(rebound)
+
+
+def _fits(old: Value, new: Value) -> bool:
+    return old[:1] == new[:1] and (len(old) == len(new) or old[0] == values_of.EPOCH)
+
+
+def _may_hold(document: bytes, value: Value) -> bool:
+    """Whether a value may stand in a document: numbers are not looked for."""
+    if value[0] == values_of.EPOCH:
+        return True
+    return any(form in document for form in (values_of.raw_of(value), *value_forms.written(value)))
+
+
+def _rebound_at(buf: bytes, tag: int, first: int, last: int, wanted: Mapping[Value, Value]) -> bytes:
+    raw = buf[first:last]
+    if tag == BINARY and (value := values_of.of_bytes(raw)) is not None:
+        return values_of.raw_of(wanted.get(value, value))
+    if tag in {STRING, BINARY}:
+        try:
+            return values_of.rebound(raw.decode(), wanted).encode()
+        except UnicodeDecodeError:
+            return raw
+    if _NUMBER[tag]:
+        live = wanted.get(values_of.epoch(repr(_unpack[tag](raw)[0])))
+        return raw if live is None else _packed(tag, live[1:].decode()) or raw
+    new = wanted.get(_TAGS[tag] + raw)
+    return raw if new is None else new[1:]
+
+
+def _packed(tag: int, digits: str) -> bytes:
+    """A number in the bytes of its type; none where it is of another one."""
+    if tag == DOUBLE:
+        return Struct("<d").pack(float(digits))
+    return b"" if "." in digits else int(digits).to_bytes(4 if tag == INT32 else 8, "little")

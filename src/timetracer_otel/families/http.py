@@ -11,11 +11,11 @@ from typing import Any
 from timetracer_otel import redaction, seams, spans
 from timetracer_otel.cassette.model import Span
 from timetracer_otel.errors import CassetteError, ReplayMiss
-from timetracer_otel.families import http_body, http_exchange, http_imported, http_match, http_values
+from timetracer_otel.families import http_body, http_exchange, http_imported, http_match
 from timetracer_otel.families.exchange import ClientGone
 from timetracer_otel.families.http_exchange import Reply, Sent
 from timetracer_otel.families.http_recording import suppressed
-from timetracer_otel.seams import Answer, Description, Integration, Patch, Responder, Value, exceptions
+from timetracer_otel.seams import Answer, Description, Integration, Patch, Responder, Value, exceptions, values
 
 __all__ = [
     "PATIENCE",
@@ -53,7 +53,6 @@ def declared(name: str, patches: Iterable[Patch], *aliases: str) -> Integration:
         aliases=aliases,
         describe=_describe,
         reply_values=_reply_values,
-        text_forms=http_values.text_forms,
         render=_render,
     )
 
@@ -124,7 +123,7 @@ def _reply(answering: Responder, answer: Answer) -> Reply:
 
 def _rebound(reply: Reply, bindings: dict[Value, Value]) -> Reply:
     """Put the live run's own ids where the recorded ones stand."""
-    headers = [(name, http_values.rebound(value, bindings)) for name, value in reply.headers]
+    headers = [(name, values.rebound(value, bindings)) for name, value in reply.headers]
     coding = reply.header("content-encoding").strip().lower()
     body = _rebound_body(reply, bindings, coding)
     if body != reply.body:
@@ -145,7 +144,7 @@ def _rebound_body(reply: Reply, bindings: dict[Value, Value], coding: str) -> by
         text = plain.decode("utf-8")
     except UnicodeDecodeError:
         return reply.body
-    rebound = http_values.rebound(text, bindings)
+    rebound = values.rebound(text, bindings)
     return reply.body if rebound == text else http_body.packed(rebound.encode("utf-8"), coding)
 
 
@@ -236,10 +235,10 @@ def _reply_values(recorded: Span) -> Iterable[Value]:
         return
     reply = http_exchange.reply_of(recorded)
     for _, value in reply.headers:
-        yield from http_values.found_in(value)
+        yield from values.found_in(value)
     if len(reply.body) <= _SEARCHED:
         plain = http_body.unpacked(reply.body, reply.header("content-encoding"))
-        yield from http_values.found_in(plain.decode("utf-8", "ignore"))
+        yield from values.found_in(plain.decode("utf-8", "ignore"))
 
 
 def _render(recorded: Span) -> dict[str, Any]:

@@ -13,8 +13,8 @@ from urllib.parse import parse_qsl
 import orjson
 import zstandard
 
-from timetracer_otel.families.http_values import Blanker
 from timetracer_otel.families.http_volatile import BODY_PATTERNS, ignored_field
+from timetracer_otel.seams.values import Blanker
 
 __all__ = ["canonical", "media_type", "packed", "pairs_of", "shown", "unpacked"]
 
@@ -173,7 +173,9 @@ def _value(value: Any, blank: Blanker, ignored: Fields) -> Any:
         return {blank.text(name): _value(item, blank, ignored) for name, item in kept}
     if isinstance(value, list):
         return [_value(item, blank, ignored) for item in value]
-    return int(value) if isinstance(value, float) and value.is_integer() else value
+    if isinstance(value, bool) or not isinstance(value, float | int):
+        return value
+    return blank.number(int(value) if isinstance(value, float) and value.is_integer() else value)
 
 
 def pairs_of(pairs: Iterable[tuple[str, str]], blank: Blanker) -> bytes:

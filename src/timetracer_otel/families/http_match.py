@@ -10,9 +10,9 @@ from urllib.parse import parse_qsl, unquote, urlsplit
 from timetracer_otel import redaction, seams
 from timetracer_otel.families import http_body
 from timetracer_otel.families.http_exchange import Sent
-from timetracer_otel.families.http_values import Blanker
 from timetracer_otel.families.http_volatile import WHO, ignored_field, ignored_header, ignored_query
 from timetracer_otel.seams import Description, web_tokens
+from timetracer_otel.seams.values import Blanker
 
 __all__ = ["describe", "describe_both", "describe_unsent", "shown"]
 
@@ -52,7 +52,7 @@ def describe_both(request: Sent) -> tuple[Description, Description]:
     origin, path, query = _parted(request.url)
     settings = seams.settings()
     in_path, in_head, in_body = Blanker(), Blanker(), Blanker()
-    key = ("http", request.method.upper(), origin, in_path.text(path).replace("\0", ":"))
+    key = ("http", request.method.upper(), origin, "/".join(map(in_path.text, path.split("/"))).replace("\0", ":"))
     head = b"\0\0\0".join((
         http_body.pairs_of(_counted_query(query, settings.ignore_query), in_head),
         http_body.pairs_of(_counted_headers(request, settings.ignore_headers), in_head),

@@ -4,34 +4,28 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections import defaultdict
-from datetime import UTC, datetime, timedelta
 from hashlib import blake2b
 from operator import itemgetter
-from uuid import UUID
 
 from timetracer_otel.families.bson_walk import (
     ARRAY,
     BOOL,
-    DATETIME,
     DOCUMENT,
     INT64,
-    OBJECT_ID,
     PLAIN,
     STRING,
-    UUID_LEGACY,
-    UUID_STANDARD,
     Element,
     Found,
-    blanked,
     documents,
     elements,
     guarded,
     rebind,
     scan,
+    taken,
     values,
 )
 from timetracer_otel.families.mongodb_cursors import cursor_id, cursor_namespace, set_cursor_id
-from timetracer_otel.families.mongodb_lists import lists_without_order
+from timetracer_otel.families.mongodb_lists import lists_without_order, may_have_lists
 from timetracer_otel.families.mongodb_report import difference, render, render_message
 from timetracer_otel.families.mongodb_wire import (
     VOLATILE,
@@ -65,7 +59,6 @@ __all__ = [
     "render",
     "render_message",
     "set_cursor_id",
-    "text_forms",
     "values",
 ]
 
@@ -94,8 +87,9 @@ class _Shape:
 
     def add(self, buf: bytes, start: int, end: int, found: list[Found]) -> None:
         if found:
-            self.pieces.append(blanked(buf, start, end, found))
-            self.values.extend([bytes((tag,)) + buf[first:last] for tag, first, last in found])
+            left, made = taken(buf, start, end, found)
+            self.pieces.append(left)
+            self.values += made
         else:
             self.pieces.append(buf[start:end])
 
@@ -114,19 +108,21 @@ class _Shape:
             self._add_elements(buf, _ordered(command))
 
     def _add_elements(self, buf: bytes, found: list[Element]) -> None:
-        lists = lists_without_order(buf, found)
+        lists = lists_without_order(buf, found) if may_have_lists(buf) else []
         for kind, _name, start, _value, end in found:
             if PLAIN[kind]:
                 self.pieces.append(buf[start:end])
-            else:
+            elif lists:
                 self._add_with_lists(buf, start, end, scan(buf, start, end), lists)
+            else:
+                self.add(buf, start, end, scan(buf, start, end))
 
     def add_section(self, name: str, content: bytes) -> None:
         # A zero is no type of an element: nothing in a body can look like the start of a section.
         self.pieces.append(b"\0%b\0%d\0" % (name.encode(), len(content)))
         places = list(documents(content))
         found = [value for start, end in places for value in scan(content, start + 4, end - 1)]
-        holds_statements = name in _STATEMENTS
+        holds_statements = name in _STATEMENTS and may_have_lists(content) is not None
         lists = [
             one for start, end in places if holds_statements
             for one in lists_without_order(content, elements(content, start, end))
@@ -148,20 +144,21 @@ class _Shape:
 
     def _add_list(self, buf: bytes, start: int, end: int, found: list[Found]) -> None:
         """Add an array as a multiset: items that look alike follow one another, and their values may be swapped."""
-        items = defaultdict[bytes, list[list[Found]]](list)
+        items = defaultdict[bytes, list[list[Value]]](list)
         at = 0
         for kind, _name, _start, value, last in elements(buf, start, end):
             inside = at
             while inside < len(found) and found[inside][1] < last:
                 inside += 1
-            items[bytes((kind,)) + blanked(buf, value, last, found[at:inside])].append(found[at:inside])
+            left, made = taken(buf, value, last, found[at:inside])
+            items[bytes((kind,)) + left].append(made)
             at = inside
         for piece in sorted(items):
             alike = items[piece]
             self.pieces.append(b"\0%d\0%d\0%b" % (len(alike), len(piece), piece))
             if alike[0]:
                 self.unordered.append((len(self.values), len(alike), len(alike[0])))
-                self.values += [bytes((tag,)) + buf[first:last] for item in alike for tag, first, last in item]
+                self.values += [value for item in alike for value in item]
 
 
 def _ordered(command: list[Element]) -> list[Element]:
@@ -239,50 +236,3 @@ def _writes(body: bytes, start: int, end: int) -> bool:
         elements(body, value, last) for kind, _name, _at, value, last in elements(body, start, end) if kind == DOCUMENT
     ]
     return any(stage[0][1] in _WRITING_STAGES for stage in stages if stage)
-
-
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_SMALLEST_EPOCH_TEXT = 9
-_CLOCK_SEPARATORS = ("T%H:%M", " %H:%M", "%%20%H:%M", "+%H:%M", "T%H%%3A%M", "%%20%H%%3A%M", "+%H%%3A%M")
-
-
-def text_forms(value: Value) -> tuple[bytes, ...]:
-    """Give the ways a value may be written in a URL, a JSON body, a form or a cookie, none percent-encoded but a time.
-
-    ObjectId: hexadecimal in both cases. UUID: with and without dashes in both cases; of binary subtype 3 in each of the
-    byte orders that drivers have used. Datetime: the UTC date, and unless it is midnight the hour and minute; epoch
-    seconds and milliseconds when they have 9 digits or more (fewer would be found in any text). Text: itself.
-    Timestamp: none.
-    """
-    tag, raw = value[0], value[1:]
-    if tag == OBJECT_ID:
-        return _both_cases(raw.hex())
-    if tag == UUID_STANDARD:
-        return _uuid_forms(raw)
-    if tag == UUID_LEGACY:  # as Python, as C# and as Java wrote it
-        orders = (raw, UUID(bytes_le=raw).bytes, raw[7::-1] + raw[:7:-1])
-        return tuple(dict.fromkeys(form for order in orders for form in _uuid_forms(order)))
-    if tag == DATETIME:
-        return _datetime_forms(int.from_bytes(raw, "little", signed=True))
-    return (raw,) if tag == STRING else ()
-
-
-def _both_cases(text: str) -> tuple[bytes, ...]:
-    return tuple(dict.fromkeys((text.lower().encode(), text.upper().encode())))
-
-
-def _uuid_forms(raw: bytes) -> tuple[bytes, ...]:
-    return _both_cases(str(UUID(bytes=raw))) + _both_cases(raw.hex())
-
-
-def _datetime_forms(milliseconds: int) -> tuple[bytes, ...]:
-    epochs = [str(number) for number in (milliseconds // 1000, milliseconds)]
-    forms = [text for text in epochs if len(text) >= _SMALLEST_EPOCH_TEXT]
-    try:
-        moment = _EPOCH + timedelta(milliseconds=milliseconds)
-    except OverflowError:  # BSON reaches further than the calendar
-        return tuple(form.encode() for form in forms)
-    date = moment.date().isoformat()
-    midnight = not milliseconds % 86_400_000
-    dates = [date] if midnight else [date + moment.strftime(clock) for clock in _CLOCK_SEPARATORS]
-    return tuple(form.encode() for form in (*dates, *forms))

@@ -9,18 +9,16 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from operator import itemgetter
 from typing import Final, Literal, TypeAlias
 
 from timetracer_otel.families.bson_walk import ARRAY, DOCUMENT, MAX_DEPTH, Element, elements
 
-__all__ = ["lists_without_order", "sorted_lists"]
+__all__ = ["lists_without_order", "may_have_lists", "sorted_lists"]
 
 _Context: TypeAlias = Literal["query", "expression", "update"]
 
-_has_any: Final = re.compile(rb"\$(?:in|nin|all|pullAll)\0").search
-_START: Final = itemgetter(2)
-_END: Final = itemgetter(4)
+may_have_lists: Final = re.compile(rb"\$(?:in|nin|all|pullAll)\0").search
+"""Looks whether there is anything to do in some bytes: mostly there is not."""
 _QUERY: Final = frozenset({b"$in", b"$nin", b"$all"})
 _LITERAL: Final = frozenset({b"$eq", b"$ne", b"$literal"})
 """Operators whose operand is a value: what looks like an operator in it is none."""
@@ -48,8 +46,6 @@ def lists_without_order(buf: bytes, found: list[Element]) -> list[tuple[int, int
     Raises:
         ValueError, IndexError, struct.error: the bytes are no BSON, or nested too deep.
     """
-    if not found or not _has_any(buf, min(map(_START, found)), max(map(_END, found))):
-        return []
     return list(_of_command(buf, found))
 
 
@@ -115,6 +111,8 @@ def sorted_lists(document: bytes) -> bytes:
     Raises:
         ValueError, IndexError, struct.error: the bytes are no BSON, or nested too deep.
     """
+    if may_have_lists(document) is None:
+        return document
     for start, end in lists_without_order(document, elements(document, 0, len(document))):
         found = elements(document, start, end)
         values = sorted((bytes((one[0],)), document[one[3] : one[4]]) for one in found)

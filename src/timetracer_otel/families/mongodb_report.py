@@ -32,11 +32,11 @@ from timetracer_otel.families.bson_walk import (
     UNDEFINED,
     UUID_LEGACY,
     UUID_STANDARD,
-    blanked,
     documents,
     elements,
     guarded,
     scan,
+    taken,
 )
 from timetracer_otel.families.mongodb_lists import sorted_lists
 from timetracer_otel.families.mongodb_wire import VOLATILE, Message, parse_message, sections_of
@@ -197,7 +197,7 @@ def _zeroed(field: _Field | None) -> _Field | None:
         return field
     kind, raw = field
     element = bytes([kind, 0]) + raw
-    return kind, blanked(element, 0, len(element), scan(element, 0, len(element)))
+    return kind, taken(element, 0, len(element), scan(element, 0, len(element)))[0]
 
 
 def _shown_pair(recorded: _Field | None, asked: _Field | None) -> tuple[str, str]:

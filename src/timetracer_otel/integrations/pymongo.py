@@ -351,7 +351,6 @@ INTEGRATION = Integration(
     patches=(*_message_patches(), *_connection_patches(), *_address_patches()),
     describe=_describe,
     reply_values=_reply_values,
-    text_forms=mongodb.text_forms,
     render=_render,
     volatile=frozenset(name.decode() for name in mongodb.VOLATILE),
     oldest=(NAME, (4, 9)),

@@ -8,36 +8,49 @@ one-to-one. So a lookup replaces them by a placeholder on both sides, and costs 
 from __future__ import annotations
 
 import threading
+import time
 from collections import Counter, defaultdict
 from collections.abc import Callable, Container, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from itertools import chain
 from typing import TypeAlias
 
 from timetracer_otel.cassette.model import Span
-from timetracer_otel.seams import Description, Value
+from timetracer_otel.seams import Description, Value, value_clock, value_forms
 
 __all__ = ["Index", "Match", "Matcher", "Recorded"]
 
 Template: TypeAlias = tuple[Value | None, ...]
+_now = time.time_ns
+"""The real clock: a replay gives the app another one."""
+_MS = 1_000_000
+_BEFORE_CALLS = 5_000_000_000
+"""Nanoseconds that a session is taken to have run before its first call."""
+
 _Item: TypeAlias = tuple[Value, ...]
 _Exact: TypeAlias = tuple[tuple[str, ...], bytes, tuple[Value, ...]]
 _Shaped: TypeAlias = tuple[tuple[str, ...], bytes, Template]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Recorded:
     """A recorded call with what matching needs of it.
 
     Args:
         span: the call.
         description: what it asked.
-        reply_values: values in its reply.
+        replied: gives the values in its reply; called when there are values to compare with them.
     """
 
     span: Span
     description: Description
-    reply_values: frozenset[Value]
+    replied: Callable[[], Iterable[Value]]
+
+    @cached_property
+    def reply_values(self) -> frozenset[Value]:
+        """The values in its reply."""
+        return frozenset(self.replied())
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,10 +60,12 @@ class Match:
     Args:
         recorded: the call that answers.
         how: ``exact``, ``shape``, ``repeated``, ``session`` or ``borrowed``.
+        changed: of a shape match, whether a value differs that could have been the same.
     """
 
     recorded: Recorded
     how: str
+    changed: bool = False
 
 
 class Index:
@@ -59,11 +74,15 @@ class Index:
     Args:
         calls: in order of start.
         brought: whether the request that started the lane brought a value, or the session knows it.
+        began: when the recorded lane began, in nanoseconds; None for a session, which only its calls tell.
     """
 
-    def __init__(self, calls: Iterable[Recorded], brought: Callable[[Value], bool]) -> None:
+    def __init__(self, calls: Iterable[Recorded], brought: Callable[[Value], bool], began: int | None = None) -> None:
         self.calls = list(calls)
         self.generated = _generated(self.calls, brought)
+        if began is None:
+            began = min((call.span.start for call in self.calls), default=0) - _BEFORE_CALLS
+        self.ran = began // _MS, max((call.span.end for call in self.calls), default=0) // _MS
         self.exact: dict[_Exact, list[Recorded]] = defaultdict(list)
         self.shaped: dict[_Shaped, list[Recorded]] = defaultdict(list)
         self.by_key: dict[tuple[str, ...], list[Recorded]] = defaultdict(list)
@@ -84,15 +103,18 @@ class Index:
 def _generated(calls: list[Recorded], brought: Callable[[Value], bool]) -> frozenset[Value]:
     known: set[Value] = set()
     generated: set[Value] = set()
+    if not any(call.description.values for call in calls):
+        return frozenset()
     events = [(call.span.start, 0, n) for n, call in enumerate(calls)] + [
         (call.span.end, 1, n) for n, call in enumerate(calls)
     ]
     for _, is_reply, number in sorted(events):
         if is_reply:
-            known |= calls[number].reply_values - generated
+            replied = calls[number].reply_values - generated
+            known.update(key for value in replied for key in value_forms.known_by(value))
             continue
         for value in calls[number].description.values:
-            if value not in known and value not in generated:
+            if value not in generated and known.isdisjoint(value_forms.known_by(value)):
                 (known if brought(value) else generated).add(value)
     return frozenset(generated)
 
@@ -113,6 +135,7 @@ class Matcher:
     to_live: dict[Value, Value] = field(default_factory=dict)
     _served: list[Recorded] = field(default_factory=list)
     _known: set[Value] = field(default_factory=set)
+    _began: int = field(default_factory=_now)
     _first: dict[object, int] = field(default_factory=dict)
     _lock: threading.RLock = field(default_factory=threading.RLock)
 
@@ -134,7 +157,8 @@ class Matcher:
                 self._bind_same(asked.values, values)
                 return self._use(call, "exact" if values == asked.values else "translated")
             if may_bind and asked.values and (bound := self._bindable(asked)) is not None:
-                return self._use(bound, "shape")
+                call, changed = bound
+                return self._use(call, "shape", changed=changed)
             if same and asked.read:
                 alike = self.index.preferred.get((bucket, asked.preference)) or same
                 return self._use(alike[-1], "repeated")
@@ -184,19 +208,32 @@ class Matcher:
         rest = map(calls.__getitem__, range(start, len(calls)))  # neither a slice nor islice, which step over the head
         return (call for call in rest if call.span.span_id not in self.used)
 
-    def _use(self, call: Recorded, how: str) -> Match:
+    def _use(self, call: Recorded, how: str, *, changed: bool = False) -> Match:
         self.used.add(call.span.span_id)
         self._served.append(call)
-        return Match(call, how)
+        return Match(call, how, changed)
 
-    def _bindable(self, asked: Description) -> Recorded | None:
+    def _bindable(self, asked: Description) -> tuple[Recorded, bool] | None:
+        """What answers when fresh values may differ, and whether one does that could have been the same."""
         fresh = {value for value in asked.values if value in self.to_recorded or self._is_fresh(value)}
         template = asked.sorted(tuple(None if value in fresh else value for value in asked.values))
         bucket = (asked.key, asked.shape, template)
         for call in self._ranked(bucket, self.index.shaped.get(bucket, []), asked.preference):
-            if self._bind(asked.values, self._aligned(asked, call.description, fresh), fresh):
-                return call
+            new = self._binding(asked.values, self._aligned(asked, call.description, fresh), fresh)
+            if new is None or not self._fits(new, call):
+                continue
+            changed = any(mine != theirs and not self._is_new_each_time(theirs, mine) for mine, theirs in new.items())
+            self.to_recorded |= new
+            self.to_live |= {theirs: mine for mine, theirs in new.items()}
+            return call, changed
         return None
+
+    def _fits(self, new: Mapping[Value, Value], call: Recorded) -> bool:
+        then, now = call.span.start // _MS, _now() // _MS
+        return all(value_clock.as_far_from(theirs, mine, then, now) for mine, theirs in new.items())
+
+    def _is_new_each_time(self, recorded: Value, live: Value) -> bool:
+        return value_clock.new_each_time(recorded, live, self.index.ran, (self._began // _MS, _now() // _MS))
 
     def _aligned(self, asked: Description, recorded: Description, fresh: Container[Value]) -> tuple[Value, ...]:
         """The recorded values in the order of the live ones, where order means nothing: equal ones, then the rest."""
@@ -217,22 +254,22 @@ class Matcher:
             aligned[place[0] : place[0] + place[1] * place[2]] = [value for item in items for value in item or ()]
         return tuple(aligned)
 
-    def _bind(self, live: tuple[Value, ...], recorded: tuple[Value, ...], fresh: Container[Value]) -> bool:
-        """Bind pair by pair, one to one; all or nothing."""
+    def _binding(
+        self, live: tuple[Value, ...], recorded: tuple[Value, ...], fresh: Container[Value]
+    ) -> dict[Value, Value] | None:
+        """What binding pair by pair, one to one, would add; None when some pair does not fit."""
         to_recorded: dict[Value, Value] = {}
         to_live: dict[Value, Value] = {}
         for mine, theirs in zip(live, recorded, strict=True):
             if mine not in fresh:
                 if mine != theirs:  # in a list without order
-                    return False
+                    return None
                 continue
             known = to_recorded.get(mine, self.to_recorded.get(mine, theirs))
             if known != theirs or to_live.get(theirs, self.to_live.get(theirs, mine)) != mine:
-                return False
+                return None
             to_recorded[mine], to_live[theirs] = theirs, mine
-        self.to_recorded |= to_recorded
-        self.to_live |= to_live
-        return True
+        return {mine: theirs for mine, theirs in to_recorded.items() if mine not in self.to_recorded}
 
     def _bind_same(self, live: tuple[Value, ...], recorded: tuple[Value, ...]) -> None:
         """A generated value that did not change stands for itself from now on, as any other would."""
@@ -242,9 +279,10 @@ class Matcher:
 
     def _is_fresh(self, value: Value) -> bool:
         for call in self._served:
-            self._known |= {self.to_live.get(known, known) for known in call.reply_values}
+            replied = (self.to_live.get(known, known) for known in call.reply_values)
+            self._known.update(key for value in replied for key in value_forms.known_by(value))
         self._served.clear()
-        return value not in self._known and not self.brought(value)
+        return self._known.isdisjoint(value_forms.known_by(value)) and not self.brought(value)
 
 
 def _items(values: tuple[Value, ...], place: tuple[int, int, int]) -> list[_Item]:

@@ -64,7 +64,8 @@ def answered(  # noqa: PLR0913 - the parts of one note
         match: what answers.
         description: of the live call.
         asked: renders it.
-        strict: whether nondeterminism was recorded, so that a shape match is a change.
+        strict: whether nondeterminism was recorded, so that a value that differs is a change, but for those that show
+            by themselves that they are new in each run.
     """
     facts: dict[str, Any] = {"how": match.how, "lane": lane.id, "span": match.recorded.span.span_id}
     if journal.detailed:
@@ -73,7 +74,7 @@ def answered(  # noqa: PLR0913 - the parts of one note
             facts |= {"write": [recorded.start, recorded.end], "branch": recorded.text(spans.BRANCH) or ""}
             facts |= {"at": _now(), "branch_now": branches.trail(lane)}
         facts |= {"key": list(description.key), "start": match.recorded.span.start}
-        if match.how == "shape" and strict:
+        if match.changed and strict:
             volatile = _volatile(match.recorded.span)
             facts["recorded"] = bounded(rendered(match.recorded.span))
             facts["asked"] = bounded(without_volatile(asked(), volatile))

@@ -8,7 +8,7 @@ import sys
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import NoReturn
 
@@ -23,7 +23,7 @@ from timetracer_otel.replay.guard import refuse_outbound, watch_unseen
 from timetracer_otel.replay.journal import Journal, Outcome
 from timetracer_otel.replay.matching import Index, Match, Matcher, Recorded, first_difference
 from timetracer_otel.replay.trace import Tracing, attach
-from timetracer_otel.seams import Answer, Call, Description, Lane, Request, Response, Value, current_lane
+from timetracer_otel.seams import Answer, Call, Description, Lane, Request, Response, Value, current_lane, value_forms
 
 __all__ = ["Player", "start"]
 
@@ -279,16 +279,13 @@ class Player:
 
     def session_knows(self, value: Value) -> bool:
         """Whether a reply of the recorded session holds a value."""
-        return value in self._session_values
+        return not self._session_values.isdisjoint(value_forms.known_by(value))
 
     @cached_property
     def _session_values(self) -> frozenset[Value]:
         matcher = self.session_lane.matcher
-        return (
-            frozenset().union(*(call.reply_values for call in matcher.index.calls))
-            if matcher is not None
-            else frozenset()
-        )
+        calls = matcher.index.calls if matcher is not None else []
+        return frozenset(key for call in calls for value in call.reply_values for key in value_forms.known_by(value))
 
     def siblings(self, recorded: model.Span) -> Sequence[model.Span]:
         """The calls of the lane or session that a recorded call belongs to."""
@@ -324,7 +321,8 @@ class Player:
             if lane.id not in self._indexes:
                 texts = _recorded_texts(lane)
                 brought = lambda value: _brings(value, texts) or self.session_knows(value)  # noqa: E731 - one use, two lines below
-                self._indexes[lane.id] = Index(self._described(lane.calls), brought)
+                began = lane.spans[0].start if lane.entry is None else lane.entry.start
+                self._indexes[lane.id] = Index(self._described(lane.calls), brought, began)
             self._indexes.move_to_end(lane.id)
             while len(self._indexes) > shelf.LANES_KEPT:
                 self._indexes.popitem(last=False)
@@ -337,12 +335,11 @@ class Player:
                 continue
             description = integration.describe(span)
             if description is not None:
-                yield Recorded(span, description, frozenset(integration.reply_values(span)))
+                yield Recorded(span, description, partial(integration.reply_values, span))
 
 
 def _brings(value: Value, texts: Sequence[bytes]) -> bool:
-    forms = {form for integration in seams.integrations.values() for form in integration.text_forms(value)}
-    return any(form in text for text in texts for form in forms)
+    return any(form in text for text in texts for form in value_forms.written(value))
 
 
 def _texts(request: Request | None) -> list[bytes]:

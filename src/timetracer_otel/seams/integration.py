@@ -182,10 +182,6 @@ def _no_values(_span: Span) -> Iterable[Value]:
     return ()
 
 
-def _no_forms(_value: Value) -> tuple[bytes, ...]:
-    return ()
-
-
 @dataclass(frozen=True, slots=True)
 class Integration:
     """A library, declared.
@@ -198,7 +194,6 @@ class Integration:
         aliases: other names that mean it (``motor`` for pymongo).
         describe: a recorded call's :class:`Description`; None when the call never counts.
         reply_values: the values in a recorded call's reply.
-        text_forms: how a value may be written in a URL or a body, to tell whether a request brought it.
         render: a recorded call as JSON-like data for people: ``{"request": …, "response": …}``.
         volatile: fields of such a request that no comparison looks at.
         oldest: the distribution, and the oldest version of it that has these seams.
@@ -210,7 +205,6 @@ class Integration:
     apps: tuple[Patch, ...] = ()
     describe: Callable[[Span], Description | None] | None = None
     reply_values: Callable[[Span], Iterable[Value]] = _no_values
-    text_forms: Callable[[Value], tuple[bytes, ...]] = _no_forms
     render: Callable[[Span], dict[str, Any]] | None = None
     volatile: frozenset[str] = frozenset()
     oldest: tuple[str, tuple[int, int]] | None = None
