@@ -56,7 +56,6 @@ def environment(
             **ours,
             **{name: value for name, value in options.items() if value},
         }
-        given = {**base, **ours, **{name: value for name, value in options.items() if value}}
         return given | switched_off(given)
 
     return make
