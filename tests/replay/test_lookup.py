@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, SupportsIndex
 
@@ -55,6 +56,14 @@ def test_the_last_of_many_identical_calls_takes_as_few_steps_as_the_first() -> N
         steps.append(CountedList.steps)
     assert answered == [call.span.span_id for call in recorded]
     assert max(steps[1:]) == steps[1] <= 3
+
+
+def test_siblings_that_ask_alike_get_their_own_answers() -> None:
+    """Of calls that differ in nothing but who asks, each branch gets its own, whichever comes first; then any."""
+    recorded = [replace(call, branch=branch) for call, branch in zip(calls(4), ["0", "1", "2", ""], strict=True)]
+    matcher = Matcher(Index(recorded, brought=lambda _value: True), brought=lambda _value: True)
+    answered = [matcher.match(recorded[0].description, branch=branch) for branch in ("2", "", "0", "7")]
+    assert [match and match.recorded.branch for match in answered] == ["2", "", "0", "1"]
 
 
 class CountingShelf(Shelf):

@@ -13,7 +13,6 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Container, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from itertools import chain
 from typing import TypeAlias
 
 from timetracer_otel.cassette.model import Span
@@ -41,11 +40,13 @@ class Recorded:
         span: the call.
         description: what it asked.
         replied: gives the values in its reply; called when there are values to compare with them.
+        branch: of its lane, as :func:`seams.branches.branch_in` names it.
     """
 
     span: Span
     description: Description
     replied: Callable[[], Iterable[Value]]
+    branch: str = ""
 
     @cached_property
     def reply_values(self) -> frozenset[Value]:
@@ -86,7 +87,9 @@ class Index:
         self.exact: dict[_Exact, list[Recorded]] = defaultdict(list)
         self.shaped: dict[_Shaped, list[Recorded]] = defaultdict(list)
         self.by_key: dict[tuple[str, ...], list[Recorded]] = defaultdict(list)
-        self.preferred: dict[tuple[object, bytes], list[Recorded]] = defaultdict(list)
+        self.preferred: dict[object, list[Recorded]] = defaultdict(list)
+        """Of the calls that are alike otherwise, those for the same asker, in the same branch, and both."""
+        self.branched = any(call.branch for call in self.calls)
         for call in self.calls:
             asked = call.description
             exact = (asked.key, asked.shape, asked.sorted(asked.values))
@@ -94,10 +97,25 @@ class Index:
             shaped = (asked.key, asked.shape, template)
             self.exact[exact].append(call)
             self.shaped[shaped].append(call)
-            if asked.preference:
-                for bucket in {exact, shaped}:  # one, where nothing was generated
-                    self.preferred[bucket, asked.preference].append(call)
+            for bucket in {exact, shaped}:  # one, where nothing was generated
+                for key in self.preferences(bucket, asked.preference, call.branch):
+                    self.preferred[key].append(call)
             self.by_key[asked.key].append(call)
+
+    def preferences(self, bucket: object, asker: bytes, branch: str) -> Iterator[object]:
+        """Where to look first for calls that are alike otherwise, the best place first.
+
+        Args:
+            bucket: what they have in common.
+            asker: whom the call is for, see :attr:`Description.preference`.
+            branch: that asks.
+        """
+        if asker and self.branched:
+            yield bucket, asker, branch
+        if asker:
+            yield bucket, asker
+        if self.branched:
+            yield bucket, branch
 
 
 def _generated(calls: list[Recorded], brought: Callable[[Value], bool]) -> frozenset[Value]:
@@ -141,11 +159,12 @@ class Matcher:
     _first: dict[object, int] = field(default_factory=dict)
     _lock: threading.RLock = field(default_factory=threading.RLock)
 
-    def match(self, asked: Description, *, may_bind: bool = True) -> Match | None:
+    def match(self, asked: Description, *, branch: str = "", may_bind: bool = True) -> Match | None:
         """Find what answers a live call and use it up.
 
         Args:
             asked: the live call.
+            branch: of the lane, that asks: what siblings ask alike may have been answered differently.
             may_bind: whether generated values may differ.
 
         Returns:
@@ -155,10 +174,10 @@ class Matcher:
             values = self._translated(asked)
             bucket = (asked.key, asked.shape, asked.sorted(values))
             same = self.index.exact.get(bucket, [])
-            for call in self._ranked(bucket, same, asked.preference):
+            for call in self._ranked(bucket, same, asked.preference, branch):
                 self._bind_same(asked.values, values)
                 return self._use(call, "exact" if values == asked.values else "translated")
-            if may_bind and asked.values and (bound := self._bindable(asked)) is not None:
+            if may_bind and asked.values and (bound := self._bindable(asked, branch)) is not None:
                 call, changed = bound
                 return self._use(call, "shape", changed=changed)
             if same and asked.read:
@@ -166,12 +185,11 @@ class Matcher:
                 return self._use(alike[-1], "repeated")
             return None
 
-    def _ranked(self, bucket: object, calls: list[Recorded], preference: bytes) -> Iterator[Recorded]:
-        """The bucket's unused calls, those of the preference first."""
-        if not preference:
-            return self._unused(bucket, calls)
-        alike = self.index.preferred.get((bucket, preference), [])
-        return chain(self._unused((bucket, preference), alike), self._unused(bucket, calls))
+    def _ranked(self, bucket: object, calls: list[Recorded], asker: bytes, branch: str) -> Iterator[Recorded]:
+        """The bucket's unused calls, those of the asker and the branch first."""
+        for key in self.index.preferences(bucket, asker, branch):
+            yield from self._unused(key, self.index.preferred.get(key, []))
+        yield from self._unused(bucket, calls)
 
     def comes_first(self, one: Description, other: Description) -> bool:
         """Whether an unused call is exactly the one description, and none that is the other began before it."""
@@ -217,12 +235,12 @@ class Matcher:
         self._served.append(call)
         return Match(call, how, changed)
 
-    def _bindable(self, asked: Description) -> tuple[Recorded, bool] | None:
+    def _bindable(self, asked: Description, branch: str) -> tuple[Recorded, bool] | None:
         """What answers when fresh values may differ, and whether one does that could have been the same."""
         fresh = {value for value in asked.values if value in self.to_recorded or self._is_fresh(value)}
         template = asked.sorted(tuple(None if value in fresh else value for value in asked.values))
         bucket = (asked.key, asked.shape, template)
-        for call in self._ranked(bucket, self.index.shaped.get(bucket, []), asked.preference):
+        for call in self._ranked(bucket, self.index.shaped.get(bucket, []), asked.preference, branch):
             new = self._binding(asked.values, self._aligned(asked, call.description, fresh), fresh)
             if new is None or not self._fits(new, call):
                 continue

@@ -26,6 +26,7 @@ from timetracer_otel.replay.matching import Index, Match, Matcher, Recorded, fir
 from timetracer_otel.replay.script_notes import ScriptNotes
 from timetracer_otel.replay.trace import Tracing, attach
 from timetracer_otel.seams import Answer, Call, Description, Lane, Request, Response, Value, current_lane, value_forms
+from timetracer_otel.seams.branches import branch_in, here, path_of
 
 __all__ = ["Player", "start"]
 
@@ -222,7 +223,7 @@ class Player:
                 if matcher is not None and matcher.comes_first(instead, asked):
                     return self.find(lane, instead)
         assert session is not None  # noqa: S101 - the session's lane always has one
-        if own is not None and (match := own.match(asked)) is not None:
+        if own is not None and (match := own.match(asked, branch=branch_in(lane, here()))) is not None:
             return match, own
         if own is not session and (match := session.match(asked, may_bind=False)) is not None:
             return Match(match.recorded, "session again" if match.how == "repeated" else "session"), session
@@ -343,7 +344,8 @@ class Player:
     def _described(self, calls: Iterable[model.Span]) -> Iterable[Recorded]:
         for span, description in _descriptions(calls):
             integration = seams.integrations[span.text(spans.PLUGIN) or ""]
-            yield Recorded(span, description, partial(integration.reply_values, span))
+            replied = partial(integration.reply_values, span)
+            yield Recorded(span, description, replied, path_of(span.text(spans.BRANCH) or ""))
 
 
 def _descriptions(calls: Iterable[model.Span]) -> Iterable[tuple[model.Span, Description]]:

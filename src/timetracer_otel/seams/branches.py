@@ -17,7 +17,18 @@ from typing import Any
 from timetracer_otel.seams import runtime
 from timetracer_otel.seams.lanes import Entered, Lane, entered_lane, lane_of
 
-__all__ = ["Branch", "Within", "beginning", "branch_in", "current_lane", "here", "settle", "started", "trail"]
+__all__ = [
+    "Branch",
+    "Within",
+    "beginning",
+    "branch_in",
+    "current_lane",
+    "here",
+    "path_of",
+    "settle",
+    "started",
+    "trail",
+]
 
 
 class Branch:
@@ -134,6 +145,15 @@ def trail(lane: Lane) -> str:
     """
     branch = here()
     return "" if branch is None or branch.lane is not lane else branch.trail
+
+
+def path_of(trail: str) -> str:
+    """The name of a recorded branch, as :func:`branch_in` gives it.
+
+    Args:
+        trail: see :data:`spans.BRANCH`.
+    """
+    return ".".join(step.partition("@")[0] for step in trail.split())
 
 
 def started(function: Any, args: tuple[Any, ...] = ()) -> Branch | None:
