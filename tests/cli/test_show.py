@@ -48,6 +48,17 @@ def checkout(tmp_path: Path) -> Path:
     return recording.write(tmp_path / "checkout.jsonl")
 
 
+def test_secrets_are_short_placeholders(tmp_path: Path, timetracer: Command) -> None:
+    """A sealed secret is a word that tells it from others, in headers and in targets, as text and as JSON."""
+    token = "tt1.0a1b2c." + "Q" * 43
+    recording = Recording()
+    recording.entry("GET", f"/orders?api_key={token}", 200, request=b"", response=b"", headers=[("X-Api-Key", token)])
+    file = recording.write(tmp_path / "orders.jsonl")
+    for done in (timetracer("show", file), timetracer("show", file, "--json"), timetracer("list", file, "--json")):
+        assert "[sealed 0a1b2c:QQQQ]" in done.stdout
+        assert token not in done.stdout
+
+
 def test_text_shows_a_lane_as_a_tree(checkout: Path, timetracer: Command) -> None:
     """Request and response with bodies, spans under their parents with offsets, sizes, decoded calls and errors."""
     done = timetracer("show", checkout)

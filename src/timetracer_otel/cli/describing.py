@@ -10,6 +10,7 @@ from typing import Any, Final
 
 import pybase64
 
+from timetracer_otel import redaction
 from timetracer_otel import spans as names
 from timetracer_otel.cassette import loading, scratch
 from timetracer_otel.cassette.model import Cassette, Lane, Span
@@ -114,7 +115,7 @@ def _response(entry: Span) -> Json:
 
 def _headers(span: Span, name: str) -> list[list[str]]:
     try:
-        return [[key, value] for key, value in names.decode_headers(span.attributes, name)]
+        return [[key, redaction.placeholders(value)] for key, value in names.decode_headers(span.attributes, name)]
     except CassetteError as error:
         return [["(damaged)", str(error)]]
 
@@ -182,7 +183,9 @@ def _rendered(render: Callable[[Span], Json], span: Span) -> Json:
 
 
 def _plain(value: object) -> Any:
-    """A value as strict JSON has it: bytes as base64, NaN and the infinities as their names."""
+    """A value as strict JSON has it: bytes as base64, NaN and infinities by name, secrets as placeholders."""
+    if isinstance(value, str):
+        return redaction.placeholders(value)
     if isinstance(value, float) and not isfinite(value):
         return str(value)
     if isinstance(value, bytes):

@@ -9,6 +9,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Final, Literal
 
+from timetracer_otel import redaction
 from timetracer_otel import spans as names
 from timetracer_otel.cassette import scratch
 from timetracer_otel.cassette.model import Lane, Span
@@ -111,7 +112,7 @@ def summarize(lane: Lane) -> Summary:
         session_id=lane.session_id,
         trace_id=lane.id if lane.is_session else first.trace_id,
         method=None if lane.is_session else _text(first, _METHODS),
-        target=_program(lane, main) if lane.is_session else _target(first),
+        target=_program(lane, main) if lane.is_session else redaction.placeholders(_target(first)),
         status=status,
         start=first.start if main else min(span.start for span in lane.spans),
         end=first.end if main else max(span.end for span in lane.spans),
