@@ -8,6 +8,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, Final, TypeAlias, cast
 
@@ -180,8 +181,10 @@ class Leaving:
 
     def _notify(self) -> None:
         if self._thread is None:
-            self._thread = threading.Thread(target=self._run, name="timetracer-chunks", daemon=True)
-            self._thread.start()
+            thread = threading.Thread(target=self._run, name="timetracer-chunks", daemon=True)
+            with suppress(RuntimeError):  # no memory for its stack: the next payload tries again
+                thread.start()
+                self._thread = thread
         self._awake = True
         self._changed.notify_all()
 

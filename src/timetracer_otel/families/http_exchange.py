@@ -9,7 +9,7 @@ from typing import Any, TypeAlias
 
 import orjson
 
-from timetracer_otel import redaction, spans
+from timetracer_otel import encoding, redaction, spans
 from timetracer_otel.cassette.model import Span
 from timetracer_otel.errors import CassetteError
 from timetracer_otel.seams import Headers
@@ -125,7 +125,7 @@ def head_attributes(
 
 def chunks_attribute(chunks: list[tuple[int, int]]) -> dict[str, spans.Attribute]:
     """Encode how a body arrived: microseconds since the head, and bytes, of each piece."""
-    return {CHUNKS: orjson.dumps(chunks).decode()}
+    return {CHUNKS: encoding.dumps(chunks).decode()}
 
 
 def syntax_attributes(syntax: list[Segment] | None, arrivals: list[int]) -> dict[str, spans.Attribute]:
@@ -137,9 +137,9 @@ def syntax_attributes(syntax: list[Segment] | None, arrivals: list[int]) -> dict
     """
     attributes: dict[str, spans.Attribute] = {}
     if syntax is not None:
-        attributes[SYNTAX] = orjson.dumps([_masked(segment) for segment in syntax]).decode()
+        attributes[SYNTAX] = encoding.dumps([_masked(segment) for segment in syntax]).decode()
     if arrivals:
-        attributes[ARRIVALS] = orjson.dumps(arrivals).decode()
+        attributes[ARRIVALS] = encoding.dumps(arrivals).decode()
     return attributes
 
 
