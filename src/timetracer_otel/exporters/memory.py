@@ -40,8 +40,12 @@ class Memory:
         address_space = encoding.look()
         if address_space is None:
             return self.limit
-        taken = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[0]) * _PAGE if _HAS_STATM else 0
-        return min(self.limit, (address_space - taken + self.used) // 4)
+        return min(self.limit, (address_space - self._taken() + self.used) // 4)
+
+    @staticmethod
+    def _taken() -> int:
+        """Bytes of address space that the process has; 0 where the system does not say it in a file."""
+        return int(Path("/proc/self/statm").read_text(encoding="ascii").split()[0]) * _PAGE if _HAS_STATM else 0
 
     def take(self, size: int) -> bool:
         """Count bytes that are held from now on.
