@@ -91,7 +91,7 @@ class PluginResponder:
             )
         match, matcher = found
         noting.answered(player.journal, lane, match, description, asked, strict=lane.has_draws)
-        return Answer(match.recorded.span, matcher.to_live)
+        return Answer(match.recorded.span, matcher.bindings)
 
     def refuse(self, message: str) -> NoReturn:
         self._player.refuse(self._player.lane(), (self._plugin,), message)
@@ -110,7 +110,7 @@ class PluginResponder:
         assert matcher is not None  # noqa: S101 - the session's lane always has one
         matcher.serve(recorded)
         noting.served(self._player.journal, lane.id, recorded)
-        return Answer(recorded, matcher.to_live)
+        return Answer(recorded, matcher.bindings)
 
     def siblings(self, recorded: model.Span) -> Sequence[model.Span]:
         return self._player.siblings(recorded)

@@ -123,7 +123,7 @@ class Answer:
 
     Args:
         recorded: the recorded span, whose payloads the integration decodes.
-        bindings: recorded value to live value, to put into the payload.
+        bindings: recorded value to the live one that differs, to put into the payload.
     """
 
     recorded: Span
