@@ -186,6 +186,10 @@ class Responder(Protocol):
         """The first value that any recorded call of this integration, or its resource, has of an attribute."""
         ...
 
+    def all_facts(self, name: str) -> list[str]:
+        """The different values that recorded calls of this integration have of an attribute, of many calls at most."""
+        ...
+
 
 def _no_values(_span: Span) -> Iterable[Value]:
     return ()
