@@ -223,7 +223,7 @@ def _replay(settings: Settings) -> None:
 
 
 def _record(settings: Settings) -> None:
-    from timetracer_otel.exporters import batches, drawn, exiting, processor, set_aside, unreached  # noqa: PLC0415 - a process in mode off does not pay for it
+    from timetracer_otel.exporters import batches, drawn, exiting, processor, set_aside, termination, unreached  # noqa: PLC0415 - a process in mode off does not pay for it
     from timetracer_otel.exporters.recorder import Recorder  # noqa: PLC0415 - see above
     from timetracer_otel.seams import tracing  # noqa: PLC0415 - see above
 
@@ -256,6 +256,13 @@ def _record(settings: Settings) -> None:
     if settings.span_payloads:
         recorder.leaving, undo = batches.attach(provider, settings.max_memory)
         _undoing.callback(undo)
+        leaving = recorder.leaving
+
+        def send_last() -> None:
+            drawn.flush(recorder, recorder.session())
+            leaving.send_all(termination.SECONDS)
+
+        _undoing.callback(termination.before_end(send_last))
     _undoing.callback(children.prepare(unreached.tell))
     recorder.session().watch_streams()
     _undoing.callback(recorder.unwatch)

@@ -13,6 +13,7 @@ from typing import TypeAlias
 import orjson
 import pybase64
 
+from timetracer_otel import encoding
 from timetracer_otel.errors import CassetteError
 
 SCHEMA_VERSION = "1"
@@ -149,7 +150,7 @@ def encode_binary(name: str, payload: Payload) -> dict[str, Attribute]:
 
 def encode_headers(name: str, pairs: Iterable[tuple[str, str]]) -> dict[str, Attribute]:
     """Give headers as one attribute: a JSON list of pairs, in order, duplicates kept."""
-    return {name: orjson.dumps([[key, value] for key, value in pairs]).decode("utf-8")}
+    return {name: encoding.dumps([[key, value] for key, value in pairs]).decode("utf-8")}
 
 
 def decode_headers(attributes: Mapping[str, object], name: str) -> list[tuple[str, str]]:

@@ -29,6 +29,7 @@ from timetracer_otel.seams import Request, carrying, lanes
 from timetracer_otel.seams.branches import branch_in, current_lane, here
 
 Work: TypeAlias = Callable[[], Any]
+Loop: TypeAlias = asyncio.AbstractEventLoop
 Way: TypeAlias = Callable[[Work], Any]
 """Does a piece of work elsewhere; gives its result."""
 
@@ -150,6 +151,8 @@ ASYNC: dict[str, Callable[[Work], Any]] = {
     "starlette thread": run_in_threadpool,
 }
 LOOPS = {"asyncio": asyncio.run, "uvloop": uvloop.run}
+CREATING = [("asyncio", False), ("uvloop", False), *([("asyncio", True)] if sys.version_info >= (3, 12) else [])]
+"""Loops, and whether their tasks begin when they are made; uvloop cannot do that by the factory of every Python."""
 WAYS: dict[str, Callable[[Pools], Way]] = {
     "thread": lambda _: lambda work: result_of(lambda do: threading.Thread(target=do).start(), work),
     "subclass": lambda _: lambda work: result_of(lambda do: _Own(do).start(), work),
@@ -307,8 +310,7 @@ def test_late_work_is_the_lanes_for_a_while(runtime: NotingRuntime, monkeypatch:
     assert found == [lane, runtime.session()]
 
 
-@pytest.mark.parametrize("loop", LOOPS)
-@pytest.mark.parametrize("eager", [False, True] if sys.version_info >= (3, 12) else [False])
+@pytest.mark.parametrize(("loop", "eager"), CREATING)
 def test_tasks_have_places_by_their_creation(runtime: NotingRuntime, loop: str, eager: bool) -> None:  # noqa: FBT001 - a parameter
     """Siblings are told apart in the order in which they are made, whoever makes them, and however they run."""
     lane = opened(runtime)
@@ -322,7 +324,7 @@ def test_tasks_have_places_by_their_creation(runtime: NotingRuntime, loop: str, 
 
     async def main() -> list[list[str]]:
         if eager:
-            asyncio.get_running_loop().set_task_factory(asyncio.eager_task_factory)  # type: ignore[attr-defined, unused-ignore] # from 3.12 on
+            asyncio.get_running_loop().set_task_factory(vars(asyncio)["eager_task_factory"])
         gathered = await asyncio.gather(*map(place, range(5)))
         async with asyncio.TaskGroup() as group:
             tasks = [group.create_task(place(number)) for number in range(5)]

@@ -65,11 +65,17 @@ class _Peer(BaseHTTPRequestHandler):
         """Say nothing."""
 
 
+class _Server(ThreadingHTTPServer):
+    """Has room for all that connect at once."""
+
+    request_queue_size = 128
+    daemon_threads = True
+
+
 @contextmanager
 def peer() -> Iterator[str]:
     """Run the peer; give its URL."""
-    with ThreadingHTTPServer(("127.0.0.1", 0), _Peer) as server:
-        server.daemon_threads = True
+    with _Server(("127.0.0.1", 0), _Peer) as server:
         Thread(target=server.serve_forever, daemon=True).start()
         yield f"http://127.0.0.1:{server.server_port}"
         server.shutdown()

@@ -46,10 +46,17 @@ class Proxy:
         self._server = (parts.hostname or "", parts.port or 27017)
         self._compressor = compressor
         self._drop, self._drop_reply, self._delay = drop or [], drop_reply or [], delay or {}
+        self.hello: dict[str, object] = {}
+        """What the server says of itself instead, where it says something else."""
         self._listener = socket.create_server(("127.0.0.1", 0))
         self._port = self._listener.getsockname()[1]
         self._sockets: list[socket.socket] = []
         self.seen: Counter[str] = Counter()
+
+    @property
+    def address(self) -> str:
+        """Host and port, as members of a set name each other."""
+        return f"127.0.0.1:{self._port}"
 
     @property
     def uri(self) -> str:
@@ -115,6 +122,8 @@ class Proxy:
         return _header.pack(len(data) + 16, request, response, opcode) + data
 
     def _packed(self, reply: bytes, name: str) -> bytes:
+        if self.hello and name in ("hello", "ismaster", "isMaster"):
+            return _changed(reply, self.hello)
         if self._compressor is None:
             return reply
         if name in ("hello", "ismaster", "isMaster"):

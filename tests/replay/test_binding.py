@@ -118,3 +118,21 @@ def test_binding_is_one_to_one(pairs: list[tuple[int, int]]) -> None:
         live.match(described("a", [theirs, theirs + 10], salt=1))
     assert len(set(live.to_recorded.values())) == len(live.to_recorded)
     assert {theirs: mine for mine, theirs in live.to_recorded.items()} == live.to_live
+
+
+def test_bindings_that_an_answer_was_given_stay_as_they_were() -> None:
+    """A call's answer is put together while other threads of its lane bind more values."""
+    live = matcher(recorded([described("a", [1]), described("b", [2])]))
+    live.match(described("a", [1], salt=1))
+    given = live.bindings
+    before = dict(given)
+    live.match(described("b", [2], salt=1))
+    assert before == given == {value_of(1): value_of(1, 1)}
+    assert live.bindings == {value_of(1): value_of(1, 1), value_of(2): value_of(2, 1)}
+
+
+def test_what_did_not_change_is_not_bound_for_an_answer() -> None:
+    """A value that is the same in both runs needs no exchange in a reply."""
+    live = matcher(recorded([described("a", [1])]))
+    live.match(described("a", [1]))
+    assert live.bindings == {}

@@ -6,8 +6,9 @@ from collections.abc import Callable, Mapping, Sequence
 from math import isfinite, isnan
 from typing import Any, Final
 
-import orjson
 import pybase64
+
+from timetracer_otel import encoding
 
 __all__ = ["MAX_DEPTH", "Json", "any_value", "dumps", "key_values"]
 
@@ -90,9 +91,9 @@ _BY_TYPE: Final[dict[type, Callable[[Any], Json]]] = {
 def dumps(document: Json | str, option: int = 0) -> bytes:
     """Encode JSON; what UTF-8 cannot hold as the nearest thing that it can."""
     try:
-        return orjson.dumps(document, option=option)
+        return encoding.dumps(document, option)
     except TypeError:  # a lone surrogate: orjson writes only strings that UTF-8 can hold
-        return orjson.dumps(_mended(document), option=option)
+        return encoding.dumps(_mended(document), option)
 
 
 def _mended(value: Any) -> Any:

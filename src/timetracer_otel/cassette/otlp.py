@@ -15,7 +15,6 @@ from operator import attrgetter
 from types import MappingProxyType
 from typing import Any, Final, cast
 
-import orjson
 import pybase64
 from opentelemetry.sdk.trace import Event, ReadableSpan
 from opentelemetry.sdk.util.instrumentation import InstrumentationScope
@@ -62,9 +61,7 @@ def span_to_dict(span: ReadableSpan, extra: Mapping[str, Attribute] | None = Non
     return result
 
 
-def span_fragment(
-    span: ReadableSpan, extra: Mapping[str, Attribute] | None = None, encoded: bytes = b""
-) -> orjson.Fragment:
+def span_fragment(span: ReadableSpan, extra: Mapping[str, Attribute] | None = None, encoded: bytes = b"") -> bytes:
     """Give a span encoded, as :func:`traces_line` takes it beside dicts; it holds no objects but its bytes.
 
     The same as :func:`span_to_dict`, but faster: attributes repeat from span to span, so their encoding is
@@ -92,7 +89,7 @@ def span_fragment(
         or (context and context[4])
     ):
         details = _details_json(span)
-    return orjson.Fragment(
+    return (
         b'{%b%b"name":%b,"kind":%d,"startTimeUnixNano":"%d","endTimeUnixNano":"%d","flags":%d,%b"attributes":[%b]}'
         % (
             b'"traceId":"%032x","spanId":"%016x",' % context[:2] if context is not None else _NO_IDS,
@@ -211,7 +208,7 @@ def _keep(key: object, encoded: bytes) -> bytes:
     return encoded
 
 
-def resource_fragment(attributes: Mapping[str, Any]) -> orjson.Fragment:
+def resource_fragment(attributes: Mapping[str, Any]) -> bytes:
     """Give a resource in its encoded form, to be put into every line of :func:`traces_line`.
 
     The encoding of a mapping is kept, by identity: the mapping must not change afterwards (a ``Resource`` does not).
@@ -223,14 +220,12 @@ def resource_fragment(attributes: Mapping[str, Any]) -> orjson.Fragment:
     if kept is None or kept[0] is not attributes:
         if len(_resources) >= _RESOURCES_KEPT:
             _resources.clear()
-        kept = attributes, orjson.Fragment(dumps({"attributes": key_values(attributes)}))
+        kept = attributes, dumps({"attributes": key_values(attributes)})
         _resources[id(attributes)] = kept
     return kept[1]
 
 
-def traces_line(
-    resource: orjson.Fragment, spans: Sequence[tuple[InstrumentationScope | None, Json | orjson.Fragment]]
-) -> bytes:
+def traces_line(resource: bytes, spans: Sequence[tuple[InstrumentationScope | None, Json | bytes]]) -> bytes:
     r"""Give one ``TracesData`` as a line of a cassette, with its ``\n``.
 
     Args:
@@ -238,20 +233,20 @@ def traces_line(
         spans: what :func:`span_to_dict` or :func:`span_fragment` gave, each with the scope of its span. The order
             within a scope is kept.
     """
-    scopes: dict[InstrumentationScope | None, list[Json | orjson.Fragment]] = {}
+    scopes: dict[InstrumentationScope | None, list[Json | bytes]] = {}
     last: InstrumentationScope | None = None
-    group: list[Json | orjson.Fragment] | None = None
+    group: list[Json | bytes] | None = None
     for scope, span in spans:
         if group is None or scope is not last:
             group = scopes.setdefault(scope, [])
             last = scope
         group.append(span)
-    scope_spans = [_scope_spans(scope, group) for scope, group in scopes.items()]
-    return dumps({"resourceSpans": [{"resource": resource, "scopeSpans": scope_spans}]}, orjson.OPT_APPEND_NEWLINE)
+    scope_spans = b",".join([_scope_spans(scope, group) for scope, group in scopes.items()])
+    return b'{"resourceSpans":[{"resource":%b,"scopeSpans":[%b]}]}\n' % (resource, scope_spans)
 
 
 _RESOURCES_KEPT: Final = 16
-_resources: dict[int, tuple[Mapping[str, Any], orjson.Fragment]] = {}
+_resources: dict[int, tuple[Mapping[str, Any], bytes]] = {}
 
 
 def _add_details(result: Json, span: ReadableSpan) -> None:
@@ -308,15 +303,14 @@ def _status(status: Status) -> Json:
     return result
 
 
-def _scope_spans(scope: InstrumentationScope | None, spans: list[Json | orjson.Fragment]) -> Json:
+def _scope_spans(scope: InstrumentationScope | None, spans: list[Json | bytes]) -> bytes:
+    encoded = b",".join([span if isinstance(span, bytes) else dumps(span) for span in spans])
     if scope is None:
-        return {"scope": {}, "spans": spans}
+        return b'{"scope":{},"spans":[%b]}' % encoded
     described: Json = {"name": scope.name}
     if scope.version:
         described["version"] = scope.version
     if scope.attributes:
         described["attributes"] = key_values(scope.attributes)
-    result: Json = {"scope": described, "spans": spans}
-    if scope.schema_url:
-        result["schemaUrl"] = scope.schema_url
-    return result
+    schema = b',"schemaUrl":%b' % dumps(scope.schema_url) if scope.schema_url else b""
+    return b'{"scope":%b,"spans":[%b]%b}' % (dumps(described), encoded, schema)

@@ -27,6 +27,8 @@ __all__ = ["Batches", "attach"]
 
 _log = logging.getLogger("timetracer_otel")
 
+_DELAY = "OTEL_BSP_SCHEDULE_DELAY"
+"""What users set who want fewer, larger batches."""
 EXIT_SECONDS = 10.0
 """How long the end of the process waits for chunks; the SDK itself waits 30 s for its exporters."""
 
@@ -44,6 +46,7 @@ class Batches(SpanProcessor):
         self._seen: object = None
         self._undo = ExitStack()
         self.outlets: list[Outlet] = []
+        self._sends_soon = _DELAY not in os.environ
         self.waiting = Waiting()
         tracer = provider.get_tracer(spans.TRACER_NAME)
         _own_ids(tracer)
@@ -77,6 +80,8 @@ class Batches(SpanProcessor):
         try:
             for outlet in self.outlets:
                 outlet.offer()
+            if self._sends_soon and self.outlets:
+                self.leaving.soon()
             size = span_size(span)
             if size > SMALL:
                 self.waiting.add(span, size)

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Final
 from weakref import WeakMethod
 
-import orjson
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
@@ -48,7 +47,7 @@ class CassetteSpanExporter(SpanExporter):
         self._directory = Path(directory)
         self._compression: Compression = compression
         self._files: OrderedDict[str, Path] = OrderedDict()
-        self._resources: dict[int, tuple[Resource, orjson.Fragment]] = {}
+        self._resources: dict[int, tuple[Resource, bytes]] = {}
         self._lock = threading.Lock()
         renew = WeakMethod(self._renew_lock)
         os.register_at_fork(after_in_child=lambda: (method := renew()) and method())
@@ -114,7 +113,7 @@ class CassetteSpanExporter(SpanExporter):
             for group in by_resource.values()
         )
 
-    def _fragment(self, resource: Resource) -> orjson.Fragment:
+    def _fragment(self, resource: Resource) -> bytes:
         kept = self._resources.get(id(resource))
         if kept is None or kept[0] is not resource:
             if len(self._resources) >= _RESOURCES_KEPT:

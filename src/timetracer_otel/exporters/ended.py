@@ -17,7 +17,6 @@ from timetracer_otel.exporters.sink import INLINE_BYTES
 from timetracer_otel.seams import Call, Lane
 
 if TYPE_CHECKING:
-    import orjson
     from opentelemetry.sdk.resources import Resource
     from opentelemetry.sdk.trace import Span
     from opentelemetry.sdk.util.instrumentation import InstrumentationScope
@@ -42,7 +41,7 @@ class Ended:
     """
 
     scope: InstrumentationScope | None
-    encoded: orjson.Fragment | None
+    encoded: bytes | None
     span: ReadableSpan | None = None
     call: Call | None = None
 
@@ -53,7 +52,7 @@ class Ended:
             return cls(span.instrumentation_scope, None, span, call)
         return cls(span.instrumentation_scope, _encode(lane, span, call))
 
-    def fragment(self, lane: Lane) -> orjson.Fragment:
+    def fragment(self, lane: Lane) -> bytes:
         """The encoded span."""
         if self.encoded is not None:
             return self.encoded
@@ -70,7 +69,7 @@ class Ended:
 _LANE = otlp.attributes_json({spans.LANE_ID: "%s"})
 
 
-def _encode(lane: Lane, span: ReadableSpan, call: Call | None) -> orjson.Fragment:
+def _encode(lane: Lane, span: ReadableSpan, call: Call | None) -> bytes:
     span = hidden(span)
     own = otlp.own_attributes(span)
     if spans.LANE_ID in own:  # as is all else, where payloads are on the spans themselves

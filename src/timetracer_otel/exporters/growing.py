@@ -7,8 +7,6 @@ from collections.abc import Iterator, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
-import orjson
-
 from timetracer_otel import spans
 from timetracer_otel.cassette import otlp
 from timetracer_otel.exporters.counting import DISK, MEMORY
@@ -35,7 +33,7 @@ SPAN_OVERHEAD: Final = 200
 def weight(ended: Sequence[Ended]) -> int:
     """Bytes that ended spans hold, about."""
     encoded = [one.encoded for one in ended if one.encoded is not None]
-    return len(orjson.dumps(encoded)) + sum(one.size() + SPAN_OVERHEAD for one in ended)
+    return sum(map(len, encoded)) + sum(one.size() + SPAN_OVERHEAD for one in ended)
 
 
 def look(lane: RecordingLane) -> None:
@@ -122,7 +120,7 @@ def _chunk(lane: RecordingLane, name: str, data: bytes) -> None:
     def encoded() -> Iterator[dict[str, spans.Attribute]]:
         yield place | spans.encode_payload(name, data)
 
-    def fragments() -> Iterator[orjson.Fragment]:
+    def fragments() -> Iterator[bytes]:
         parent = lane.entry_context
         for attributes in encoded():
             part = own_span("timetracer.chunk", parent.trace_id, lane.recorder.provider.resource, (at, at), parent)

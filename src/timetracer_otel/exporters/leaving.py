@@ -8,6 +8,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, Final, TypeAlias, cast
 
@@ -36,6 +37,8 @@ HIGH: Final = 16 * 1024 * 1024
 """Bytes in those queues from which on they are told to send: by themselves they count spans, not bytes."""
 SMALL: Final = 4 * 1024
 """Payloads up to here always leave: the queues are bounded by number of spans."""
+SOON_SECONDS: Final = 0.1
+"""Until a span that has ended is sent, unless the user has set a delay."""
 SAY_SECONDS: Final = 60.0
 """Between two log lines about payloads that were left out."""
 
@@ -76,6 +79,7 @@ class Leaving:
         self._work: deque[tuple[int, Callable[[], None]]] = deque()
         self._bytes = 0
         self._awake = False
+        self._due: float | None = None
         self._changed = threading.Condition()
         self._thread: threading.Thread | None = None
 
@@ -152,6 +156,23 @@ class Leaving:
             with self._changed:
                 self._notify()
 
+    def soon(self) -> None:
+        """Have what the host's exporters hold sent soon: they wait for five seconds, and a process can be killed."""
+        if self._due is None:
+            with self._changed:
+                self._due = time.monotonic() + SOON_SECONDS
+                self._start()
+                self._changed.notify_all()
+
+    def send_all(self, timeout: float) -> None:
+        """Have everything sent, chunks that wait included.
+
+        Args:
+            timeout: seconds to wait for the chunks.
+        """
+        self.drain(timeout)
+        self._flush()
+
     def drain(self, timeout: float) -> bool:
         """Wait until all chunks are in the hands of the host's exporters.
 
@@ -179,18 +200,21 @@ class Leaving:
         return False
 
     def _notify(self) -> None:
-        if self._thread is None:
-            self._thread = threading.Thread(target=self._run, name="timetracer-chunks", daemon=True)
-            self._thread.start()
+        self._start()
         self._awake = True
         self._changed.notify_all()
+
+    def _start(self) -> None:
+        if self._thread is None:
+            thread = threading.Thread(target=self._run, name="timetracer-chunks", daemon=True)
+            with suppress(RuntimeError):  # no memory for its stack: the next payload tries again
+                thread.start()
+                self._thread = thread
 
     def _run(self) -> None:
         while True:
             with self._changed:
-                self._changed.wait_for(lambda: self._work or self._awake)
-                self._awake = False
-                size, send = self._work.popleft() if self._work else (0, self._relieve)
+                size, send = self._next()
             try:
                 send()
             except Exception as error:  # noqa: BLE001 - recording never breaks the app
@@ -199,6 +223,18 @@ class Leaving:
                 with self._changed:
                     self._bytes -= size
                     self._changed.notify_all()
+
+    def _next(self) -> tuple[int, Callable[[], None]]:
+        """Wait for what is to be done next, and take it: what is due, a payload, a look at what waits."""
+        while True:
+            left = None if self._due is None else self._due - time.monotonic()
+            if left is not None and left <= 0:
+                self._due = None
+                return 0, self._flush
+            if self._work or self._awake:
+                self._awake = False
+                return self._work.popleft() if self._work else (0, self._relieve)
+            self._changed.wait(left)
 
     def _send(self, parent: Span, chunks: Callable[[], Iterable[Attributes]], now: int) -> None:
         context = trace.set_span_in_context(parent, Context())

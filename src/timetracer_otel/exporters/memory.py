@@ -3,9 +3,18 @@
 from __future__ import annotations
 
 import os
+import resource
 import threading
+from pathlib import Path
+from typing import Final
+
+from timetracer_otel import encoding
 
 __all__ = ["Memory"]
+
+
+_PAGE: Final = resource.getpagesize()
+_HAS_STATM: Final = Path("/proc/self/statm").exists()
 
 
 class Memory:
@@ -26,6 +35,18 @@ class Memory:
         self.used = 0
         self._lock = threading.Lock()
 
+    def _room(self) -> int:
+        """Bytes that may be held: where the address space has a limit, a quarter of what the app leaves of it."""
+        address_space = encoding.look()
+        if address_space is None:
+            return self.limit
+        return min(self.limit, (address_space - self._taken() + self.used) // 4)
+
+    @staticmethod
+    def _taken() -> int:
+        """Bytes of address space that the process has; 0 where the system does not say it in a file."""
+        return int(Path("/proc/self/statm").read_text(encoding="ascii").split()[0]) * _PAGE if _HAS_STATM else 0
+
     def take(self, size: int) -> bool:
         """Count bytes that are held from now on.
 
@@ -36,7 +57,7 @@ class Memory:
             False when they would go over the limit: they are not counted then.
         """
         with self._lock:
-            if size > 0 and self.used + size > self.limit:
+            if size > 0 and self.used + size > self._room():
                 return False
             self.used += size
             return True

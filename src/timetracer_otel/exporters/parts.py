@@ -21,7 +21,6 @@ from timetracer_otel.seams import Call
 from timetracer_otel.seams.lanes import process
 
 if TYPE_CHECKING:
-    import orjson
     from opentelemetry.sdk.trace import TracerProvider
     from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 
@@ -51,10 +50,10 @@ class Part:
 
     scope: InstrumentationScope | None
     size: int
-    fragments: Callable[[], Iterable[orjson.Fragment]]
+    fragments: Callable[[], Iterable[bytes]]
     lost: Callable[[], None] = lambda: None
 
-    def write(self, add_line: Callable[[orjson.Fragment, InstrumentationScope | None], None]) -> None:
+    def write(self, add_line: Callable[[bytes, InstrumentationScope | None], None]) -> None:
         """Give each span to what writes a line."""
         try:
             for fragment in self.fragments():
@@ -100,7 +99,7 @@ def _file(
     """Hand a payload to the lane's file; when it cannot be kept the call says so, and no replay answers from it."""
     now, parent = time.time_ns(), call.span.get_span_context()
 
-    def fragments() -> Iterator[orjson.Fragment]:
+    def fragments() -> Iterator[bytes]:
         for encoded in attributes():
             extra = {spans.LANE_ID: call.lane.id, spans.PART: kind, **encoded}
             part = own_span(f"timetracer.{kind}", parent.trace_id, recorder.provider.resource, (now, now), parent)

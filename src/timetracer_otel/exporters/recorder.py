@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from opentelemetry.trace import SpanContext, SpanKind, StatusCode, Tracer
 
-from timetracer_otel import spans
+from timetracer_otel import encoding, spans
 from timetracer_otel.cassette import naming, otlp, storage
 from timetracer_otel.config import Settings
 from timetracer_otel.exporters import drawn, growing, parts
@@ -32,7 +32,6 @@ from timetracer_otel.exporters.sink import Sink
 from timetracer_otel.seams import Call, Lane, Request, Response, children, pending
 
 if TYPE_CHECKING:
-    import orjson
     from opentelemetry.sdk.trace import ReadableSpan, Span, TracerProvider
     from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 
@@ -170,7 +169,7 @@ class RecordingLane(Lane):
         """Take a part of a call: beside the lane while it is open, behind it afterwards; whether it was taken."""
         return not self.kept or self.recorder.sink.submit(self.id, part.size, lambda: part.write(self._add_line))
 
-    def _add_line(self, fragment: orjson.Fragment, scope: InstrumentationScope | None) -> None:
+    def _add_line(self, fragment: bytes, scope: InstrumentationScope | None) -> None:
         line = self.recorder.line([(scope, fragment)])
         if self.path is None:
             self.spill.write(line)
@@ -270,7 +269,7 @@ class Recorder:
         """Takes large payloads out of what leaves by the host's exporters; None when none leave that way."""
         self.unwatch: Callable[[], None] = lambda: None  # ends the watching of the standard streams
         self._ends_children = False
-        self._resource: tuple[int, orjson.Fragment] | None = None
+        self._resource: tuple[int, bytes] | None = None
         self._session = SessionLane(self, children.parent())
         os.register_at_fork(after_in_child=self._after_fork)
 
@@ -375,11 +374,12 @@ class Recorder:
         """Let ``latest.jsonl`` lead to a lane soon: twenty times a second at most, or traffic would pay for it."""
         self.sink.soon(lambda: storage.point_latest(self.settings.dir, path))
 
-    def line(self, ended: Sequence[tuple[InstrumentationScope | None, orjson.Fragment]]) -> bytes:
+    def line(self, ended: Sequence[tuple[InstrumentationScope | None, bytes]]) -> bytes:
         """Put encoded spans into one line of a cassette."""
+        encoding.look()
         return otlp.traces_line(self.resource(), ended)
 
-    def resource(self) -> orjson.Fragment:
+    def resource(self) -> bytes:
         """The resource of this process, encoded; made anew when modules were imported since."""
         imported = len(sys.modules)
         if self._resource is None or self._resource[0] != imported:

@@ -24,7 +24,6 @@ from timetracer_otel.seams import Call, Lane, Response, children, streams
 from timetracer_otel.seams.streams import Passed
 
 if TYPE_CHECKING:
-    import orjson
     from opentelemetry.sdk.trace import ReadableSpan
     from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 
@@ -104,7 +103,7 @@ class SessionLane(Lane):
             return True
         return self.recorder.sink.submit(self.id, part.size, lambda: part.write(self._add_line))
 
-    def _add_line(self, fragment: orjson.Fragment, scope: InstrumentationScope | None) -> None:
+    def _add_line(self, fragment: bytes, scope: InstrumentationScope | None) -> None:
         self._append(self.recorder.line([(scope, fragment)]))
 
     def _append(self, line: bytes) -> None:

@@ -188,8 +188,10 @@ class Sink:
 
     def _start(self) -> None:
         if self._thread is None:
-            self._thread = threading.Thread(target=self._write_all, name="timetracer-writer", daemon=True)
-            self._thread.start()
+            thread = threading.Thread(target=self._write_all, name="timetracer-writer", daemon=True)
+            with suppress(RuntimeError):  # no memory for its stack: the callers write meanwhile, and the next one tries
+                thread.start()
+                self._thread = thread
 
     def _help(self) -> None:
         """Do the oldest write, when it has waited too long and the disk is not the reason."""

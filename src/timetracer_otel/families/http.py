@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from contextvars import copy_context
 from hashlib import blake2b
 from typing import Any
@@ -122,11 +122,10 @@ def _reply(answering: Responder, answer: Answer) -> Reply:
     reply.refuse = lambda message: context.run(answering.refuse, message)
     if not reply.complete and answering.left_open():
         reply.gone = lambda: context.copy().run(answering.client_gone)
-    bindings = {old: new for old, new in answer.bindings.items() if old != new}
-    return _rebound(reply, bindings) if bindings and reply.status else reply
+    return _rebound(reply, answer.bindings) if answer.bindings and reply.status else reply
 
 
-def _rebound(reply: Reply, bindings: dict[Value, Value]) -> Reply:
+def _rebound(reply: Reply, bindings: Mapping[Value, Value]) -> Reply:
     """Put the live run's own ids where the recorded ones stand."""
     headers = [(name, values.rebound(value, bindings)) for name, value in reply.headers]
     coding = reply.header("content-encoding").strip().lower()
@@ -141,7 +140,7 @@ def _rebound(reply: Reply, bindings: dict[Value, Value]) -> Reply:
     return reply
 
 
-def _rebound_body(reply: Reply, bindings: dict[Value, Value], coding: str) -> bytes:
+def _rebound_body(reply: Reply, bindings: Mapping[Value, Value], coding: str) -> bytes:
     plain = http_body.unpacked(reply.body, coding)
     if len(plain) > _SEARCHED or (coding and plain is reply.body):
         return reply.body

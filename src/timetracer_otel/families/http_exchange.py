@@ -9,7 +9,7 @@ from typing import Any, TypeAlias
 
 import orjson
 
-from timetracer_otel import redaction, spans
+from timetracer_otel import encoding, redaction, spans
 from timetracer_otel.cassette.model import Span
 from timetracer_otel.errors import CassetteError
 from timetracer_otel.seams import Headers
@@ -40,6 +40,8 @@ SYNTAX = "timetracer.http.response.syntax"
 the value of the next header or trailer, a number for so many bytes of the body."""
 ARRIVALS = "timetracer.http.response.arrivals"
 """JSON list of numbers: the bytes of head, chunks and body that the connection gave at once."""
+CONNECTION_EVENTS = "timetracer.http.connection.events"
+"""JSON ``[[name, argument, …], …]``: what the client told the app while it connected, if the app listens."""
 PHASE = "timetracer.http.error.phase"
 """Where the exchange failed: ``connect``, ``send``, ``head`` (before the response's head) or ``body``."""
 
@@ -68,10 +70,11 @@ class Reply:
     """A response as recorded: ``body`` before content decoding, without transfer coding.
 
     ``pieces`` are the lengths in which the body arrived, ``arrivals`` those of the bytes on the connection, if known;
-    ``syntax`` is how it was written, see :data:`SYNTAX`. ``error`` is the JSON of what ended the exchange, ``phase``
-    where. ``cut`` says where the peer ended the body too early. Without a ``status`` there was no response at all.
-    ``refuse`` counts a miss, when the app reads further than was recorded. ``gone`` is there when the app left the
-    response open because its own client had left, and says whether the live one has.
+    ``syntax`` is how it was written, see :data:`SYNTAX`; ``events`` what the client told while it connected. ``error``
+    is the JSON of what ended the exchange, ``phase`` where. ``cut`` says where the peer ended the body too early.
+    Without a ``status`` there was no response at all. ``refuse`` counts a miss, when the app reads further than was
+    recorded. ``gone`` is there when the app left the response open because its own client had left, and says whether
+    the live one has.
     """
 
     status: int = 0
@@ -87,6 +90,7 @@ class Reply:
     cut: str = ""
     syntax: list[Segment] | None = None
     arrivals: list[int] = field(default_factory=list)
+    events: list[list[str]] = field(default_factory=list)
     refuse: Callable[[str], object] | None = field(default=None, compare=False)
     gone: Callable[[], bool] | None = field(default=None, compare=False)
 
@@ -125,7 +129,7 @@ def head_attributes(
 
 def chunks_attribute(chunks: list[tuple[int, int]]) -> dict[str, spans.Attribute]:
     """Encode how a body arrived: microseconds since the head, and bytes, of each piece."""
-    return {CHUNKS: orjson.dumps(chunks).decode()}
+    return {CHUNKS: encoding.dumps(chunks).decode()}
 
 
 def syntax_attributes(syntax: list[Segment] | None, arrivals: list[int]) -> dict[str, spans.Attribute]:
@@ -137,9 +141,9 @@ def syntax_attributes(syntax: list[Segment] | None, arrivals: list[int]) -> dict
     """
     attributes: dict[str, spans.Attribute] = {}
     if syntax is not None:
-        attributes[SYNTAX] = orjson.dumps([_masked(segment) for segment in syntax]).decode()
+        attributes[SYNTAX] = encoding.dumps([_masked(segment) for segment in syntax]).decode()
     if arrivals:
-        attributes[ARRIVALS] = orjson.dumps(arrivals).decode()
+        attributes[ARRIVALS] = encoding.dumps(arrivals).decode()
     return attributes
 
 
@@ -168,6 +172,7 @@ def reply_of(recorded: Span) -> Reply:
     reply.complete = "response" not in (recorded.text(spans.INCOMPLETE) or "")
     reply.cut = recorded.text(CUT) or ""
     reply.arrivals = _listed(recorded, ARRIVALS, int)
+    reply.events = [list(map(str, event)) for event in _listed(recorded, CONNECTION_EVENTS, list) if event]
     if SYNTAX in recorded.attributes:
         reply.syntax = _listed(recorded, SYNTAX, str | int | None)
         reply.complete = False  # where it ends, its client decided

@@ -252,6 +252,7 @@ def is_driver_error(error: Exception) -> bool:
 def connect(wrapped: Any, _instance: Any, args: Any, kwargs: Any) -> Any:
     responder = seams.responder(_NAME)
     if responder is not None:
+        server.refuse_if_down(responder, args[0])
         return Connection(responder, args[0])
     token = seams.live_io.set(True)
     try:
@@ -263,6 +264,7 @@ def connect(wrapped: Any, _instance: Any, args: Any, kwargs: Any) -> Any:
 async def connect_async(wrapped: Any, _instance: Any, args: Any, kwargs: Any) -> Any:
     responder = seams.responder(_NAME)
     if responder is not None:
+        server.refuse_if_down(responder, args[0])
         return (
             AsyncConnection(responder, args[0]) if "interface" in wrapped.__name__ else Connection(responder, args[0])
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import json
 import logging
@@ -13,6 +14,7 @@ from typing import Any
 from timetracer_otel import seams
 from timetracer_otel.families import mongodb
 from timetracer_otel.integrations import _pymongo_cursors as cursors
+from timetracer_otel.integrations import _pymongo_topology as topologies
 from timetracer_otel.seams import Responder
 from timetracer_otel.seams.integration import Wrapper
 
@@ -28,6 +30,7 @@ __all__ = [
     "one_background",
     "patches_of_resolver",
     "readable",
+    "refuse_if_down",
     "ssl_context",
     "topology",
 ]
@@ -100,6 +103,7 @@ def _hello(responder: Responder, address: tuple[str, int | None]) -> dict[str, A
     """
     recorded = json.loads(responder.facts(SERVER) or "{}")
     settings = _seeds.get(address)
+    beside = _beside(responder, address)
     name = getattr(settings, "replica_set_name", None) or ("rs0" if recorded.get("is_repl") else None)
     hello: dict[str, Any] = {
         "ok": 1.0, "helloOk": True, "isWritablePrimary": True, "ismaster": True, "minWireVersion": 0,
@@ -111,11 +115,33 @@ def _hello(responder: Responder, address: tuple[str, int | None]) -> dict[str, A
     }  # fmt: skip
     if getattr(settings, "load_balanced", False):
         return hello | {"msg": "isdbgrid", "serviceId": _object_id()}
+    member = None if beside is None else topologies.greeting(beside, address)
+    if member is not None:
+        return hello | member | {"lastWrite": {"lastWriteDate": datetime.now(UTC)}}
     if recorded.get("is_mongos") and name is None:
         return hello | {"msg": "isdbgrid"}
     if name is None:
         return hello
     return hello | _member(name, getattr(settings, "seeds", None) or [address], address)
+
+
+def _beside(responder: Responder, address: tuple[str, int | None]) -> dict[str, Any] | None:
+    set_name = getattr(_seeds.get(address), "replica_set_name", None)
+    return topologies.recorded_beside(responder.all_facts(SERVER), address, set_name)
+
+
+def refuse_if_down(responder: Responder, address: tuple[str, int | None]) -> None:
+    """Fail to connect to a server that the recorded driver could not reach.
+
+    Args:
+        responder: knows what was recorded of the servers.
+        address: that the driver connects to.
+
+    Raises:
+        ConnectionRefusedError: it was down.
+    """
+    if topologies.is_down(_beside(responder, address), address):
+        raise ConnectionRefusedError(errno.ECONNREFUSED, "the recorded driver could not reach this server")
 
 
 def _member(name: str, seeds: Iterable[tuple[str, int | None]], address: tuple[str, int | None]) -> dict[str, Any]:
@@ -196,21 +222,23 @@ def readable(wrapped: Any, _instance: Any, args: Any, kwargs: Any) -> Any:
 
 
 def patches_of_resolver(*, asynchronous: bool) -> dict[str, Wrapper]:
-    """Wrappers for the SRV resolver: the domain itself stands for its servers, and nothing is looked up."""
+    """Wrappers for the SRV resolver: it finds the recorded servers, else the domain itself; nothing is looked up."""
 
-    def given(give: Callable[[str], Any]) -> Wrapper:
+    def given(give: Callable[[list[tuple[str, int | None]]], Any]) -> Wrapper:
         def wrapper(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:
-            if seams.responder(NAME) is None:
+            responder = seams.responder(NAME)
+            if responder is None:
                 return wrapped(*args, **kwargs)
-            result = give(instance._SrvResolver__fqdn)  # noqa: SLF001 - the only place that has the name
+            domain: list[tuple[str, int | None]] = [(instance._SrvResolver__fqdn, 27017)]  # noqa: SLF001 - the only place that has the name
+            result = give(topologies.hosts(responder.all_facts(SERVER)) or domain)
             return _resolved(result) if asynchronous else result
 
         return wrapper
 
     return {
-        "get_hosts": given(lambda name: [(name, 27017)]),
-        "get_hosts_and_min_ttl": given(lambda name: ([(name, 27017)], 86400)),
-        "get_options": given(lambda _name: None),
+        "get_hosts": given(lambda hosts: hosts),
+        "get_hosts_and_min_ttl": given(lambda hosts: (hosts, 86400)),
+        "get_options": given(lambda _hosts: None),
     }
 
 

@@ -14,6 +14,7 @@ from timetracer_otel.families.http_passing import Passing
 from timetracer_otel.families.http_recording import Recording
 from timetracer_otel.families.http_transport import NoTransport
 from timetracer_otel.families.http_wire import Message
+from timetracer_otel.integrations._aiohttp_traces import Listener, listening, tell
 from timetracer_otel.seams import Patch, exceptions, faults
 
 __all__ = ["INTEGRATION"]
@@ -87,9 +88,14 @@ def _observe_later(protocol: Any, step: str, data: Any, *args: Any) -> None:
 async def _connect(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:
     request = args[0] if args else kwargs["req"]
     answering = http.responder(NAME)
+    traces = args[1] if len(args) > 1 else kwargs.get("traces") or []
     if answering is not None:
-        return await _no_connection(answering, instance, request)
+        return await _no_connection(answering, instance, request, traces)
     recording = http_recording.begin(NAME, _asked(request))
+    if recording is not None and len(args) > 1 and _hears(traces):
+        args = (request, [*traces, Listener(recording)], *args[2:])
+    elif recording is not None and _hears(traces):
+        kwargs = kwargs | {"traces": [*traces, Listener(recording)]}
     token = seams.live_io.set(True)
     try:
         conn = await wrapped(*args, **kwargs)
@@ -104,13 +110,23 @@ async def _connect(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:
     return conn
 
 
-async def _no_connection(answering: seams.Responder, connector: Any, request: Any) -> Any:
+def _hears(traces: Any) -> bool:
+    try:
+        return listening(traces)
+    except Exception as error:  # noqa: BLE001 - recording never breaks the app
+        faults.report("aiohttp.traces", error)
+        return False
+
+
+async def _no_connection(answering: seams.Responder, connector: Any, request: Any, traces: Any) -> Any:
     """Give a connection that reaches nowhere, or raise what connecting raised."""
     from aiohttp.client_proto import ResponseHandler  # noqa: PLC0415 - the library is there when a call of it is
     from aiohttp.connector import Connection  # noqa: PLC0415 - as above
 
     asked = _asked(request)
     reply = http.ask_early(answering, asked)
+    if reply is not None:
+        await tell(traces, reply.events)
     if reply is not None and reply.phase == "connect":
         if exceptions.is_cancelled(reply.error or ""):
             await asyncio.Event().wait()  # the app itself gave up waiting, and will again

@@ -16,6 +16,7 @@ from timetracer_otel.cassette.model import Span
 from timetracer_otel.families import mongodb, mongodb_answers
 from timetracer_otel.integrations import _pymongo_replay as replaying
 from timetracer_otel.integrations import _pymongo_server as server
+from timetracer_otel.integrations import _pymongo_topology as topologies
 from timetracer_otel.integrations._pymongo_cursors import CONTINUES
 from timetracer_otel.seams import Call, Description, Integration, Patch, Runtime, Value, faults
 from timetracer_otel.seams.integration import Wrapper
@@ -114,12 +115,16 @@ def _end_own(call: Call) -> None:
 
 def _server(conn: Any) -> str:
     """What a replay needs to know of the server, once a connection."""
-    known: str | None = getattr(conn, "_timetracer_server", None)
-    if known is None:
+    description = topologies.known_of(conn.address)
+    seen, known = getattr(conn, "_timetracer_server", (None, ""))
+    if seen is not description or not known:
         limits = ("max_wire_version", "max_bson_size", "max_message_size", "max_write_batch_size")
         traits = {name: getattr(conn, name, None) for name in (*limits, "is_mongos", "is_repl", "is_standalone")}
-        known = conn._timetracer_server = json.dumps(traits)  # noqa: SLF001 - our own name on their object
-    return known
+        if description is not None:
+            traits |= topologies.facts(description)
+        known = json.dumps(traits)
+        conn._timetracer_server = (description, known)  # noqa: SLF001 - our own name on their object
+    return str(known)
 
 
 def _guarded(where: str, function: Any, *arguments: Any) -> Any:
@@ -223,10 +228,13 @@ def _before_command(original: Any) -> Any:
     def before(self: Any, *args: Any, **kwargs: Any) -> Any:
         _arrive(self, step)
         try:
-            return original(self, *args, **kwargs)
+            result = original(self, *args, **kwargs)
         except Exception as error:
             _guarded("before_command", _record_early, self, step, error)
             raise
+        if step == "select_server":
+            _guarded("topology", topologies.selected, self, result)
+        return result
 
     return before
 
@@ -237,10 +245,13 @@ def _before_async(original: Any) -> Any:
     async def before(self: Any, *args: Any, **kwargs: Any) -> Any:
         _arrive(self, step)
         try:
-            return await original(self, *args, **kwargs)
+            result = await original(self, *args, **kwargs)
         except Exception as error:
             _guarded("before_command", _record_early, self, step, error)
             raise
+        if step == "select_server":
+            _guarded("topology", topologies.selected, self, result)
+        return result
 
     return before
 

@@ -8,9 +8,7 @@ from contextlib import suppress
 from types import FrameType
 from typing import Any, Final, TypeAlias
 
-import orjson
-
-from timetracer_otel import spans
+from timetracer_otel import encoding, spans
 from timetracer_otel.nondeterminism import callers, sites
 from timetracer_otel.nondeterminism.callers import LIBRARY, imports
 from timetracer_otel.nondeterminism.columns import Json, pack
@@ -125,7 +123,7 @@ def attributes(lane: Lane, noted: Noted) -> dict[str, spans.Attribute]:
         number = numbers.setdefault(site, len(numbers))
         columns.append((kind.name, number, branch_in(lane, branch), pack([kind.dump(value) for value in values])))
     document = {"first": first, "groups": sorted(noted.groups), "sites": list(numbers), "columns": columns}
-    return spans.encode_payload(spans.DRAWS, orjson.dumps(document))
+    return spans.encode_payload(spans.DRAWS, encoding.dumps(document))
 
 
 # Replaying

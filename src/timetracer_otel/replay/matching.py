@@ -154,6 +154,7 @@ class Matcher:
     to_recorded: dict[Value, Value] = field(default_factory=dict)
     to_live: dict[Value, Value] = field(default_factory=dict)
     _served: list[Recorded] = field(default_factory=list)
+    _bindings: Mapping[Value, Value] | None = None
     _known: set[Value] = field(default_factory=set)
     _began: int = field(default_factory=_now)
     _first: dict[object, int] = field(default_factory=dict)
@@ -184,6 +185,14 @@ class Matcher:
                 alike = self.index.preferred.get((bucket, asked.preference)) or same
                 return self._use(alike[-1], "repeated")
             return None
+
+    @property
+    def bindings(self) -> Mapping[Value, Value]:
+        """The live value of each recorded one that differs from it, for now: no other thread changes what was given."""
+        with self._lock:
+            if self._bindings is None:
+                self._bindings = {theirs: mine for theirs, mine in self.to_live.items() if theirs != mine}
+            return self._bindings
 
     def _ranked(self, bucket: object, calls: list[Recorded], asker: bytes, branch: str) -> Iterator[Recorded]:
         """The bucket's unused calls, those of the asker and the branch first."""
@@ -247,6 +256,7 @@ class Matcher:
             changed = any(mine != theirs and not self._is_new_each_time(theirs, mine) for mine, theirs in new.items())
             self.to_recorded |= new
             self.to_live |= {theirs: mine for mine, theirs in new.items()}
+            self._bindings = None
             return call, changed
         return None
 
@@ -298,6 +308,8 @@ class Matcher:
         for mine, theirs in zip(live, recorded, strict=True):
             if theirs in self.index.generated and theirs not in self.to_live:
                 self.to_recorded[mine], self.to_live[theirs] = theirs, mine
+                if mine != theirs:
+                    self._bindings = None
 
     def _is_fresh(self, value: Value) -> bool:
         for call in self._served:

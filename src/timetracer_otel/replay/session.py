@@ -9,7 +9,7 @@ import threading
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cached_property, partial
-from itertools import chain
+from itertools import chain, islice
 from pathlib import Path
 from typing import NoReturn
 
@@ -29,6 +29,9 @@ from timetracer_otel.seams import Answer, Call, Description, Lane, Request, Resp
 from timetracer_otel.seams.branches import branch_in, here, path_of
 
 __all__ = ["Player", "start"]
+
+_SEARCHED_FOR_FACTS = 1000
+"""Calls of which all different facts are looked up: a cassette may hold a million, and they mostly agree."""
 
 
 class ReplayLane(Lane):
@@ -78,6 +81,7 @@ class PluginResponder:
         self._player = player
         self._plugin = plugin
         self._facts: dict[str, str | None] = {}
+        self._all_facts: dict[str, list[str]] = {}
 
     def answer(
         self, description: Description, asked: Callable[[], object], instead: Description | None = None
@@ -91,7 +95,7 @@ class PluginResponder:
             )
         match, matcher = found
         noting.answered(player.journal, lane, match, description, asked, strict=lane.has_draws)
-        return Answer(match.recorded.span, matcher.to_live)
+        return Answer(match.recorded.span, matcher.bindings)
 
     def refuse(self, message: str) -> NoReturn:
         self._player.refuse(self._player.lane(), (self._plugin,), message)
@@ -110,7 +114,7 @@ class PluginResponder:
         assert matcher is not None  # noqa: S101 - the session's lane always has one
         matcher.serve(recorded)
         noting.served(self._player.journal, lane.id, recorded)
-        return Answer(recorded, matcher.to_live)
+        return Answer(recorded, matcher.bindings)
 
     def siblings(self, recorded: model.Span) -> Sequence[model.Span]:
         return self._player.siblings(recorded)
@@ -130,6 +134,13 @@ class PluginResponder:
             values = (span.attributes.get(name, span.resource.get(name)) for span in ours)
             self._facts[name] = next((value for value in values if isinstance(value, str)), None)
         return self._facts[name]
+
+    def all_facts(self, name: str) -> list[str]:
+        if name not in self._all_facts:
+            ours = (span for span in self._player.all_calls() if span.text(spans.PLUGIN) == self._plugin)
+            values = (span.text(name) for span in islice(ours, _SEARCHED_FOR_FACTS))
+            self._all_facts[name] = list(dict.fromkeys(value for value in values if value is not None))
+        return self._all_facts[name]
 
 
 class Player:

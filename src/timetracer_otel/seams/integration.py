@@ -123,7 +123,7 @@ class Answer:
 
     Args:
         recorded: the recorded span, whose payloads the integration decodes.
-        bindings: recorded value to live value, to put into the payload.
+        bindings: recorded value to the live one that differs, to put into the payload.
     """
 
     recorded: Span
@@ -184,6 +184,10 @@ class Responder(Protocol):
 
     def facts(self, name: str) -> str | None:
         """The first value that any recorded call of this integration, or its resource, has of an attribute."""
+        ...
+
+    def all_facts(self, name: str) -> list[str]:
+        """The different values that recorded calls of this integration have of an attribute, of many calls at most."""
         ...
 
 

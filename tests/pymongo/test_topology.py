@@ -1,0 +1,111 @@
+"""A replay shows the servers that the recorded driver knew: members of a replica set, their roles, and who was down."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.pymongo.driver import DRIVERS
+from tests.pymongo.harness import run
+from tests.pymongo.proxy import Proxy
+from timetracer_otel import testing
+
+ROLES = {
+    "primary": {"isWritablePrimary": True, "ismaster": True, "secondary": False},
+    "secondary": {"isWritablePrimary": False, "ismaster": False, "secondary": True},
+    "arbiter": {"isWritablePrimary": False, "ismaster": False, "secondary": False, "arbiterOnly": True},
+}
+
+
+@dataclass(frozen=True)
+class ReplicaSet:
+    """Proxies before one server, which call themselves members of a set, and one member that nobody reaches."""
+
+    primary: str
+    secondary: str
+    arbiter: str
+    stack: ExitStack
+
+
+@pytest.fixture
+def replica_set(mongo_uri: str) -> Iterator[ReplicaSet]:
+    """A set that is up, but for one member."""
+    with ExitStack() as stack:
+        members = {role: stack.enter_context(Proxy(mongo_uri)) for role in ROLES}
+        addresses = {role: proxy.address for role, proxy in members.items()}
+        for role, proxy in members.items():
+            proxy.hello |= {
+                "setName": "shop", "setVersion": 3, "me": proxy.address, "primary": addresses["primary"],
+                "hosts": [addresses["primary"], addresses["secondary"], "127.0.0.1:9"],
+                "arbiters": [addresses["arbiter"]], **ROLES[role],
+            }  # fmt: skip
+        yield ReplicaSet(**addresses, stack=stack)
+
+
+async def topology(client: Any, driver: str, *, nodes: int) -> dict[str, Any]:
+    """What an app can ask of the servers, once the driver has found so many of them."""
+    get = DRIVERS[driver].get
+    await get(client.shop.orders.find_one({}))
+    until = time.monotonic() + 10
+    while len(client.nodes) < nodes and time.monotonic() < until:
+        await asyncio.sleep(0.05) if driver == "async" else time.sleep(0.05)  # noqa: ASYNC251 - nothing else runs there
+    await get(client.shop.orders.count_documents({}))
+    description = client.topology_description
+    return {
+        "nodes": client.nodes,
+        "address": await get(client.address),
+        "primary": await get(client.primary),
+        "secondaries": await get(client.secondaries),
+        "arbiters": await get(client.arbiters),
+        "is_primary": await get(client.is_primary),
+        "is_mongos": await get(client.is_mongos),
+        "set": description.replica_set_name,
+        "type": description.topology_type_name,
+        "servers": {address: server.server_type_name for address, server in description.server_descriptions().items()},
+    }
+
+
+@pytest.mark.parametrize("driver", ["sync", "async"])
+@pytest.mark.parametrize("seed", ["primary", "secondary"])
+def test_a_replica_set(driver: str, seed: str, replica_set: ReplicaSet, tmp_path: Path) -> None:
+    """Its members with their roles, found from any seed, and the one that was down, which stays unknown."""
+    uri = f"mongodb://{getattr(replica_set, seed)}/?replicaSet=shop&heartbeatFrequencyMS=500"
+
+    def once() -> Any:
+        return run(DRIVERS[driver], lambda client: topology(client, driver, nodes=3), uri)
+
+    with testing.record(tmp_path):
+        recorded = once()
+    replica_set.stack.close()
+    with testing.replay(tmp_path) as replay:
+        replayed = once()
+    assert replay.outcome().misses == []
+    assert replayed == recorded
+    assert recorded["set"] == "shop"
+    assert len(recorded["nodes"]) == 3
+    assert recorded["servers"]["127.0.0.1", 9] == "Unknown"
+    assert len(recorded["secondaries"]) == len(recorded["arbiters"]) == 1
+
+
+@pytest.mark.parametrize("options", ["", "?directConnection=true"])
+def test_a_server_alone(options: str, mongo_uri: str, tmp_path: Path) -> None:
+    """What was one server is one server, however it was connected to, and calls itself what it did."""
+
+    def once() -> Any:
+        where = mongo_uri.rstrip("/") + "/" + options
+        return run(DRIVERS["sync"], lambda client: topology(client, "sync", nodes=1), where)
+
+    with testing.record(tmp_path):
+        recorded = once()
+    with testing.replay(tmp_path) as replay:
+        replayed = once()
+    assert replay.outcome().misses == []
+    assert replayed == recorded
+    assert len(recorded["nodes"]) == 1
