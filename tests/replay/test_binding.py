@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import random
+import uuid
 from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
+from urllib.parse import quote
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from timetracer_otel.cassette.model import Kind, Span
+from timetracer_otel.replay.brought import Brought
 from timetracer_otel.replay.matching import Index, Match, Matcher, Recorded
 from timetracer_otel.seams import Description, Value
+from timetracer_otel.seams.values import found_in
 
 Asked = tuple[str, Sequence[int], bool]
 """Name, values and whether their order means nothing."""
@@ -136,3 +143,32 @@ def test_what_did_not_change_is_not_bound_for_an_answer() -> None:
     live = matcher(recorded([described("a", [1])]))
     live.match(described("a", [1]))
     assert live.bindings == {}
+
+
+@pytest.mark.parametrize("size", [0, 400_000])
+@pytest.mark.parametrize(
+    "place",
+    [
+        lambda made, pad: Brought(f"/items/{made}", [], pad),
+        lambda made, pad: Brought(f"/items?id={quote(made)}", [], pad),
+        lambda made, pad: Brought("/", [("x-id", made)], pad),
+        lambda made, pad: Brought("/", [], pad + json.dumps({"id": made}).encode()),
+        lambda made, pad: Brought("/", [], b"pad=" + pad + b"&id=" + quote(made).encode()),
+    ],
+    ids=["path", "query", "header", "JSON", "form"],
+)
+@pytest.mark.parametrize("kind", ["uuid", "ObjectId", "digest", "nonce"])
+def test_what_a_request_brings(kind: str, place: Callable[[str, bytes], Brought], size: int) -> None:
+    """A value that came with the request is found, however it is written there and however long the request is."""
+    made, other = (
+        {
+            "uuid": str(uuid.UUID(int=number)),
+            "ObjectId": f"{number:024x}",
+            "digest": hashlib.sha256(bytes([number])).hexdigest(),
+            "nonce": f"q{number}+GPRXX/hoYSGW1g7DCj{number}V2k7L7gBEizXT1VRp6==",
+        }[kind]
+        for number in (3, 4)
+    )
+    texts = place(made, b"x y " * (size // 4))
+    assert next(found_in(made)) in texts
+    assert next(found_in(other)) not in texts

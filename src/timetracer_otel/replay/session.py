@@ -17,7 +17,7 @@ from timetracer_otel import redaction, seams, spans
 from timetracer_otel.cassette import model, scratch, shelf, storage
 from timetracer_otel.config import Settings
 from timetracer_otel.errors import ReplayMiss
-from timetracer_otel.replay import borrowing, noting, variables
+from timetracer_otel.replay import borrowing, brought, noting, variables
 from timetracer_otel.replay.determinism import given_to_lane, given_to_session
 from timetracer_otel.replay.entries import Entries
 from timetracer_otel.replay.guard import refuse_outbound, watch_unseen
@@ -43,6 +43,7 @@ class ReplayLane(Lane):
         super().__init__(recorded.id if recorded is not None else os.urandom(16).hex(), runtime, request)
         self.player = runtime
         self.recorded = recorded
+        self._texts: tuple[int, brought.Brought] | None = None
         self.matcher = Matcher(index, self._brought) if index is not None else None
         sessions = runtime.cassette.sessions.values()
         journal = runtime.journal
@@ -54,9 +55,12 @@ class ReplayLane(Lane):
         return self.draws is not None
 
     def _brought(self, value: Value) -> bool:
-        if self.is_session:
+        if self.request is None:
             return False
-        return _brings(value, _texts(self.request)) or self.player.session_knows(value)
+        pieces = len(self.request.body)
+        if self._texts is None or self._texts[0] != pieces:  # the app reads its body while it calls
+            self._texts = pieces, brought.by_request(self.request)
+        return value in self._texts[1] or self.player.session_knows(value)
 
     def finish(self, response: Response | None, error: BaseException | None) -> None:
         if self.request is not None and self.player.tracing is not None:
@@ -343,10 +347,11 @@ class Player:
     def _index(self, lane: model.Lane) -> Index:
         with self._lock:
             if lane.id not in self._indexes:
-                texts = _recorded_texts(lane)
-                brought = lambda value: _brings(value, texts) or self.session_knows(value)  # noqa: E731 - one use, two lines below
+                texts = brought.by_lane(lane)
                 began = lane.spans[0].start if lane.entry is None else lane.entry.start
-                self._indexes[lane.id] = Index(self._described(lane.calls), brought, began)
+                self._indexes[lane.id] = Index(
+                    self._described(lane.calls), lambda value: value in texts or self.session_knows(value), began
+                )
             self._indexes.move_to_end(lane.id)
             while len(self._indexes) > shelf.LANES_KEPT:
                 self._indexes.popitem(last=False)
@@ -378,26 +383,6 @@ def _reached(lane: ReplayLane) -> int:
     started = lane.recorded.spans[0].start if lane.recorded is not None else 0
     entry = lane.recorded.entry if lane.recorded is not None else None
     return max(lane.matcher.reached if lane.matcher is not None else 0, entry.start if entry is not None else started)
-
-
-def _brings(value: Value, texts: Sequence[bytes]) -> bool:
-    return any(form in text for text in texts for form in value_forms.written(value))
-
-
-def _texts(request: Request | None) -> list[bytes]:
-    if request is None:
-        return []
-    pairs = [f"{name}: {value}".encode("latin-1", "replace") for name, value in request.headers]
-    return [request.target.encode("utf-8", "replace"), *pairs, b"".join(request.body)]
-
-
-def _recorded_texts(lane: model.Lane) -> list[bytes]:
-    entry = lane.entry
-    if entry is None:
-        return []
-    headers = spans.decode_headers(entry.attributes, spans.HTTP_REQUEST_HEADERS)
-    target, body = entry.text(spans.HTTP_TARGET) or "", entry.payload(spans.HTTP_REQUEST_BODY) or b""
-    return _texts(Request("", target, headers, body=[body]))
 
 
 def start(settings: Settings) -> Player:
