@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import time
+from functools import partial
 from typing import TYPE_CHECKING, Protocol
+
+import orjson
 
 from timetracer_otel import spans
 from timetracer_otel.cassette import otlp
@@ -62,20 +65,32 @@ def flush(recorder: _Recorder, lane: Lane) -> None:
         recorder: the runtime.
         lane: open or not.
     """
+    add_part = getattr(lane, "add_part", None)  # both kinds of recorded lanes have it; a lane of a test may not
+    for _, fragment in fragments(recorder, lane):
+        if add_part is not None:
+            add_part(Part(None, len(orjson.dumps(fragment)), partial(list, [fragment])))
+
+
+def fragments(recorder: _Recorder, lane: Lane) -> list[tuple[None, orjson.Fragment]]:
+    """Take what a lane has drawn until now, as a span to be written; what leaves by an exporter has left.
+
+    Args:
+        recorder: the runtime.
+        lane: open or not.
+    """
     if not isinstance(lane.draws, Noted) or not waits(lane):
-        return
+        return []
     try:
         encoded = {spans.LANE_ID: lane.id, **attributes(lane, lane.draws)}
         if recorder.leaving is not None:
             span = recorder.provider.get_tracer(spans.TRACER_NAME).start_span("timetracer.draws")
             span.set_attributes(dict(recorder.leaving.lighten(span, dict(encoded))))
             span.end()
-        add_part = getattr(lane, "add_part", None)  # both kinds of recorded lanes have it; a lane of a test may not
-        if recorder.settings.files and add_part is not None:
-            now = _now()
-            part = own_span("timetracer.draws", int(lane.id, 16), recorder.provider.resource, (now, now))
-            fragment = otlp.span_fragment(part, encoded)
-            size = sum(len(value) for value in encoded.values() if isinstance(value, str))
-            add_part(Part(None, size, lambda: [fragment]))
+        if not recorder.settings.files:
+            return []
+        now = _now()
+        part = own_span("timetracer.draws", int(lane.id, 16), recorder.provider.resource, (now, now))
+        return [(None, otlp.span_fragment(part, encoded))]
     except Exception as error:  # noqa: BLE001 - recording never breaks the app
-        faults.report("draws.flush", error)
+        faults.report("draws.write", error)
+        return []

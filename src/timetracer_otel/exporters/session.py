@@ -75,9 +75,9 @@ class SessionLane(Lane):
             ended = Ended.of(self, span, call)
             if call is None or call.under_way is None:
                 self._submit(ended)
-            else:
-                self._held[call] = ended
-                self._release_complete(call)
+                return
+            self._held[call] = ended
+            self._release_complete(call)
         drawn.flush(self.recorder, self)
 
     def release(self, call: Call) -> bool:
@@ -93,8 +93,13 @@ class SessionLane(Lane):
             self.release(call)
 
     def _submit(self, ended: Ended) -> None:
+        draws = drawn.fragments(
+            self.recorder, self
+        )  # in the same line: what it says of the process is longer than both
         self.recorder.sink.submit(
-            self.id, ended.size(), lambda: self._append(self.recorder.line([(ended.scope, ended.fragment(self))]))
+            self.id,
+            ended.size(),
+            lambda: self._append(self.recorder.line([(ended.scope, ended.fragment(self)), *draws])),
         )
 
     def add_part(self, part: Part) -> bool:

@@ -21,6 +21,7 @@ from timetracer_otel.seams.lanes import entered_lane, process
 
 __all__ = ["FULL", "Given", "Noted", "attributes", "give", "live", "note"]
 
+_MONOTONIC: Final = KINDS["time.monotonic"]
 FULL: Final = 5000
 """How many draws a lane keeps in memory before they go to its file."""
 
@@ -145,6 +146,8 @@ class Given:
         self._cursors: dict[Key, Cursor] = {}
         self._taken: set[Key] = set()
         self._zeros: dict[str, float] = {}
+        self.monotonic: tuple[float, float] | None = None
+        """The reading of ``time.monotonic`` given last, and what the clock said then."""
         self._lock = threading.RLock()  # a finalizer may draw while its thread holds it
 
     def cursor(self, kind: Kind, site: Site) -> Cursor:
@@ -210,6 +213,8 @@ def give(  # noqa: PLR0913, PLR0917 - as note
         frame = drawing
     site = sites.at(frame, app)
     for value in given.take(given.cursor(kind, site), branch_in(lane, here())):
+        if kind is _MONOTONIC:
+            given.monotonic = value, sample()
         with suppress(NotFit, ValueError, TypeError, KeyError):  # recorded for another call: it draws anew
             return kind.load(value, args, kwargs)
     return given.new(kind, site, sample, args, kwargs)

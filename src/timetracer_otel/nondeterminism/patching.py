@@ -14,8 +14,8 @@ from collections.abc import Callable, Iterable
 from types import FunctionType, ModuleType
 from typing import Any, Final
 
-from timetracer_otel.nondeterminism import callers, generators, plain, sites, wrappers
-from timetracer_otel.nondeterminism.draws import live
+from timetracer_otel.nondeterminism import callers, deadlines, generators, plain, sites, wrappers
+from timetracer_otel.nondeterminism.draws import give, live
 from timetracer_otel.nondeterminism.kinds import KINDS, Generator
 from timetracer_otel.nondeterminism.wrappers import Maker
 from timetracer_otel.seams import imports
@@ -28,6 +28,8 @@ _ABSENT: Final = object()
 _done: list[tuple[Any, str, Any, Any]] = []
 """Owner, name, what the owner itself had there, and the wrapper."""
 _groups: frozenset[str] = frozenset()
+_gives = False
+"""Whether recorded values are given back."""
 _generators: Final[dict[str, list[Generator]]] = {}
 """By their modules."""
 for _one in generators.discover():
@@ -51,8 +53,8 @@ def install(
         app_packages: installed packages that are part of the app.
         plumbing: what the integrations state, see :class:`timetracer_otel.seams.Integration`.
     """
-    global _groups  # noqa: PLW0603 - a process has one installation
-    _groups = frozenset(groups)
+    global _groups, _gives
+    _groups, _gives = frozenset(groups), draw is give
     if not _groups:
         return
     plumbing = (*plumbing, *(f"{module}." for module in _generators))
@@ -215,6 +217,17 @@ def _tempfile(module: ModuleType) -> None:
     _wrap(module._RandomNameSequence, "__next__", "tempfile.name", wrappers.temporary_name)  # noqa: SLF001 - makes the names
 
 
+def _deadlines(module: ModuleType) -> None:
+    """Of event loops, in a replay."""
+    if "monotonic" not in _groups or not _gives:
+        return
+    for owner in (module, sys.modules.get("asyncio.timeouts")):
+        if hasattr(owner, "timeout_at"):
+            _replace(owner, "timeout_at", deadlines.timeout_at(owner.timeout_at))
+    loop = getattr(module, "BaseEventLoop", None) or module.Loop  # asyncio's or uvloop's
+    _replace(loop, "call_at", deadlines.call_at(loop.call_at))
+
+
 _PLACES: Final[dict[str, Callable[[ModuleType], None]]] = {
     "time": _time,
     "datetime": _datetime,
@@ -225,5 +238,7 @@ _PLACES: Final[dict[str, Callable[[ModuleType], None]]] = {
     "ssl": _ssl,
     "bson.objectid": _object_id,
     "tempfile": _tempfile,
+    "asyncio": _deadlines,
+    "uvloop": _deadlines,
 }
 """What to do in which module, once it is imported."""

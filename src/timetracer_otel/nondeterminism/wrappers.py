@@ -35,6 +35,8 @@ Maker: TypeAlias = Callable[[Kind, Any], Any]
 
 _getframe = sys._getframe  # noqa: SLF001 - the only cheap way to the caller
 _draw: Callable[..., Any] = draws.live
+_SEQUENCES: Final = frozenset({str, list, tuple, range})
+"""The usual ones, which need not be asked for their abstract base class: that takes longer than to choose."""
 _NOTHING: Final[dict[str, Any]] = {}
 _UTCNOW: Final = (
     "datetime.datetime.utcnow() is deprecated and scheduled for removal in a future version. "
@@ -121,7 +123,7 @@ def chosen(kind: Kind, original: Callable[..., Any]) -> Callable[..., Any]:
         module = known.get(frame.f_code.co_filename)
         if module is None:
             module = classify(frame)
-        if module == PLUMBING or not args or not isinstance(args[0], Sequence):
+        if module == PLUMBING or not args or not (type(args[0]) in _SEQUENCES or isinstance(args[0], Sequence)):
             return original(self, *args, **kwargs)
         among = args[0]
         drawn = _draw(kind, frame, module, original, (self, range(len(among)), *args[1:]), kwargs)
