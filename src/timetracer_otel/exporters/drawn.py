@@ -6,8 +6,6 @@ import time
 from functools import partial
 from typing import TYPE_CHECKING, Protocol
 
-import orjson
-
 from timetracer_otel import spans
 from timetracer_otel.cassette import otlp
 from timetracer_otel.config import Settings
@@ -68,10 +66,10 @@ def flush(recorder: _Recorder, lane: Lane) -> None:
     add_part = getattr(lane, "add_part", None)  # both kinds of recorded lanes have it; a lane of a test may not
     for _, fragment in fragments(recorder, lane):
         if add_part is not None:
-            add_part(Part(None, len(orjson.dumps(fragment)), partial(list, [fragment])))
+            add_part(Part(None, len(fragment), partial(list, [fragment])))
 
 
-def fragments(recorder: _Recorder, lane: Lane) -> list[tuple[None, orjson.Fragment]]:
+def fragments(recorder: _Recorder, lane: Lane) -> list[tuple[None, bytes]]:
     """Take what a lane has drawn until now, as a span to be written; what leaves by an exporter has left.
 
     Args:

@@ -222,7 +222,7 @@ def _deadlines(module: ModuleType) -> None:
     if "monotonic" not in _groups or not _gives:
         return
     for owner in (module, sys.modules.get("asyncio.timeouts")):
-        if hasattr(owner, "timeout_at"):
+        if owner is not None and hasattr(owner, "timeout_at"):
             _replace(owner, "timeout_at", deadlines.timeout_at(owner.timeout_at))
     loop = getattr(module, "BaseEventLoop", None) or module.Loop  # asyncio's or uvloop's
     _replace(loop, "call_at", deadlines.call_at(loop.call_at))
