@@ -7,8 +7,9 @@ noticed. Strings, because backends and older SDKs drop attributes of type bytes.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Mapping
-from typing import TypeAlias
+from typing import Any, Final, TypeAlias
 
 import orjson
 import pybase64
@@ -106,6 +107,9 @@ _ESCAPED = _CONTROLS + b'\b\t\n\f\r"\\'
 _SAMPLED = 4096
 """Bytes of a payload whose characters are counted; of a larger one every n-th is, about as many."""
 
+_MOST_DIGITS: Final = 18
+"""Of a 64-bit number. Python refuses to read very many, and needs long for them."""
+
 Attribute: TypeAlias = str | bool | int | float | list[str]
 Payload: TypeAlias = bytes | bytearray | memoryview | list[bytes]
 """The bytes of a payload, or its chunks."""
@@ -196,3 +200,24 @@ def decode_payload(attributes: Mapping[str, object], name: str) -> bytes | None:
             "attributes (OTEL_ATTRIBUTE_VALUE_LENGTH_LIMIT, a collector or a backend); raise that limit, record again"
         )
     return data
+
+
+def json_or_text(text: str) -> Any:
+    """Give what an attribute says in JSON; the text as it is, when somebody else wrote it.
+
+    Args:
+        text: the attribute.
+    """
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError):
+        return text
+
+
+def whole_number(text: str) -> int | None:
+    """Give a number that others wrote; None when it is none, or longer than any length or status can be.
+
+    Args:
+        text: such as a header's value.
+    """
+    return int(text) if text.isdecimal() and len(text) <= _MOST_DIGITS else None

@@ -147,6 +147,7 @@ def test_bundle_holds_lane_and_session(tmp_path: Path, timetracer: Command) -> N
     file = lane.write(storage.lane_path(tmp_path, START, "GET", "/users", lane.id, "1" * 16, "none"))
     session.write(storage.session_path(tmp_path, START, "app", session.id))
     output = tmp_path / "elsewhere" / "bundle.jsonl.gz"
+    output.parent.mkdir()
     done = timetracer("bundle", file, "-o", output)
     assert (done.returncode, done.stderr) == (0, "")
     assert "2 files bundled" in done.stdout

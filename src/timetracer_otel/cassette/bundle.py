@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import contextmanager
 from os import PathLike
 from pathlib import Path
 
+from timetracer_otel.cassette.damaged import reading_on
 from timetracer_otel.cassette.framing import read_messages
 from timetracer_otel.cassette.reading import document_of, document_spans, encoded
 from timetracer_otel.cassette.sessions import SessionSearch
@@ -17,29 +18,34 @@ from timetracer_otel.errors import CassetteError
 __all__ = ["bundle"]
 
 
-def bundle(paths: Iterable[str | PathLike[str]], output: Path) -> int:
+def bundle(paths: Iterable[str | PathLike[str]], output: Path, left_out: list[CassetteError] | None = None) -> int:
     """Write cassettes and the sessions that they name into one file of JSON lines; lines go into it as they are.
 
     Args:
         paths: the files.
         output: the file to write, compressed when its name ends in ``.gz`` or ``.zst``; whole or absent.
+        left_out: gets the errors of files that cannot be read and are left out; None to stop at the first.
 
     Returns:
         How many files went into it.
 
     Raises:
-        CassetteError: a file is missing, damaged, foreign or without spans; the output cannot be written or is one of
-            the files.
+        CassetteError: a file is missing, damaged, foreign or without spans, with ``left_out`` every one; the output
+            cannot be written or is one of the files.
     """
-    copied: dict[Path, None] = {}
+    return reading_on(paths, lambda files, without: _bundle(files, without, output), left_out)
+
+
+def _bundle(paths: list[Path], without: Collection[Path], output: Path) -> int:
+    copied = dict.fromkeys(path.resolve() for path in without)
     search = SessionSearch()
     with whole_file(output) as descriptor, _writer(descriptor, output) as write:
-        more = [Path(path) for path in paths]
+        more = paths
         while more:
             for path in more:
                 _copy(path, output, copied, search, write)
             more = search.files()
-    return len(copied)
+    return len(copied) - len(without)
 
 
 def _copy(

@@ -9,9 +9,12 @@ from typing import Any, Final
 
 import pybase64
 
-__all__ = ["Malformed", "attributes_of", "enum_of", "id_of", "items_of", "shown", "text_of", "uint64_of"]
+__all__ = ["MOST_NAMED", "Malformed", "attributes_of", "enum_of", "id_of", "items_of", "shown", "text_of", "uint64_of"]
 
 Message = dict[str, Any]
+
+MOST_NAMED: Final = 500_000
+"""Spans and attributes that one message may hold: each takes about a kilobyte decoded, and hardly any compressed."""
 
 _DECIMAL: Final = re.compile(r"-?[0-9]{1,20}", re.ASCII)
 _HEX: Final = re.compile(r"[0-9a-f]*", re.ASCII)

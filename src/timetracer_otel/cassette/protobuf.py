@@ -13,7 +13,7 @@ from opentelemetry.proto.metrics.v1.metrics_pb2 import MetricsData
 from opentelemetry.proto.trace.v1.trace_pb2 import ResourceSpans, ScopeSpans, Span, TracesData
 
 from timetracer_otel.cassette.any_value import Json, any_value
-from timetracer_otel.cassette.decoding import Malformed
+from timetracer_otel.cassette.decoding import MOST_NAMED, Malformed
 
 __all__ = ["document", "other_signal"]
 
@@ -38,6 +38,9 @@ def document(data: bytes) -> Json:
         raise Malformed(
             f"is no OTLP traces in protobuf ({error}): it is damaged, or has text in it that is not UTF-8"
         ) from error
+    count = sum(len(group.spans) for entry in traces.resource_spans for group in entry.scope_spans)
+    if count > MOST_NAMED:
+        raise Malformed(f"holds {count} spans, more than the {MOST_NAMED} that are read of one message: part it")
     made = {"resourceSpans": [_resource_spans(entry) for entry in traces.resource_spans]}
     if not _has_ids(made) and (signal := other_signal(data)) is not None:
         raise Malformed(_other(signal))

@@ -18,6 +18,7 @@ import orjson
 
 from timetracer_otel.cassette import foreign
 from timetracer_otel.cassette.decoding import (
+    MOST_NAMED,
     Malformed,
     attributes_of,
     enum_of,
@@ -62,6 +63,9 @@ def document_of(message: Message, path: str | PathLike[str]) -> dict[str, Any]:
     Raises:
         CassetteError: the message is damaged or holds something else.
     """
+    if message.is_json and (count := _count(message.data)) > MOST_NAMED:
+        text = f"holds {count} spans and attributes, more than the {MOST_NAMED} that are read of one message: part it"
+        raise message.fault(path, text)
     try:
         document = _parse(message.data) if message.is_json else _parse_protobuf(message.data)
     except Malformed as error:
@@ -72,6 +76,11 @@ def document_of(message: Message, path: str | PathLike[str]) -> dict[str, Any]:
         text = f"is {shown(document)}, not an OTLP TracesData object: this file is no cassette"
         raise message.fault(path, text)
     return document
+
+
+def _count(line: bytes) -> int:
+    """How many spans and attributes a message holds: within a string the quotes are escaped."""
+    return sum(map(line.count, (b'"spanId"', b'"span_id"', b'"key"')))
 
 
 def encoded(document: Json) -> bytes:

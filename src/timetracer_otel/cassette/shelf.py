@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections import Counter, OrderedDict
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, replace
 from os import PathLike
 from pathlib import Path
@@ -13,6 +13,7 @@ from typing import Any, Final
 import orjson
 
 from timetracer_otel.cassette import loading
+from timetracer_otel.cassette.damaged import reading_on
 from timetracer_otel.cassette.model import Lane, Span
 from timetracer_otel.cassette.opening import open_lane
 from timetracer_otel.cassette.outlines import Outline
@@ -95,19 +96,24 @@ def _read_outline(lane: dict[str, Any]) -> Outline:
     return Outline(**lane, files=files, own=own, pieces=pieces)
 
 
-def catalog(files: Iterable[str | PathLike[str]]) -> Catalog:
+def catalog(files: Iterable[str | PathLike[str]], left_out: list[CassetteError] | None = None) -> Catalog:
     """Look through files one at a time, and for the sessions that their lanes name.
 
     What it gives refers to a temporary file of this process when a file holds several lanes.
 
     Args:
         files: the cassettes.
+        left_out: gets the errors of files that cannot be read and are left out; None to stop at the first.
 
     Raises:
-        CassetteError: a file is missing, damaged, foreign, or without any span.
+        CassetteError: a file is missing, damaged, foreign, or without any span; with ``left_out``, every one is.
     """
-    found = Sorter()
-    more = [Path(file).absolute() for file in files]
+    return reading_on(files, _catalog, left_out)
+
+
+def _catalog(files: list[Path], without: Collection[Path]) -> Catalog:
+    found = Sorter(files=set(without))
+    more = [file.absolute() for file in files]
     while more:
         for path in more:
             found.take(path)
@@ -146,17 +152,24 @@ class Shelf:
         self._lock = threading.RLock()
 
     @classmethod
-    def of(cls, files: Iterable[str | PathLike[str]], *, opened: bool = False) -> Shelf:
+    def of(
+        cls,
+        files: Iterable[str | PathLike[str]],
+        left_out: list[CassetteError] | None = None,
+        *,
+        opened: bool = False,
+    ) -> Shelf:
         """Look through files, and hold their sessions.
 
         Args:
             files: the cassettes.
+            left_out: as of :func:`catalog`.
             opened: put secrets back for which there is a key.
 
         Raises:
             CassetteError: as :func:`catalog`.
         """
-        return cls(catalog(files), opened=opened)
+        return cls(catalog(files, left_out), opened=opened)
 
     def outline(self, lane_id: str) -> Outline | None:
         """The outline of the lane of that id, or whose entry belongs to that trace."""

@@ -20,6 +20,7 @@ import orjson
 
 from timetracer_otel import spans as names
 from timetracer_otel.cassette import files
+from timetracer_otel.cassette.decoding import MOST_NAMED, shown
 from timetracer_otel.cassette.model import Kind
 from timetracer_otel.errors import CassetteError
 
@@ -55,11 +56,20 @@ def convert(path: Path) -> tuple[Json, list[str]]:
     """
     with files.opened(path) as stream:
         data = stream.read(files.MAX_MESSAGE + 1)
+    if (count := data.count(b"{")) > MOST_NAMED:
+        raise CassetteError(f"holds {count} objects: this is no cassette of timetracer 1.x", file=path)
     try:
         return _Conversion(orjson.loads(data)).result()
     except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
         reason = f"{type(error).__name__}: {error}"
         raise CassetteError(f"is no whole cassette of timetracer 1.x ({reason})", file=path) from error
+
+
+def _nanoseconds(milliseconds: object) -> int:
+    """A duration of 1.x; a text would be repeated, not multiplied."""
+    if isinstance(milliseconds, bool) or not isinstance(milliseconds, int | float):
+        raise TypeError(f"a time is {shown(milliseconds)}, not a number")
+    return int(milliseconds * _MS)
 
 
 class _Conversion:
@@ -94,14 +104,14 @@ class _Conversion:
 
     def _span(self, number: int, name: str, kind: Kind, times: tuple[float, float], attributes: Attributes) -> Json:
         offset, duration = times
-        start = self._start + int(offset * _MS)
+        start = self._start + _nanoseconds(offset)
         span = {
             "traceId": self._lane,
             "spanId": self._id(number),
             "name": name,
             "kind": kind.value,
             "startTimeUnixNano": str(start),
-            "endTimeUnixNano": str(start + int(duration * _MS)),
+            "endTimeUnixNano": str(start + _nanoseconds(duration)),
             "attributes": _pairs({names.LANE_ID: self._lane, **attributes}),
         }
         return span if number == 0 else {**span, "parentSpanId": self._id(0)}

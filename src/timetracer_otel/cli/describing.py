@@ -13,6 +13,7 @@ import pybase64
 from timetracer_otel import redaction
 from timetracer_otel import spans as names
 from timetracer_otel.cassette import loading, scratch
+from timetracer_otel.cassette.damaged import reading_on
 from timetracer_otel.cassette.model import Cassette, Lane, Span
 from timetracer_otel.cli.summary import error_text, iso, summarize
 from timetracer_otel.errors import CassetteError, ConfigError
@@ -40,18 +41,19 @@ _STATUS: Final = ("unset", "ok", "error")
 _NAMED: Final = 5
 
 
-def describe(files: Iterable[Path], only: str | None = None) -> Json:
+def describe(files: Iterable[Path], only: str | None = None, left_out: list[CassetteError] | None = None) -> Json:
     """Load files and give what is in them.
 
     Args:
         files: the cassettes; the sessions that they name stay where they are.
         only: the id of a lane or session, its trace id, or how one of these begins; None for all.
+        left_out: gets the errors of files that cannot be read and are left out; None to stop at the first.
 
     Raises:
-        CassetteError: a file cannot be read.
+        CassetteError: a file cannot be read, with ``left_out`` none can.
         ConfigError: no lane, or more than one, has that id.
     """
-    cassette = loading.load_alone(files)
+    cassette = reading_on(files, lambda whole, _without: loading.load_alone(whole), left_out)
     integrations = discover()
     return {
         "files": [scratch.named(str(file)) for file in cassette.files],

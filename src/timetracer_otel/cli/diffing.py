@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections import defaultdict, deque
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -15,6 +14,7 @@ from timetracer_otel import spans
 from timetracer_otel.cassette.model import Lane, Span
 from timetracer_otel.cassette.shelf import Outline, Shelf
 from timetracer_otel.cli.output import console, one_line
+from timetracer_otel.errors import CassetteError
 from timetracer_otel.integrations import discover
 from timetracer_otel.replay.differing import Difference
 from timetracer_otel.replay.noting import without_volatile
@@ -61,17 +61,18 @@ class Diff:
         }
 
 
-def compare(first: Iterable[Path], second: Iterable[Path]) -> Diff:
+def compare(first: Iterable[Path], second: Iterable[Path], left_out: list[CassetteError] | None = None) -> Diff:
     """Compare two recordings: a replay's lane with the one that it follows, others by their method and target in turn.
 
     Args:
         first: the files of one.
         second: the files of the other.
+        left_out: gets the errors of files that cannot be read and are left out; None to stop at the first.
 
     Raises:
-        CassetteError: a file cannot be read.
+        CassetteError: a file cannot be read, with ``left_out`` none of a recording can.
     """
-    mine, theirs, integrations = Shelf.of(first), Shelf.of(second), discover()
+    mine, theirs, integrations = Shelf.of(first, left_out), Shelf.of(second, left_out), discover()
     diff = Diff()
     seen: set[str] = set()
     for one, other in _pairs(mine, theirs):
@@ -119,7 +120,9 @@ def _lanes(first: Lane, second: Lane, integrations: Mapping[str, Integration]) -
     yield from _calls(first, second, integrations)
     if first.entry is not None and second.entry is not None:
         method = first.entry.text(spans.HTTP_METHOD) or ""
-        yield from compare_response(method, recorded_reply(first.entry), recorded_reply(second.entry))
+        mine, theirs = recorded_reply(first.entry), recorded_reply(second.entry)
+        if mine != theirs:  # two that raised are equal
+            yield from compare_response(method, mine, theirs)
 
 
 def _calls(first: Lane, second: Lane, integrations: Mapping[str, Integration]) -> Iterator[Difference]:
@@ -133,7 +136,8 @@ def _asked(span: Span, integrations: Mapping[str, Integration]) -> Asked | None:
     """A call as it is compared; None for what is none, such as a driver's own."""
     answered_by = span.text(REPLAY_CALL) or ""
     if (key := span.text(REPLAY_KEY)) is not None:
-        missed: tuple[str, ...] = tuple(json.loads(key))
+        told = spans.json_or_text(key)
+        missed = tuple(map(str, told)) if isinstance(told, list) else (key,)
         return Asked(span.span_id, missed, span.span_id, _asked_json(span), False, span.start, span.end)  # noqa: FBT003 - a field
     integration = integrations.get(span.text(spans.PLUGIN) or "")
     if integration is None or integration.describe is None or integration.render is None:
@@ -152,7 +156,7 @@ def _asked(span: Span, integrations: Mapping[str, Integration]) -> Asked | None:
 
 
 def _asked_json(span: Span) -> Any:
-    return json.loads(span.text(REPLAY_ASKED) or "null")
+    return spans.json_or_text(span.text(REPLAY_ASKED) or "null")
 
 
 def print_diff(diff: Diff) -> None:

@@ -15,9 +15,13 @@ import typer
 from timetracer_otel import config
 from timetracer_otel.cassette import bundle, finding
 from timetracer_otel.cli import listing, output
-from timetracer_otel.errors import ConfigError, TimetracerError
+from timetracer_otel.errors import CassetteError, ConfigError, TimetracerError
 
 __all__ = ["app", "run"]
+
+_Strict = Annotated[
+    bool, typer.Option("--strict", help="Stop at a file that cannot be read, instead of leaving it out.")
+]
 
 app = typer.Typer(
     name="timetracer",
@@ -77,15 +81,21 @@ def _show(
     lane: Annotated[
         str | None, typer.Option(metavar="ID", help="Only this lane or session: its id, trace id, or how one begins.")
     ] = None,
+    strict: _Strict = False,
 ) -> None:
-    """Show lanes: request, response, and a tree of decoded calls. Long payloads are shortened, but not with --json."""
+    """Show lanes: request, response, and a tree of decoded calls. Long payloads are shortened, but not with --json.
+
+    Files that cannot be read are left out and named on stderr; the exit status is then 2.
+    """
     from timetracer_otel.cli import describing, showing  # noqa: PLC0415 - imports every integration, which list needs not
 
-    described = describing.describe(finding.find([cassette], config.load().dir), lane)
+    left_out: list[CassetteError] = []
+    described = describing.describe(finding.find([cassette], config.load().dir), lane, None if strict else left_out)
     if as_json:
         output.write_object(described)
     else:
         showing.print_lanes(described["lanes"])
+    _tell(left_out)
 
 
 @app.command("diff")
@@ -93,16 +103,23 @@ def _diff(
     first: Annotated[str, typer.Argument(help="A file, directory, glob, URL, or 'latest'.", metavar="A")],
     second: Annotated[str, typer.Argument(help="Likewise: another recording, or the trace of a replay.", metavar="B")],
     as_json: Annotated[bool, typer.Option("--json", help="Print everything as one JSON object.")] = False,
+    strict: _Strict = False,
 ) -> None:
-    """Compare two recordings, request by request: responses and calls. Exit status 1 when they differ."""
+    """Compare two recordings, request by request: responses and calls. Exit status 1 when they differ.
+
+    Files that cannot be read are left out and named on stderr; the exit status is then 2.
+    """
     from timetracer_otel.cli import diffing  # noqa: PLC0415 - imports every integration, which list needs not
 
     directory = config.load().dir
-    diff = diffing.compare(finding.find([first], directory), finding.find([second], directory))
+    left_out: list[CassetteError] = []
+    one, other = (finding.find([place], directory) for place in (first, second))
+    diff = diffing.compare(one, other, None if strict else left_out)
     if as_json:
         output.write_object(diff.as_json())
     else:
         diffing.print_diff(diff)
+    _tell(left_out)
     raise typer.Exit(0 if diff.equal else 1)
 
 
@@ -114,12 +131,28 @@ def _bundle(
     file: Annotated[
         Path, typer.Option("--output", "-o", metavar="FILE", help="Compressed when it ends in .gz or .zst.")
     ],
+    strict: _Strict = False,
 ) -> None:
-    """Put cassettes and the sessions that they name into one file, to carry away."""
+    """Put cassettes and the sessions that they name into one file, to carry away.
+
+    Files that cannot be read are left out and named on stderr; the exit status is then 2.
+    """
     if file.is_dir():
         raise ConfigError(f"{file} is a directory: name a file, such as {file / 'bundle.jsonl'}")
-    count = bundle.bundle(finding.find(cassettes, config.load().dir), file)
+    if not file.absolute().parent.is_dir():
+        raise ConfigError(f"{file} cannot be written: there is no folder {file.parent}; make it, or name another")
+    left_out: list[CassetteError] = []
+    count = bundle.bundle(finding.find(cassettes, config.load().dir), file, None if strict else left_out)
     typer.echo(f"{output.one_line(str(file))}: {count} {'file' if count == 1 else 'files'} bundled")
+    _tell(left_out)
+
+
+def _tell(left_out: list[CassetteError]) -> None:
+    """Name files that were left out; then the command ends with status 2."""
+    for error in left_out:
+        output.complain(f"left out: {error}")
+    if left_out:
+        raise typer.Exit(2)
 
 
 @app.command("import")

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, MutableMapping
 from typing import Any, Concatenate, ParamSpec, TypeVar
 from urllib.parse import quote
 
+from timetracer_otel import spans
 from timetracer_otel.seams import Headers, Lane, Request, Response, Runtime, faults
 from timetracer_otel.seams.entries import Left
 
@@ -101,7 +102,7 @@ class Exchange:
         body = [] if self.response is None else self.response.body
         self.response = Response(status, headers, body)
         length = next((value for name, value in headers if name.lower() == "content-length"), "")
-        self.left = int(length) - sum(map(len, body)) if length.isdecimal() else None
+        self.left = None if (announced := spans.whole_number(length)) is None else announced - sum(map(len, body))
 
     @_step
     def sent(self, chunk: bytes | bytearray | memoryview) -> None:

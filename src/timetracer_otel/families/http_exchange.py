@@ -180,7 +180,7 @@ def reply_of(recorded: Span) -> Reply:
     if line is None:
         return reply
     status, _, reply.reason = line.partition(" ")
-    reply.status = int(status) if status.isdecimal() else 0
+    reply.status = spans.whole_number(status) or 0
     reply.version = str(recorded.attributes.get(VERSION, "1.1"))
     reply.headers = spans.decode_headers(recorded.attributes, spans.HTTP_RESPONSE_HEADERS)
     reply.trailers = spans.decode_headers(recorded.attributes, spans.HTTP_RESPONSE_TRAILERS)

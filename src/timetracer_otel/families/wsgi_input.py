@@ -10,6 +10,7 @@ from typing import Any
 
 import wrapt
 
+from timetracer_otel import spans
 from timetracer_otel.families.exchange import expects_body, guarded, held
 from timetracer_otel.seams import Request
 from timetracer_otel.seams.entries import Left
@@ -182,7 +183,7 @@ class ObservedInput(wrapt.ObjectProxy):  # type: ignore[type-arg] # before wrapt
 def content_length(request: Request) -> int | None:
     """The request's Content-Length in bytes; None when it has none that counts (RFC 9112, section 6.3)."""
     text = (request.header("content-length") or "").strip()
-    return int(text) if text.isdecimal() and request.header("transfer-encoding") is None else None
+    return spans.whole_number(text) if request.header("transfer-encoding") is None else None
 
 
 def read_whole(stream: Any, request: Request, *, terminated: bool) -> io.BytesIO:

@@ -305,7 +305,7 @@ def _answer(recorded: Span) -> bytes:
 def _render(recorded: Span) -> dict[str, Any]:
     shown = mongodb.render(recorded.payload(spans.REQUEST), recorded.payload(spans.RESPONSE))
     if (error := recorded.text(spans.ERROR)) is not None:
-        shown["error"] = json.loads(error)
+        shown["error"] = spans.json_or_text(error)
     return shown
 
 

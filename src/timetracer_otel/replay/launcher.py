@@ -18,7 +18,7 @@ import typer
 
 from timetracer_otel import config, sealing
 from timetracer_otel.cassette import scratch, shelf, storage
-from timetracer_otel.errors import ConfigError, TimetracerError
+from timetracer_otel.errors import CassetteError, ConfigError, TimetracerError
 from timetracer_otel.replay import checking, ignore, journal
 from timetracer_otel.replay.client import given_header
 from timetracer_otel.replay.env import Environment, environment
@@ -65,6 +65,9 @@ def _replay(  # noqa: PLR0913, PLR0917 - the options of a command line
     live: Annotated[_Names, typer.Option(help="An integration that goes out for real; may be repeated.")] = None,
     mock: Annotated[_Names, typer.Option(help="Answer only this integration; may be repeated.")] = None,
     report: Annotated[_File, typer.Option(help="Write the report as JSON to this file.")] = None,
+    strict: Annotated[  # noqa: FBT002 - Typer's way to declare a flag
+        bool, typer.Option("--strict", help="Refuse to run when a cassette cannot be read, instead of leaving it out.")
+    ] = False,
     verify: Annotated[  # noqa: FBT002 - Typer's way to declare a flag
         bool, typer.Option("--verify", help="Send the recorded requests; compare responses and calls.")
     ] = False,
@@ -112,7 +115,11 @@ def _replay(  # noqa: PLR0913, PLR0917 - the options of a command line
         raise ConfigError(f"{command[0]}: there is no such command; is its virtual environment active?")
     directory = config.load().dir
     sealing.check()
-    catalog = shelf.catalog(storage.find(cassettes, directory))  # what cannot be read must not start the program
+    left_out: list[CassetteError] = []
+    # Before the program is started, which it is not when nothing can be read.
+    catalog = shelf.catalog(storage.find(cassettes, directory), None if strict else left_out)
+    for error in left_out:
+        _say(f"left out: {error}")
     checking.must_be_writable(report, junit, html, log)
     surroundings = environment(os.environ, live or [], mock or [], detailed=checks, traced=trace)
     if not checks:
@@ -180,5 +187,9 @@ def run() -> None:
         ours, command = split_command(sys.argv[1:])
         app(ours, prog_name="timetracer-replay", obj=command)
     except TimetracerError as error:
-        print(f"timetracer-replay: {scratch.named(str(error))}", file=sys.stderr)  # noqa: T201 - as above
+        _say(error)
         sys.exit(2)
+
+
+def _say(what: object) -> None:
+    print(f"timetracer-replay: {scratch.named(str(what))}", file=sys.stderr)  # noqa: T201 - the command speaks to its user

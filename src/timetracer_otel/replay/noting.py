@@ -12,10 +12,20 @@ from timetracer_otel import seams, spans
 from timetracer_otel.cassette import model
 from timetracer_otel.replay import trace
 from timetracer_otel.replay.journal import Journal
-from timetracer_otel.replay.matching import Match, Recorded
+from timetracer_otel.replay.matching import Match, Matcher, Recorded
 from timetracer_otel.seams import Description, Lane, branches
 
-__all__ = ["answered", "bounded", "imported", "missed", "rendered", "served", "unused", "without_volatile"]
+__all__ = [
+    "answered",
+    "bounded",
+    "imported",
+    "missed",
+    "rendered",
+    "served",
+    "session_end",
+    "unused",
+    "without_volatile",
+]
 
 _now: Final = time.time_ns  # as it is now: what the app reads is replayed
 LONGEST: Final = 256 * 1024
@@ -144,3 +154,15 @@ def imported(lane: model.Lane | None) -> str | None:
         f"The request was imported from {tool}, which did not keep what {len(lacking)} of its calls sent and received "
         f"({what}): record it again"
     )
+
+
+def session_end(journal: Journal, lane_id: str, matcher: Matcher | None) -> None:
+    """Note what the session of this process left unused.
+
+    Args:
+        journal: where to.
+        lane_id: the session's.
+        matcher: its own.
+    """
+    if matcher is not None:
+        journal.note("session_end", lane=lane_id, unused=unused(matcher.unused(), detailed=True))

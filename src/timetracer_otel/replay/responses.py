@@ -109,7 +109,8 @@ def _is_broken(reply: Reply) -> bool:
     if reply.end != "whole":
         return reply.end == "broken"
     length = next((value.strip() for name, value in reply.headers if name.lower() == _LENGTH), "")
-    return length.isdecimal() and int(length) > len(reply.body)
+    announced = spans.whole_number(length)
+    return announced is not None and announced > len(reply.body)
 
 
 def _status(recorded: object, live: object) -> Difference:

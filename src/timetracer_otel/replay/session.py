@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from timetracer_otel import redaction, seams, spans
-from timetracer_otel.cassette import model, scratch, shelf, storage
+from timetracer_otel.cassette import model, shelf
 from timetracer_otel.config import Settings
 from timetracer_otel.errors import ReplayMiss
 from timetracer_otel.replay import borrowing, brought, noting, variables
@@ -22,6 +22,7 @@ from timetracer_otel.replay.determinism import given_to_lane, given_to_session
 from timetracer_otel.replay.entries import Entries
 from timetracer_otel.replay.guard import refuse_outbound, watch_unseen
 from timetracer_otel.replay.journal import Journal, Outcome
+from timetracer_otel.replay.loaded import loaded_shelf
 from timetracer_otel.replay.matching import Index, Match, Matcher, Recorded, first_difference
 from timetracer_otel.replay.script_notes import ScriptNotes
 from timetracer_otel.replay.trace import Tracing, attach
@@ -333,13 +334,6 @@ class Player:
         """What this process did so far; empty when a launcher keeps the journals."""
         return Outcome.of(iter(self.journal.kept))
 
-    def note_session(self) -> None:
-        """Note what the session of this process left unused, at exit."""
-        matcher = self.session_lane.matcher
-        if matcher is not None:
-            unused = noting.unused(matcher.unused(), detailed=True)
-            self.journal.note("session_end", lane=self.session_lane.id, unused=unused)
-
     def print_outcome(self) -> None:
         """Say it to people, at exit."""
         sys.stderr.write(self.outcome().as_text() + "\n")
@@ -396,7 +390,7 @@ def start(settings: Settings) -> Player:
     """
     folder, detailed = os.environ.get(variables.JOURNAL), variables.DETAIL in os.environ
     journal = Journal(Path(folder) if folder else None, detailed=detailed)
-    player = Player(settings, _shelf(settings), journal)
+    player = Player(settings, loaded_shelf(settings), journal)
     refuse_outbound(
         lambda address: journal.note("refused", address=address, lane=player.lane().id),
         while_=lambda: seams.active() is player,
@@ -409,15 +403,5 @@ def start(settings: Settings) -> Player:
     if folder is None:
         atexit.register(player.print_outcome)
     elif detailed:
-        atexit.register(player.note_session)
+        atexit.register(lambda: noting.session_end(journal, player.session_lane.id, player.session_lane.matcher))
     return player
-
-
-def _shelf(settings: Settings) -> shelf.Shelf:
-    """What the launcher has looked through already, else what the settings name."""
-    if (file := os.environ.get(variables.CATALOG)) is not None:
-        return shelf.Shelf(shelf.read_catalog(Path(file)), opened=True)
-    try:
-        return shelf.Shelf.of(storage.find([settings.cassette], settings.dir), opened=True)
-    finally:
-        scratch.discard()  # the shelf has it open; an app that is killed would leave it behind

@@ -1,0 +1,37 @@
+"""What a replaying process answers from: what its launcher has looked through, else what its settings name."""
+
+from __future__ import annotations
+
+import logging
+import os
+from pathlib import Path
+
+from timetracer_otel.cassette import scratch, shelf, storage
+from timetracer_otel.config import Settings
+from timetracer_otel.errors import CassetteError
+from timetracer_otel.replay import variables
+
+__all__ = ["loaded_shelf"]
+
+_log = logging.getLogger("timetracer_otel")
+
+
+def loaded_shelf(settings: Settings) -> shelf.Shelf:
+    """Load it; cassettes that cannot be read are left out and logged.
+
+    Args:
+        settings: with the cassette to replay.
+
+    Raises:
+        CassetteError: it cannot be found, or nothing of it can be read.
+    """
+    if (file := os.environ.get(variables.CATALOG)) is not None:
+        return shelf.Shelf(shelf.read_catalog(Path(file)), opened=True)
+    left_out: list[CassetteError] = []
+    try:
+        found = shelf.Shelf.of(storage.find([settings.cassette], settings.dir), left_out, opened=True)
+    finally:
+        scratch.discard()  # the shelf has it open; an app that is killed would leave it behind
+    for error in left_out:
+        _log.warning("a cassette is left out of the replay: %s", error)
+    return found
