@@ -17,6 +17,7 @@ _JSON: Final = (
     spans.HTTP_RESPONSE_HEADERS,
     spans.HTTP_RESPONSE_TRAILERS,
     spans.ERROR,
+    "timetracer.http.response.syntax",
 )
 
 
