@@ -20,6 +20,7 @@ from hypothesis import strategies as st
 from timetracer_otel.errors import CassetteError
 from timetracer_otel.nondeterminism import Given, Index, sites
 from timetracer_otel.nondeterminism.kinds import KINDS, Kind, NotFit
+from timetracer_otel.nondeterminism.recorded import NO_MORE
 from timetracer_otel.nondeterminism.sites import Site
 
 GROUPS = sorted({kind.group for kind in KINDS.values()})
@@ -43,7 +44,8 @@ def giving(*payloads: bytes, ahead: float = 0.0) -> tuple[Given, list[str]]:
 
 def take(lane: Given, kind: Kind, site: Site, branch: str) -> list[Any]:
     """The next recorded draw, in a list."""
-    return lane.take(lane.cursor(kind, site), branch)
+    value = lane.take(lane.cursor(kind, site), branch)
+    return [] if value is NO_MORE else [value]
 
 
 @given(st.lists(st.tuples(BRANCHES, st.integers()), max_size=30), st.randoms())

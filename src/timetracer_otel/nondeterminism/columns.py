@@ -99,7 +99,7 @@ class Column:
         self._ends[-1] = self.count
 
     def __getitem__(self, number: int) -> Json:
-        place = bisect_right(self._ends, number)
+        place = bisect_right(self._ends, number) if len(self._ends) > 1 else 0
         begin = self._ends[place - 1] if place else 0
         chunk = self._chunks[place]
         if isinstance(chunk, dict):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from contextlib import suppress
 from types import FrameType
 from typing import Any, Final, TypeAlias
 
@@ -13,7 +12,7 @@ from timetracer_otel.nondeterminism import callers, sites
 from timetracer_otel.nondeterminism.callers import LIBRARY, imports
 from timetracer_otel.nondeterminism.columns import Json, pack
 from timetracer_otel.nondeterminism.kinds import KINDS, Kind, NotFit
-from timetracer_otel.nondeterminism.recorded import Cursor, Here, Index, Key
+from timetracer_otel.nondeterminism.recorded import NO_MORE, Cursor, Here, Index, Key
 from timetracer_otel.nondeterminism.sites import Site
 from timetracer_otel.seams import Lane
 from timetracer_otel.seams.branches import Branch, branch_in, current_lane, here
@@ -162,8 +161,8 @@ class Given:
                 self._cursors[key] = Cursor(self.index.by_site.get(address) or Here())
             return self._cursors[key]
 
-    def take(self, cursor: Cursor, branch: str) -> list[Json]:
-        """Use up the recorded draw that a live one is: the next of that site and branch. Empty when there is none."""
+    def take(self, cursor: Cursor, branch: str) -> Json:
+        """Use up the recorded draw that a live one is: the next of that site and branch, or :data:`NO_MORE`."""
         with self._lock:
             return cursor.take(branch)
 
@@ -212,11 +211,14 @@ def give(  # noqa: PLR0913, PLR0917 - as note
             return sample(*args, **kwargs)
         frame = drawing
     site = sites.at(frame, app)
-    for value in given.take(given.cursor(kind, site), branch_in(lane, here())):
+    value = given.take(given.cursor(kind, site), branch_in(lane, here()))
+    if value is not NO_MORE:
         if kind is _MONOTONIC:
             given.monotonic = value, sample()
-        with suppress(NotFit, ValueError, TypeError, KeyError):  # recorded for another call: it draws anew
+        try:
             return kind.load(value, args, kwargs)
+        except (NotFit, ValueError, TypeError, KeyError):
+            pass  # recorded for another call: it draws anew
     return given.new(kind, site, sample, args, kwargs)
 
 

@@ -175,6 +175,8 @@ def _struct(name: str) -> Kind:
 
 def _load_places(value: Json, args: Args, _kwargs: Mapping[str, Any]) -> Any:
     among = args[1]
+    if type(value) is int and 0 <= value < len(among):
+        return value
     places = value if isinstance(value, list) else [value]
     if not all(isinstance(place, int) and 0 <= place < len(among) for place in places):
         raise NotFit

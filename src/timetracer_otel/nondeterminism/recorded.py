@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, TypeAlias
+from typing import Any, Final, TypeAlias
 
 import orjson
 
@@ -14,7 +14,10 @@ from timetracer_otel.errors import CassetteError
 from timetracer_otel.nondeterminism.columns import Column, Json
 from timetracer_otel.nondeterminism.sites import Site
 
-__all__ = ["Cursor", "Here", "Index", "Key"]
+__all__ = ["NO_MORE", "Cursor", "Here", "Index", "Key"]
+
+NO_MORE: Final = object()
+"""Stands for a value that was not recorded."""
 
 Key: TypeAlias = tuple[str, Site]
 """A kind's name and a site."""
@@ -37,8 +40,8 @@ class Cursor:
         self.here = here
         self._next: dict[str, int] = {}
 
-    def take(self, branch: str) -> list[Json]:
-        """The next value of a branch, in a list; an empty one behind the last.
+    def take(self, branch: str) -> Json:
+        """The next value of a branch; :data:`NO_MORE` behind the last.
 
         When the recording does not know the branch (the code was made parallel, or no longer is) the next of the first
         branch that has one.
@@ -47,13 +50,13 @@ class Cursor:
         if branch not in here:
             branch = next((one for one, column in here.items() if taken.get(one, 0) < column.count), "")
             if not branch and branch not in here:
-                return []
+                return NO_MORE
         number = taken.get(branch, 0)
         column = here[branch]
         if number >= column.count:
-            return []
+            return NO_MORE
         taken[branch] = number + 1
-        return [column[number]]
+        return column[number]
 
 
 @dataclass
