@@ -240,7 +240,7 @@ def test_a_site_is_the_innermost_statement(tmp_path: Path) -> None:
         "a = [uuid4() for _ in range(2)]",
         "a = [uuid4() for _ in range(2)]",
         "if uuid4().int and flag:",
-        "b = ('text', uuid4())",
+        "b = ('', uuid4())",
         "match uuid4():",
         "c = uuid4()",
         "d = uuid4()",

@@ -1,13 +1,14 @@
 """Where something is drawn, in words that stay when lines move.
 
-Of the app's own code that is a module and the text of a statement. What a library draws has besides the library's
-module and function: one statement of the app may let a library draw at many places, and the first time at more of them
-than later. No text of a library is read; that would take longer than everything else.
+Of the app's own code that is a module and a statement, without the texts that stand in it. What a library draws has
+besides the library's module and function: one statement of the app may let a library draw at many places, and the first
+time at more of them than later. No text of a library is read; that would take longer than everything else.
 """
 
 from __future__ import annotations
 
 import ast
+import copy
 import hashlib
 import importlib.util
 import linecache
@@ -196,13 +197,21 @@ def _ends(node: ast.stmt) -> tuple[int, int]:
     return node.end_lineno or node.lineno, node.end_col_offset or 0
 
 
+class _WithoutTexts(ast.NodeTransformer):
+    """Leaves the texts out that a statement holds: a cassette must not have a password that stands in a source."""
+
+    def visit_Constant(self, node: ast.Constant) -> ast.Constant:
+        return ast.Constant(type(node.value)()) if isinstance(node.value, str | bytes) else node
+
+
 def _text(node: ast.stmt) -> str:
-    """The statement's text; of a compound one only its head, of a definition not its name."""
+    """The statement without its literal texts; of a compound one only its head, of a definition not its name."""
     fields = dict(ast.iter_fields(node))
     fields |= {name: [] for name in _BODIES if name in fields}
     if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
         fields["name"] = "_"
-    text = ast.unparse(ast.copy_location(type(node)(**fields), node))
+    head = ast.copy_location(type(node)(**fields), node)
+    text = ast.unparse(_WithoutTexts().visit(copy.deepcopy(head)))
     if len(text) <= _LONGEST:
         return text
     return f"{text[:_LONGEST]}…{hashlib.blake2b(text.encode('utf-8', 'replace'), digest_size=6).hexdigest()}"
