@@ -63,13 +63,15 @@ def recording(tmp_path: Path) -> Iterator[None]:
 
 
 def drawn() -> list[str]:
-    """The kinds that the process's session has drawn since the last time; pytest measures how long tests take."""
+    """The kinds that the process's session has drawn since the last time; what runs the tests measures times too."""
     runtime = seams.active()
     assert runtime is not None
     noted = runtime.session().draws
     assert isinstance(noted, Noted)
-    draws = [(kind.name, site, values) for (kind, site, _), values in noted.take()]
-    return [name for name, site, values in draws if not site[2:] or not site[2].startswith("_pytest.") for _ in values]
+    draws = [(kind.name, "".join(site[2:3]), values) for (kind, site, _), values in noted.take()]
+    return [
+        name for name, library, values in draws if not library.startswith(("_pytest.", "hypothesis.")) for _ in values
+    ]
 
 
 @pytest.mark.parametrize("mode", ["record", "replay"])

@@ -125,6 +125,15 @@ def test_each_run_is_verified_with_its_own_arguments_and_stdin(tmp_path: Path) -
     assert script.verify("three").startswith("1 ")  # nobody recorded that: the user wants it
 
 
+def test_a_reader_that_leaves_leaves_there_again(tmp_path: Path) -> None:
+    """A script whose output went to ``head`` is not expected to print more than it could."""
+    script = Script(tmp_path, "for number in range(50_000):\n    print('line', number)\n")
+    recorded = shlex.join([*OTEL, "--traces_exporter", "timetracer", sys.executable, "job.py"])
+    assert script.run(["sh", "-c", f"{recorded} | head -n 2"]).stdout == b"line 0\nline 1\n"
+    told = script.verify()
+    assert told.startswith("0 "), told
+
+
 def test_stdin_that_is_not_read_stays_where_it_is(tmp_path: Path) -> None:
     """Of what the script leaves in its stdin, nothing is taken: a program after it gets it."""
     script = Script(tmp_path, "print('leaves it')\n")

@@ -132,7 +132,9 @@ class SessionLane(Lane):
     def watch_streams(self) -> None:
         """Take what the program reads and prints, until it turns out to be a server."""
         self.passed = Passed()
-        self.recorder.unwatch = streams.watch(lambda name, data: self.recorder.session().took(name, data))
+        self.recorder.unwatch = streams.watch(
+            lambda name, data: self.recorder.session().took(name, data), self.passed.reader
+        )
 
     def is_server(self) -> None:
         """A process that serves requests is no script: what it prints is not part of what is compared."""
@@ -152,8 +154,8 @@ class SessionLane(Lane):
 
     def end(self) -> None:
         """Write the session's own span, what it printed and its exit status, and what was held back."""
-        if self.passed is not None:
-            streams.flush()
+        if self.passed is not None and not streams.flush():
+            self.exit_status = None
         for call in list(self._held):
             call.abandon()
             self.release(call)

@@ -119,9 +119,11 @@ def by_same_library(one: Site, other: Site) -> bool:
 
 
 def shown(site: Site) -> tuple[str, str]:
-    """Module and statement as people are shown them."""
-    module, text = site[:2] if site[0] else site[2:]
-    return module, text
+    """Module and statement as people are shown them, with the library that draws."""
+    module, text, *library = site
+    if not library:
+        return module, text
+    return (module, f"{text} ({'.'.join(library)})") if module else (library[0], library[1])
 
 
 def of(code: CodeType, instruction: int, module: str) -> tuple[str, str]:

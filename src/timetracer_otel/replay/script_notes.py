@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import atexit
+import os
 from collections.abc import Callable, Sequence
 
 from timetracer_otel import redaction, spans
+from timetracer_otel.replay import variables
 from timetracer_otel.replay.journal import Journal
 from timetracer_otel.seams import children, streams
 
@@ -26,9 +28,11 @@ class ScriptNotes:
     def begin(self) -> None:
         """Begin, in a process that was started by a command."""
         children.become_parent("replay")
-        self._journal.note("process", root=children.parent() is None)
+        is_root = children.parent() is None
+        self._journal.note("process", root=is_root)
         if self._journal.detailed:
-            self._unwatch = streams.watch(self._printed)
+            leaves = os.environ.get(variables.READER_LEAVES, "") if is_root else ""
+            self._unwatch = streams.watch(self._printed, streams.Reader(leaves))
             atexit.register(self.end)
 
     def forked(self) -> None:

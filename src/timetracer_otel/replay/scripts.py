@@ -11,7 +11,7 @@ from timetracer_otel import spans
 from timetracer_otel.cassette.model import Lane, Span
 from timetracer_otel.cassette.shelf import Catalog, Shelf
 from timetracer_otel.errors import ConfigError
-from timetracer_otel.replay import journal
+from timetracer_otel.replay import journal, variables
 from timetracer_otel.replay.calls import LaneNotes, Notes, Unused, compare_calls
 from timetracer_otel.replay.commands import Command, recorded_command
 from timetracer_otel.replay.compare import FieldDifference
@@ -127,6 +127,7 @@ def _one(again: _Run, found: Catalog, options: Options, work: Path) -> Verified:
         return Verified(lane.id, again.name, again.name, str(lane.file), 0.0, [Difference("error", problem)])
     stdin = again.own.payload(spans.SESSION_STDIN) if again.own is not None else None
     log, env = options.log or work / "app.log", options.environment(found, work)
+    env[variables.READER_LEAVES] = str(attributes.get(spans.SESSION_READER_LEFT, ""))
     if spans.SESSION_TERMINAL in attributes:
         env["TERM"] = str(attributes[spans.SESSION_TERMINAL]).partition(" ")[0]
     with given_streams(attributes, stdin or b"", log) as streams, App(again.command, env, log, streams) as app:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-__all__ = ["CATALOG", "DETAIL", "JOURNAL", "TRACE"]
+__all__ = ["CATALOG", "DETAIL", "JOURNAL", "READER_LEAVES", "TRACE"]
 
 JOURNAL: Final = "TIMETRACER_REPLAY_JOURNAL"
 """Set by the launcher: the folder where each process of the replay keeps its journal."""
@@ -14,3 +14,5 @@ DETAIL: Final = "TIMETRACER_REPLAY_DETAIL"
 """Set by ``--verify``: the journals then say what each call asked that differs."""
 TRACE: Final = "TIMETRACER_REPLAY_TRACE"
 """Set by the launcher: the folder for the replay's own trace."""
+READER_LEAVES: Final = "TIMETRACER_REPLAY_READER_LEAVES"
+"""Set by ``--verify`` for a script: where the reader of its stdout had left."""

@@ -12,6 +12,7 @@ program does not read.
 from __future__ import annotations
 
 import builtins
+import errno
 import hashlib
 import io
 import os
@@ -24,7 +25,7 @@ from typing import Any, Final, TypeAlias
 from timetracer_otel import spans
 from timetracer_otel.seams import faults
 
-__all__ = ["KEPT_BYTES", "Passed", "Seen", "flush", "watch"]
+__all__ = ["KEPT_BYTES", "Passed", "Reader", "Seen", "flush", "watch"]
 
 Seen: TypeAlias = Callable[[str, bytes], None]
 """Takes the attribute that the bytes of a stream go into, and bytes that passed. It may not raise."""
@@ -40,6 +41,42 @@ _STREAMS: Final = (spans.SESSION_STDIN, spans.SESSION_STDOUT, spans.SESSION_STDE
 """By their descriptor."""
 
 
+class Reader:
+    """Who reads stdout, such as ``head``: it may leave before the script has printed all. A recording keeps when.
+
+    Args:
+        leaves: where it left then, as :attr:`left` gives it; empty when it stayed.
+    """
+
+    def __init__(self, leaves: str = "") -> None:
+        self.left = ""
+        """The method that failed, and how many bytes had passed, such as ``write 8192``."""
+        self._leaves = leaves
+        self._passed = 0
+
+    def around(self, name: str, method: Callable[..., Any]) -> Callable[..., Any]:
+        """Look at a method of the stream, which fails where it did then.
+
+        Args:
+            name: of the method.
+            method: it.
+        """
+
+        def looking(*arguments: Any) -> Any:
+            if self._leaves == f"{name} {self._passed}":
+                raise BrokenPipeError(errno.EPIPE, os.strerror(errno.EPIPE))
+            try:
+                result = method(*arguments)
+            except BrokenPipeError:
+                self.left = self.left or f"{name} {self._passed}"
+                raise
+            if name == "write":
+                self._passed += result or 0
+            return result
+
+        return looking
+
+
 class Passed:
     """What passed through the streams of one process, as far as it is kept."""
 
@@ -47,6 +84,7 @@ class Passed:
         self._kept: dict[str, list[bytes]] = {name: [] for name in _STREAMS}
         self._sizes = dict.fromkeys(_STREAMS, 0)
         self._hashes = {name: hashlib.sha256() for name in _STREAMS}
+        self.reader = Reader()
         self._terminals = _terminals()  # now: a program may close its streams
         self._terminal = _terminal() if self._terminals else ""
 
@@ -74,6 +112,8 @@ class Passed:
         if self._terminals:
             told[spans.SESSION_TERMINALS] = self._terminals
             told[spans.SESSION_TERMINAL] = self._terminal
+        if self.reader.left:
+            told[spans.SESSION_READER_LEFT] = self.reader.left
         for name, kept in self._kept.items():
             if name == spans.SESSION_STDIN and not self._sizes[name]:
                 continue
@@ -110,19 +150,30 @@ def _is_open(descriptor: int) -> bool:
     return True
 
 
-def flush() -> None:
-    """Let text that waits in the streams pass, at the end: Python would flush them in a moment, unseen."""
+def flush() -> bool:
+    """Let text that waits in the streams pass, at the end: Python would flush them in a moment, unseen.
+
+    Returns:
+        Whether it could; where not, Python ends with a status of its own.
+    """
+    flushed = True
     for stream in (sys.stdout, sys.__stdout__, sys.stderr, sys.__stderr__):
         if type(stream) is io.TextIOWrapper:  # what the app put there may do anything when it is flushed
-            with suppress(OSError, ValueError):  # its reader has left, or it is closed: Python finds that again
+            try:
                 stream.flush()
+            except OSError:  # its reader has left: Python finds that again, and says it
+                flushed = False
+            except ValueError:  # it is closed
+                continue
+    return flushed
 
 
-def watch(seen: Seen) -> Callable[[], None]:
+def watch(seen: Seen, reader: Reader) -> Callable[[], None]:
     """Look at what passes, from now on.
 
     Args:
         seen: gets it. Of what failed it gets nothing.
+        reader: of stdout.
 
     Returns:
         What ends it.
@@ -139,6 +190,9 @@ def watch(seen: Seen) -> Callable[[], None]:
                 _shadow(undo, raw, method, partial(_reading, seen=seen))
         else:
             _shadow(undo, buffer, "write", partial(_writing, seen=seen, name=name))
+        if name == spans.SESSION_STDOUT:
+            for method in ("write", "flush"):
+                _shadow(undo, buffer, method, partial(reader.around, method))
     names = {number: name for number, name in enumerate(_STREAMS) if _is_open(number)}
     _replace(undo, os, "write", lambda write: _writing_descriptor(write, seen, names))
     if 0 in names:
