@@ -50,7 +50,7 @@ DRAWING: dict[str, tuple[Callable[[], object], str]] = {
 def _added() -> dict[str, float]:
     """Microseconds that a recorded lane adds to each draw; both take turns, and the least of each counts."""
     with tempfile.TemporaryDirectory() as folder:
-        settings = timetracer_otel.install(dir=folder)
+        settings = timetracer_otel.install(mode="record", dir=folder)
         runtime = seams.active()
         assert runtime is not None
         lane: Any = runtime.open_lane(Request("GET", "/", []))

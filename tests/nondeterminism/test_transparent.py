@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
+import gc
 import logging
 import os
 import pickle
@@ -254,3 +255,21 @@ def test_nothing_is_patched_in_mode_off() -> None:
     """Importing us changes no function."""
     assert isinstance(time.time, types.BuiltinFunctionType)
     assert type(vars(datetime)["now"]).__name__ == "classmethod_descriptor"
+
+
+@pytest.mark.usefixtures("recording")
+def test_finalizers_draw_for_themselves() -> None:
+    """When garbage is collected is chance: what is drawn then does not count, and waits for nobody."""
+    made: list[uuid.UUID] = []
+
+    class Circle:
+        def __init__(self) -> None:
+            self.itself = self
+
+        def __del__(self) -> None:
+            made.append(uuid.uuid4())
+
+    Circle()
+    gc.collect()
+    assert len(made) == 1
+    assert drawn() == []

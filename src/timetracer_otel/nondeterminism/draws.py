@@ -85,7 +85,7 @@ def note(  # noqa: PLR0913, PLR0917 - in one object they would cost every draw
     """Draw, and keep the value for the lane."""
     value = sample(*args, **kwargs)
     lane = _lane_of_draw(frame)
-    if lane is None or lane.draws is None or sites.busy.reading:
+    if lane is None or lane.draws is None or sites.is_busy():
         return value
     app: FrameType | None = frame
     if module == LIBRARY:
@@ -202,7 +202,7 @@ def give(  # noqa: PLR0913, PLR0917 - as note
     """Give the lane what it drew here when it was recorded; else draw."""
     lane = _lane_of_draw(frame)
     given = None if lane is None else lane.draws
-    if lane is None or not isinstance(given, Given) or sites.busy.reading:
+    if lane is None or not isinstance(given, Given) or sites.is_busy():
         return sample(*args, **kwargs)
     app: FrameType | None = frame
     if module == LIBRARY:

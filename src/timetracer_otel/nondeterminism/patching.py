@@ -60,6 +60,7 @@ def install(
     plumbing = (*plumbing, *(f"{module}." for module in _generators))
     callers.configure(app_packages, plumbing)
     wrappers.use(draw)
+    sites.watch()
     for module in (*_PLACES, *_generators):
         if module not in _hooked:
             _hooked.add(module)

@@ -21,9 +21,7 @@ _WAITS: Final = (
     "sched", "selectors", "signal", "socket", "ssl", "subprocess", "threading",
     "django.utils.autoreload", "watchdog.", "watchfiles.", "werkzeug._reloader",
 )  # fmt: skip
-_LOOPS: Final = (
-    "asyncio.", "anyio._backends.", "curio.", "eventlet.", "gevent.", "trio.", "twisted.internet.", "uvloop.",
-)  # fmt: skip
+_LOOPS: Final = ("anyio._backends.", "curio.", "eventlet.", "gevent.", "trio.", "twisted.internet.", "uvloop.")
 _SERVERS: Final = (
     "asgiref.server", "cheroot.", "daphne.", "django.core.servers.", "granian.", "gunicorn.", "http.server",
     "hypercorn.", "meinheld.", "socketserver", "uvicorn.", "waitress.", "websockets.", "werkzeug.serving", "wsgiref.",
@@ -33,9 +31,12 @@ _LOGS: Final = ("logging.", "loguru.", "structlog.", "uvicorn.logging")
 _POOLS: Final = ("psycopg_pool.", "sqlalchemy.pool.")
 _TELEMETRY: Final = ("grpc.", "opentelemetry.", "timetracer_otel.")
 
-MODULES: Final = (*_INNER, *_WAITS, *_LOOPS, *_SERVERS, *_LOGS, *_POOLS, *_TELEMETRY)
+MODULES: Final = (*_INNER, *_WAITS, "asyncio.", *_LOOPS, *_SERVERS, *_LOGS, *_POOLS, *_TELEMETRY)
 
-EDGES: Final = (*_LOOPS, *_SERVERS, "timetracer_otel.families.asgi", "timetracer_otel.families.wsgi")
+EDGES: Final = (
+    "asyncio.base_events", "asyncio.events", "asyncio.runners", *_LOOPS, *_SERVERS,
+    "timetracer_otel.families.asgi", "timetracer_otel.families.wsgi",
+)  # fmt: skip
 """What runs the app step by step. Nothing outside of it asked for what is drawn inside."""
 
 OTHERS: Final = (

@@ -9,18 +9,21 @@ from __future__ import annotations
 
 import ast
 import copy
+import gc
 import hashlib
 import importlib.util
 import linecache
 import sys
 import threading
 from collections import defaultdict
+from collections.abc import Iterator
+from contextlib import contextmanager
 from types import CodeType, FrameType
 from typing import Final, TypeAlias
 
 from timetracer_otel.nondeterminism import callers
 
-__all__ = ["Site", "at", "busy", "by_same_library", "forget", "of", "shown", "still_there"]
+__all__ = ["Site", "at", "by_same_library", "forget", "is_busy", "of", "shown", "still_there", "watch"]
 
 Site: TypeAlias = tuple[str, ...]
 """A module and the text of one of its statements, without comments and layout, of a compound one its head; behind them
@@ -37,17 +40,55 @@ _parsing = threading.Lock()
 
 
 class _Busy(threading.local):
-    reading = False
+    busy = False
 
 
-busy = _Busy()
-"""Whether this thread reads a source: a finalizer or a signal handler that draws meanwhile must not wait for itself."""
+_own = _Busy()
+
+
+def is_busy() -> bool:
+    """Whether this thread reads a source or collects garbage.
+
+    What a finalizer draws comes at no certain moment, so it does not count; and it must not wait for its own thread.
+    """
+    return _own.busy
+
+
+def _collection_begins(phase: str, _info: object) -> None:
+    if phase == "start":
+        _own.busy = True
+
+
+def _collection_ends(phase: str, _info: object) -> None:
+    if phase == "stop":
+        _own.busy = False
+
+
+def watch() -> None:
+    """Take note of when garbage is collected: before whatever else does, and until it has."""
+    if _collection_begins not in gc.callbacks:
+        gc.callbacks.insert(0, _collection_begins)
+        gc.callbacks.append(_collection_ends)
+
+
+@contextmanager
+def _alone() -> Iterator[None]:
+    """Collect no garbage meanwhile: a finalizer lets another thread into the parser."""
+    enabled = gc.isenabled()
+    gc.disable()
+    _own.busy = True
+    try:
+        yield
+    finally:
+        _own.busy = False
+        if enabled:
+            gc.enable()
 
 
 def _parsed(text: str) -> ast.Module:
     for _ in range(_TRIES):
         try:
-            with _parsing:
+            with _parsing, _alone():
                 return ast.parse(text)
         except SystemError:  # the app parses something in another thread
             continue
@@ -154,7 +195,10 @@ def still_there(site: Site) -> bool:
 
 
 def forget() -> None:
-    """Forget all sources."""
+    """Forget all sources, and look at no garbage any more."""
+    for callback in (_collection_begins, _collection_ends):
+        if callback in gc.callbacks:
+            gc.callbacks.remove(callback)
     _sites.clear()
     _files.clear()
 
@@ -168,11 +212,7 @@ def _main_of(module: str) -> object:
 def _source(filename: str) -> _Source:
     source = _files.get(filename)
     if source is None:
-        busy.reading = True
-        try:
-            source = _files[filename] = _Source(filename)
-        finally:
-            busy.reading = False
+        source = _files[filename] = _Source(filename)
     return source
 
 
