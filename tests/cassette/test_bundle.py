@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import stat
 from pathlib import Path
 
@@ -53,6 +54,14 @@ def test_a_file_that_is_named_twice_is_copied_once(tmp_path: Path, lanes: list[P
     link.symlink_to(lanes[0])
     session = tmp_path / "cassettes/2023-11-14/21/SESSION__app__5e55.jsonl"
     assert bundle([session, *lanes, link, lanes[0]], tmp_path / "bundle.jsonl") == 4
+
+
+def test_a_device_is_no_place_for_a_bundle(tmp_path: Path, lanes: list[Path]) -> None:
+    """A bundle takes the place of a file only: a pipe, or a device, stays what it is."""
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(CassetteError, match="not a regular file"):
+        bundle(lanes, tmp_path / "pipe")
+    assert (tmp_path / "pipe").is_fifo()
 
 
 def test_a_damaged_file_leaves_no_bundle(tmp_path: Path, lanes: list[Path]) -> None:

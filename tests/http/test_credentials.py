@@ -9,7 +9,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
+import requests
 
 from tests.http.conftest import Run
 from tests.http.server import ShapeServer
@@ -50,3 +52,27 @@ def test_a_miss_prints_none(server: ShapeServer, tmp_path: Path) -> None:
     outcome = replay.outcome()
     assert len(outcome.misses) == 3
     assert SECRET not in str(outcome.misses)
+
+
+UNREACHED = f"http://127.0.0.1:1/orders?api_key={SECRET}"
+
+
+@pytest.mark.parametrize("key", ["the user's", "none"])
+@pytest.mark.parametrize(
+    "ask",
+    [
+        lambda: httpx.get(UNREACHED),
+        lambda: httpx.post(UNREACHED, json={"amount": 1}),
+        lambda: requests.get(UNREACHED, timeout=5),
+    ],
+    ids=["httpx", "httpx with a body", "requests"],
+)
+def test_a_peer_that_is_not_there_is_not_there_again(
+    ask: Callable[[], Any], key: str, both: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A request that failed before it was sent is found again although its URL holds a secret, masked or sealed."""
+    if key == "none":
+        monkeypatch.setenv("TIMETRACER_KEY", "none")
+    recorded, replayed = both(ask)
+    assert issubclass(recorded[0], Exception)
+    assert replayed == recorded

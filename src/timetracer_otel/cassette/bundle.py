@@ -37,6 +37,8 @@ def bundle(paths: Iterable[str | PathLike[str]], output: Path, left_out: list[Ca
 
 
 def _bundle(paths: list[Path], without: Collection[Path], output: Path) -> int:
+    if output.exists() and not output.is_file():  # a device or a folder: a file would take its place
+        raise CassetteError("is not a regular file: choose another name for the output", file=output)
     copied = dict.fromkeys(path.resolve() for path in without)
     search = SessionSearch()
     with whole_file(output) as descriptor, _writer(descriptor, output) as write:

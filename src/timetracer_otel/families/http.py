@@ -105,7 +105,8 @@ def ask_with(answering: Responder, request: Sent, name: str) -> tuple[Reply, str
 
 def _answer(answering: Responder, request: Sent) -> Answer:
     described, unsent = http_match.describe_both(request)
-    instead = http_imported.described(answering, request) or http_match.describe_blind(request) or unsent
+    imported = http_imported.described(answering, request)
+    instead = (*http_match.describe_blind(request), unsent) if imported is None else (imported,)
     answer = answering.answer(described, lambda: http_match.shown(request), instead=instead)
     http_imported.check(answering, answer.recorded, request)
     if spans.LOST in answer.recorded.attributes:

@@ -70,16 +70,16 @@ def describe_both(request: Sent) -> tuple[Description, Description]:
     return Description(key, digest, (*values, *in_body.values), read, whom, subjects=subjects), unsent
 
 
-def describe_blind(request: Sent) -> Description | None:
-    """As :func:`describe` without the secrets in the URL, which a recording may have masked; None when there are none.
+def describe_blind(request: Sent) -> tuple[Description, ...]:
+    """As :func:`describe_both` without the secrets in the URL, which a recording may have masked; empty without any.
 
     Args:
         request: live.
     """
     url = redaction.blanked_url(request.url)
     if _parted(url) == _parted(request.url):
-        return None
-    return describe(Sent(request.method, url, request.headers, request.body, request.complete))
+        return ()
+    return describe_both(Sent(request.method, url, request.headers, request.body, request.complete))
 
 
 def _preference(request: Sent) -> bytes:

@@ -89,7 +89,7 @@ class PluginResponder:
         self._all_facts: dict[str, list[str]] = {}
 
     def answer(
-        self, description: Description, asked: Callable[[], object], instead: Description | None = None
+        self, description: Description, asked: Callable[[], object], instead: Sequence[Description] = ()
     ) -> Answer:
         player = self._player
         lane = player.lane()
@@ -227,17 +227,17 @@ class Player:
         return self._responders[plugin]
 
     def find(
-        self, lane: ReplayLane, asked: Description, instead: Description | None = None
+        self, lane: ReplayLane, asked: Description, instead: Sequence[Description] = ()
     ) -> tuple[Match, Matcher] | None:
         """Go down the ladder: this lane, the session, an identical read of another lane.
 
-        Of a call that was recorded under either description, the earlier one answers.
+        Of calls that were recorded under several of the descriptions, an earlier one answers.
         """
         own, session = lane.matcher, self.session_lane.matcher
-        if instead is not None:
+        for other in instead:
             for matcher in (own, session):
-                if matcher is not None and matcher.comes_first(instead, asked):
-                    return self.find(lane, instead)
+                if matcher is not None and matcher.comes_first(other, asked):
+                    return self.find(lane, other)
         assert session is not None  # noqa: S101 - the session's lane always has one
         if own is not None and (match := own.match(asked, branch=branch_in(lane, here()))) is not None:
             return match, own

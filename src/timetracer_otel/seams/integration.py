@@ -134,14 +134,14 @@ class Responder(Protocol):
     """What stands in for a library's I/O in replay."""
 
     def answer(
-        self, description: Description, asked: Callable[[], object], instead: Description | None = None
+        self, description: Description, asked: Callable[[], object], instead: Sequence[Description] = ()
     ) -> Answer:
         """Give the recorded call that answers the live one, in the current lane.
 
         Args:
             description: of the live call.
             asked: renders the live call for a miss report (JSON-like); called only then.
-            instead: another description under which it may have been recorded: a request that was not sent to its end.
+            instead: other descriptions under which it may have been recorded: as a request that was not sent to its end.
 
         Raises:
             ReplayMiss: nothing recorded answers it.
