@@ -141,7 +141,7 @@ class Responder(Protocol):
         Args:
             description: of the live call.
             asked: renders the live call for a miss report (JSON-like); called only then.
-            instead: other descriptions under which it may have been recorded: as a request that was not sent to its end.
+            instead: other descriptions under which it may have been recorded: a request not sent to its end.
 
         Raises:
             ReplayMiss: nothing recorded answers it.
