@@ -13,6 +13,8 @@ import pytest
 from tests.nondeterminism.libraries import LIBRARIES
 from tests.support.commands import OTEL, REPLAY
 
+pytestmark = pytest.mark.system  # half a minute of CPU: each case starts programs
+
 ROOT = Path(__file__).parents[2]
 _DRAWING = [sys.executable, "-m", "tests.nondeterminism.drawing"]
 _LIBRARIES = [sys.executable, "-m", "tests.nondeterminism.libraries"]

@@ -22,6 +22,8 @@ from tests.support.commands import OTEL, REPLAY
 from timetracer_otel import spans
 from timetracer_otel.cassette import loading, storage
 
+pytestmark = pytest.mark.system  # half a minute of CPU: each case starts programs
+
 HERE = Path(__file__).parent
 SERVERS = {
     "werkzeug": ("flask", "--app", "ending_wsgi", "run", "--port", "{port}"),

@@ -14,6 +14,8 @@ from tests.pymongo.harness import ELSEWHERE
 from tests.support.commands import OTEL, REPLAY
 from tests.support.mongo import MongoServer
 
+pytestmark = pytest.mark.system  # half a minute of CPU: each case starts programs
+
 PROGRAM = """
 import ctypes, datetime, json, os, urllib.request, uuid
 from pymongo import MongoClient

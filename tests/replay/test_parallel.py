@@ -18,6 +18,8 @@ from tests.matrix.harness import NOT_USED
 from tests.support.commands import OTEL, REPLAY
 from timetracer_otel.replay.ordering import Happened, Write, reordered
 
+pytestmark = pytest.mark.system  # half a minute of CPU: each case starts programs
+
 HERE = Path(__file__).parent
 APP = ("uvicorn", "parallel_app:app", "--no-access-log", "--port")
 TIMES = 7

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from opentelemetry.trace import SpanContext, SpanKind, StatusCode, Tracer
 
-from timetracer_otel import encoding, spans
+from timetracer_otel import encoding, seams, spans
 from timetracer_otel.cassette import naming, otlp, storage
 from timetracer_otel.config import Settings
 from timetracer_otel.exporters import drawn, growing, parts
@@ -274,12 +274,18 @@ class Recorder:
         os.register_at_fork(after_in_child=self._after_fork)
 
     def _after_fork(self) -> None:
+        if seams.active() is not self:  # it was uninstalled, and what is called at a fork cannot be taken back
+            return
         self.open.clear()
         self._resource = None
         self.relieving = threading.RLock()
         self._session = self._session.forked()
         if not self._ends_children:
-            self._ends_children = children.at_child_end(self, self.end)
+            self._ends_children = children.at_child_end(self, self._end_child)
+
+    def _end_child(self) -> None:
+        if seams.active() is self:
+            self.end()
 
     def _keep_house(self) -> None:
         self._session.touch()
