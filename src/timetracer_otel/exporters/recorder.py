@@ -270,7 +270,7 @@ class Recorder:
         self.unwatch: Callable[[], None] = lambda: None  # ends the watching of the standard streams
         self._ends_children = False
         self._resource: tuple[int, bytes] | None = None
-        self._session = SessionLane(self, children.parent())
+        self._session = SessionLane(self, children.parent(), children.place())
         os.register_at_fork(after_in_child=self._after_fork)
 
     def _after_fork(self) -> None:

@@ -20,7 +20,7 @@ from timetracer_otel.exporters.leaving import Leaving
 from timetracer_otel.exporters.parts import Part
 from timetracer_otel.exporters.resource import program_name
 from timetracer_otel.exporters.retention import hold
-from timetracer_otel.seams import Call, Lane, Response, children, streams
+from timetracer_otel.seams import Call, Lane, Response, children, places, streams
 from timetracer_otel.seams.streams import Passed
 
 if TYPE_CHECKING:
@@ -41,12 +41,14 @@ class SessionLane(Lane):
     Args:
         runtime: the recorder.
         parent_id: session of the process that started this one.
+        place: which of its children this one is, see :data:`spans.SESSION_PLACE`.
     """
 
-    def __init__(self, runtime: Recorder, parent_id: str | None) -> None:
+    def __init__(self, runtime: Recorder, parent_id: str | None, place: str = "") -> None:
         super().__init__(_new_id(16).hex(), runtime, None)
         self.recorder = runtime
         self.parent_id = parent_id
+        self.place = place
         children.become_parent(self.id)
         self.start = _now()
         self.path: Path | None = None
@@ -64,6 +66,8 @@ class SessionLane(Lane):
         attributes: dict[str, spans.Attribute] = {spans.SESSION_ID: self.id}
         if self.parent_id is not None:
             attributes[spans.SESSION_PARENT_ID] = self.parent_id
+        if self.place:
+            attributes[spans.SESSION_PLACE] = self.place
         return attributes
 
     def finish(self, response: Response | None, error: BaseException | None) -> None:
@@ -125,7 +129,7 @@ class SessionLane(Lane):
 
     def forked(self) -> SessionLane:
         """Give the session of a child that was forked from this process."""
-        child = SessionLane(self.recorder, parent_id=self.id)
+        child = SessionLane(self.recorder, self.id, places.forked())
         child.passed = None if self.passed is None else Passed()
         return child
 

@@ -56,6 +56,11 @@ class Journal:
             self._pid = pid  # last: other threads write as soon as it is ours
         _write(self._descriptor, orjson.dumps(entry, default=str, option=_OPTIONS))
 
+    @property
+    def is_shared(self) -> bool:
+        """Whether other processes of the replay are known, so that what one claims no other has."""
+        return self._folder is not None
+
     def claim(self, name: str) -> bool:
         """Take something that only one process of a replay may have.
 

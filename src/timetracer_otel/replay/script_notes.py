@@ -27,7 +27,6 @@ class ScriptNotes:
 
     def begin(self) -> None:
         """Begin, in a process that was started by a command."""
-        children.become_parent("replay")
         is_root = children.parent() is None
         self._journal.note("process", root=is_root)
         if self._journal.detailed:

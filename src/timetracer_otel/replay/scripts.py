@@ -18,6 +18,7 @@ from timetracer_otel.replay.compare import FieldDifference
 from timetracer_otel.replay.consequences import gathered
 from timetracer_otel.replay.differing import Difference, Result, Verified
 from timetracer_otel.replay.driver import progress
+from timetracer_otel.replay.following import parent_of
 from timetracer_otel.replay.given_streams import given_streams
 from timetracer_otel.replay.printed import Printed, compare_printed
 from timetracer_otel.replay.process import App
@@ -70,7 +71,7 @@ def run(found: Catalog, options: Options, folder: Path) -> Result:
     """
     sessions = Shelf(found).sessions
     roots = sorted(
-        (lane for lane in sessions.values() if _parent(lane) not in sessions), key=lambda lane: lane.spans[0].start
+        (lane for lane in sessions.values() if parent_of(lane) not in sessions), key=lambda lane: lane.spans[0].start
     )
     if not roots:
         raise ConfigError("the cassettes hold neither a request nor a script: there is nothing to verify")
@@ -109,15 +110,11 @@ def _of_program(roots: Sequence[Lane], given: Sequence[str], result: Result) -> 
             yield lane, () if one.is_masked else (*wanted.head, *one.arguments)
 
 
-def _parent(lane: Lane) -> str:
-    return str(lane.spans[0].resource.get(spans.SESSION_PARENT_ID, ""))
-
-
 def _family(lane: Lane, sessions: dict[str, Lane]) -> Iterator[Lane]:
     """A session, and those of the processes that it started."""
     yield lane
     for other in sessions.values():
-        if _parent(other) == lane.id:
+        if parent_of(other) == lane.id:
             yield from _family(other, sessions)
 
 

@@ -17,7 +17,8 @@ from timetracer_otel import redaction, seams, spans
 from timetracer_otel.cassette import model, shelf
 from timetracer_otel.config import Settings
 from timetracer_otel.errors import ReplayMiss
-from timetracer_otel.replay import borrowing, brought, noting, variables
+from timetracer_otel.nondeterminism import Given
+from timetracer_otel.replay import borrowing, brought, following, noting, variables
 from timetracer_otel.replay.determinism import given_to_lane, given_to_session
 from timetracer_otel.replay.entries import Entries
 from timetracer_otel.replay.guard import refuse_outbound, watch_unseen
@@ -26,7 +27,19 @@ from timetracer_otel.replay.loaded import loaded_shelf
 from timetracer_otel.replay.matching import Index, Match, Matcher, Recorded, first_difference
 from timetracer_otel.replay.script_notes import ScriptNotes
 from timetracer_otel.replay.trace import Tracing, attach
-from timetracer_otel.seams import Answer, Call, Description, Lane, Request, Response, Value, current_lane, value_forms
+from timetracer_otel.seams import (
+    Answer,
+    Call,
+    Description,
+    Lane,
+    Request,
+    Response,
+    Value,
+    children,
+    current_lane,
+    places,
+    value_forms,
+)
 from timetracer_otel.seams.branches import branch_in, here, path_of
 
 __all__ = ["Player", "start"]
@@ -46,9 +59,8 @@ class ReplayLane(Lane):
         self.recorded = recorded
         self._texts: tuple[int, brought.Brought] | None = None
         self.matcher = Matcher(index, self._brought) if index is not None else None
-        sessions = runtime.cassette.sessions.values()
         journal = runtime.journal
-        self.draws = given_to_session(sessions, journal) if request is None else given_to_lane(recorded, journal)
+        self.draws = runtime.given() if request is None else given_to_lane(recorded, journal)
 
     @property
     def has_draws(self) -> bool:
@@ -170,6 +182,7 @@ class Player:
         self._lock = threading.RLock()
         calls = [span for session in cassette.sessions.values() for span in session.calls]
         self._session_calls = sorted(calls, key=lambda span: span.start)
+        self._followed = self._follow(children.parent(), children.place())
         self.session_lane = self._new_session()
         self.script = ScriptNotes(journal)
         os.register_at_fork(after_in_child=self._after_fork)
@@ -177,12 +190,43 @@ class Player:
     def _after_fork(self) -> None:
         self._lock = threading.RLock()
         self.cassette.forked()
+        self._followed = self._follow(self.follows, places.forked())
+        children.become_parent(self.follows)
         self.session_lane = self._new_session()
         self.script.forked()
 
+    @property
+    def follows(self) -> str:
+        """What the children of this process are told: the recorded session that it follows."""
+        return self._followed.id if self._followed is not None else "replay"
+
+    def _follow(self, parent: str | None, place: str) -> model.Lane | None:
+        sessions = self.cassette.sessions
+        if parent is None:
+            return following.root_of(sessions, self.journal)
+        return following.child_of(parent, place, sessions, self.journal)
+
     def _new_session(self) -> ReplayLane:
         """What a forked worker asks at its start it asks of the whole session again: its parent used other copies."""
-        return ReplayLane(self, None, None, Index(self._described(self._session_calls), lambda _value: False))
+        first = self._followed
+        calls = sorted(self._session_calls, key=lambda span: first is not None and span.lane_id != first.id)
+        return ReplayLane(self, None, None, Index(self._described(calls), lambda _value: False))
+
+    def given(self) -> Given | None:
+        """What this process draws outside any entry.
+
+        Where it follows a recorded one, what that drew; a server goes on with what the others did, whose work it may
+        get. One that follows none is given what all of them drew.
+
+        Raises:
+            CassetteError: what was recorded is damaged.
+        """
+        every, own = self.cassette.sessions.values(), self._followed
+        if own is None:
+            return given_to_session(every, self.journal)
+        alone = None if self.cassette.catalog.lanes else given_to_session([own], self.journal)
+        others = [one for one in every if one is not own]
+        return alone if alone is not None else given_to_session([own, *others], self.journal)
 
     def session(self) -> ReplayLane:
         """The session of this process."""
@@ -397,6 +441,7 @@ def start(settings: Settings) -> Player:
     )
     watch_unseen(lambda name: journal.note("unseen", library=name), while_=lambda: seams.active() is player)
     seams.set_active(player)
+    children.become_parent(player.follows)
     player.script.begin()
     if (traced := os.environ.get(variables.TRACE)) is not None:
         player.tracing = attach(Path(traced), player.session)

@@ -12,19 +12,20 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Sequence
-from contextlib import ExitStack
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from functools import wraps
 from pathlib import Path
 from typing import Any, Final, TypeAlias
 
-from timetracer_otel.seams import faults
+from timetracer_otel.seams import faults, places
 from timetracer_otel.seams.command_line import PythonCommand
 
-__all__ = ["CHILD", "PARENT", "Started", "at_child_end", "become_parent", "parent", "prepare"]
+__all__ = ["CHILD", "PARENT", "Started", "at_child_end", "become_parent", "parent", "place", "prepare"]
 
 PARENT: Final = "TIMETRACER_PARENT_SESSION"
-"""Environment variable of a child: the session of the process that started it."""
+"""Environment variable of a child: the session of the process that started it, and its :mod:`place <.places>` there."""
 CHILD: Final = "TIMETRACER_CHILD"
 """Environment variable of a child that is started otherwise than it was asked for: what was asked for, as JSON."""
 BOOT: Final = str(Path(__file__).parent.parent / "boot")
@@ -44,12 +45,17 @@ _ARGS, _EXECUTABLES, _ENV = 0, 1, 5
 _MARK: Final = "_timetracer_child"
 """On what was replaced already: modules import it from one another."""
 
-_parent = os.environ.pop(PARENT, None)
+_told = os.environ.pop(PARENT, None)
 
 
 def parent() -> str | None:
     """The session of the process that started this one by a command; None when nobody that we know did."""
-    return _parent
+    return None if _told is None else _told.partition(" ")[0]
+
+
+def place() -> str:
+    """Which of its children this one is, see :mod:`timetracer_otel.seams.places`; empty when it is not known."""
+    return (_told or "").partition(" ")[2]
 
 
 def become_parent(session_id: str) -> None:
@@ -60,11 +66,48 @@ def become_parent(session_id: str) -> None:
     Args:
         session_id: of this process.
     """
+    if getattr(_thread, "starts_command", False):
+        return  # the child of a fork that is about to become the command: it stays its parent's
     os.putenv(PARENT, session_id)
     _own[0] = session_id
 
 
 _own = [""]
+_thread = threading.local()
+
+
+class _Inherited:
+    """What children without an environment of their own inherit; one is started at a time, for each is told its own."""
+
+    def __init__(self) -> None:
+        self.renew()
+        os.register_at_fork(after_in_child=self.renew)
+
+    def renew(self) -> None:
+        """Be usable in a forked child, whose copy of the lock may be held by nobody there."""
+        self._lock = threading.RLock()
+
+    @contextmanager
+    def saying(self, told: str) -> Iterator[None]:
+        """Tell what is started in a ``with`` block whose it is.
+
+        Args:
+            told: the variable's value.
+        """
+        with self._lock:
+            os.putenv(PARENT, told)
+            try:
+                yield
+            finally:
+                os.putenv(PARENT, _own[0])
+
+
+_inherited = _Inherited()
+
+
+def _next_child() -> str:
+    """What the child that is started next is to be told."""
+    return f"{_own[0]} {places.next_place()}"
 
 
 def at_child_end(owner: object, end: Callable[[], None]) -> bool:
@@ -129,13 +172,14 @@ def _replace(undo: ExitStack, module: Any, name: str, make: Callable[[Any], Any]
 def _forking(carried: dict[str, str], started: Started) -> Callable[[Any], Any]:
     def make(fork_exec: Any) -> Any:
         def forking(*arguments: Any) -> Any:
-            child = None
+            child, told = None, _own[0]
             try:
                 child, changed = _changed(arguments, carried)
+                told = child.told
             except Exception as error:  # noqa: BLE001 - the app's child starts as it was asked for
                 faults.report("children.fork_exec", error)
                 changed = arguments
-            pid = fork_exec(*changed)
+            pid = _started_with(told, fork_exec, changed)
             if child is not None and child.runs_python and pid:
                 started(pid, child.args, child.is_reachable)
             return pid
@@ -143,6 +187,17 @@ def _forking(carried: dict[str, str], started: Started) -> Callable[[Any], Any]:
         return forking
 
     return make
+
+
+def _started_with(told: str, fork_exec: Any, arguments: tuple[Any, ...]) -> Any:
+    _thread.starts_command = True
+    try:
+        if arguments[_ENV] is not None:
+            return fork_exec(*arguments)
+        with _inherited.saying(told):
+            return fork_exec(*arguments)
+    finally:
+        _thread.starts_command = False
 
 
 def _changed(arguments: tuple[Any, ...], carried: dict[str, str]) -> tuple[_Child, tuple[Any, ...]]:
@@ -188,10 +243,11 @@ def _replacing(carried: dict[str, str]) -> Callable[[Any], Any]:
 
 def _replacing_inherited(execv: Any, carried: dict[str, str]) -> Any:
     def replacing(path: Any, argv: Any, /) -> Any:
-        _child, changed, env = _exchanged(path, argv, os.environ, carried)
+        child, changed, env = _exchanged(path, argv, os.environ, carried)
         # Only a child that needs it gets another environment: execv passes on what was set past os.environ too.
-        if changed is argv and env is os.environ:
-            return execv(path, argv)
+        if changed is argv:
+            with _inherited.saying(_own[0] if child is None else child.told):
+                return execv(path, argv)
         return os.execve(path, changed, env)  # noqa: S606 - what the app asked for
 
     return replacing
@@ -222,6 +278,7 @@ class _Child:
 
     def __init__(self, executable: str, args: list[str], env: dict[str, str] | None, carried: dict[str, str]) -> None:
         self.args = args
+        self.told = _next_child()
         self._given = env
         self._env = env if env is not None else dict(os.environ)
         self._carried = carried
@@ -254,7 +311,7 @@ class _Child:
             return [self.args[0], *changed], self._carrying()
         if self._given is None or PARENT in self._given:
             return self.args, self._given
-        return self.args, {**self._given, PARENT: _own[0]}
+        return self.args, {**self._given, PARENT: self.told}
 
     def _carrying(self) -> dict[str, str]:
         ignores = bool(self._isolated & set("IE"))
@@ -264,7 +321,7 @@ class _Child:
             if not (ignores and name.startswith(_IGNORED_BY_E) and name not in _KEPT_FOR_E)
         }
         path = os.pathsep.join(filter(None, (BOOT, seen.get("PYTHONPATH", ""))))
-        new = {**seen, **self._carried, "PYTHONPATH": path, PARENT: _own[0]}
+        new = {**seen, **self._carried, "PYTHONPATH": path, PARENT: self.told}
         restored = {name: self._env.get(name) for name in {*self._env, *new} if self._env.get(name) != new.get(name)}
         restored.pop(PARENT, None)
         told = {
