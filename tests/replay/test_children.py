@@ -19,6 +19,8 @@ from examples.asking import Ask
 from examples.support import Program, free_port
 from tests.support.commands import OTEL, REPLAY
 
+pytestmark = pytest.mark.system  # minutes: each case starts programs that start programs
+
 
 @contextmanager
 def counting() -> Iterator[str]:
