@@ -231,11 +231,10 @@ def make_key(environ: Mapping[str, str] = os.environ) -> None:
         environ: the environment variables.
     """
     file = key_file(environ)
-    if environ.get(VARIABLE, "").strip() or file is None or os.path.lexists(file):
-        return
-    with suppress(OSError):
-        _write(file, [Key(os.urandom(64))], os.link)
-    _state.forget()
+    if not environ.get(VARIABLE, "").strip() and file is not None and not os.path.lexists(file):
+        with suppress(OSError):
+            _write(file, [Key(os.urandom(64))], os.link)
+    _state.forget()  # another process may have made it since this one looked
 
 
 def rotate(environ: Mapping[str, str] = os.environ) -> Key:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from itertools import pairwise
 
 import h11
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from tests.http.syntax import SYNTAX
@@ -47,6 +47,7 @@ def _again(message: Message, body: list[bytes]) -> bytes:
 
 
 @given(GRAMMAR | st.binary(max_size=200) | st.sampled_from([b"".join(pieces) for pieces in SYNTAX.values()]), CUTS)
+@example(b"HTTP/1.1 103 Hints\r\n\r\n", [])
 def test_whatever_comes_is_kept_as_it_came(data: bytes, cuts: list[int]) -> None:
     """No bytes raise, and what is written again of them is they, but for responses that say to go on."""
     message, body = _read(data, cuts)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import stat
+import subprocess
+import sys
 from base64 import b64encode
 from pathlib import Path
 
@@ -173,6 +175,16 @@ def test_the_first_recording_makes_a_key_file(monkeypatch: pytest.MonkeyPatch, t
     key = sealing.rotate()
     assert header("X-Api-Key", "secret").startswith(f"tt1.{key.id}.")
     assert redaction.opened(old) == "secret"
+
+
+def test_a_key_file_that_another_process_made_meanwhile(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who looked before it was there uses it from the next recording on."""
+    use(monkeypatch, None)
+    assert header("X-Api-Key", "secret") == "[redacted]"
+    code = "from timetracer_otel import sealing; sealing.make_key()"
+    subprocess.run([sys.executable, "-c", code], check=True)
+    sealing.make_key()
+    assert redaction.opened(header("X-Api-Key", "secret")) == "secret"
 
 
 def test_where_no_key_can_be_made_there_is_none(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

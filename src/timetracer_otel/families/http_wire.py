@@ -272,7 +272,8 @@ class Message:
     def kept(self) -> list[Segment] | None:
         """How it is written, where that is not certain; of a head that is none, or not whole, all of it."""
         if not self.start:
-            return [*self.syntax.segments, self._head.decode("latin-1")] if self._head else None
+            came = [*self.syntax.segments, self._head.decode("latin-1")] if self._head else self.syntax.segments
+            return came or None
         return None if self.certain or not self.syntax.is_whole else self.syntax.segments
 
     @property
