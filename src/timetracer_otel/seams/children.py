@@ -14,7 +14,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, nullcontext
 from functools import wraps
 from pathlib import Path
 from typing import Any, Final, TypeAlias
@@ -220,7 +220,8 @@ def _spawning(carried: dict[str, str], started: Started) -> Callable[[Any], Any]
     def make(spawn: Any) -> Any:
         def spawning(path: Any, argv: Any, env: Any, /, **options: Any) -> Any:
             child, argv, env = _exchanged(path, argv, env, carried)
-            pid = spawn(path, argv, env, **options)
+            with nullcontext() if env is not None or child is None else _inherited.saying(child.told):
+                pid = spawn(path, argv, env, **options)
             if child is not None and child.runs_python:
                 started(pid, child.args, child.is_reachable)
             return pid
@@ -254,11 +255,14 @@ def _replacing_inherited(execv: Any, carried: dict[str, str]) -> Any:
 
 
 def _exchanged(path: Any, argv: Any, env: Any, carried: dict[str, str]) -> tuple[_Child | None, Any, Any]:
-    """What is started, and the command line and environment for it; they stay the objects that they are if they may."""
+    """What is started, and the command line and environment for it; they stay the objects that they are if they may.
+
+    Without an environment, as ``os.posix_spawn`` takes it since Python 3.13, a child inherits that of this process.
+    """
     try:
         executable = os.fsdecode(path)
         args = [os.fsdecode(one) for one in argv]
-        given = {os.fsdecode(name): os.fsdecode(value) for name, value in env.items()}
+        given = None if env is None else {os.fsdecode(name): os.fsdecode(value) for name, value in env.items()}
     except (TypeError, AttributeError):  # a descriptor; or wrong, which the system says
         return None, argv, env
     child = _Child(executable, args, given, carried)
