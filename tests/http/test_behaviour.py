@@ -7,8 +7,14 @@ import base64
 import http.client
 import json
 import logging
+import socket
+import threading
+import time
+import urllib.error
+import urllib.request
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -394,3 +400,56 @@ def test_no_warning_about_unknown_versions(server: ShapeServer, both: Run, caplo
     with caplog.at_level(logging.WARNING, logger="timetracer_otel"):
         both(lambda: requests.get(server.url + "/json", timeout=5).json())
     assert [record for record in caplog.records if record.name.startswith("timetracer")] == []
+
+
+@pytest.fixture
+def hasty() -> Iterator[tuple[str, threading.Event]]:
+    """A server that answers 413 to the first piece of an upload and closes; says when it has."""
+    closed = threading.Event()
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+
+        def serve() -> None:
+            with suppress(OSError):
+                peer, _ = listening.accept()
+                with peer:
+                    while b"first" not in peer.recv(65536):
+                        pass
+                    peer.sendall(b"HTTP/1.1 413 Too Large\r\nContent-Length: 4\r\nConnection: close\r\n\r\nmuch")
+                closed.set()
+
+        thread = threading.Thread(target=serve)
+        thread.start()
+        yield f"http://127.0.0.1:{listening.getsockname()[1]}/upload", closed
+        listening.shutdown(socket.SHUT_RDWR)
+        thread.join()
+
+
+@pytest.mark.parametrize("client", ["requests", "urllib3", "urllib"])
+def test_an_upload_that_is_refused_half_way(client: str, hasty: tuple[str, threading.Event], both: Run) -> None:
+    """Where a client reads the answer after sending failed, it reads it again; where it raises, it raises again."""
+    url, closed = hasty
+
+    def pieces() -> Iterator[bytes]:
+        yield b"first"
+        closed.wait(30)
+        for _ in range(20):
+            time.sleep(0.005)  # the peer's reset is on its way
+            yield bytes(1000)
+
+    def ask() -> Any:
+        if client == "requests":
+            with requests.post(url, data=pieces(), timeout=30) as reply:
+                return reply.status_code, reply.reason, reply.text
+        if client == "urllib3":
+            with urllib3.PoolManager() as pool:
+                answer = pool.request("POST", url, body=pieces(), retries=False)
+                return answer.status, answer.reason, answer.data
+        try:
+            request = urllib.request.Request(url, data=pieces(), method="POST")  # noqa: S310 - a test's own http: URL
+            urllib.request.urlopen(request, timeout=30)  # noqa: S310 - as above
+        except urllib.error.URLError as error:
+            return type(error.reason), error.reason.args
+
+    recorded, replayed = both(ask)
+    assert recorded[0] == (413 if client != "urllib" else BrokenPipeError)
+    assert replayed == recorded

@@ -26,6 +26,7 @@ __all__ = [
     "declared",
     "error_of",
     "raise_error",
+    "raise_from_sending",
     "responder",
     "too_far",
     "wait_for_leaving",
@@ -167,10 +168,12 @@ def error_of(
         ReplayMiss: it cannot be made again.
         CassetteError: likewise, where no lane is known.
     """
-    if reply.error is None:
-        return None
+    return None if reply.error is None else _rebuilt(reply, reply.error, live, headers)
+
+
+def _rebuilt(reply: Reply, error: str, live: Iterable[object], headers: exceptions.Maker | None) -> BaseException:
     try:
-        return exceptions.rebuilt(reply.error, live, headers)
+        return exceptions.rebuilt(error, live, headers)
     except CassetteError as cause:
         if reply.refuse is not None:
             reply.refuse(str(cause))
@@ -188,6 +191,17 @@ def raise_error(reply: Reply, live: Iterable[object] = (), headers: exceptions.M
     error = error_of(reply, live, headers)
     if error is not None:
         raise error
+
+
+def raise_from_sending(reply: Reply, live: Iterable[object] = ()) -> None:
+    """Raise what sending raised, before the response that the client may read all the same.
+
+    Args:
+        reply: recorded.
+        live: the client's objects that the exception may hold.
+    """
+    if reply.send_error is not None:
+        raise _rebuilt(reply, reply.send_error, live, None)
 
 
 def wait_for_leaving(reply: Reply) -> None:

@@ -6,6 +6,7 @@ the library, which then does all of its own work.
 
 from __future__ import annotations
 
+import errno
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
@@ -30,6 +31,8 @@ _ATTRIBUTE: Final = "_timetracer"
 _HTTPS_PORT: Final = 443
 _BYTES: Final = (bytes, bytearray, memoryview)
 _INTERIM: Final = frozenset({100})  # it takes any other one for the response itself
+_TAKES_NO_MORE: Final = frozenset({errno.EPIPE, errno.ECONNRESET, errno.EPROTOTYPE})
+"""Errors of a peer that has closed; the last one is that of macOS."""
 _VERSIONS: Final = {9: "0.9", 10: "1.0", 11: "1.1"}
 
 asked_for: ContextVar[Callable[[], Sent] | None] = ContextVar("timetracer_asked_for", default=None)
@@ -59,13 +62,15 @@ class Outgoing:
         conn: the connection.
     """
 
-    __slots__ = ("_conn", "_message", "_unbegun", "recording", "sending")
+    __slots__ = ("_conn", "_message", "_unbegun", "broken", "recording", "sending")
 
     def __init__(self, conn: Any) -> None:
         self._conn = conn
         self._message = Message()
         self._unbegun: bytes | None = b""
         self.recording: Recording | None = None
+        self.broken: OSError | None = None
+        """What sending raised, while it is open whether the client reads a response all the same."""
         self.sending = False
         """Whether ``send`` is under way: what it sends meanwhile is the connection's own (a proxy's CONNECT)."""
 
@@ -81,6 +86,21 @@ class Outgoing:
                 self.recording = http_recording.begin(plugin_of(self._conn), request)
         if self.recording is not None:
             self.recording.later(partial(self._look, self.recording, sent))
+
+    def failed(self, error: BaseException, phase: str) -> None:
+        """Take what sending raised. A peer that took no more may have answered before: urllib3 reads on then."""
+        if self.recording is None:
+            return
+        if phase == "send" and isinstance(error, OSError) and error.errno in _TAKES_NO_MORE:
+            self.broken = error
+            self.recording.fail_sending(error)
+        else:
+            self.recording.fail(error, phase)
+
+    def left(self) -> None:
+        """Take that the client reads no response."""
+        if self.recording is not None and self.broken is not None:
+            self.recording.fail(self.broken, "send")
 
     def _look(self, recording: Recording, sent: bytes) -> None:
         message = self._message
@@ -122,8 +142,20 @@ def _putrequest(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:
         return wrapped(*args, **kwargs)
     if isinstance(instance.sock, NoSocket):
         instance.sock = None  # of a replay that is over: it connects
+    _leave(instance)
     setattr(instance, _ATTRIBUTE, None if seams.active() is None else Outgoing(instance))
     return wrapped(*args, **kwargs)
+
+
+def _close(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:
+    _leave(instance)
+    return wrapped(*args, **kwargs)
+
+
+def _leave(conn: Any) -> None:
+    outgoing: Outgoing | None = getattr(conn, _ATTRIBUTE, None)
+    if outgoing is not None:
+        outgoing.left()
 
 
 def _take_place(conn: Any) -> None:
@@ -158,8 +190,7 @@ def _send(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:
     try:
         return _sent(wrapped, outgoing, data)
     except BaseException as error:
-        if outgoing.recording is not None:
-            outgoing.recording.fail(error, "connect" if connects and instance.sock is None else "send")
+        outgoing.failed(error, "connect" if connects and instance.sock is None else "send")
         raise
     finally:
         outgoing.sending = False
@@ -289,6 +320,7 @@ PATCHES = (
     Patch("http.client", "HTTPConnection.putrequest", _putrequest),
     Patch("http.client", "HTTPConnection.send", _send),
     Patch("http.client", "HTTPConnection.getresponse", _getresponse),
+    Patch("http.client", "HTTPConnection.close", _close),
     Patch("http.client", "HTTPResponse.begin", _begin_response),
     Patch("http.client", "HTTPConnection.connect", connect),
     Patch("http.client", "HTTPSConnection.connect", connect),

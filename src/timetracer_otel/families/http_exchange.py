@@ -42,6 +42,8 @@ ARRIVALS = "timetracer.http.response.arrivals"
 """JSON list of numbers: the bytes of head, chunks and body that the connection gave at once."""
 CONNECTION_EVENTS = "timetracer.http.connection.events"
 """JSON ``[[name, argument, …], …]``: what the client told the app while it connected, if the app listens."""
+SEND_ERROR = "timetracer.http.send.error"
+"""JSON of the exception that sending raised, where the client may read a response all the same."""
 PHASE = "timetracer.http.error.phase"
 """Where the exchange failed: ``connect``, ``send``, ``head`` (before the response's head) or ``body``."""
 
@@ -71,10 +73,10 @@ class Reply:
 
     ``pieces`` are the lengths in which the body arrived, ``arrivals`` those of the bytes on the connection, if known;
     ``syntax`` is how it was written, see :data:`SYNTAX`; ``events`` what the client told while it connected. ``error``
-    is the JSON of what ended the exchange, ``phase`` where. ``cut`` says where the peer ended the body too early.
-    Without a ``status`` there was no response at all. ``refuse`` counts a miss, when the app reads further than was
-    recorded. ``gone`` is there when the app left the response open because its own client had left, and says whether
-    the live one has.
+    is the JSON of what ended the exchange, ``phase`` where; ``send_error`` that of what sending raised before. ``cut``
+    says where the peer ended the body too early. Without a ``status`` there was no response at all. ``refuse`` counts a
+    miss, when the app reads further than was recorded. ``gone`` is there when the app left the response open because
+    its own client had left, and says whether the live one has.
     """
 
     status: int = 0
@@ -87,6 +89,7 @@ class Reply:
     complete: bool = True
     error: str | None = None
     phase: str = ""
+    send_error: str | None = None
     cut: str = ""
     syntax: list[Segment] | None = None
     arrivals: list[int] = field(default_factory=list)
@@ -170,6 +173,7 @@ def reply_of(recorded: Span) -> Reply:
     """
     reply = Reply(error=recorded.text(spans.ERROR), phase=recorded.text(PHASE) or "")
     reply.complete = "response" not in (recorded.text(spans.INCOMPLETE) or "")
+    reply.send_error = recorded.text(SEND_ERROR)
     reply.cut = recorded.text(CUT) or ""
     reply.arrivals = _listed(recorded, ARRIVALS, int)
     reply.events = [list(map(str, event)) for event in _listed(recorded, CONNECTION_EVENTS, list) if event]

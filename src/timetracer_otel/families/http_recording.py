@@ -263,6 +263,15 @@ class Recording:
             self.call.span.set_status(Status(StatusCode.UNSET if cancelled else StatusCode.ERROR))
         self._finish(response=False)
 
+    @_step
+    def fail_sending(self, error: BaseException) -> None:
+        """Take the exception that sending raised, after which the client may still read a response.
+
+        Args:
+            error: as the seam raised it.
+        """
+        self.call.attributes[http_exchange.SEND_ERROR] = exceptions.encoded(error)
+
     def fail_unsent(self, error: BaseException) -> None:
         """Take the exception that came before anything was sent; what is known of the body counts as sent.
 

@@ -48,6 +48,7 @@ class NoSocket:
         if self._message.complete:
             self._reply = self._answer(self._message, b"".join(self._body))
             self._raise("connect", "send")
+            http.raise_from_sending(self._reply, self.live)
 
     def send(self, data: Any, flags: int = 0) -> int:
         """As :meth:`sendall`."""
