@@ -448,7 +448,7 @@ def test_an_upload_that_is_refused_half_way(client: str, hasty: tuple[str, threa
             request = urllib.request.Request(url, data=pieces(), method="POST")  # noqa: S310 - a test's own http: URL
             urllib.request.urlopen(request, timeout=30)  # noqa: S310 - as above
         except urllib.error.URLError as error:
-            return type(error.reason), error.reason.args
+            return type(error.reason), str(error.reason)
 
     recorded, replayed = both(ask)
     assert recorded[0] == (413 if client != "urllib" else BrokenPipeError)
