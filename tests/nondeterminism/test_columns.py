@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from timetracer_otel.nondeterminism.columns import Column, pack
+from timetracer_otel.nondeterminism.columns import NO_MORE, Column, Reader, pack
 
 NUMBERS = st.integers(-(2**63), 2**64 - 1)
 CLOCKS = st.floats(0, 4e9) | st.integers(0, 4 * 10**18)
@@ -29,7 +29,7 @@ def read(*packed: Any) -> list[Any]:
     column = Column()
     for one in packed:
         column.add(orjson.loads(orjson.dumps(one)))
-    return [column[number] for number in range(column.count)]
+    return list(iter(Reader(column).next, NO_MORE))
 
 
 @given(st.lists(VALUES, max_size=5))

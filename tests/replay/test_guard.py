@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import _socket
 import asyncio
 import socket
 import sys
@@ -36,6 +37,11 @@ PLAIN: dict[str, Callable[[], Any]] = {
     "look up, old": lambda: socket.gethostbyname(NAME),
     "reverse": lambda: socket.gethostbyaddr("192.0.2.1"),
     "reverse, by name": lambda: socket.gethostbyaddr(NAME),
+    "connect, for a status": lambda: socket.socket().connect_ex(PEER),
+    "send": lambda: socket.socket(type=socket.SOCK_DGRAM).sendto(b"", PEER),
+    "send, with flags": lambda: socket.socket(type=socket.SOCK_DGRAM).sendto(b"", 0, PEER),
+    "send in pieces": lambda: socket.socket(type=socket.SOCK_DGRAM).sendmsg([b""], [], 0, PEER),
+    "look up, by the module of C": lambda: _socket.getaddrinfo(host=NAME, port=80),
     "reverse, by address and port": lambda: socket.getnameinfo(("192.0.2.1", 80), 0),
 }
 OWN: dict[str, Callable[[], Any]] = {
@@ -91,6 +97,24 @@ def test_nothing_leaves_by_a_loop(replay: testing.Replay, name: str, run: Callab
 
     run(main())
     assert replay.outcome().refused
+
+
+@pytest.mark.usefixtures("replay")
+@pytest.mark.parametrize("name", ["connect", "connect_ex", "sendto", "sendmsg"])
+def test_what_names_no_peer_fails_as_ever(name: str) -> None:
+    """A call that lacks its arguments is told so by the interpreter."""
+    with socket.socket(type=socket.SOCK_DGRAM) as own, pytest.raises(TypeError):
+        getattr(own, name)()
+
+
+def test_after_a_replay_the_network_is_there(tmp_path: Path) -> None:
+    """A replay that is over refuses nothing."""
+    with testing.record(tmp_path):
+        pass
+    with testing.replay(tmp_path):
+        pass
+    with socket.create_server(("127.0.0.1", 0)) as server, socket.create_connection(server.getsockname()):
+        assert socket.getaddrinfo("localhost", 80)
 
 
 @pytest.mark.usefixtures("replay")

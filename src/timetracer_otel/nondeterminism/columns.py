@@ -7,13 +7,17 @@ the steps' sum divided by the unit, to the last bit, else the column is written 
 
 from __future__ import annotations
 
-from array import array
-from bisect import bisect_right
-from collections.abc import Sequence
-from itertools import accumulate, pairwise
+from collections.abc import Iterator
+from itertools import accumulate, pairwise, repeat
+from operator import truediv
 from typing import Any, Final, TypeAlias
 
-__all__ = ["Column", "Json", "Packed", "pack"]
+import orjson
+
+__all__ = ["NO_MORE", "Column", "Json", "Packed", "Reader", "pack", "values_of"]
+
+NO_MORE: Final = object()
+"""Stands for a value that was not recorded."""
 
 Json: TypeAlias = Any
 """A value as JSON has it."""
@@ -27,6 +31,7 @@ _UNITS: Final = (10_000_000, 1_000_000_000)
 _LARGEST: Final = 1 << 62
 _FEW: Final = 3
 _JOINED: Final = 4096
+_LARGE: Final = 64
 
 
 def pack(values: list[Json]) -> Packed:
@@ -69,55 +74,66 @@ def _is_short(steps: list[int]) -> bool:
 
 
 class Column:
-    """Recorded draws of one kind at one site in one branch, kept as they were written until they are asked for."""
+    """Recorded draws of one kind at one site in one branch, in few bytes until they are given back.
 
-    __slots__ = ("_chunks", "_ends", "count")
+    Attributes:
+        chunks: what :func:`pack` gave, large ones encoded again: objects would take five times the room.
+    """
+
+    __slots__ = ("chunks",)
 
     def __init__(self) -> None:
-        self._chunks: list[Any] = []
-        self._ends: list[int] = []
-        self.count = 0
+        self.chunks: list[Json] = []
 
-    def add(self, packed: Packed) -> None:
+    def add(self, packed: Json) -> None:
         """Append what :func:`pack` gave.
 
         Raises:
             TypeError: it is nothing of the kind.
         """
-        size = len(packed["steps"]) if isinstance(packed, dict) else len(packed)
-        last = self._chunks[-1] if self._chunks else None
-        self.count += size
-        if isinstance(packed, list) and isinstance(last, list):
-            last.extend(packed)
-        elif isinstance(packed, str) and isinstance(last, str) and len(last) < _JOINED:
-            self._chunks[-1] = last + packed
-        elif isinstance(packed, list | str | dict):
-            self._chunks.append(packed)
-            self._ends.append(self.count)
-        else:
-            raise TypeError(type(packed))
-        self._ends[-1] = self.count
-
-    def __getitem__(self, number: int) -> Json:
-        place = bisect_right(self._ends, number) if len(self._ends) > 1 else 0
-        begin = self._ends[place - 1] if place else 0
-        chunk = self._chunks[place]
-        if isinstance(chunk, dict):
-            chunk = self._chunks[place] = _Readings(chunk["unit"], chunk["steps"])
-        value = chunk[number - begin]
-        return _NUMBERS[value] if isinstance(chunk, str) else value
+        last: Json = self.chunks[-1] if self.chunks else None
+        if type(packed) is type(last) and (type(packed) is list or (type(packed) is str and len(last) < _JOINED)):
+            packed = self.chunks.pop() + packed
+        steps = packed["steps"] if isinstance(packed, dict) else packed
+        if not isinstance(steps, list | str):
+            raise TypeError(type(steps))
+        is_large = not isinstance(packed, str) and len(steps) > _LARGE
+        self.chunks.append(orjson.dumps(packed) if is_large else packed)
 
 
-class _Readings(Sequence[Json]):
-    """A clock's readings, of which only the asked ones become numbers."""
+class Reader:
+    """How far a live lane is in a column.
 
-    def __init__(self, unit: int, steps: list[int]) -> None:
-        self._unit = unit
-        self._counts = array("q", accumulate(steps))
+    Attributes:
+        values: those of the chunk that are left; an iterator of C, so that threads may share it without a lock.
+    """
 
-    def __len__(self) -> int:
-        return len(self._counts)
+    __slots__ = ("_chunks", "values")
 
-    def __getitem__(self, number: Any) -> Json:
-        count = self._counts[number]
-        return count / self._unit if self._unit else count
+    def __init__(self, column: Column) -> None:
+        self._chunks = iter(column.chunks)
+        self.values: Iterator[Json] = iter(())
+
+    def next(self) -> Json:
+        """The next value; :data:`NO_MORE` behind the last. The caller holds the lane's lock."""
+        while (value := next(self.values, NO_MORE)) is NO_MORE:
+            chunk = next(self._chunks, None)
+            if chunk is None:
+                return NO_MORE
+            self.values = values_of(chunk)
+        return value
+
+
+def values_of(chunk: Packed | bytes) -> Iterator[Json]:
+    """Give the values of a chunk, each made when it is asked for.
+
+    Args:
+        chunk: what :func:`pack` gave, or that encoded.
+    """
+    packed: Packed = orjson.loads(chunk) if isinstance(chunk, bytes) else chunk
+    if isinstance(packed, str):
+        return map(_NUMBERS.get, packed)
+    if isinstance(packed, list):
+        return iter(packed)
+    counts = accumulate(packed["steps"])
+    return map(truediv, counts, repeat(packed["unit"])) if packed["unit"] else counts

@@ -7,7 +7,6 @@ is, for ``isinstance``, subclasses and pickles.
 
 from __future__ import annotations
 
-import gc
 import logging
 import sys
 from collections.abc import Callable, Iterable
@@ -18,7 +17,7 @@ from timetracer_otel.nondeterminism import callers, deadlines, generators, plain
 from timetracer_otel.nondeterminism.draws import give, live
 from timetracer_otel.nondeterminism.kinds import KINDS, Generator
 from timetracer_otel.nondeterminism.wrappers import Maker
-from timetracer_otel.seams import imports
+from timetracer_otel.seams import c_names, imports
 
 __all__ = ["install", "uninstall"]
 
@@ -135,16 +134,10 @@ def _put(owner: Any, name: str, value: Any) -> bool:
 
 
 def _put_underneath(cls: type, name: str, value: Any) -> bool:
-    """Change the dictionary of a class of C, and let the interpreter forget what it has looked up in it."""
-    try:
-        from ctypes import py_object, pythonapi  # noqa: PLC0415 - only for this, and not every Python has it
-    except ImportError:
-        _log.warning("timetracer: no ctypes here, so %s.%s is neither recorded nor given back", cls.__name__, name)
-        return False
-    (members,) = (one for one in gc.get_referents(vars(cls)) if isinstance(one, dict))
-    members[name] = value
-    pythonapi.PyType_Modified(py_object(cls))
-    return True
+    if c_names.put_underneath(cls, name, value):
+        return True
+    _log.warning("timetracer: no ctypes here, so %s.%s is neither recorded nor given back", cls.__name__, name)
+    return False
 
 
 def _exchange(objects: dict[int, Any]) -> None:

@@ -5,19 +5,16 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Final, TypeAlias
+from typing import Any, TypeAlias
 
 import orjson
 
 from timetracer_otel import spans
 from timetracer_otel.errors import CassetteError
-from timetracer_otel.nondeterminism.columns import Column, Json
+from timetracer_otel.nondeterminism.columns import NO_MORE, Column, Json, Reader, values_of
 from timetracer_otel.nondeterminism.sites import Site
 
 __all__ = ["NO_MORE", "Cursor", "Here", "Index", "Key"]
-
-NO_MORE: Final = object()
-"""Stands for a value that was not recorded."""
 
 Key: TypeAlias = tuple[str, Site]
 """A kind's name and a site."""
@@ -32,31 +29,24 @@ class Here(dict[str, Column]):
 
 
 class Cursor:
-    """How far a live lane is in one :class:`Here`."""
+    """How far a live lane is in one :class:`Here`, branch by branch."""
 
-    __slots__ = ("_next", "here")
+    __slots__ = ("here", "readers")
 
     def __init__(self, here: Here) -> None:
         self.here = here
-        self._next: dict[str, int] = {}
+        self.readers: dict[str, Reader] = {branch: Reader(column) for branch, column in here.items()}
 
     def take(self, branch: str) -> Json:
-        """The next value of a branch; :data:`NO_MORE` behind the last.
+        """The next value of a branch; :data:`NO_MORE` behind the last. The caller holds the lane's lock.
 
         When the recording does not know the branch (the code was made parallel, or no longer is) the next of the first
         branch that has one.
         """
-        here, taken = self.here, self._next
-        if branch not in here:
-            branch = next((one for one, column in here.items() if taken.get(one, 0) < column.count), "")
-            if not branch and branch not in here:
-                return NO_MORE
-        number = taken.get(branch, 0)
-        column = here[branch]
-        if number >= column.count:
-            return NO_MORE
-        taken[branch] = number + 1
-        return column[number]
+        reader = self.readers.get(branch)
+        if reader is not None:
+            return reader.next()
+        return next((value for one in self.readers.values() if (value := one.next()) is not NO_MORE), NO_MORE)
 
 
 @dataclass
@@ -100,7 +90,6 @@ class Index:
         if columns is None:  # as it was written until 0.1: each draw by itself
             columns = ([name, site, branch, [value]] for name, site, branch, value in document["draws"])
         for name, site, branch, packed in columns:
-            column = self.by_site[name, known[site]][branch]
-            column.add(packed)
+            self.by_site[name, known[site]][branch].add(packed)
             if name not in self.zeros:
-                self.zeros[name] = column[0]
+                self.zeros[name] = next(values_of(packed), None)

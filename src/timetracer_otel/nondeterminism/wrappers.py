@@ -15,6 +15,7 @@ from typing import Any, Final, TypeAlias
 from timetracer_otel.nondeterminism import draws
 from timetracer_otel.nondeterminism.callers import LIBRARY, PLUMBING, classify, known, origin
 from timetracer_otel.nondeterminism.kinds import Kind
+from timetracer_otel.seams.c_names import Builtin
 
 __all__ = [
     "Maker",
@@ -55,13 +56,6 @@ def use(draw: Callable[..., Any]) -> None:
     _draw = draw
 
 
-class _Builtin(staticmethod):  # type: ignore[type-arg]  # of any function
-    """A function in the place of one of C: as an attribute of a class it makes no method, and pickles by its name."""
-
-    def __reduce__(self) -> str:
-        return str(self.__name__)
-
-
 def builtin(kind: Kind, original: Callable[..., Any]) -> Callable[..., Any]:
     """Go around a function of C that may also only convert what it is given."""
 
@@ -95,7 +89,7 @@ def clock(kind: Kind, original: Callable[[], Any]) -> Callable[..., Any]:
 def _in_place_of(kind: Kind, original: Callable[..., Any], wrapper: Callable[..., Any]) -> Callable[..., Any]:
     wraps(original)(wrapper)
     wrapper.__module__ = kind.name.partition(".")[0]  # where the wrapper is; os.urandom says that it is posix's
-    return _Builtin(wrapper)
+    return Builtin(wrapper)
 
 
 def function(kind: Kind, original: Callable[..., Any]) -> Callable[..., Any]:

@@ -1,30 +1,46 @@
 """No outbound connection leaves a replay unless a live integration makes it.
 
-An audit hook sees what every Python socket does, also those that bypass ``socket.create_connection``. uvloop connects
-and looks names up below Python: the methods of its loop are looked at. Libraries in C with sockets of their own are not
-seen; when one is imported, the replay takes note of it.
+The methods of the type of C that every Python socket is, and the functions of C that look names up, are looked at. An
+audit hook would see the same, but the interpreter calls it also for each ``frame.f_code``, which every draw looks at.
+uvloop connects and looks names up below Python: the methods of its loop are looked at. Libraries in C with sockets of
+their own are not seen; when one is imported, the replay takes note of it.
 """
 
 from __future__ import annotations
 
+import _socket
 import ipaddress
 import socket
 import sys
 from collections.abc import Callable
-from functools import partial
+from functools import partial, wraps
 from types import FrameType, ModuleType
 from typing import Any, Final
 
 import wrapt
 
 from timetracer_otel.errors import OutboundRefused
-from timetracer_otel.seams import Integration, Patch, live_io, patching
+from timetracer_otel.seams import Integration, Patch, c_names, live_io, patching
 
 __all__ = ["refuse_outbound", "watch_unseen"]
 
-_LOOKUPS = frozenset({"socket.getaddrinfo", "socket.gethostbyname", "socket.gethostbyname_ex"})
-_REVERSE = frozenset({"socket.gethostbyaddr", "socket.getnameinfo"})
-_SENDS = frozenset({"socket.connect", "socket.sendto", "socket.sendmsg"})
+_LOOKUPS = frozenset({"getaddrinfo", "gethostbyname", "gethostbyname_ex"})
+_REVERSE = frozenset({"gethostbyaddr", "getnameinfo"})
+_FUNCTIONS = {
+    "getaddrinfo": "host",
+    "gethostbyname": "",
+    "gethostbyname_ex": "",
+    "gethostbyaddr": "",
+    "getnameinfo": "",
+}
+"""Those of ``_socket`` that ask a name server, and what their first argument is called where it may be named."""
+_SENDS: Final[dict[str, Callable[[tuple[Any, ...]], object]]] = {
+    "connect": lambda args: args[0] if args else None,
+    "connect_ex": lambda args: args[0] if args else None,
+    "sendto": lambda args: args[-1] if len(args) > 1 else None,
+    "sendmsg": lambda args: args[3] if len(args) > 3 else None,  # noqa: PLR2004 - buffers, ancillary data, flags, address
+}
+"""Methods of a socket that reach a peer, and where the peer is among their arguments."""
 _DEBUGGERS = ("pydevd", "_pydevd", "debugpy")
 
 
@@ -37,13 +53,38 @@ def refuse_outbound(note: Callable[[str], None], *, while_: Callable[[], bool]) 
 
     Args:
         note: called with the refused address.
-        while_: whether the replay is still in force; an audit hook cannot be removed.
+        while_: whether the replay is still in force; what others have bound meanwhile cannot be taken back.
     """
     first = not _watches
     _watches[:] = [(note, while_)]
     patching.apply(_UVLOOP)
+    if first and not all(map(_look_at_method, _SENDS)):
+        sys.addaudithook(_hook)  # slower, but needs nothing
     if first:
-        sys.addaudithook(_hook)
+        c_names.exchange({function: _looked_at(function) for function in map(vars(_socket).get, _FUNCTIONS)})
+
+
+def _look_at_method(name: str) -> bool:
+    original, peer = vars(_socket.socket)[name], _SENDS[name]
+
+    @wraps(original)
+    def method(self: Any, *args: Any) -> Any:
+        _check(name, peer(args))
+        return original(self, *args)
+
+    return c_names.put_underneath(_socket.socket, name, method)
+
+
+def _looked_at(original: Any) -> Any:
+    named = _FUNCTIONS[original.__name__]
+
+    @wraps(original)
+    def function(*args: Any, **kwargs: Any) -> Any:
+        if args or named in kwargs:
+            _check(original.__name__, args[0] if args else kwargs[named])
+        return original(*args, **kwargs)
+
+    return c_names.Builtin(function)
 
 
 _UNSEEN: Final = {
@@ -82,19 +123,20 @@ def watch_unseen(note: Callable[[str], None], *, while_: Callable[[], bool]) -> 
 
 
 def _hook(event: str, arguments: tuple[Any, ...]) -> None:
-    if event in _SENDS:
-        address = arguments[1]
+    module, _, name = event.partition(".")
+    if module == "socket" and name in _SENDS:
+        _check(name, arguments[1])
+
+
+def _check(name: str, address: object) -> None:
+    if name in _SENDS:
         refused = address is not None and not _is_local_pipe(address)
-    elif event in _LOOKUPS:
-        address = arguments[0]
+    elif name in _LOOKUPS:
         refused = not _is_own_name(address)
-    elif event in _REVERSE:
-        address = arguments[0]
-        refused = not _is_own_address(address)
     else:
-        return
+        refused = not _is_own_address(address)
     if refused:
-        _refuse(event.removeprefix("socket."), address)
+        _refuse("connect" if name == "connect_ex" else name, address)
 
 
 def _refuse(what: str, address: object) -> None:
@@ -150,7 +192,7 @@ def _look_at(
 
     Args:
         what: it does, in a word.
-        address: the one among its arguments; None when it is given a socket, which the audit hook sees.
+        address: the one among its arguments; None when it is given a socket, whose methods are looked at.
         own: whether an address needs no network.
     """
 
