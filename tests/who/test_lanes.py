@@ -10,7 +10,7 @@ import pytest
 
 from tests.cli.conftest import Recording
 from tests.who.conftest import use
-from timetracer_otel import redaction
+from timetracer_otel import redaction, spans
 from timetracer_otel.cassette.shelf import Shelf
 from timetracer_otel.replay.client import hidden_places, recorded_request
 from timetracer_otel.replay.entries import Entries
@@ -47,6 +47,27 @@ def followed(found: Entries, target: str, *headers: tuple[str, str]) -> tuple[in
     """The number of the lane that a request follows, 0 for none, and what is said about it."""
     lane, remark = found.choose(Request("GET", target, list(headers), complete=True))
     return (0 if lane is None else int(lane.id, 16)), remark
+
+
+def test_a_body_that_was_not_read_is_told_by_its_length_and_kind(tmp_path: Path) -> None:
+    """One that the app refused unread and one that it took, of the same words: each is followed in its turn."""
+    files = []
+    recorded = ("a/b", b"word", False), ("a/b", b"word", True), ("a/c", b"word", True)
+    for number, (kind, body, read) in enumerate(recorded):
+        recording = Recording(number + 1)
+        headers = [("Content-Type", kind), ("Content-Length", str(len(body)))]
+        unread = {} if read else {spans.INCOMPLETE: "request"}
+        recording.entry("POST", "/x", headers=headers, request=body if read else b"", extra=unread)
+        files.append(recording.write(tmp_path / f"lane-{number}.jsonl"))
+    found = Entries(Shelf.of(files, opened=True), lambda _name: True)
+
+    def follow(kind: str, body: bytes) -> int:
+        headers = [("Content-Type", kind), ("Content-Length", str(len(body)))]
+        lane = found.choose(Request("POST", "/x", headers, complete=True, body=[body])).lane
+        return 0 if lane is None else int(lane.id, 16)
+
+    assert [follow("a/b", b"word"), follow("a/b", b"word"), follow("a/c", b"word")] == [1, 2, 3]
+    assert follow("a/b", b"longer") == 0
 
 
 def test_with_credentials_and_without_are_never_one(tmp_path: Path) -> None:

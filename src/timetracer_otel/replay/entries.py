@@ -20,7 +20,7 @@ __all__ = ["Chosen", "Entries"]
 
 _VOLATILE = frozenset(
     {
-        "accept-encoding", "connection", "content-length", "content-type", "date", "host", "traceparent", "tracestate",
+        "accept-encoding", "connection", "content-length", "date", "host", "traceparent", "tracestate",
         "user-agent", "x-request-id", "x-forwarded-for", "x-forwarded-proto", spans.LANE_HEADER,
     }
 )  # fmt: skip
@@ -59,12 +59,14 @@ class _Alike:
     Args:
         headers: those that count.
         who: who asked.
+        certainty: of their bodies.
         accepted: whether one of them was not turned away.
         waiting: how often each was followed, its number, and the lane's id; a heap.
     """
 
     headers: frozenset[tuple[str, str]]
     who: Who
+    certainty: float
     accepted: bool = False
     waiting: list[tuple[int, int, str]] = field(default_factory=list)
 
@@ -161,7 +163,7 @@ class Entries:
             self._pools[key] = self._pool(outlines)
         pool = self._pools[key]
         said = _counting(request.headers), Who.of(request.headers, request.target)
-        keys = list(bodies.live_keys(b"".join(request.body), request.header("content-type"), pool.cuts))
+        keys = list(bodies.live_keys(request, pool.cuts))
         same = [pool.groups[key][said] for key in keys if said in pool.groups.get(key, {})]
         return same or [group for key in keys for group in pool.groups.get(key, {}).values()]
 
@@ -173,10 +175,11 @@ class Entries:
             if lane is not None:
                 recorded = bodies.recorded_headers(lane)
                 said = _counting(recorded), Who.of(recorded, bodies.recorded_target(lane))
-                alike = pool.groups[bodies.recorded_key(lane)].setdefault(said, _Alike(*said))
+                key = bodies.recorded_key(lane)
+                alike = pool.groups[key].setdefault(said, _Alike(*said, key.certainty))
                 alike.accepted |= not _turned_away(lane)
                 alike.waiting.append((0, number, lane.id))
-        pool.cuts = sorted({length for length, _ in pool.groups if length != bodies.WHOLE}, reverse=True)
+        pool.cuts = sorted({key.length for key in pool.groups if key.length != bodies.WHOLE}, reverse=True)
         return pool
 
 
@@ -185,18 +188,19 @@ def _target(request: Request) -> _Target:
 
 
 def _counting(headers: list[tuple[str, str]]) -> frozenset[tuple[str, str]]:
-    """The headers that count, those that say who asks aside."""
-    lower = ((name.lower(), value) for name, value in headers)
+    """The headers that count, those that say who asks aside; a multipart body's boundary is drawn."""
+    lower = ((name.lower(), bodies.without_boundary(value)) for name, value in headers)
     return frozenset(
         (name, value) for name, value in lower if name not in _VOLATILE and not redaction.is_credential(name)
     )
 
 
-def _rank(mine: frozenset[tuple[str, str]], who: Who, group: _Alike) -> tuple[int, bool, int, int, int]:
+def _rank(mine: frozenset[tuple[str, str]], who: Who, group: _Alike) -> tuple[float, ...]:
     fit = who.fit(group.who)
     # Credentials that were turned away stand for no others: what is new here is more likely to be good.
     good = fit is Fit.SAME or group.accepted
-    return fit, good, who.cookies_alike(group.who), -len(mine ^ group.headers), -group.waiting[0][0]
+    followed, number, _ = group.waiting[0]
+    return fit, good, who.cookies_alike(group.who), -len(mine ^ group.headers), -followed, group.certainty, -number
 
 
 def _turned_away(lane: Lane) -> bool:
