@@ -62,7 +62,7 @@ def pre_instrument() -> None:
     except TimetracerError as error:
         if wants_replay:
             _refuse_to_run(error)
-        _log.error("timetracer is off: %s", error)
+        faults.tell_off(error)
     except Exception as error:  # noqa: BLE001 - it would abort the instrumentation of everything else
         if wants_replay:
             _log.exception("the replay could not be set up")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import os
 import resource
 import subprocess
 import sys
@@ -86,6 +87,19 @@ COMMANDS = {
 
 def _little_memory() -> None:
     resource.setrlimit(resource.RLIMIT_AS, (_MEMORY, _MEMORY))
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_a_named_pipe_or_a_device_is_refused(command: str, tmp_path: Path) -> None:
+    """Nobody may ever write to it: no command waits."""
+    pipe = tmp_path / "pipe.jsonl"
+    os.mkfifo(pipe)
+    for path in (pipe, "/dev/zero"):
+        words = [str(path) if word == "FILE" else word for word in COMMANDS[command]]
+        done = subprocess.run(words, cwd=tmp_path, capture_output=True, text=True, check=False, timeout=60)
+        assert done.returncode == 2, done.stderr
+        assert "is a pipe or a device, not a file" in done.stderr
+        assert len(done.stderr.splitlines()) == 1, done.stderr
 
 
 @pytest.mark.parametrize("kind", FILES)

@@ -132,7 +132,7 @@ def test_recorded_exception_asks_for_a_server_error() -> None:
 
 def notes(*noted: dict[str, Any]) -> Notes:
     """Notes of a replay, lane ``l`` when none is named."""
-    return Notes({"lane": "l", **note} for note in noted)
+    return Notes({"lane": "l", "pid": 1, **note} for note in noted)
 
 
 def kinds(noted: Notes, lane: str = "l", *, unused: Any = "error") -> list[tuple[str, str]]:

@@ -93,11 +93,21 @@ def test_off_records_nothing(tmp_path: Path, mongo_uri: str) -> None:
         load(tmp_path)
 
 
-def test_a_wrong_setting_leaves_the_program_alone(tmp_path: Path, mongo_uri: str) -> None:
-    """A setting that is wrong is named once; the program runs without us."""
-    result = run(tmp_path, mongo_uri, "--traces_exporter", "timetracer", TIMETRACER_SAMPLE_RATE="lots")
-    assert result.returncode == 0
-    assert "TIMETRACER_SAMPLE_RATE='lots': must be a number from 0 to 1" in result.stderr
+@pytest.mark.parametrize("exporter", ["timetracer", "none"])
+@pytest.mark.parametrize(
+    ("settings", "reason"),
+    [
+        ({"TIMETRACER_SAMPLE_RATE": "lots"}, "TIMETRACER_SAMPLE_RATE='lots': must be a number from 0 to 1"),
+        ({"TIMETRACER_MODE": "rubbish"}, "TIMETRACER_MODE='rubbish': must be one of off, record, replay"),
+    ],
+)
+def test_a_wrong_setting_leaves_the_program_alone(
+    exporter: str, settings: dict[str, str], reason: str, tmp_path: Path, mongo_uri: str
+) -> None:
+    """A setting that is wrong is named in one line with what it takes; the program runs without us."""
+    environment = {"OTEL_METRICS_EXPORTER": "none", "OTEL_LOGS_EXPORTER": "none", **settings}
+    result = run(tmp_path, mongo_uri, "--traces_exporter", exporter, program=None, **environment)
+    assert (result.returncode, result.stderr) == (0, f"timetracer is off: {reason}\n")
     assert '{"found":null}' in result.stdout
 
 

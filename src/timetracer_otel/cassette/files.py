@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import io
+import stat
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -46,6 +47,7 @@ def opened(path: str | PathLike[str]) -> Iterator[io.BufferedReader]:
         CassetteError: within the block too: the file cannot be read, its compressed data is damaged or ends early.
     """
     try:
+        _refuse_pipe(path)
         with Path(path).open("rb") as file, _decompressed(file) as plain:
             yield plain
     except CassetteError:
@@ -61,6 +63,13 @@ def opened(path: str | PathLike[str]) -> Iterator[io.BufferedReader]:
     except (OSError, ValueError) as error:  # ValueError: a name with a NUL in it
         message = f"cannot be read ({_reason(error)}): check the name and its permissions"
         raise CassetteError(message, file=path) from error
+
+
+def _refuse_pipe(path: str | PathLike[str]) -> None:
+    """Refuse what is read as it comes, such as a named pipe or a device: it may never end, and is gone once read."""
+    mode = Path(path).stat().st_mode
+    if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
+        raise CassetteError("is a pipe or a device, not a file: write what comes from it to a file first", file=path)
 
 
 def unzstd(data: bytes, limit: int) -> bytes:

@@ -87,7 +87,7 @@ def _paths(place: str, listing: Listing) -> Iterator[Path]:
     if is_url(place):
         yield from finding.find([place], folder)
         return
-    if folder.is_file():
+    if folder.exists() and not folder.is_dir():  # opening refuses what is no file
         yield folder
         return
     if not folder.is_dir():

@@ -8,8 +8,9 @@ from opentelemetry.sdk.trace import ReadableSpan, SpanProcessor, TracerProvider
 from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
 
 from timetracer_otel import config
+from timetracer_otel.errors import ConfigError
 from timetracer_otel.exporters.cassette import CassetteSpanExporter
-from timetracer_otel.seams import active, tracing
+from timetracer_otel.seams import active, faults, tracing
 
 __all__ = ["CassetteSpanExporter", "TimetracerSpanExporter", "set_aside"]
 
@@ -22,9 +23,7 @@ class TimetracerSpanExporter(SpanExporter):
     """
 
     def __init__(self) -> None:
-        settings = config.load()
-        off = settings.mode == "off"
-        self._alone = None if off else CassetteSpanExporter(settings.dir, settings.compression)
+        self._alone = _alone()
 
     def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
         """Write what the recorder has not seen."""
@@ -40,6 +39,19 @@ class TimetracerSpanExporter(SpanExporter):
     def force_flush(self, timeout_millis: int = 30000) -> bool:
         """Write what waits; whether it was done in time."""
         return self._alone is None or self._alone.force_flush(timeout_millis)
+
+
+def _alone() -> CassetteSpanExporter | None:
+    """What writes where there is no recorder; None when it is off, as by a wrong setting.
+
+    That must not raise here: the SDK would take it for a fault of all telemetry.
+    """
+    try:
+        settings = config.load()
+    except ConfigError as error:
+        faults.tell_off(error)
+        return None
+    return None if settings.mode == "off" else CassetteSpanExporter(settings.dir, settings.compression)
 
 
 def set_aside(provider: TracerProvider) -> Callable[[], None]:

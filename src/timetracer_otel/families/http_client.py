@@ -7,7 +7,6 @@ the library, which then does all of its own work.
 from __future__ import annotations
 
 import errno
-import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextvars import ContextVar
@@ -42,16 +41,14 @@ _awaited: ContextVar[Passing | None] = ContextVar("timetracer_awaited", default=
 """The exchange whose response is read next in this context."""
 
 _plugins: dict[type, str] = {}
-_plugins_lock = threading.Lock()
 
 
 def plugin_of(conn: Any) -> str:
     """The integration that a connection belongs to."""
     kind = type(conn)
     if kind not in _plugins:
-        with _plugins_lock:
-            is_urllib3 = any(base.__module__.partition(".")[0] == "urllib3" for base in kind.__mro__)
-            _plugins[kind] = "urllib3" if is_urllib3 else "urllib"
+        is_urllib3 = any(base.__module__.partition(".")[0] == "urllib3" for base in kind.__mro__)
+        _plugins[kind] = "urllib3" if is_urllib3 else "urllib"
     return _plugins[kind]
 
 

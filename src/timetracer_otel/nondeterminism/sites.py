@@ -13,6 +13,7 @@ import gc
 import hashlib
 import importlib.util
 import linecache
+import os
 import sys
 import threading
 from collections import defaultdict
@@ -37,6 +38,8 @@ _files: dict[str, _Source] = {}
 _TRIES: Final = 10
 _parsing = threading.Lock()
 """Python 3.11's parser fails when two threads are in it: SystemError, "AST constructor recursion depth mismatch"."""
+_collects_again = False
+"""Whether garbage was collected before the thread that parses began, and is to be when it has ended."""
 
 
 class _Busy(threading.local):
@@ -74,15 +77,32 @@ def watch() -> None:
 @contextmanager
 def _alone() -> Iterator[None]:
     """Collect no garbage meanwhile: a finalizer lets another thread into the parser."""
-    enabled = gc.isenabled()
+    global _collects_again  # noqa: PLW0603 - of the process, as the switch is
+    _collects_again = gc.isenabled()
     gc.disable()
     _own.busy = True
     try:
         yield
     finally:
         _own.busy = False
-        if enabled:
-            gc.enable()
+        _collect_again()
+
+
+def _collect_again() -> None:
+    global _collects_again  # noqa: PLW0603 - as above
+    if _collects_again:
+        gc.enable()
+    _collects_again = False
+
+
+def _after_fork() -> None:
+    """In a child, undo what another thread of the parent had begun: that thread is not there to end it."""
+    global _parsing  # noqa: PLW0603 - a lock that is held cannot be taken away
+    _parsing = threading.Lock()
+    _collect_again()
+
+
+os.register_at_fork(after_in_child=_after_fork)
 
 
 def _parsed(text: str) -> ast.Module:

@@ -9,15 +9,16 @@ from typing import Any, Literal, TypeAlias
 
 from timetracer_otel.replay.compare import differences, pairs_by_likeness
 from timetracer_otel.replay.differing import Difference, Drawn
+from timetracer_otel.replay.journal import Children
 from timetracer_otel.replay.ordering import Happened, Write, reordered
 
-__all__ = ["LaneNotes", "Notes", "Unused", "compare_calls"]
+__all__ = ["AGAIN", "LaneNotes", "Notes", "Unused", "asked_again", "compare_calls"]
 
 Unused: TypeAlias = Literal["error", "warn", "ignore"]
 """What a recorded call that was not asked for is: see ``--unused``."""
 
 _Note: TypeAlias = Mapping[str, Any]
-_AGAIN = ("repeated", "session again")
+AGAIN = ("repeated", "session again")
 """Answers that an identical call had before, so that this one is one too many."""
 
 
@@ -28,6 +29,7 @@ class LaneNotes:
     Attributes:
         opened: whether the entry's seam saw the request.
         ended: whether it saw the end of the response.
+        of_children: the calls that processes made in the recording which the entry had started.
     """
 
     answered: list[_Note] = field(default_factory=list)
@@ -37,6 +39,7 @@ class LaneNotes:
     fresh: list[_Note] = field(default_factory=list)
     opened: bool = False
     ended: bool = False
+    of_children: list[_Note] = field(default_factory=list)
 
     def still_unused(self) -> list[_Note]:
         """The recorded calls that nothing asked for, also after the response."""
@@ -61,6 +64,9 @@ class Notes:
         self.strangers: list[str] = []
         """Requests that followed no recorded lane."""
         self.sessions: dict[str, LaneNotes] = {}
+        self.started: list[_Note] = []
+        """Of each process that an entry started, its session and that entry."""
+        self.children = Children()
         self.unseen: dict[str, None] = {}
         """Imported libraries whose connections nobody watches, each once."""
         self._count = 0
@@ -71,17 +77,18 @@ class Notes:
         """Take one note, and number it."""
         self._count += 1
         note["number"] = self._count
+        self.children.take(note)
         match note["what"]:
-            case "lane" if note["recorded"] is None:
-                self.strangers.append(note["request"])
             case "lane":
-                self.lanes[note["recorded"]].opened = True
+                self._add_lane(note)
             case "answered":
                 self.lanes[note["lane"]].answered.append(note)
             case "miss":
                 self.lanes[note["lane"]].misses.append(note)
             case "refused":
                 self.lanes[note.get("lane", "")].refused.append(note)
+            case "started_for":
+                self.started.append(note)
             case "unseen":
                 self.unseen[note["library"]] = None
             case "fresh":
@@ -90,8 +97,15 @@ class Notes:
                 lane = self.lanes[note["lane"]]
                 lane.ended = True
                 lane.unused = note["unused"]
+                lane.of_children = note.get("of_children", [])
                 if note["what"] == "session_end":
                     self.sessions[note["lane"]] = lane
+
+    def _add_lane(self, note: _Note) -> None:
+        if note["recorded"] is None:
+            self.strangers.append(note["request"])
+        else:
+            self.lanes[note["recorded"]].opened = True
 
     def own(self) -> set[str]:
         """The recorded calls that the lanes they belong to asked for."""
@@ -126,10 +140,8 @@ def compare_calls(
     for note in (note for note in extra if note not in goes_on):
         yield Difference("extra", call_name(note["key"]) + _reason(note), number=note["number"])
     for note in (note for note in lane.answered if note not in goes_on):
-        if note["how"] in _AGAIN or (note["how"] == "borrowed" and note["span"] in own):
-            yield Difference(
-                "extra", f"{call_name(note.get('key', ()))} (asked once more than recorded)", span=note["span"]
-            )
+        if note["how"] in AGAIN or (note["how"] == "borrowed" and note["span"] in own):
+            yield asked_again(note)
     for note in {note["address"]: note for note in reversed(lane.refused)}.values():
         yield Difference("refused", f"a connection to {note['address']}", number=note["number"])
     yield from reordered([_write(note) for note in lane.answered if "write" in note and note["how"] != "session"])
@@ -137,6 +149,15 @@ def compare_calls(
         for note in missing:
             warning, start = unused == "warn", note.get("start", 0)
             yield Difference("missing", call_name(note["key"]), warning=warning, span=note["span"], start=start)
+
+
+def asked_again(note: _Note) -> Difference:
+    """Say that a call was answered that was one too many.
+
+    Args:
+        note: of its answer.
+    """
+    return Difference("extra", f"{call_name(note.get('key', ()))} (asked once more than recorded)", span=note["span"])
 
 
 def _write(note: _Note) -> Write:
@@ -147,7 +168,7 @@ def _write(note: _Note) -> Write:
 
 def _going_on(lane: LaneNotes) -> list[_Note]:
     """What an app asks after all that it asked in the recording, and of the same kinds."""
-    recorded = [note for note in lane.answered if note["how"] not in _AGAIN]
+    recorded = [note for note in lane.answered if note["how"] not in AGAIN]
     last = max((note["number"] for note in recorded), default=0)
     kinds = [note.get("key") for note in recorded]
     return [note for note in (*lane.misses, *lane.answered) if note["number"] > last and note.get("key") in kinds]

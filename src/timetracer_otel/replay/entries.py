@@ -117,6 +117,10 @@ class Entries:
                 self._by_target[target].append(lane)
                 self._by_trace[lane.trace_id, target].append(lane)
 
+    def forked(self) -> None:
+        """Be usable in a forked child, whose copy of the lock may be held by a thread that is not there."""
+        self._lock = threading.Lock()
+
     def wants_body(self, request: Request) -> bool:
         """Whether the body is needed to tell the candidates apart; not where our header names the lane."""
         if self._shelf.lane(request.header(spans.LANE_HEADER) or "") is not None:

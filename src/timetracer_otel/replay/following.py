@@ -11,7 +11,7 @@ from timetracer_otel.cassette.model import Lane
 from timetracer_otel.replay.commands import Command, recorded_command
 from timetracer_otel.replay.journal import Journal
 
-__all__ = ["child_of", "parent_of", "root_of"]
+__all__ = ["child_of", "entry_of", "parent_of", "root_of"]
 
 _HANDLES = re.compile(r"\d+")
 _WORKER = "from multiprocessing."
@@ -21,6 +21,11 @@ _WORKER = "from multiprocessing."
 def parent_of(session: Lane) -> str:
     """The id of the session that started a recorded one; empty when nobody that was recorded did."""
     return str(session.spans[0].resource.get(spans.SESSION_PARENT_ID, ""))
+
+
+def entry_of(session: Lane) -> str:
+    """The id of the entry that a recorded process was started for; empty when there is none."""
+    return str(session.spans[0].resource.get(spans.SESSION_PLACE, "")).partition("/")[0]
 
 
 def root_of(sessions: Mapping[str, Lane], journal: Journal) -> Lane | None:

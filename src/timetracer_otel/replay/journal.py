@@ -42,7 +42,7 @@ class Journal:
 
         Args:
             what: ``lane``, ``end``, ``answered``, ``miss``, ``refused`` or, of the session, ``session_end``; of the
-                process itself ``unseen``, ``process``, ``printed``, ``process_end`` and ``child``.
+                process itself ``unseen``, ``process``, ``started_for``, ``printed``, ``process_end`` and ``child``.
             facts: JSON-like.
         """
         pid = process.id
@@ -120,23 +120,22 @@ def read(folder: Path) -> Iterator[dict[str, Any]]:
 class Children:
     """The Python programs that processes of a replay started, and those that came up as a part of it."""
 
-    _started: dict[int, str] = field(default_factory=dict)
-    _apart: list[str] = field(default_factory=list)
+    _started: list[Mapping[str, Any]] = field(default_factory=list)
     _came_up: set[int] = field(default_factory=set)
 
     def take(self, note: Mapping[str, Any]) -> None:
         """Take a note of any kind."""
         self._came_up.add(note["pid"])
         if note["what"] == "child":
-            if note["reachable"]:
-                self._started[note["child"]] = note["command"]
-            else:
-                self._apart.append(note["command"])
+            self._started.append(note)
+
+    def missing(self) -> list[Mapping[str, Any]]:
+        """The notes of those that did not."""
+        return [note for note in self._started if not note["reachable"] or note["child"] not in self._came_up]
 
     def unanswered(self) -> list[str]:
-        """The command lines of those that did not, each once."""
-        missing = [command for pid, command in self._started.items() if pid not in self._came_up]
-        return list(dict.fromkeys([*self._apart, *missing]))
+        """Their command lines, each once."""
+        return list(dict.fromkeys(note["command"] for note in self.missing()))
 
 
 def unanswered(command: str) -> str:

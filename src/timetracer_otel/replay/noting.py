@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import time
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Final
@@ -18,8 +19,10 @@ from timetracer_otel.seams import Description, Lane, branches
 __all__ = [
     "answered",
     "bounded",
+    "identity",
     "imported",
     "missed",
+    "of_children",
     "rendered",
     "served",
     "session_end",
@@ -84,12 +87,24 @@ def answered(  # noqa: PLR0913 - the parts of one note
             facts |= {"write": [recorded.start, recorded.end], "branch": recorded.text(spans.BRANCH) or ""}
             facts |= {"at": _now(), "branch_now": branches.trail(lane)}
         facts |= {"key": list(description.key), "start": match.recorded.span.start}
+        if lane.is_session:
+            facts["same"] = identity(match.recorded)
         if match.changed and strict:
             volatile = _volatile(match.recorded.span)
             facts["recorded"] = bounded(rendered(match.recorded.span))
             facts["asked"] = bounded(without_volatile(asked(), volatile))
     journal.note("answered", **facts)
     trace.answered(match.recorded.span, match.how, asked)
+
+
+def identity(call: Recorded) -> str:
+    """The same text for recorded calls that ask the same, in every process.
+
+    Args:
+        call: the call.
+    """
+    asked = call.description
+    return hashlib.blake2b(repr((asked.key, asked.shape, asked.values)).encode(), digest_size=16).hexdigest()
 
 
 def served(journal: Journal, lane_id: str, recorded: model.Span) -> None:
@@ -137,6 +152,17 @@ def unused(calls: Iterable[Recorded], *, detailed: bool) -> list[dict[str, Any]]
             facts["shown"] = bounded(rendered(call.span))
         noted.append(facts)
     return noted
+
+
+def of_children(calls: Iterable[Recorded]) -> list[dict[str, Any]]:
+    """What to note of the calls that processes made which an entry had started, whoever may ask them now.
+
+    Args:
+        calls: the calls.
+    """
+    calls = list(calls)
+    noted = unused(calls, detailed=True)
+    return [{**facts, "same": identity(call)} for facts, call in zip(noted, calls, strict=True)]
 
 
 def imported(lane: model.Lane | None) -> str | None:

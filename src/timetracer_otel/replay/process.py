@@ -16,7 +16,7 @@ from typing import Final, Self, TypeAlias
 from timetracer_otel.errors import ConfigError
 from timetracer_otel.replay.client import Target
 
-__all__ = ["BOOT", "App", "Streams", "accepts"]
+__all__ = ["BOOT", "App", "Streams", "accepts", "runs"]
 
 Streams: TypeAlias = tuple[int, int | None, int | None]
 """Descriptors, or what :mod:`subprocess` takes for one; None for the log."""
@@ -193,6 +193,18 @@ def _processes(session: int) -> Iterator[int]:
                 fields = (entry / "stat").read_text("utf-8", "replace").rpartition(")")[2].split()
                 if int(fields[3]) == session:
                     yield int(entry.name)
+
+
+def runs(pid: int) -> bool:
+    """Whether a process is there and has not ended; False where the system does not tell.
+
+    Args:
+        pid: its id.
+    """
+    with suppress(OSError):
+        state = (Path("/proc") / str(pid) / "stat").read_text("utf-8", "replace").rpartition(")")[2].split()[0]
+        return state not in {"Z", "X"}
+    return False
 
 
 def _listening_sockets() -> Iterator[tuple[str, Target]]:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from timetracer_otel import redaction, spans
 from timetracer_otel.replay import variables
 from timetracer_otel.replay.journal import Journal
-from timetracer_otel.seams import children, streams
+from timetracer_otel.seams import children, places, streams
 
 __all__ = ["ScriptNotes"]
 
@@ -60,7 +60,7 @@ class ScriptNotes:
             reachable: whether it is set up as this process is.
         """
         told = " ".join(redaction.arguments(command))[:200]
-        self._journal.note("child", child=pid, command=told, reachable=reachable)
+        self._journal.note("child", child=pid, command=told, reachable=reachable, entry=places.entry())
 
     def _printed(self, name: str, data: bytes) -> None:
         if name == spans.SESSION_STDOUT:

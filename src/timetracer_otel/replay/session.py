@@ -6,7 +6,7 @@ import atexit
 import os
 import sys
 import threading
-from collections import OrderedDict
+from collections import OrderedDict, defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cached_property, partial
 from itertools import chain, islice
@@ -83,7 +83,11 @@ class ReplayLane(Lane):
         journal = self.player.journal
         unused = noting.unused(self.matcher.unused(), detailed=journal.detailed)
         asked = redaction.url(f"{self.request.method} {self.request.target}")
-        journal.note("end", lane=self.id, request=asked, unused=unused)
+        of_children = {"of_children": noting.of_children(found)} if (found := self._of_children()) else {}
+        journal.note("end", lane=self.id, request=asked, unused=unused, **of_children)
+
+    def _of_children(self) -> Sequence[Recorded]:
+        return self.player.of_children.get(self.id, ()) if self.player.journal.detailed else ()
 
 
 class PluginResponder:
@@ -188,12 +192,21 @@ class Player:
         os.register_at_fork(after_in_child=self._after_fork)
 
     def _after_fork(self) -> None:
+        if seams.active() is not self:  # it was uninstalled, and what is called at a fork cannot be taken back
+            return
         self._lock = threading.RLock()
         self.cassette.forked()
+        self._entries.forked()
         self._followed = self._follow(self.follows, places.forked())
         children.become_parent(self.follows)
         self.session_lane = self._new_session()
+        self.note_entry()
         self.script.forked()
+
+    def note_entry(self) -> None:
+        """Note which entry this process was started for, if one was: its calls are compared with that."""
+        if self.journal.detailed and (entry := places.entry()):
+            self.journal.note("started_for", lane=self.session_lane.id, entry=entry)
 
     @property
     def follows(self) -> str:
@@ -211,6 +224,16 @@ class Player:
         first = self._followed
         calls = sorted(self._session_calls, key=lambda span: first is not None and span.lane_id != first.id)
         return ReplayLane(self, None, None, Index(self._described(calls), lambda _value: False))
+
+    @cached_property
+    def of_children(self) -> Mapping[str, Sequence[Recorded]]:
+        """The calls of the recorded processes that entries started, by entry."""
+        found: dict[str, list[Recorded]] = defaultdict(list)
+        entries = {one.id: following.entry_of(one) for one in self.cassette.sessions.values()}
+        for call in self._described(self._session_calls) if any(entries.values()) else ():
+            if entry := entries[call.span.lane_id]:
+                found[entry].append(call)
+        return found
 
     def given(self) -> Given | None:
         """What this process draws outside any entry.
@@ -442,6 +465,7 @@ def start(settings: Settings) -> Player:
     watch_unseen(lambda name: journal.note("unseen", library=name), while_=lambda: seams.active() is player)
     seams.set_active(player)
     children.become_parent(player.follows)
+    player.note_entry()
     player.script.begin()
     if (traced := os.environ.get(variables.TRACE)) is not None:
         player.tracing = attach(Path(traced), player.session)

@@ -21,11 +21,14 @@ from timetracer_otel.replay.differing import Difference, Result, Verified
 from timetracer_otel.replay.driver import Driven, Order, drive, grouped, progress, sharded
 from timetracer_otel.replay.env import Environment
 from timetracer_otel.replay.process import App, accepts
+from timetracer_otel.replay.started import StartedProcesses
 
 __all__ = ["Options", "learn", "verify"]
 
 _SETTLE_SECONDS: Final = 2.0
 """How long calls are waited for that a response did not wait for: those of background tasks."""
+_PROCESSES_SECONDS: Final = 15.0
+"""At most, while processes run that requests started: an interpreter takes its time to start."""
 _POLL: Final = 0.02
 _NAMED: Final = 5
 
@@ -178,7 +181,9 @@ def _requests(found: Catalog, options: Options, folder: Path) -> Result:
     result.not_sent = [lane.name for lane in sent if lane.id not in taken]
     if result.not_sent and not result.problems:
         result.problems.append("the command took no connections any more")
-    result.verified = list(_compared(sent, driven, notes, options.unused))
+    started = StartedProcesses(notes)
+    result.verified = list(_compared(sent, driven, notes, started, options.unused))
+    result.problems += started.apart({""})
     result.notes += _remarks(notes, sent) + _hidden(driven, options)
     return result
 
@@ -223,34 +228,42 @@ def _said(app: App) -> str:
 
 def _settle(folder: Path, lanes: set[str]) -> None:
     """Wait for the calls that come after the responses, as long as any may still come."""
-    deadline = time.monotonic() + _SETTLE_SECONDS
-    while time.monotonic() < deadline:
+    began = time.monotonic()
+    while (waited := time.monotonic() - began) < _PROCESSES_SECONDS:
         notes = Notes(journal.read(folder))
         followed = [notes.lanes[lane] for lane in lanes if lane in notes.lanes]
-        if all(lane.ended and not lane.still_unused() for lane in followed):
+        comes = any(not lane.ended or lane.still_unused() for lane in followed)
+        if not (comes and waited < _SETTLE_SECONDS) and not StartedProcesses(notes).are_under_way():
             return
         time.sleep(max(_POLL, len(lanes) / 20_000))
 
 
-def _compared(sent: Sequence[Outline], driven: Sequence[Driven], notes: Notes, unused: Unused) -> Iterator[Verified]:
+def _compared(
+    sent: Sequence[Outline], driven: Sequence[Driven], notes: Notes, started: StartedProcesses, unused: Unused
+) -> Iterator[Verified]:
     by_lane = {one.outline.id: one for one in driven}
     own, borrowed = notes.own(), notes.borrowed()
     for outline in sent:
         if (done := by_lane.get(outline.id)) is None:
             continue
         lane = notes.lanes.get(outline.id, LaneNotes())
+        theirs = started.of(outline.id)
+        answered = [*lane.answered, *theirs.answered]
         if not done.answered:
             differences: tuple[Difference, ...] = done.differences
         elif not lane.opened:
             unseen = "no lane was opened for the request: is the framework one that timetracer knows, and the app its?"
             differences = (*done.differences, Difference("error", unseen))
         else:
-            calls_differ = compare_calls(lane, unused, own, borrowed, left=done.left)
-            differences = tuple(gathered(calls_differ, done.differences, lane.answered))
+            calls_differ = [
+                *compare_calls(lane, unused, own, borrowed, left=done.left),
+                *started.differences(outline.id, unused),
+            ]
+            differences = tuple(gathered(calls_differ, done.differences, answered))
             if not lane.ended:
                 endless = "the end of the request was not seen: which of its calls are missing is not known"
                 differences = (*differences, Difference("error", endless, warning=done.as_far))
-        calls, drawn = len(lane.answered), lane.drawn()
+        calls, drawn = len(answered), (*lane.drawn(), *theirs.drawn())
         yield Verified(
             outline.id, outline.name, outline.operation, outline.files[0], done.seconds, differences, calls, drawn
         )
@@ -277,7 +290,8 @@ def _remarks(notes: Notes, sent: Sequence[Outline]) -> list[str]:
     ]
     if notes.unseen:
         remarks.append(f"{journal.UNSEEN}: {', '.join(notes.unseen)}")
-    driven = {lane.id for lane in sent}
+    sent_ids = {lane.id for lane in sent}
+    driven = sent_ids | {note["lane"] for note in notes.started if note["entry"] in sent_ids}
     for lane_id, lane in notes.lanes.items():
         if lane_id not in driven:
             remarks += [f"outside any recorded request: {miss['message']}" for miss in lane.misses[:_NAMED]]

@@ -58,6 +58,9 @@ def place() -> str:
     return (_told or "").partition(" ")[2]
 
 
+places.begin_at(place())
+
+
 def become_parent(session_id: str) -> None:
     """Let the commands that this process starts know whose they are.
 

@@ -6,12 +6,26 @@ import logging
 import os
 from collections import Counter
 
-__all__ = ["counts", "report"]
+__all__ = ["counts", "report", "tell_off"]
 
 _log = logging.getLogger("timetracer_otel")
 
 counts: Counter[str] = Counter()
 """How often each place failed in this process."""
+
+
+_told_off: set[str] = set()
+
+
+def tell_off(error: BaseException) -> None:
+    """Say, once in this process, that nothing is recorded.
+
+    Args:
+        error: why.
+    """
+    if str(error) not in _told_off:
+        _told_off.add(str(error))
+        _log.error("timetracer is off: %s", error)
 
 
 def report(where: str, error: BaseException) -> None:

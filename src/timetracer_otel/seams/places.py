@@ -1,7 +1,8 @@
 """Which child of its parent a process is, in words that the next run has for it too.
 
 A child is counted where it is started: in a lane, in a branch of it. So requests that start processes at the same time
-do not mix theirs, and neither process ids nor the order in which children come up count.
+do not mix theirs, and neither process ids nor the order in which children come up count. A place begins with the id of
+the entry that the child was started for, also by other children; with nothing where there is none.
 """
 
 from __future__ import annotations
@@ -16,10 +17,26 @@ from weakref import WeakKeyDictionary
 from timetracer_otel.seams import branches, faults
 from timetracer_otel.seams.lanes import Lane
 
-__all__ = ["forked", "next_place"]
+__all__ = ["begin_at", "entry", "forked", "next_place"]
 
 _counted: WeakKeyDictionary[Lane, defaultdict[str, Iterator[int]]] = WeakKeyDictionary()
 _thread = threading.local()  # the thread that forks is the only one in the child
+_started_for = [""]
+"""The entry that this process was started for."""
+
+
+def begin_at(place: str) -> None:
+    """Take note of the place of this process."""
+    _started_for[0] = place.partition("/")[0]
+
+
+def entry() -> str:
+    """The id of the entry that the current code works for, in this process or one that started it; empty of none."""
+    return _entry_of(branches.current_lane())
+
+
+def _entry_of(lane: Lane | None) -> str:
+    return _started_for[0] if lane is None or lane.is_session else lane.id
 
 
 def next_place() -> str:
@@ -29,7 +46,7 @@ def next_place() -> str:
         return ""
     branch = branches.branch_in(lane, branches.here())
     numbers = _counted.setdefault(lane, defaultdict(count))
-    return f"{'' if lane.is_session else lane.id}/{branch}/{next(numbers[branch])}"
+    return f"{_entry_of(lane)}/{branch}/{next(numbers[branch])}"
 
 
 def forked() -> str:
@@ -45,4 +62,4 @@ def _note_place() -> None:
         _thread.place = ""
 
 
-os.register_at_fork(before=_note_place)
+os.register_at_fork(before=_note_place, after_in_child=lambda: begin_at(forked()))
