@@ -213,3 +213,17 @@ def test_a_python_that_cannot_be_answered_is_named(tmp_path: Path) -> None:
     replayed = script.run([*REPLAY, "cassettes", "--", sys.executable, "job.py"])
     assert b"not replayed" in replayed.stderr
     assert script.verify().startswith("1 ")
+
+
+@pytest.mark.parametrize("server", [("flask", "run"), ("uvicorn", "app:app")])
+def test_a_server_that_never_starts_is_no_script(server: tuple[str, ...], tmp_path: Path) -> None:
+    """An app that dies at import is one error with what it said, also when no request was recorded of it."""
+    script = Script(tmp_path, "print('recorded')\n")
+    script.record()
+    (tmp_path / "app.py").write_text("raise RuntimeError('no such setting')\n")
+    command = [*REPLAY, "--verify", "cassettes", "--", str(Path(sys.executable).with_name(server[0])), *server[1:]]
+    done = script.run([*command, "--port", "0"])
+    assert done.returncode == 1, done.stderr
+    assert done.stdout.count(b"problem: the server never started: the command ended with status") == 1
+    assert b"RuntimeError: no such setting" in done.stdout
+    assert b"DIFFERS" not in done.stdout

@@ -13,6 +13,8 @@ from timetracer_otel.seams.command_line import PythonCommand
 
 __all__ = ["Command", "recorded_command"]
 
+_SERVERS = frozenset({"daphne", "granian", "gunicorn", "hypercorn", "uvicorn", "waitress-serve"})
+
 
 @dataclass(frozen=True, slots=True)
 class Command:
@@ -41,6 +43,11 @@ class Command:
         rest = len(python.arguments)
         name = _script(python.target[0]) if len(python.target) == 1 else " ".join(python.target)
         return cls(tuple(argv[: len(argv) - rest]), name, python.arguments)
+
+    @property
+    def serves(self) -> bool:
+        """Whether it is known to start a server, which is no script even when no request was recorded of it."""
+        return self.name in _SERVERS or (self.name == "flask" and "run" in self.arguments)
 
     @property
     def is_masked(self) -> bool:

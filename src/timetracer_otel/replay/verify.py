@@ -5,7 +5,7 @@ from __future__ import annotations
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -16,6 +16,7 @@ from timetracer_otel.errors import ConfigError
 from timetracer_otel.replay import ignore, journal, learning, scripts
 from timetracer_otel.replay.calls import LaneNotes, Notes, Unused, compare_calls
 from timetracer_otel.replay.client import Target, parse_url
+from timetracer_otel.replay.commands import Command
 from timetracer_otel.replay.consequences import gathered
 from timetracer_otel.replay.differing import Difference, Result, Verified
 from timetracer_otel.replay.driver import Driven, Order, drive, grouped, progress, sharded
@@ -88,14 +89,19 @@ def verify(found: Catalog, options: Options) -> Result:
     result = Result()
     with tempfile.TemporaryDirectory(prefix="timetracer-") as folder:
         if requests or found.sessions or not undriven:
-            run = _requests if requests else scripts.run
-            result = run(found, options, Path(folder))
+            result = _how(requests, options)(found, options, Path(folder))
     result.verified += _undriven(undriven, Shelf(found))
     compared = [options.ignored.apply(one) for one in result.verified]
     result.verified = [one for one, _hidden in compared]
     result.ignored = sum(hidden for _one, hidden in compared)
     result.seconds = time.perf_counter() - began
     return result
+
+
+def _how(requests: Sequence[Outline], options: Options) -> Callable[[Catalog, Options, Path], Result]:
+    if requests:
+        return _requests
+    return _start_only if Command.of(options.command).serves else scripts.run
 
 
 def learn(found: Catalog, options: Options, file: Path) -> Result:
@@ -188,6 +194,16 @@ def _requests(found: Catalog, options: Options, folder: Path) -> Result:
     return result
 
 
+def _start_only(found: Catalog, options: Options, folder: Path) -> Result:
+    """Start a server of which no request was recorded: whether it starts is all that there is to tell."""
+    result = Result()
+    with ExitStack() as running:
+        apps = _started(options, options.environment(found, folder), folder, running)
+        if list(_listening(apps, _given_target(options), options.wait, result)):
+            result.problems.append("no request of this server was recorded: there is nothing to verify")
+    return result
+
+
 def _started(options: Options, env: Mapping[str, str], folder: Path, running: ExitStack) -> list[App]:
     """Start the instances."""
     logs = [options.log or folder / f"app-{number}.log" for number in range(options.workers)]
@@ -214,7 +230,7 @@ def _listening(apps: Sequence[App], given: Target | None, wait: float, result: R
             yield target
             continue
         what = f"{_ended(app)} before it listened" if app.ended else f"did not listen within {wait:g} s"
-        result.problems.append(f"the command {what}; {_said(app)}")
+        result.problems.append(f"the server never started: the command {what}; {_said(app)}")
 
 
 def _ended(app: App) -> str:
