@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections import defaultdict
+from collections import OrderedDict, defaultdict
+from contextlib import suppress
 from hashlib import blake2b
 from operator import itemgetter
+from typing import TypeAlias
 
 from timetracer_otel.families.bson_walk import (
     ARRAY,
@@ -127,6 +129,16 @@ class _Shape:
     def add_section(self, name: str, content: bytes) -> None:
         # A zero is no type of an element: nothing in a body can look like the start of a section.
         self.pieces.append(b"\0%b\0%d\0" % (name.encode(), len(content)))
+        if len(content) < _LARGE:
+            self._add_documents(name, content)
+            return
+        digest, made, unordered = _large_section(name, content)
+        self.pieces.append(digest)
+        before = len(self.values)
+        self.values += made
+        self.unordered += [(before + start, count, width) for start, count, width in unordered]
+
+    def _add_documents(self, name: str, content: bytes) -> None:
         places = list(documents(content))
         found = [value for start, end in places for value in scan(content, start + 4, end - 1)]
         holds_statements = name in _STATEMENTS and may_have_lists(content) is not None
@@ -166,6 +178,29 @@ class _Shape:
             if alike[0]:
                 self.unordered.append((len(self.values), len(alike), len(alike[0])))
                 self.values += [value for item in alike for value in item]
+
+
+_LARGE = 1024
+"""Bytes from which on a section is described by the digest of what is left of it."""
+_SECTIONS_KEPT = 8192
+_Section: TypeAlias = tuple[bytes, tuple[Value, ...], list[tuple[int, int, int]]]
+"""Digest of what is left, the values, and the places of lists without order."""
+_sections: OrderedDict[bytes, _Section] = OrderedDict()
+
+
+def _large_section(name: str, content: bytes) -> _Section:
+    """Describe a section; what a recorded call sent mostly comes again, byte for byte, and is known then."""
+    key = blake2b(content, digest_size=16, person=name.encode()[:16]).digest()
+    known = _sections.get(key)
+    if known is None:
+        shape = _Shape()
+        shape._add_documents(name, content)  # noqa: SLF001 - of the same kind
+        left = blake2b(b"".join(shape.pieces), digest_size=16).digest()
+        known = _sections[key] = left, tuple(shape.values), shape.unordered
+        if len(_sections) > _SECTIONS_KEPT:
+            with suppress(KeyError):  # another thread has emptied it
+                _sections.popitem(last=False)
+    return known
 
 
 def _ordered(command: list[Element]) -> list[Element]:

@@ -31,7 +31,7 @@ _UNITS: Final = (10_000_000, 1_000_000_000)
 _LARGEST: Final = 1 << 62
 _FEW: Final = 3
 _JOINED: Final = 4096
-_LARGE: Final = 64
+_LARGE: Final = 8
 
 
 def pack(values: list[Json]) -> Packed:
@@ -98,7 +98,8 @@ class Column:
         if not isinstance(steps, list | str):
             raise TypeError(type(steps))
         is_large = not isinstance(packed, str) and len(steps) > _LARGE
-        self.chunks.append(orjson.dumps(packed) if is_large else packed)
+        # A copy, because orjson's own bytes keep the room that they were made in.
+        self.chunks.append(bytes(memoryview(orjson.dumps(packed))) if is_large else packed)
 
 
 class Reader:

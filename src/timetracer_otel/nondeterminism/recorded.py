@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, TypeAlias
+from typing import Any, Final, TypeAlias
 
 import orjson
 
@@ -16,6 +17,7 @@ from timetracer_otel.nondeterminism.sites import Site
 
 __all__ = ["NO_MORE", "Cursor", "Here", "Index", "Key"]
 
+_FIRST: Final = re.compile(rb'\{"first":(\d{1,18})[,}]')
 Key: TypeAlias = tuple[str, Site]
 """A kind's name and a site."""
 
@@ -76,12 +78,28 @@ class Index:
         index, empty = cls(), True
         try:
             for payloads in lanes:
-                for document in sorted(map(orjson.loads, payloads), key=lambda one: int(one["first"])):
-                    index._read(document)
+                for payload in sorted(payloads, key=_first):
+                    index._read(orjson.loads(payload))  # one after the other: decoded they are large
                     empty = False
         except (ValueError, TypeError, KeyError, IndexError, AttributeError) as error:
             raise CassetteError(f"{spans.DRAWS} is damaged ({error!r}): record it again") from error
         return None if empty else index
+
+    @classmethod
+    def joined(cls, indexes: Iterable[Index]) -> Index:
+        """Put what several processes drew one behind the other.
+
+        Args:
+            indexes: of each; they stay as they are.
+        """
+        whole = cls()
+        for one in indexes:
+            whole.groups |= one.groups
+            whole.zeros = one.zeros | whole.zeros
+            for key, here in one.by_site.items():
+                for branch, column in here.items():
+                    whole.by_site[key][branch].chunks += column.chunks
+        return whole
 
     def _read(self, document: Mapping[str, Any]) -> None:
         self.groups |= frozenset(document["groups"])
@@ -93,3 +111,9 @@ class Index:
             self.by_site[name, known[site]][branch].add(packed)
             if name not in self.zeros:
                 self.zeros[name] = next(values_of(packed), None)
+
+
+def _first(payload: bytes) -> int:
+    """How many draws of the lane came before a payload's."""
+    found = _FIRST.match(payload)
+    return int(found[1] if found is not None else orjson.loads(payload)["first"])

@@ -11,7 +11,7 @@ from timetracer_otel.nondeterminism import Given, Index
 from timetracer_otel.nondeterminism.sites import Site, shown
 from timetracer_otel.replay.journal import Journal
 
-__all__ = ["given_to_lane", "given_to_session"]
+__all__ = ["drawn_by_session", "given_to_lane", "given_to_session"]
 
 _now = time.time_ns
 
@@ -28,33 +28,47 @@ def given_to_lane(recorded: model.Lane | None, journal: Journal) -> Given | None
     """
     if recorded is None:
         return None
+    index = Index.of([filter(None, map(_draws, recorded.spans))])
     start = recorded.spans[0] if recorded.entry is None else recorded.entry
-    return _given(recorded.id, recorded.spans, start.start, journal)
+    return None if index is None else _given(index, recorded.id, start.start, journal)
 
 
-def given_to_session(sessions: Iterable[model.Lane], journal: Journal) -> Given | None:
+def drawn_by_session(session: model.Lane) -> Index | None:
+    """Give what a recorded process drew; None when the recording does not say. The session then has it no longer.
+
+    Args:
+        session: of the process.
+
+    Raises:
+        CassetteError: what was recorded is damaged.
+    """
+    index = Index.of([filter(None, map(_draws, session.spans))])
+    for span in session.spans:
+        span.attributes.pop(spans.DRAWS, None)
+    session.spans[1:] = [span for span in session.spans[1:] if span.is_call or span.name != spans.DRAWS]
+    return index
+
+
+def given_to_session(sessions: Iterable[tuple[model.Lane, Index | None]], journal: Journal) -> Given | None:
     """Give what a live process draws outside any entry: of several recorded processes, what the first drew first.
 
     Args:
-        sessions: the recorded ones, first the one that most of the recorded requests came to.
+        sessions: the recorded ones and what each drew, first the one that most of the recorded requests came to.
         journal: as above.
-
-    Raises:
-        CassetteError: as above.
     """
-    merged = [span for session in sessions for span in session.spans]
-    return _given(merged[0].lane_id, merged, merged[0].start, journal) if merged else None
-
-
-def _given(lane_id: str, recorded: Iterable[model.Span], start: int, journal: Journal) -> Given | None:
-    payloads: dict[str, list[bytes]] = {}
-    for span in recorded:
-        if (payload := span.payload(spans.DRAWS)) is not None:
-            payloads.setdefault(span.lane_id, []).append(payload)
-    index = Index.of(payloads.values())
-    if index is None:
+    every = list(sessions)
+    drawn = [index for _, index in every if index is not None]
+    if not drawn:
         return None
+    index = Index.joined(drawn) if len(drawn) > 1 else drawn[0]
+    return _given(index, every[0][0].id, every[0][0].spans[0].start, journal)
 
+
+def _draws(span: model.Span) -> bytes | None:
+    return span.payload(spans.DRAWS)
+
+
+def _given(index: Index, lane_id: str, start: int, journal: Journal) -> Given:
     def fresh(kind: str, site: Site) -> None:
         module, statement = shown(site)
         journal.note("fresh", lane=lane_id, kind=kind, module=module, statement=statement)

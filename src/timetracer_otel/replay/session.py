@@ -19,7 +19,7 @@ from timetracer_otel.config import Settings
 from timetracer_otel.errors import ReplayMiss
 from timetracer_otel.nondeterminism import Given
 from timetracer_otel.replay import borrowing, brought, following, noting, variables
-from timetracer_otel.replay.determinism import given_to_lane, given_to_session
+from timetracer_otel.replay.determinism import drawn_by_session, given_to_lane, given_to_session
 from timetracer_otel.replay.entries import Entries
 from timetracer_otel.replay.guard import refuse_outbound, watch_unseen
 from timetracer_otel.replay.journal import Journal, Outcome
@@ -186,6 +186,7 @@ class Player:
         self._lock = threading.RLock()
         calls = [span for session in cassette.sessions.values() for span in session.calls]
         self._session_calls = sorted(calls, key=lambda span: span.start)
+        self._drawn = [(session, drawn_by_session(session)) for session in cassette.sessions.values()]
         self._followed = self._follow(children.parent(), children.place())
         self.session_lane = self._new_session()
         self.script = ScriptNotes(journal)
@@ -244,12 +245,13 @@ class Player:
         Raises:
             CassetteError: what was recorded is damaged.
         """
-        every, own = self.cassette.sessions.values(), self._followed
+        every, own = self._drawn, self._followed
         if own is None:
             return given_to_session(every, self.journal)
-        alone = None if self.cassette.catalog.lanes else given_to_session([own], self.journal)
-        others = [one for one in every if one is not own]
-        return alone if alone is not None else given_to_session([own, *others], self.journal)
+        first = [one for one in every if one[0] is own]
+        alone = None if self.cassette.catalog.lanes else given_to_session(first, self.journal)
+        others = [one for one in every if one[0] is not own]
+        return alone if alone is not None else given_to_session([*first, *others], self.journal)
 
     def session(self) -> ReplayLane:
         """The session of this process."""
