@@ -5,8 +5,9 @@ from __future__ import annotations
 import heapq
 import threading
 from collections import defaultdict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
+from functools import partial
 from typing import NamedTuple, TypeAlias
 
 from timetracer_otel import redaction, spans
@@ -70,30 +71,70 @@ class _Alike:
     accepted: bool = False
     waiting: list[tuple[int, int, str]] = field(default_factory=list)
 
-    def next(self, claim: Callable[[str], bool]) -> str:
+    @property
+    def is_new(self) -> bool:
+        """Whether one of them was not followed yet."""
+        return self.waiting[0][0] == 0
+
+    def follow(self, claim: Callable[[str], bool]) -> str | None:
         """The id of the least followed, then the earliest lane; counts it as followed.
 
         Args:
             claim: says whether no other process of the replay has followed the lane that often.
+
+        Returns:
+            None when another process has.
         """
-        while True:
-            followed, number, lane = self.waiting[0]
-            heapq.heapreplace(self.waiting, (followed + 1, number, lane))
-            if claim(f"{lane}-{followed}"):
-                return lane
+        followed, number, lane = self.waiting[0]
+        heapq.heapreplace(self.waiting, (followed + 1, number, lane))
+        return lane if claim(f"{lane}-{followed}") else None
 
 
-@dataclass
 class _Pool:
-    """Recorded lanes by the body of their request, then by its headers.
+    """Recorded lanes by the body of their request, then by its headers. They are read as far as a request needs.
 
     Args:
-        groups: the lanes.
-        cuts: lengths of the bodies that were recorded only in their beginning, the longest first.
+        outlines: of the lanes, in order of start.
+        read: gives a lane.
     """
 
-    groups: dict[bodies.Key, dict[_Said, _Alike]] = field(default_factory=lambda: defaultdict(dict))
-    cuts: list[int] = field(default_factory=list)
+    def __init__(self, outlines: Iterable[Outline], read: Callable[[str], Lane | None]) -> None:
+        self._groups: dict[bodies.Key, dict[_Said, _Alike]] = defaultdict(dict)
+        self._cuts: list[int] = []
+        self._rest = enumerate(outlines)
+        self._read = read
+
+    def groups(self, request: Request, said: _Said) -> list[_Alike]:
+        """The lanes whose request had the same body, by who asked and their headers; only those that are the same.
+
+        Args:
+            request: that says so.
+            said: its headers that count, and who asks.
+        """
+        whole = next(bodies.live_keys(request, ()))
+        while (same := self._groups.get(whole, {}).get(said)) is None or not same.is_new:
+            if not self._read_more():
+                break  # else none of the rest is better: all of them began later
+        keys = list(bodies.live_keys(request, self._cuts))
+        exact = [self._groups[key][said] for key in keys if said in self._groups.get(key, {})]
+        return exact or [group for key in keys for group in self._groups.get(key, {}).values()]
+
+    def _read_more(self) -> bool:
+        """Read the next lane; False behind the last."""
+        number, outline = next(self._rest, (0, None))
+        if outline is None:
+            return False
+        lane = self._read(outline.id)
+        if lane is not None:
+            recorded = bodies.recorded_headers(lane)
+            said = _counting(recorded), Who.of(recorded, bodies.recorded_target(lane))
+            key = bodies.recorded_key(lane)
+            if key.length not in {bodies.WHOLE, *self._cuts}:
+                self._cuts = sorted([*self._cuts, key.length], reverse=True)
+            alike = self._groups[key].setdefault(said, _Alike(*said, key.certainty))
+            alike.accepted |= not _turned_away(lane)
+            heapq.heappush(alike.waiting, (0, number, lane.id))
+        return True
 
 
 class Entries:
@@ -110,12 +151,15 @@ class Entries:
         self._by_target: dict[_Target, list[Outline]] = defaultdict(list)
         self._by_trace: dict[tuple[str, _Target], list[Outline]] = defaultdict(list)
         self._pools: dict[tuple[str, _Target], _Pool] = {}
+        self._with_body: set[_Target] = set()
         self._lock = threading.Lock()
         for lane in shelf.catalog.lanes:
             if lane.trace_id:
                 target = lane.method, redaction.blanked_url(lane.target)
                 self._by_target[target].append(lane)
                 self._by_trace[lane.trace_id, target].append(lane)
+                if lane.has_body:
+                    self._with_body.add(target)
 
     def forked(self) -> None:
         """Be usable in a forked child, whose copy of the lock may be held by a thread that is not there."""
@@ -123,9 +167,10 @@ class Entries:
 
     def wants_body(self, request: Request) -> bool:
         """Whether the body is needed to tell the candidates apart; not where our header names the lane."""
-        if self._shelf.lane(request.header(spans.LANE_HEADER) or "") is not None:
+        named = request.header(spans.LANE_HEADER)
+        if named and self._shelf.lane(named) is not None:
             return False
-        return any(lane.has_body for lane in self._by_target.get(_target(request), []))
+        return _target(request) in self._with_body
 
     def choose(self, request: Request) -> Chosen:
         """Give the lane that a request follows, and count it as followed.
@@ -142,49 +187,30 @@ class Entries:
         if named is not None:
             return Chosen(named)
         trace_id = (request.header("traceparent") or "").partition("-")[2].partition("-")[0]
-        mine, who = _counting(request.headers), Who.of(request.headers, request.target)
+        mine, who = said = _counting(request.headers), Who.of(request.headers, request.target)
         refused = ""
         with self._lock:
-            for trace in dict.fromkeys((trace_id, "")):
-                groups = self._groups(request, trace)
-                best = max(groups, key=lambda group: _rank(mine, who, group), default=None)
-                if best is None:
-                    continue
-                fit = who.fit(best.who)
-                if fit is not Fit.NEVER:
-                    return Chosen(self._shelf.lane(best.next(self._claim)), _remark(fit, best.who, who))
-                refused = _remark(fit, best.who, who)
+            for pool in self._pools_of(_target(request), trace_id):
+                while (
+                    best := max(pool.groups(request, said), key=partial(_rank, mine, who), default=None)
+                ) is not None:
+                    fit = who.fit(best.who)
+                    if fit is Fit.NEVER:
+                        refused = _remark(fit, best.who, who)
+                        break
+                    if (lane := best.follow(self._claim)) is not None:
+                        return Chosen(self._shelf.lane(lane), _remark(fit, best.who, who))
         return Chosen(None, refused)
 
-    def _groups(self, request: Request, trace_id: str) -> list[_Alike]:
-        """The recorded requests of that method, target and body, by who asked and their headers."""
-        target = _target(request)
-        outlines = self._by_trace.get((trace_id, target), []) if trace_id else self._by_target.get(target, [])
-        key = (trace_id, target)
-        if not outlines:
-            return []
-        if key not in self._pools:
-            self._pools[key] = self._pool(outlines)
-        pool = self._pools[key]
-        said = _counting(request.headers), Who.of(request.headers, request.target)
-        keys = list(bodies.live_keys(request, pool.cuts))
-        same = [pool.groups[key][said] for key in keys if said in pool.groups.get(key, {})]
-        return same or [group for key in keys for group in pool.groups.get(key, {}).values()]
-
-    def _pool(self, outlines: Iterable[Outline]) -> _Pool:
-        """Sort recorded requests by body and headers; each lane is read once, whatever comes."""
-        pool = _Pool()
-        for number, outline in enumerate(outlines):
-            lane = self._shelf.lane(outline.id)
-            if lane is not None:
-                recorded = bodies.recorded_headers(lane)
-                said = _counting(recorded), Who.of(recorded, bodies.recorded_target(lane))
-                key = bodies.recorded_key(lane)
-                alike = pool.groups[key].setdefault(said, _Alike(*said, key.certainty))
-                alike.accepted |= not _turned_away(lane)
-                alike.waiting.append((0, number, lane.id))
-        pool.cuts = sorted({key.length for key in pool.groups if key.length != bodies.WHOLE}, reverse=True)
-        return pool
+    def _pools_of(self, target: _Target, trace_id: str) -> Iterator[_Pool]:
+        """The recorded requests of that method and target: those of the trace, then all."""
+        for trace in dict.fromkeys((trace_id, "")):
+            outlines = self._by_trace.get((trace, target)) if trace else self._by_target.get(target)
+            if outlines:
+                key = (trace, target)
+                if key not in self._pools:
+                    self._pools[key] = _Pool(outlines, self._shelf.lane)
+                yield self._pools[key]
 
 
 def _target(request: Request) -> _Target:
