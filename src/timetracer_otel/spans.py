@@ -1,13 +1,14 @@
 """The names of our span attributes, and payloads as the strings that go into them.
 
-A payload is bytes. In a span it is three attributes: ``<name>`` (a string), ``<name>.codec`` (``utf-8`` or
-``base64``) and ``<name>.size`` (the length in bytes before encoding), so that a value cut by anyone on the way is
-noticed. Strings, because backends and older SDKs drop attributes of type bytes.
+A payload is bytes. In a span it is three attributes: ``<name>`` (a string), ``<name>.codec`` (``utf-8``, ``base64``
+or, in files, ``zlib+base64``) and ``<name>.size`` (the length in bytes before encoding), so that a value cut by anyone
+on the way is noticed. Strings, because backends and older SDKs drop attributes of type bytes.
 """
 
 from __future__ import annotations
 
 import json
+import zlib
 from collections.abc import Iterable, Mapping
 from typing import Any, Final, TypeAlias
 
@@ -70,6 +71,8 @@ REQUEST = "timetracer.request"
 RESPONSE = "timetracer.response"
 ERROR = "timetracer.error"
 """JSON ``{"type": "module.Class", "args": […]}`` of the exception that the call's I/O raised."""
+AND_SO_ON = "…"
+"""The last argument of a command line that was cut: the lines of the process's session have the whole."""
 IMPORTED = "timetracer.imported"
 """On a resource, and on calls that keep less than ours: the tool that recorded them."""
 IMPORTED_LACKS = "timetracer.imported.lacks"
@@ -110,6 +113,11 @@ _CONTROLS = bytes(set(range(0x20)) - set(b"\b\t\n\f\r"))
 _ESCAPED = _CONTROLS + b'\b\t\n\f\r"\\'
 _SAMPLED = 4096
 """Bytes of a payload whose characters are counted; of a larger one every n-th is, about as many."""
+
+_DEFLATED: Final = 1024
+"""Bytes from which on it is worth looking whether a binary payload becomes shorter."""
+_WORTH: Final = 0.75
+_FASTEST: Final = 1
 
 _MOST_DIGITS: Final = 18
 """Of a 64-bit number. Python refuses to read very many, and needs long for them."""
@@ -156,6 +164,39 @@ def encode_binary(name: str, payload: Payload) -> dict[str, Attribute]:
     return {name: pybase64.b64encode_as_string(data), name + ".codec": "base64", name + ".size": len(data)}
 
 
+def deflated(data: Payload) -> bytes | None:
+    """Compress what a file holds as ``zlib+base64``: a test's documents by the thousand take a third of the room.
+
+    Args:
+        data: the bytes of a payload.
+
+    Returns:
+        The compressed bytes; None of a payload that is small, or not much shorter by the look of its middle.
+    """
+    size = len(data)
+    if size < _DEFLATED:
+        return None
+    view = memoryview(data)  # type: ignore[arg-type]  # joined already
+    if size > 2 * _SAMPLED:
+        sample = view[size // 2 : size // 2 + _SAMPLED]
+        if len(zlib.compress(sample, _FASTEST)) > len(sample) * _WORTH:
+            return None
+    shorter = zlib.compress(view, _FASTEST)
+    return shorter if len(shorter) <= size * _WORTH else None
+
+
+def _inflated(data: bytes, size: int) -> bytes:
+    """The bytes of :func:`deflated`, and no more than one beyond what they should be."""
+    inflater = zlib.decompressobj()
+    try:
+        inflated = inflater.decompress(data, max(size, 0) + 1)
+    except zlib.error as error:
+        raise ValueError(str(error)) from error
+    if not inflater.eof and len(inflated) <= size:
+        raise ValueError("its end is missing")
+    return inflated
+
+
 def encode_headers(name: str, pairs: Iterable[tuple[str, str]]) -> dict[str, Attribute]:
     """Give headers as one attribute: a JSON list of pairs, in order, duplicates kept."""
     return {name: encoding.dumps([[key, value] for key, value in pairs]).decode("utf-8")}
@@ -194,6 +235,8 @@ def decode_payload(attributes: Mapping[str, object], name: str) -> bytes | None:
             data = text.encode("utf-8")
         elif codec == "base64":
             data = pybase64.b64decode(text, validate=True)
+        elif codec == "zlib+base64":
+            data = _inflated(pybase64.b64decode(text, validate=True), size)
         else:
             raise CassetteError(f"{name} has the unknown codec {codec!r}: read it with a newer timetracer-otel")
     except ValueError as error:

@@ -1,6 +1,9 @@
-"""Payloads as strings: whatever the bytes are, they come back, and are written in the shorter of the two codecs."""
+"""Payloads as strings: whatever the bytes are, they come back, and are written in the shorter of the codecs."""
 
 from __future__ import annotations
+
+import random
+from collections.abc import Callable
 
 import orjson
 import pybase64
@@ -9,6 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from timetracer_otel import spans
+from timetracer_otel.cassette import otlp
+from timetracer_otel.errors import CassetteError
 
 NAME = spans.HTTP_RESPONSE_BODY
 
@@ -54,3 +59,39 @@ def test_cassettes_from_before_are_read() -> None:
     old = {NAME: "\0" * 1000, NAME + ".codec": "utf-8", NAME + ".size": 1000}
     assert spans.decode_payload(old, NAME) == bytes(1000)
     assert pybase64.b64decode(str(spans.encode_payload(NAME, bytes(1000))[NAME])) == bytes(1000)
+
+
+def in_file(data: bytes | list[bytes]) -> dict[str, object]:
+    """The attributes of a binary payload as a file has them."""
+    members = orjson.loads(b"[" + otlp.binary_json(NAME, data) + b"]")
+    return {
+        one["key"]: int(one["value"]["intValue"]) if "intValue" in one["value"] else one["value"]["stringValue"]
+        for one in members
+    }
+
+
+@given(st.binary(max_size=300).map(lambda data: data * 40) | st.binary(max_size=6000))
+def test_a_binary_payload_of_a_file_comes_back(data: bytes) -> None:
+    """Compressed or not, whole or in pieces, decoding gives the bytes."""
+    assert spans.decode_payload(in_file(data), NAME) == data
+    assert spans.decode_payload(in_file([data[:7], data[7:]]), NAME) == data
+
+
+def test_what_repeats_is_compressed_in_files() -> None:
+    """Documents by the thousand take a part of their room; small ones and what is compressed already stay base64."""
+    noise = random.Random(1).randbytes(100_000)
+    documents = b"\x02name\x00\x06\x00\x00\x00shirt\x00\x10price\x00\x07\x00\x00\x00" * 1000
+    assert in_file(documents)[NAME + ".codec"] == "zlib+base64"
+    assert len(str(in_file(documents)[NAME])) < len(documents) / 10
+    for data in (b"\x00" * 200, noise, noise[:2000]):
+        assert in_file(data)[NAME + ".codec"] == "base64"
+
+
+@pytest.mark.parametrize("change", [lambda text: text[:-4], lambda text: "AAAA" + text[4:], lambda text: text[:0]])
+def test_a_damaged_compressed_payload_is_refused(change: Callable[[str], str]) -> None:
+    """What was cut or changed on its way is no answer, nor is more than was recorded."""
+    whole = in_file(b"0123456789" * 1000)
+    with pytest.raises(CassetteError):
+        spans.decode_payload({**whole, NAME: change(str(whole[NAME]))}, NAME)
+    with pytest.raises(CassetteError):
+        spans.decode_payload({**whole, NAME + ".size": 5}, NAME)

@@ -93,14 +93,82 @@ def test_packages_installed_from_source_are_the_apps(
     assert (kind == "shop.orders") is counts
 
 
-def test_who_draws_and_for_whom_is_found() -> None:
-    """From a frame outwards: who is no plumbing, and the app's nearest code."""
+def test_who_draws_is_found_outside_of_plumbing() -> None:
+    """From a frame outwards: who is no plumbing, and what that is."""
     mine = sys._getframe(0)
-    assert callers.origin(mine) == (mine, mine)
-    library = frame(f"{SITE}/somebody.py", "somebody")
-    assert callers.origin(library)[0] is library
+    assert callers.outside(mine) == (mine, __name__)
+    other = frame(f"{SITE}/somebody.py", "somebody")
+    assert callers.outside(other) == (other, callers.LIBRARY)
     tempfile = frame(f"{SITE}/tempfile.py", "tempfile")
-    assert callers.origin(tempfile)[0] is not tempfile
+    assert callers.outside(tempfile)[0] is not tempfile
+
+
+def library(**names: Any) -> dict[str, Any]:
+    """A library with a function that says who asked it, one that calls that, and one that does so in a generator."""
+    text = """
+def tell(): return asker(get(0))
+def tell_twice(): return tell(), tell(), get(0)
+def tell_each(): yield from (tell() for _ in range(2))
+"""
+    scope: dict[str, Any] = {"__name__": "somebody", "get": sys._getframe, "asker": callers.asker, **names}
+    exec(compile(text, f"{SITE}/somebody.py", "exec"), scope)  # noqa: S102 - the text above
+    return scope
+
+
+def test_who_asks_a_library_is_known_at_each_call() -> None:
+    """Each statement of the app is told apart, however often the library was asked before."""
+    tell = library()["tell"]
+    first = tell()
+    second = tell()
+    assert {first.code, second.code} == {sys._getframe(0).f_code}
+    assert first.instruction < second.instruction
+    assert first.module == __name__
+
+
+def test_who_asked_is_remembered_for_a_running_frame_only() -> None:
+    """The second look within one frame of the library is short; the next call of the library is looked at anew."""
+    one, same, running = library()["tell_twice"]()
+    assert one is same is running.f_trace
+    other, _, another = library()["tell_twice"]()
+    assert other is not one
+    assert another.f_trace is other
+
+
+def test_a_generator_is_asked_by_whoever_resumes_it() -> None:
+    """What is remembered never sticks to a frame that others may enter."""
+    generator = library()["tell_each"]()
+    first = next(generator)
+    second = next(generator)
+    assert first.instruction < second.instruction
+
+
+def test_a_debugger_finds_no_tracer_of_ours() -> None:
+    """A mark counts as absent, traces nothing when it is called, and is not set while somebody traces."""
+    one, _, _ = library()["tell_twice"]()
+    assert not one
+    assert one(None, "line", None) is None
+    before = sys.gettrace()
+    sys.settrace(lambda *_: None)
+    try:
+        _, _, running = library()["tell_twice"]()
+    finally:
+        sys.settrace(before)
+    assert running.f_trace is None
+
+
+def test_marks_end_with_an_installation() -> None:
+    """Where other modules are the app's from now on, what running frames remember is forgotten."""
+
+    def configured() -> object:
+        callers.configure(("somebody",))
+        return callers
+
+    text = "def run(): first = asker(get(0)); configure(); return first, get(0).f_trace"
+    scope = library(configure=configured)
+    exec(compile(text, f"{SITE}/somebody.py", "exec"), scope)  # noqa: S102 - the text above
+    first, after = scope["run"]()
+    assert first.module == __name__
+    assert after is None
 
 
 @pytest.mark.parametrize(
@@ -109,12 +177,11 @@ def test_who_draws_and_for_whom_is_found() -> None:
 )
 def test_what_runs_the_app_asks_for_nothing(name: str, *, counts: bool) -> None:
     """The search ends at servers and loops; what an exporter does with a library is its own."""
-    library: dict[str, Any] = {"__name__": "somebody", "origin": callers.origin, "get": sys._getframe}
-    code = compile("found = origin(get())", f"{SITE}/somebody.py", "exec")
-    caller = {"__name__": name, "code": code, "library": library}
+    called: dict[str, Any] = {"__name__": "somebody", "asker": callers.asker, "get": sys._getframe}
+    code = compile("found = asker(get())", f"{SITE}/somebody.py", "exec")
+    caller = {"__name__": name, "code": code, "library": called}
     exec(compile("exec(code, library)", f"{SITE}/{name}.py", "exec"), caller)  # noqa: S102 - the text above
-    found = library["found"]
-    assert [one is not None for one in found] == [counts, False]
+    assert called["found"] is (callers.NOBODY if counts else callers.NOT_COUNTED)
 
 
 @pytest.mark.parametrize(

@@ -25,6 +25,8 @@ from tests.pymongo.driver import DRIVERS
 from tests.pymongo.harness import ELSEWHERE, calls, run, twice
 from tests.pymongo.proxy import Proxy
 from timetracer_otel import autoload, testing
+from timetracer_otel.cassette import loading
+from timetracer_otel.integrations._pymongo_server import SERVER
 from timetracer_otel.integrations.pymongo import INTEGRATION
 
 
@@ -61,6 +63,17 @@ def flask_app(client: Any) -> flask.Flask:
         return flask.Response(f"{one['name']}\n" for one in cursor)
 
     return app
+
+
+def test_a_lane_says_once_what_its_server_is(mongo_uri: str, tmp_path: Path) -> None:
+    """Each lane stands for itself, and its later calls on the same connection need not repeat it."""
+    fill(mongo_uri)
+    with testing.record(tmp_path), DRIVERS["sync"].client(mongo_uri) as client:
+        web = flask_app(client).test_client()
+        for number in range(2):
+            assert len(web.get(f"/stream/{number}").data.splitlines()) == 7
+    lanes = loading.load(sorted(tmp_path.rglob("*.jsonl"))).lanes
+    assert [[SERVER in call.attributes for call in lane.calls] for lane in lanes] == [[True, *[False] * 3]] * 2
 
 
 def test_calls_in_threads_belong_to_their_request(mongo_uri: str, tmp_path: Path) -> None:

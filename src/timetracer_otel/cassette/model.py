@@ -128,6 +128,18 @@ class Lane:
         return self.id == self.session_id
 
     @cached_property
+    def resource(self) -> Mapping[str, object]:
+        """What the lane's lines say of its process together: of a session, not every line says all."""
+        said: list[Mapping[str, object]] = []
+        for span in self.spans:
+            if not said or span.resource is not said[-1]:
+                said.append(span.resource)
+        merged: dict[str, object] = {}
+        for one in {id(one): one for one in reversed(said)}.values():
+            merged |= one
+        return merged
+
+    @cached_property
     def entry(self) -> Span | None:
         """The span of what started the work; None in a session."""
         if self.is_session:

@@ -22,7 +22,7 @@ from opentelemetry.trace import Link, SpanContext, SpanKind, Status, StatusCode
 
 from timetracer_otel import redaction
 from timetracer_otel.cassette.any_value import Json, any_value, dumps, key_values
-from timetracer_otel.spans import Attribute, Payload
+from timetracer_otel.spans import Attribute, Payload, deflated
 
 __all__ = ["attributes_json", "binary_json", "resource_fragment", "span_fragment", "span_to_dict", "traces_line"]
 
@@ -163,7 +163,7 @@ def attributes_json(attributes: Mapping[str, Any]) -> bytes:
 
 
 def binary_json(name: str, payload: Payload) -> bytes:
-    """Encode the attributes of :func:`spans.encode_binary`, without the steps between.
+    """Encode the attributes of :func:`spans.encode_binary`, without the steps between; what can be shorter, shorter.
 
     Args:
         name: the payload's.
@@ -174,10 +174,13 @@ def binary_json(name: str, payload: Payload) -> bytes:
     if template is None:
         own, codec, size = (dumps(name + ending).replace(b"%", b"%%") for ending in ("", ".codec", ".size"))
         template = _templates[name] = (
-            b'{"key":%s,"value":{"stringValue":"%%s"}},{"key":%s,"value":{"stringValue":"base64"}},'
+            b'{"key":%s,"value":{"stringValue":"%%s"}},{"key":%s,"value":{"stringValue":"%%s"}},'
             b'{"key":%s,"value":{"intValue":"%%d"}}' % (own, codec, size)
         )
-    return template % (pybase64.b64encode(data), len(data))
+    shorter = deflated(data)
+    if shorter is not None:
+        return template % (pybase64.b64encode(shorter), b"zlib+base64", len(data))
+    return template % (pybase64.b64encode(data), b"base64", len(data))
 
 
 _templates: dict[str, bytes] = {}

@@ -85,7 +85,7 @@ def _lane(lane: Lane, integrations: Mapping[str, Integration]) -> Json:
         described["output"] = _output(lane)
     else:
         described |= {"request": _request(first), "response": _response(first)}
-    described["resource"] = _plain(dict(first.resource))
+    described["resource"] = _plain(dict(lane.resource))
     start = min(span.start for span in lane.spans)
     described["spans"] = [_span(span, start, integrations) for span in lane.spans]
     return described

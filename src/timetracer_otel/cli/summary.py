@@ -196,7 +196,7 @@ def _program(lane: Lane, own: Span | None) -> str:
     parts = Path(lane.file or "").name.split("__")
     if parts[0] == "SESSION" and len(parts) > 1:
         return parts[1]
-    return str(lane.spans[0].resource.get("service.name", "python"))
+    return str(lane.resource.get("service.name", "python"))
 
 
 def _target(span: Span) -> str:

@@ -24,7 +24,7 @@ from timetracer_otel.exporters.ended import Ended, unended
 from timetracer_otel.exporters.hiding import hidden
 from timetracer_otel.exporters.leaving import Leaving
 from timetracer_otel.exporters.memory import Memory
-from timetracer_otel.exporters.resource import describe_process
+from timetracer_otel.exporters.resource import Description, describe_process
 from timetracer_otel.exporters.retention import PASS_SECONDS, Retention
 from timetracer_otel.exporters.selection import Selection
 from timetracer_otel.exporters.session import SessionLane
@@ -269,7 +269,7 @@ class Recorder:
         """Takes large payloads out of what leaves by the host's exporters; None when none leave that way."""
         self.unwatch: Callable[[], None] = lambda: None  # ends the watching of the standard streams
         self._ends_children = False
-        self._resource: tuple[int, bytes] | None = None
+        self._description: tuple[int, Description] | None = None
         self._session = SessionLane(self, children.parent(), children.place())
         os.register_at_fork(after_in_child=self._after_fork)
 
@@ -277,7 +277,7 @@ class Recorder:
         if seams.active() is not self:  # it was uninstalled, and what is called at a fork cannot be taken back
             return
         self.open.clear()
-        self._resource = None
+        self._description = None
         self.relieving = threading.RLock()
         self._session = self._session.forked()
         if not self._ends_children:
@@ -380,19 +380,23 @@ class Recorder:
         """Let ``latest.jsonl`` lead to a lane soon: twenty times a second at most, or traffic would pay for it."""
         self.sink.soon(lambda: storage.point_latest(self.settings.dir, path))
 
-    def line(self, ended: Sequence[tuple[InstrumentationScope | None, bytes]]) -> bytes:
-        """Put encoded spans into one line of a cassette."""
-        encoding.look()
-        return otlp.traces_line(self.resource(), ended)
+    def line(self, ended: Sequence[tuple[InstrumentationScope | None, bytes]], resource: bytes | None = None) -> bytes:
+        """Put encoded spans into one line of a cassette.
 
-    def resource(self) -> bytes:
-        """The resource of this process, encoded; made anew when modules were imported since."""
+        Args:
+            ended: the spans with their scopes.
+            resource: of the line; that of a lane when None.
+        """
+        encoding.look()
+        return otlp.traces_line(resource or self.description().lane, ended)
+
+    def description(self) -> Description:
+        """What lines say of this process; made anew when modules were imported since."""
         imported = len(sys.modules)
-        if self._resource is None or self._resource[0] != imported:
-            attributes = {**self.provider.resource.attributes, **describe_process(self.settings)}
-            attributes |= self._session.resource_attributes()
-            self._resource = (imported, otlp.resource_fragment(attributes))
-        return self._resource[1]
+        if self._description is None or self._description[0] != imported:
+            own = {**describe_process(self.settings), **self._session.resource_attributes()}
+            self._description = (imported, Description(self.provider.resource.attributes, own))
+        return self._description[1]
 
 
 def _same(span: ReadableSpan, entry: Span) -> bool:

@@ -10,11 +10,49 @@ from dataclasses import fields
 from functools import cache
 from importlib import metadata
 from pathlib import Path
+from typing import Any
 
 from timetracer_otel import redaction, spans
+from timetracer_otel.cassette import otlp
 from timetracer_otel.config import Settings
 
-__all__ = ["describe_process", "program_name"]
+__all__ = ["Description", "describe_process", "program_name"]
+
+_COMMAND = "process.command_args"
+_COMMAND_CHARACTERS = 500
+"""Of a command line, as every lane has it; the session has all of it."""
+_IDENTITY = (
+    spans.SCHEMA, spans.SESSION_ID, spans.SESSION_PARENT_ID, spans.SESSION_PLACE, spans.HASH_SEED,
+)  # fmt: skip
+
+
+class Description:
+    """The resource of the lines that a process writes, encoded.
+
+    Args:
+        host: attributes of the host's resource.
+        own: what :func:`describe_process` says, and of the session.
+    """
+
+    def __init__(self, host: Mapping[str, Any], own: Mapping[str, spans.Attribute]) -> None:
+        whole = {**host, **own}
+        self.session = otlp.resource_fragment(whole)
+        """Of a session's line that says what its file does not say yet."""
+        self.lane = otlp.resource_fragment({**whole, _COMMAND: _shortened(whole[_COMMAND])})
+        """Of a lane's line."""
+        self.brief = otlp.resource_fragment({**host, **{name: own[name] for name in _IDENTITY if name in own}})
+        """Of a session's other lines: thousands of them are short."""
+
+
+def _shortened(command: Any) -> list[str]:
+    """A command line that ends with an ellipsis where it is long: of a test suite it names all files."""
+    left = _COMMAND_CHARACTERS
+    for number, word in enumerate(command):
+        left -= len(word)
+        if left < 0:
+            return [*command[:number], spans.AND_SO_ON]
+    return list(command)
+
 
 _LIBRARIES = (
     "pymongo", "motor", "flask", "werkzeug", "starlette", "fastapi", "django", "uvicorn", "gunicorn",
@@ -30,7 +68,7 @@ def describe_process(settings: Settings) -> dict[str, spans.Attribute]:
         "timetracer.version": _version("timetracer-otel") or "unknown",
         "process.runtime.name": sys.implementation.name,
         "process.runtime.version": platform.python_version(),
-        "process.command_args": redaction.arguments(sys.orig_argv),
+        _COMMAND: redaction.arguments(sys.orig_argv),
         "timetracer.settings": _settings(settings),
     }
     if sys.flags.hash_randomization and (seed := os.environ.get("PYTHONHASHSEED", "")).isdecimal():

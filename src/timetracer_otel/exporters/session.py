@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import threading
 import time
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -52,6 +53,8 @@ class SessionLane(Lane):
         children.become_parent(self.id)
         self.start = _now()
         self.path: Path | None = None
+        self._described = b""
+        """What the file says of the process until now."""
         self._beginning = threading.Lock()
         self._held: dict[Call, Ended] = {}
         self._lock: int | None = None
@@ -103,7 +106,7 @@ class SessionLane(Lane):
         self.recorder.sink.submit(
             self.id,
             ended.size(),
-            lambda: self._append(self.recorder.line([(ended.scope, ended.fragment(self)), *draws])),
+            lambda: self._append([(ended.scope, ended.fragment(self)), *draws]),
         )
 
     def add_part(self, part: Part) -> bool:
@@ -113,11 +116,18 @@ class SessionLane(Lane):
         return self.recorder.sink.submit(self.id, part.size, lambda: part.write(self._add_line))
 
     def _add_line(self, fragment: bytes, scope: InstrumentationScope | None) -> None:
-        self._append(self.recorder.line([(scope, fragment)]))
+        self._append([(scope, fragment)])
 
-    def _append(self, line: bytes) -> None:
+    def _append(self, ended: Sequence[tuple[InstrumentationScope | None, bytes]], *, whole: bool = False) -> None:
+        """Add a line, which describes the process when that is new, or asked for by ``whole``."""
+        description = self.recorder.description()
+        is_new = whole or self._described != description.session
+        line = self.recorder.line(ended, description.session if is_new else description.brief)
+        self._write(storage.compress(line, self.recorder.settings.compression))
+        self._described = description.session
+
+    def _write(self, data: bytes) -> None:
         settings = self.recorder.settings
-        data = storage.compress(line, settings.compression)
         with self._beginning:  # of two threads, one begins the file
             if self.path is None:
                 path = storage.session_path(settings.dir, self.start, program_name(), self.id, settings.compression)
@@ -181,7 +191,7 @@ class SessionLane(Lane):
     def _write_own(self) -> None:
         # Encoded only now: what was dropped until its turn came is in it.
         span = self._span(_own_name(), self.start)
-        self._append(self.recorder.line([(None, otlp.span_fragment(span, self._own()))]))
+        self._append([(None, otlp.span_fragment(span, self._own()))], whole=True)
 
     def touch(self) -> None:
         """Let the file be as young as the lanes of this process: no retention shall remove it before them."""
@@ -196,7 +206,7 @@ class SessionLane(Lane):
         if self.recorder.settings.files and counts != self._noted:
             fragment = otlp.span_fragment(self._span("timetracer.counts", _now()), {spans.LANE_ID: self.id, **counts})
             with suppress(CassetteError):  # nothing can be written yet: next time
-                self._append(self.recorder.line([(None, fragment)]))
+                self._append([(None, fragment)])
                 self._noted = counts
 
     def _own(self) -> dict[str, spans.Attribute]:

@@ -100,7 +100,11 @@ def _received(conn: Any, reply: Any) -> None:
         return
     call.state = "answered"
     call.put_binary(spans.RESPONSE, reply.payload_document)
-    call.attributes[server.SERVER] = _server(conn)
+    facts = _server(conn)
+    if getattr(conn, "_timetracer_told", None) != (call.lane.id, facts):
+        # Once a lane, not with each of its calls. A lane of a forked child or a new server description is told anew.
+        conn._timetracer_told = (call.lane.id, facts)  # noqa: SLF001 - our own name on their object
+        call.attributes[server.SERVER] = facts
     if reply.more_to_come:
         call.attributes[replaying.MORE_TO_COME] = True
         conn._timetracer_last = f"{call.span.get_span_context().span_id:016x}"  # noqa: SLF001 - our own name on their object

@@ -7,6 +7,7 @@ all the time; given recorded ones they would break: :mod:`timetracer_otel.nondet
 from __future__ import annotations
 
 import importlib
+import inspect
 import json
 import os
 import site
@@ -15,12 +16,26 @@ import sysconfig
 from collections.abc import Iterable, Iterator
 from functools import cache
 from pathlib import Path
-from types import FrameType
+from types import CodeType, FrameType
 from typing import Any, Final
 
 from timetracer_otel.nondeterminism.plumbing import EDGES, MODULES, OTHERS, Names
 
-__all__ = ["LIBRARY", "PLUMBING", "classify", "configure", "counts", "importing", "imports", "known", "origin"]
+__all__ = [
+    "LIBRARY",
+    "NOBODY",
+    "NOT_COUNTED",
+    "PLUMBING",
+    "Asker",
+    "asker",
+    "classify",
+    "configure",
+    "counts",
+    "importing",
+    "imports",
+    "known",
+    "outside",
+]
 
 PLUMBING: Final = ""
 LIBRARY: Final = "*"
@@ -37,6 +52,45 @@ _edges: Final = Names(EDGES)
 _others: Final = Names(OTHERS)
 _ends: dict[str, bool] = {}
 """Source files at which the search for who asked ends, and whether what was drawn inside of them counts."""
+_MARKED: Final = 4
+"""How many frames of one walk are marked: a loop that draws is seldom further out."""
+_RESUMED: Final = inspect.CO_GENERATOR | inspect.CO_COROUTINE | inspect.CO_ASYNC_GENERATOR
+"""Code whose frames may be entered from another caller each time."""
+
+
+class Asker:
+    """The statement of the app for which a library draws, kept as a mark on the library's frames.
+
+    The stack outside of a running frame stays as it is until the frame ends, so a walk that meets a mark is over. A
+    mark stands in ``f_trace``, the only place that a frame has for others: a tracer that is set meanwhile and finds it
+    calls it for nothing, and a debugger takes it for absent and puts its own there.
+
+    Args:
+        code: that asks; None where nobody of the app does.
+        instruction: of the code.
+        module: of the app that the code belongs to.
+    """
+
+    __slots__ = ("code", "instruction", "module")
+
+    def __init__(self, code: CodeType | None, instruction: int, module: str) -> None:
+        self.code = code
+        self.instruction = instruction
+        self.module = module
+
+    def __bool__(self) -> bool:
+        return False
+
+    def __call__(self, *_: object) -> None:
+        """Trace nothing."""
+
+
+NOBODY: Final = Asker(None, -1, "")
+"""A library draws, and no code of the app is around it."""
+NOT_COUNTED: Final = Asker(None, -2, "")
+"""What draws works for itself, such as an exporter."""
+_askers: dict[tuple[int, int], Asker] = {}
+"""By code and instruction; each keeps its code alive, so that the identity stays its own."""
 
 
 def configure(app_packages: tuple[str, ...], plumbing: Iterable[str] = ()) -> None:
@@ -52,6 +106,7 @@ def configure(app_packages: tuple[str, ...], plumbing: Iterable[str] = ()) -> No
     known.clear()
     _ends.clear()
     _kind.cache_clear()
+    _remove_marks()
 
 
 def classify(frame: FrameType) -> str:
@@ -76,29 +131,84 @@ def classify(frame: FrameType) -> str:
     return kind
 
 
-def origin(frame: FrameType) -> tuple[FrameType | None, FrameType | None]:
-    """Look from a frame outwards for who draws, and for whom.
+def outside(frame: FrameType) -> tuple[FrameType | None, str]:
+    """Step out of plumbing.
+
+    Args:
+        frame: of any code.
 
     Returns:
-        The nearest frame that is no plumbing, None when nothing of what is drawn counts; and the nearest one of the
-        app's own code within the same step of a server or a loop, None when there is none.
+        The nearest frame that is no plumbing, and what it is, see :func:`classify`; None when there is none.
     """
-    drawing: FrameType | None = None
     outer: FrameType | None = frame
     while outer is not None:
         filename = outer.f_code.co_filename
         kind = known.get(filename)
         if kind is None:
             kind = classify(outer)
+        if kind != PLUMBING:
+            return outer, kind
+        if filename in _ends:
+            break
+        outer = outer.f_back
+    return None, PLUMBING
+
+
+def asker(frame: FrameType) -> Asker:
+    """Look from a frame of a library outwards for who asked it.
+
+    Args:
+        frame: of the library, that draws.
+
+    Returns:
+        The app's nearest statement within the same step of a server or a loop; :data:`NOBODY` or :data:`NOT_COUNTED`.
+    """
+    passed: list[FrameType] = []
+    outer: FrameType | None = frame
+    found = NOBODY
+    while outer is not None:
+        mark = outer.f_trace
+        if type(mark) is Asker:
+            found = mark
+            break
+        code = outer.f_code
+        filename = code.co_filename
+        kind = known.get(filename)
+        if kind is None:
+            kind = classify(outer)
         if kind == PLUMBING:
             if filename in _ends:
-                return (drawing, None) if _ends[filename] else (None, None)
-        elif kind == LIBRARY:
-            drawing = drawing or outer
-        else:
-            return drawing or outer, outer
+                found = NOBODY if _ends[filename] else NOT_COUNTED
+                break
+        elif kind != LIBRARY:
+            found = _asker_at(code, outer.f_lasti, kind)
+            break
+        if mark is None and len(passed) < _MARKED and not code.co_flags & _RESUMED:
+            passed.append(outer)
         outer = outer.f_back
-    return drawing, None
+    if passed and sys.gettrace() is None:
+        for one in passed:
+            one.f_trace = found
+    return found
+
+
+def _asker_at(code: CodeType, instruction: int, module: str) -> Asker:
+    key = (id(code), instruction)
+    found = _askers.get(key)
+    if found is None:
+        found = _askers[key] = Asker(code, instruction, module)
+    return found
+
+
+def _remove_marks() -> None:
+    """Forget who asked: from now on other modules may be the app's."""
+    _askers.clear()
+    for top in sys._current_frames().values():  # noqa: SLF001 - the only way to other threads' frames
+        frame: FrameType | None = top
+        while frame is not None:
+            if type(frame.f_trace) is Asker:
+                frame.f_trace = None
+            frame = frame.f_back
 
 
 def importing(frame: FrameType) -> bool:

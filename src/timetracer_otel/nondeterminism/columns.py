@@ -26,6 +26,8 @@ Packed: TypeAlias = "list[Json] | str | dict[str, Any]"
 _CHARACTERS: Final = "".join(chr(code) for code in range(0x23, 0x7F) if chr(code) != "\\")
 """Those that neither JSON nor JSON in JSON escapes."""
 _NUMBERS: Final = {character: number for number, character in enumerate(_CHARACTERS)}
+_BYTES: Final = _CHARACTERS.encode().ljust(256, b"#")
+"""The same, for numbers that are bytes."""
 _UNITS: Final = (10_000_000, 1_000_000_000)
 """A double of today's time of day has room for tenths of microseconds, one of a monotonic clock for nanoseconds."""
 _LARGEST: Final = 1 << 62
@@ -45,10 +47,11 @@ def pack(values: list[Json]) -> Packed:
     first = values[0]
     if type(first) is float:
         return _by_steps(values)
-    if type(first) is int:
-        if all(type(value) is int and 0 <= value < len(_CHARACTERS) for value in values):
-            return "".join(map(_CHARACTERS.__getitem__, values))
-        if first >= _LARGEST >> 3 and all(type(value) is int and 0 < value < _LARGEST for value in values):
+    if type(first) is int and set(map(type, values)) == {int}:
+        smallest, largest = min(values), max(values)
+        if smallest >= 0 and largest < len(_CHARACTERS):
+            return bytes(values).translate(_BYTES).decode("ascii")
+        if first >= _LARGEST >> 3 and smallest > 0 and largest < _LARGEST:
             return {"unit": 0, "steps": _steps(values)}  # readings in nanoseconds: large, and near to one another
     return values
 

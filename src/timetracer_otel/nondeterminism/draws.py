@@ -9,14 +9,14 @@ from typing import Any, Final, TypeAlias
 
 from timetracer_otel import encoding, spans
 from timetracer_otel.nondeterminism import callers, sites
-from timetracer_otel.nondeterminism.callers import LIBRARY, imports
+from timetracer_otel.nondeterminism.callers import LIBRARY, NOT_COUNTED, Asker, asker, imports
 from timetracer_otel.nondeterminism.columns import Json, pack
-from timetracer_otel.nondeterminism.kinds import KINDS, Kind, NotFit
+from timetracer_otel.nondeterminism.kinds import KINDS, Kind, NotFit, as_it_is
 from timetracer_otel.nondeterminism.recorded import NO_MORE, Cursor, Here, Index, Key
-from timetracer_otel.nondeterminism.sites import Site
+from timetracer_otel.nondeterminism.sites import Site, own
 from timetracer_otel.seams import Lane
 from timetracer_otel.seams.branches import Branch, branch_in, current_lane, here
-from timetracer_otel.seams.lanes import entered_lane, process
+from timetracer_otel.seams.lanes import NO_CONTEXT, current_context, entered_lane, process
 
 __all__ = ["FULL", "Given", "Noted", "attributes", "give", "live", "note"]
 
@@ -30,14 +30,27 @@ def live(_kind: Kind, _frame: FrameType, _module: str, sample: Callable[..., Any
     return sample(*args, **kwargs)
 
 
+_session: Lane | None = None
+"""The session that drew last, of whatever process."""
+
+
 def _lane_of_draw(frame: FrameType) -> Lane | None:
     """The lane that draws. An import draws once a process, in whichever lane comes first: for the session."""
-    lane = entered_lane()  # the usual case of current_lane(), without its calls: a clock is read often
+    lane = entered_lane()  # the usual cases of current_lane(), without its calls: a clock is read often
+    if lane is None and current_context() is NO_CONTEXT:
+        lane = _session
+        return lane if lane is not None and lane.life is process.life else _find_session()
     if lane is None or lane.life is not process.life or lane.code_ended is not None:
         lane = current_lane()
     if imports and lane is not None and not lane.is_session and callers.importing(frame):
         return lane.runtime.session()
     return lane
+
+
+def _find_session() -> Lane | None:
+    global _session  # noqa: PLW0603 - of the process
+    _session = current_lane()
+    return _session
 
 
 # Recording
@@ -55,14 +68,23 @@ class Noted:
         full: called when there is much.
     """
 
-    __slots__ = ("columns", "count", "full", "groups", "taken")
+    __slots__ = ("columns", "count", "full", "groups", "own", "taken")
 
     def __init__(self, groups: frozenset[str], full: Callable[[], None]) -> None:
         self.columns: dict[_Address, list[Any]] = {}
+        self.own: dict[tuple[int, int | Asker, Kind], list[Any]] = {}
+        """Those of the lane's own flow once more, by what a draw knows of its site without looking it up."""
         self.count = 0
         self.groups = groups
         self.full = full
         self.taken = 0
+
+    def column(self, kind: Kind, frame: FrameType, asked: int | Asker, branch: Branch | None) -> list[Any]:
+        """Give the column of a draw; ``asked`` as :func:`sites.at` takes it."""
+        column = self.columns.setdefault((kind, sites.at(frame, asked), branch), [])
+        if branch is None:
+            self.own[id(frame.f_code), asked, kind] = column
+        return column
 
     def take(self) -> list[tuple[_Address, list[Any]]]:
         """Give what is there and forget it; what is added meanwhile stays."""
@@ -72,7 +94,7 @@ class Noted:
             del column[: len(values)]
             if values:
                 taken.append((address, values))
-            else:
+            elif address[2] is not None:
                 self.columns.pop(address, None)  # of a branch that has ended, perhaps
         self.count = 0
         self.taken += sum(len(values) for _, values in taken)
@@ -85,19 +107,23 @@ def note(  # noqa: PLR0913, PLR0917 - in one object they would cost every draw
     """Draw, and keep the value for the lane."""
     value = sample(*args, **kwargs)
     lane = _lane_of_draw(frame)
-    if lane is None or lane.draws is None or sites.is_busy():
+    if lane is None or lane.draws is None or own.busy:
         return value
-    app: FrameType | None = frame
+    asked: Any
     if module == LIBRARY:
-        drawing, app = callers.origin(frame)
-        if drawing is None:
+        outer = frame.f_back  # usually a draw of many in one function, or in a generator expression of one
+        asked = None if outer is None else outer.f_trace
+        if type(asked) is not Asker:
+            asked = asker(frame)
+        if asked is NOT_COUNTED:
             return value
-        frame = drawing
+    else:
+        asked = frame.f_lasti
     noted: Any = lane.draws  # in a recording it is a Noted; asking costs what every draw would pay
-    address = kind, sites.at(frame, app), here()
-    column = noted.columns.get(address)
+    branch = here()
+    column = noted.own.get((id(frame.f_code), asked, kind)) if branch is None else None
     if column is None:
-        column = noted.columns.setdefault(address, [])
+        column = noted.column(kind, frame, asked, branch)
     column.append(value)
     noted.count += 1
     if noted.count >= FULL:
@@ -121,7 +147,8 @@ def attributes(lane: Lane, noted: Noted) -> dict[str, spans.Attribute]:
     first = noted.taken
     for (kind, site, branch), values in noted.take():
         number = numbers.setdefault(site, len(numbers))
-        columns.append((kind.name, number, branch_in(lane, branch), pack([kind.dump(value) for value in values])))
+        written = values if kind.dump is as_it_is else list(map(kind.dump, values))
+        columns.append((kind.name, number, branch_in(lane, branch), pack(written)))
     document = {"first": first, "groups": sorted(noted.groups), "sites": list(numbers), "columns": columns}
     return spans.encode_payload(spans.DRAWS, encoding.dumps(document))
 
@@ -206,15 +233,12 @@ def give(  # noqa: PLR0913, PLR0917 - as note
     """Give the lane what it drew here when it was recorded; else draw."""
     lane = _lane_of_draw(frame)
     given = None if lane is None else lane.draws
-    if lane is None or not isinstance(given, Given) or sites.is_busy():
+    if lane is None or not isinstance(given, Given) or own.busy:
         return sample(*args, **kwargs)
-    app: FrameType | None = frame
-    if module == LIBRARY:
-        drawing, app = callers.origin(frame)
-        if drawing is None:
-            return sample(*args, **kwargs)
-        frame = drawing
-    site = sites.at(frame, app)
+    asked = asker(frame) if module == LIBRARY else frame.f_lasti
+    if asked is NOT_COUNTED:
+        return sample(*args, **kwargs)
+    site = sites.at(frame, asked)
     value = given.take(given.cursor(kind, site), branch_in(lane, here()))
     if value is not NO_MORE:
         if kind is _MONOTONIC:

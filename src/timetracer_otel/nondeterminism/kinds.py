@@ -6,7 +6,7 @@ import sys
 import time
 import uuid
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final, TypeAlias
 
@@ -15,7 +15,7 @@ import pybase64
 from timetracer_otel.config import NONDETERMINISM
 from timetracer_otel.nondeterminism.columns import Json
 
-__all__ = ["KINDS", "Generator", "Kind", "NotFit"]
+__all__ = ["KINDS", "Generator", "Kind", "NotFit", "as_it_is"]
 
 Args: TypeAlias = tuple[Any, ...]
 Sample: TypeAlias = Callable[..., Any]
@@ -36,6 +36,11 @@ def _always(_args: Args, _kwargs: Mapping[str, Any]) -> bool:
     return True
 
 
+def as_it_is(value: Any) -> Json:
+    """Give the value itself; who finds this function need not call it for each of a column."""
+    return value
+
+
 @dataclass(frozen=True, eq=False)
 class Kind:
     """One function that draws.
@@ -43,7 +48,7 @@ class Kind:
     Args:
         name: of the function, as a cassette says it.
         group: the setting that switches it.
-        dump: the drawn value as JSON.
+        dump: the drawn value as JSON; :func:`as_it_is` where it is such already.
         load: what the app is given for it; raises :class:`NotFit`.
         draws: whether a call draws at all: ``localtime(seconds)`` only converts.
         clock: ``wall`` for the time of day, ``own`` for a clock with a zero of its own, else empty.
@@ -52,7 +57,7 @@ class Kind:
 
     name: str
     group: str
-    dump: Callable[[Any], Json] = field(default=lambda value: value)
+    dump: Callable[[Any], Json] = as_it_is
     load: Callable[[Any, Args, Mapping[str, Any]], Any] = _same
     draws: Callable[[Args, Mapping[str, Any]], bool] = _always
     clock: str = ""

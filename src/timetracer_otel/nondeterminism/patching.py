@@ -36,7 +36,12 @@ for _one in generators.discover():
 _hooked: set[str] = set()
 """Modules with an import hook, which cannot be taken back."""
 
-_PICKS = ("choice", "choices", "sample")
+_PICKS: Final[dict[str, Maker]] = {
+    "choice": wrappers.choice,
+    "choices": wrappers.chosen,
+    "sample": wrappers.chosen,
+    "shuffle": wrappers.shuffled,
+}
 _TIME: Final = tuple(name.removeprefix("time.") for name in KINDS if name.startswith("time."))
 _ALWAYS_DRAW: Final = frozenset(name for name in _TIME if KINDS[f"time.{name}"].load.__name__ == "_load_number")
 
@@ -176,7 +181,7 @@ def _random(module: ModuleType) -> None:
     hidden = {name: one for name, one in functions.items() if getattr(one, "__self__", None) is behind}
     plain.keep(module)
     for name in names:
-        maker = wrappers.chosen if name in _PICKS else wrappers.shuffled if name == "shuffle" else wrappers.function
+        maker = _PICKS.get(name, wrappers.function)
         _wrap(module.Random, name, f"random.{name}", maker)
         if name in vars(module.SystemRandom):
             _wrap(module.SystemRandom, name, f"random.{name}", maker)

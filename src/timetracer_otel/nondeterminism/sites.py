@@ -23,8 +23,9 @@ from types import CodeType, FrameType
 from typing import Final, TypeAlias
 
 from timetracer_otel.nondeterminism import callers
+from timetracer_otel.nondeterminism.callers import Asker
 
-__all__ = ["Site", "at", "by_same_library", "forget", "is_busy", "of", "shown", "still_there", "watch"]
+__all__ = ["Site", "at", "by_same_library", "forget", "of", "own", "shown", "still_there", "watch"]
 
 Site: TypeAlias = tuple[str, ...]
 """A module and the text of one of its statements, without comments and layout, of a compound one its head; behind them
@@ -32,8 +33,8 @@ of a library's draw its module and function. The first two are empty where no co
 _BODIES: Final = ("body", "orelse", "finalbody", "handlers", "cases")
 _LONGEST: Final = 100
 """Characters of a statement's text that are kept; of a longer one the rest is a digest."""
-_sites: dict[tuple[object, ...], tuple[Site, CodeType, CodeType | None]] = {}
-"""By the code objects' identities, which the value keeps alive: a code object's own hash reads all of it."""
+_sites: dict[tuple[int, int | Asker], tuple[Site, CodeType]] = {}
+"""By the code object's identity, which the value keeps alive: a code object's own hash reads all of it."""
 _files: dict[str, _Source] = {}
 _TRIES: Final = 10
 _parsing = threading.Lock()
@@ -46,25 +47,21 @@ class _Busy(threading.local):
     busy = False
 
 
-_own = _Busy()
+own = _Busy()
+"""Whether this thread is ``busy``: reads a source or collects garbage.
 
-
-def is_busy() -> bool:
-    """Whether this thread reads a source or collects garbage.
-
-    What a finalizer draws comes at no certain moment, so it does not count; and it must not wait for its own thread.
-    """
-    return _own.busy
+What a finalizer draws comes at no certain moment, so it does not count; and it must not wait for its own thread.
+"""
 
 
 def _collection_begins(phase: str, _info: object) -> None:
     if phase == "start":
-        _own.busy = True
+        own.busy = True
 
 
 def _collection_ends(phase: str, _info: object) -> None:
     if phase == "stop":
-        _own.busy = False
+        own.busy = False
 
 
 def watch() -> None:
@@ -80,11 +77,11 @@ def _alone() -> Iterator[None]:
     global _collects_again  # noqa: PLW0603 - of the process, as the switch is
     _collects_again = gc.isenabled()
     gc.disable()
-    _own.busy = True
+    own.busy = True
     try:
         yield
     finally:
-        _own.busy = False
+        own.busy = False
         _collect_again()
 
 
@@ -146,32 +143,26 @@ class _Source:
         return text in self._texts
 
 
-def at(frame: FrameType, app: FrameType | None) -> Site:
+def at(frame: FrameType, asked: int | Asker) -> Site:
     """Give the site of a draw.
 
     Args:
         frame: that draws.
-        app: the nearest one of the app, the same one where the app draws itself.
+        asked: where a library draws, who of the app asked it; where the app itself does, the frame's instruction.
     """
     code = frame.f_code
-    if app is frame:
-        key: tuple[object, ...] = (id(code), frame.f_lasti)
-    elif app is None:
-        key = (id(code), None)
-    else:
-        key = (id(code), id(app.f_code), app.f_lasti)
+    key = (id(code), asked)
     kept = _sites.get(key)
-    if kept is not None:
-        return kept[0]
-    kept = _sites[key] = _named(frame, app), code, app and app.f_code
+    if kept is None:
+        kept = _sites[key] = _named(frame, asked), code
     return kept[0]
 
 
-def _named(frame: FrameType, app: FrameType | None) -> Site:
-    asked = ("", "") if app is None else of(app.f_code, app.f_lasti, callers.classify(app))
-    if app is frame:
-        return asked
-    return (*asked, str(frame.f_globals.get("__name__", "")), frame.f_code.co_qualname)
+def _named(frame: FrameType, asked: int | Asker) -> Site:
+    if isinstance(asked, int):
+        return of(frame.f_code, asked, callers.classify(frame))
+    by = ("", "") if asked.code is None else of(asked.code, asked.instruction, asked.module)
+    return (*by, str(frame.f_globals.get("__name__", "")), frame.f_code.co_qualname)
 
 
 def by_same_library(one: Site, other: Site) -> bool:

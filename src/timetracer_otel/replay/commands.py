@@ -61,7 +61,7 @@ def recorded_command(lane: Lane) -> Command | None:
     Args:
         lane: the session.
     """
-    argv = lane.spans[0].resource.get("process.command_args")
+    argv = lane.resource.get("process.command_args")
     return Command.of([str(word) for word in argv]) if isinstance(argv, list) and argv else None
 
 

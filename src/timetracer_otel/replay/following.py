@@ -20,7 +20,7 @@ _WORKER = "from multiprocessing."
 
 def parent_of(session: Lane) -> str:
     """The id of the session that started a recorded one; empty when nobody that was recorded did."""
-    return str(session.spans[0].resource.get(spans.SESSION_PARENT_ID, ""))
+    return str(session.resource.get(spans.SESSION_PARENT_ID, ""))
 
 
 def entry_of(session: Lane) -> str:
@@ -64,7 +64,7 @@ def child_of(parent_id: str, place: str, sessions: Mapping[str, Lane], journal: 
     children = [one for one in sessions.values() if parent_of(one) == parent_id]
     children.sort(key=lambda one: one.spans[0].start)
     mine = _command(redaction.arguments(sys.orig_argv))
-    there = [one for one in children if place and one.spans[0].resource.get(spans.SESSION_PLACE) == place]
+    there = [one for one in children if place and one.resource.get(spans.SESSION_PLACE) == place]
     same = [one for one in children if _recorded(one) == mine]
     return _first_free([*(one for one in there if one in same), *same, *there], journal)
 
@@ -77,7 +77,7 @@ def _first_free(fitting: Iterable[Lane], journal: Journal) -> Lane | None:
 
 
 def _recorded(session: Lane) -> Sequence[str] | None:
-    command = session.spans[0].resource.get("process.command_args")
+    command = session.resource.get("process.command_args")
     return _command([str(word) for word in command]) if isinstance(command, list) else None
 
 

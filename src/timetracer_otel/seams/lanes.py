@@ -10,6 +10,8 @@ from __future__ import annotations
 import os
 import time
 from abc import ABC, abstractmethod
+from collections.abc import Callable
+from contextvars import Context as Variables
 from contextvars import ContextVar, Token
 from typing import TYPE_CHECKING, cast
 
@@ -23,13 +25,22 @@ if TYPE_CHECKING:
     from timetracer_otel.seams.entries import Request, Response
     from timetracer_otel.seams.runtime import Runtime
 
-__all__ = ["Entered", "Lane", "entered_lane", "entering", "lane_of", "mark", "process"]
+__all__ = ["NO_CONTEXT", "Entered", "Lane", "current_context", "entered_lane", "entering", "lane_of", "mark", "process"]
 
 LANE_KEY = otel_context.create_key("timetracer.lane")
 _SPAN_ATTRIBUTE = "_timetracer_lane"
 LATE_SECONDS = 60.0
 """How long after its entry's end a lane still owns what it has started; a loop that runs on is the session's then."""
 _monotonic = time.monotonic
+
+
+_contexts = getattr(otel_context._RUNTIME_CONTEXT, "_current_context", None)  # noqa: SLF001 - see current_context
+current_context: Callable[[], Context] = (
+    _contexts.get if isinstance(_contexts, ContextVar) else otel_context.get_current
+)
+"""The current OpenTelemetry context, without two calls: a script may ask for its lane millions of times."""
+NO_CONTEXT: object = Variables().run(_contexts.get) if isinstance(_contexts, ContextVar) else None
+"""What it is where nobody has attached any: in no lane and in no span."""
 
 
 class _Process:
