@@ -28,8 +28,9 @@ from rich.table import Table
 from examples.support import Program, free_port
 from timetracer_otel import spans
 from timetracer_otel.config import Compression
-from timetracer_otel.exporters import CassetteSpanExporter, batches
-from timetracer_otel.exporters.outlets import split
+from timetracer_otel.exporters import CassetteSpanExporter
+from timetracer_otel.exporters.host import batches
+from timetracer_otel.exporters.host.outlet import split
 
 SIZES = (100, 10_000, 1_000_000)
 BYTES = 20_000_000

@@ -18,9 +18,9 @@ from examples.support import Program
 from tests.matrix.harness import APPS, ELSEWHERE, Sample, environment, seed
 from tests.support.mongo import MongoServer, free_port
 from timetracer_otel.cassette import shelf, storage
-from timetracer_otel.replay.client import Sending, Target, send
 from timetracer_otel.replay.env import environment as replaying
-from timetracer_otel.replay.verify import Options, verify
+from timetracer_otel.replay.verifying.client import Sending, Target, send
+from timetracer_otel.replay.verifying.verify import Options, verify
 
 REQUESTS = 600
 ROUNDS = 3

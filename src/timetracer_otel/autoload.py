@@ -211,7 +211,7 @@ def _check_plugins(settings: Settings, known: set[str]) -> None:
 
 
 def _replay(settings: Settings) -> None:
-    from timetracer_otel.replay.session import start  # noqa: PLC0415 - only a replay pays for loading cassettes
+    from timetracer_otel.replay.answering.session import start  # noqa: PLC0415 - only a replay pays for loading cassettes
     from timetracer_otel.seams import tracing  # noqa: PLC0415 - a process in mode off does not pay for the SDK
 
     player = start(settings)
@@ -223,14 +223,21 @@ def _replay(settings: Settings) -> None:
 
 
 def _record(settings: Settings) -> None:
-    from timetracer_otel.exporters import batches, drawn, exiting, processor, set_aside, termination, unreached  # noqa: PLC0415 - a process in mode off does not pay for it
-    from timetracer_otel.exporters.recorder import Recorder  # noqa: PLC0415 - see above
+    from timetracer_otel.exporters import set_aside  # noqa: PLC0415 - a process in mode off does not pay for it
+    from timetracer_otel.exporters.host import batches, termination  # noqa: PLC0415 - see above
+    from timetracer_otel.exporters.lanes import (  # noqa: PLC0415 - see above
+        draw_spans,
+        process_end,
+        processor,
+        unreached_children,
+    )
+    from timetracer_otel.exporters.lanes.recorder import Recorder  # noqa: PLC0415 - see above
     from timetracer_otel.seams import tracing  # noqa: PLC0415 - see above
 
     sealing.make_key()
     provider = tracing.host_provider()
     recorder = Recorder(settings, provider)
-    exit_status = exiting.watch()
+    exit_status = process_end.watch()
     _undoing.callback(exit_status)
 
     def at_exit() -> None:
@@ -238,7 +245,7 @@ def _record(settings: Settings) -> None:
             return  # the set-up failed halfway
         recorder.session().exit_status = exit_status()
         if recorder.leaving is not None:
-            drawn.flush(recorder, recorder.session())
+            draw_spans.flush(recorder, recorder.session())
         recorder.end()
         if recorder.leaving is not None:
             recorder.leaving.drain(batches.EXIT_SECONDS)
@@ -259,11 +266,11 @@ def _record(settings: Settings) -> None:
         leaving = recorder.leaving
 
         def send_last() -> None:
-            drawn.flush(recorder, recorder.session())
+            draw_spans.flush(recorder, recorder.session())
             leaving.send_all(termination.SECONDS)
 
         _undoing.callback(termination.before_end(send_last))
-    _undoing.callback(children.prepare(unreached.tell))
+    _undoing.callback(children.prepare(unreached_children.tell))
     recorder.session().watch_streams()
     _undoing.callback(recorder.unwatch)
     seams.set_active(recorder)

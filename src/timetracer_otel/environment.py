@@ -20,7 +20,7 @@ from collections.abc import Mapping, MutableMapping, Sequence
 
 from timetracer_otel import config
 from timetracer_otel.errors import ConfigError
-from timetracer_otel.replay.unheard import switched_off
+from timetracer_otel.replay.answering.sampler import switched_off
 
 __all__ = ["set_defaults"]
 

@@ -17,8 +17,8 @@ from timetracer_otel import seams, testing
 from timetracer_otel import spans as names
 from timetracer_otel.cassette import loading
 from timetracer_otel.cassette.model import Span
-from timetracer_otel.exporters.counting import Tally
-from timetracer_otel.exporters.recorder import Recorder
+from timetracer_otel.exporters.lanes.recorder import Recorder
+from timetracer_otel.exporters.writing.losses import Tally
 
 PIECE = 100_000
 """Bytes; no whole number of them is a mebibyte."""
@@ -120,7 +120,9 @@ def test_many_spans_are_not_held(tmp_path: Path) -> None:
 
 def test_a_lane_above_the_limit_is_dropped_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The app's answer is right; no half of it is written, and it is counted; the next one is recorded."""
-    monkeypatch.setattr("timetracer_otel.exporters.growing.SPILL_BYTES", 1 << 40)  # it cannot leave for the disk
+    monkeypatch.setattr(
+        "timetracer_otel.exporters.lanes.lane_size.SPILL_BYTES", 1 << 40
+    )  # it cannot leave for the disk
     with testing.record(tmp_path, max_memory="1MB"):
         client = app().test_client()
         assert len(client.get("/stream/50").data) > 4_000_000

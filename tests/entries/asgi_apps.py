@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 from tests.entries.doubles import Events, scope, serve_asgi
-from timetracer_otel.families import asgi
+from timetracer_otel.families.entry import asgi
 
 Message = dict[str, Any]
 Scope = dict[str, Any]

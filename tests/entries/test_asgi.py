@@ -13,7 +13,7 @@ import wrapt
 
 from tests.entries.asgi_apps import EMPTY, OK, Message, Receive, Scope, Send, body, hello, sending, serve
 from tests.entries.doubles import NotingRuntime, here, scope, serve_asgi
-from timetracer_otel.families import asgi
+from timetracer_otel.families.entry import asgi
 from timetracer_otel.seams import faults
 
 

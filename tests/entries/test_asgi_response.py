@@ -12,7 +12,7 @@ import pytest
 
 from tests.entries.asgi_apps import OK, Message, Receive, Scope, Send, body, hello, sending, serve
 from tests.entries.doubles import NotingRuntime, here, scope, serve_asgi
-from timetracer_otel.families import asgi
+from timetracer_otel.families.entry import asgi
 
 
 async def test_the_lane_ends_with_the_last_message_and_late_work_stays_in_it(runtime: NotingRuntime) -> None:

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from tests.entries.doubles import Events, NotingRuntime, environ, scope, serve_asgi, serve_wsgi
 from timetracer_otel import seams
-from timetracer_otel.families import asgi, wsgi
+from timetracer_otel.families.entry import asgi, wsgi
 
 HEADERS = st.lists(
     st.tuples(st.sampled_from(["A", "b", "Content-Length"]), st.sampled_from(["", "1", "3", "ÿ"])), max_size=3

@@ -17,8 +17,8 @@ from opentelemetry import context as otel_context
 from tests.entries.doubles import NotingRuntime, environ, here, serve_wsgi
 from tests.entries.wsgi_apps import Closing, Environ, Start, hello, seamed, streaming
 from timetracer_otel import seams
-from timetracer_otel.families import wsgi
-from timetracer_otel.families.wsgi_input import ObservedInput
+from timetracer_otel.families.entry import wsgi
+from timetracer_otel.families.entry.wsgi_input import ObservedInput
 from timetracer_otel.seams import faults, lanes
 
 

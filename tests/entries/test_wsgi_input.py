@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from werkzeug.formparser import parse_form_data
 
 from tests.entries.doubles import NotingRuntime, environ, serve_wsgi
-from timetracer_otel.families import wsgi
-from timetracer_otel.families.wsgi_input import ObservedInput
+from timetracer_otel.families.entry import wsgi
+from timetracer_otel.families.entry.wsgi_input import ObservedInput
 from timetracer_otel.seams import Request
 
 BODY = b"first\nsecond\nthird"

@@ -13,7 +13,7 @@ import pytest
 
 from tests.entries.doubles import NotingRuntime, environ, serve_wsgi
 from tests.entries.wsgi_apps import Closing, Environ, Start, hello, seamed, streaming
-from timetracer_otel.families import wsgi
+from timetracer_otel.families.entry import wsgi
 
 
 def test_an_exception_is_the_same_exception(runtime: NotingRuntime) -> None:

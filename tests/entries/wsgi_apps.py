@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from timetracer_otel.families import wsgi
+from timetracer_otel.families.entry import wsgi
 
 Environ = dict[str, Any]
 Start = Callable[..., Any]

@@ -25,8 +25,8 @@ from opentelemetry.util.types import Attributes
 from timetracer_otel import spans as names
 from timetracer_otel.cassette import loading, storage
 from timetracer_otel.config import Compression
-from timetracer_otel.exporters import cassette
-from timetracer_otel.exporters.cassette import CassetteSpanExporter
+from timetracer_otel.exporters.host import cassette
+from timetracer_otel.exporters.host.cassette import CassetteSpanExporter
 from timetracer_otel.seams import faults
 
 RESOURCE = Resource({"service.name": "shop"})

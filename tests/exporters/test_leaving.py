@@ -23,10 +23,10 @@ from timetracer_otel.cassette import otlp
 from timetracer_otel.cassette.chunks import fold_chunks
 from timetracer_otel.cassette.model import Span
 from timetracer_otel.cassette.reading import read_spans
-from timetracer_otel.exporters import batches, leaving
-from timetracer_otel.exporters.outlets import MESSAGE_BYTES, split
-from timetracer_otel.exporters.sizes import span_size
-from timetracer_otel.exporters.waiting import Waiting
+from timetracer_otel.exporters.host import batches, otlp_sender
+from timetracer_otel.exporters.host.backlog import Waiting
+from timetracer_otel.exporters.host.outlet import MESSAGE_BYTES, split
+from timetracer_otel.exporters.host.span_sizes import span_size
 
 _GRPC_LIMIT = 4 * 1024 * 1024
 
@@ -65,7 +65,7 @@ class Kept(SpanExporter):
         return list(found.values())
 
 
-Watched = tuple[TracerProvider, Kept, leaving.Leaving]
+Watched = tuple[TracerProvider, Kept, otlp_sender.Leaving]
 
 
 @pytest.fixture
@@ -124,8 +124,8 @@ def test_batches_are_split_in_order(sizes: list[int]) -> None:
     "payload",
     [
         b"",
-        b"x" * leaving.ATTRIBUTE,
-        b"x" * (leaving.ATTRIBUTE + 1),
+        b"x" * otlp_sender.ATTRIBUTE,
+        b"x" * (otlp_sender.ATTRIBUTE + 1),
         bytes(range(256)) * 4096,
         "é😀".encode() * 300_000,
         b"\xff" * 20_000_000,
@@ -139,7 +139,7 @@ def test_payloads_of_any_size(watched: Watched, payload: bytes) -> None:
     (span,) = watched[1].whole()
     assert span.payload(spans.RESPONSE) == payload
     assert max(watched[1].sizes) < _GRPC_LIMIT
-    assert watched[1].longest <= leaving.ATTRIBUTE
+    assert watched[1].longest <= otlp_sender.ATTRIBUTE
 
 
 def test_many_large_spans(watched: Watched) -> None:
@@ -153,7 +153,7 @@ def test_many_large_spans(watched: Watched) -> None:
 
 def test_exporters_send_before_memory_fills(watched: Watched, monkeypatch: pytest.MonkeyPatch) -> None:
     """Large spans do not wait until the SDK's queue has its number of spans."""
-    monkeypatch.setattr(leaving, "HIGH", 1_000_000)
+    monkeypatch.setattr(otlp_sender, "HIGH", 1_000_000)
     exported = threading.Event()
     monkeypatch.setattr(watched[1], "batches", Signalling(exported))
     for _ in range(10):
@@ -177,7 +177,7 @@ class Signalling(list[list[Span]]):
 def test_no_room(watched: Watched, caplog: pytest.LogCaptureFixture) -> None:
     """What would take more memory than there is for it is left out, counted, marked on its span and said once."""
     provider, exporter, _ = watched
-    out = leaving.Leaving(provider.get_tracer("t"), Waiting(), lambda: None, budget=1_000_000)
+    out = otlp_sender.Leaving(provider.get_tracer("t"), Waiting(), lambda: None, budget=1_000_000)
     span = provider.get_tracer("app").start_span("call")
     for size in (2_000_000, 3_000_000):
         assert out.lighten(span, spans.encode_payload(spans.REQUEST, b"x" * size)) == {spans.LOST: True}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from timetracer_otel import encoding
-from timetracer_otel.exporters.memory import Memory
+from timetracer_otel.exporters.writing.memory import Memory
 
 MB = 1024**2
 

@@ -17,7 +17,7 @@ from timetracer_otel import spans as names
 from timetracer_otel.cassette import loading
 from timetracer_otel.cassette.any_value import Json
 from timetracer_otel.errors import CassetteError
-from timetracer_otel.exporters.recorder import Recorder
+from timetracer_otel.exporters.lanes.recorder import Recorder
 
 COMMAND = "process.command_args"
 LONG = ["python", "-m", "pytest", *(f"tests/test_{number}.py" for number in range(100))]

@@ -12,8 +12,8 @@ import pytest
 
 from timetracer_otel import config
 from timetracer_otel.cassette import storage
-from timetracer_otel.exporters import retention
-from timetracer_otel.exporters.retention import Retention, hold
+from timetracer_otel.exporters.writing import retention
+from timetracer_otel.exporters.writing.retention import Retention, hold
 
 NOW = datetime.now(UTC)
 

@@ -10,8 +10,8 @@ import pytest
 
 from timetracer_otel import config
 from timetracer_otel.errors import ConfigError
-from timetracer_otel.exporters.resource import describe_process
-from timetracer_otel.exporters.selection import Selection
+from timetracer_otel.exporters.lanes.resource import describe_process
+from timetracer_otel.exporters.lanes.selection import Selection
 from timetracer_otel.seams import Request, Response
 
 LOW, MIDDLE, HIGH = "00" * 16, "80" * 16, "ff" * 16

@@ -11,11 +11,11 @@ from itertools import pairwise
 import pytest
 
 from timetracer_otel.errors import CassetteError
-from timetracer_otel.exporters import sink as module
-from timetracer_otel.exporters.counting import Tally
-from timetracer_otel.exporters.memory import Memory
-from timetracer_otel.exporters.sink import INLINE_BYTES, Sink
-from timetracer_otel.exporters.slowness import Slowness
+from timetracer_otel.exporters.writing import sink as module
+from timetracer_otel.exporters.writing.disk_speed import Slowness
+from timetracer_otel.exporters.writing.losses import Tally
+from timetracer_otel.exporters.writing.memory import Memory
+from timetracer_otel.exporters.writing.sink import INLINE_BYTES, Sink
 
 LARGE = INLINE_BYTES + 1
 
@@ -112,7 +112,7 @@ def test_what_follows_the_first_log_line_is_said_a_minute_later(
 ) -> None:
     """Also when nothing more is dropped then."""
     clock = iter([100.0, 101.0, 102.0, 103.0, 161.0, 162.0])
-    monkeypatch.setattr("timetracer_otel.exporters.counting.time.monotonic", lambda: next(clock))
+    monkeypatch.setattr("timetracer_otel.exporters.writing.losses.time.monotonic", lambda: next(clock))
     tally = Tally()
     for _ in range(3):
         tally.drop("memory", "all is used")

@@ -9,9 +9,9 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from tests.http.syntax import SYNTAX
-from timetracer_otel.families.http_exchange import Reply
-from timetracer_otel.families.http_render import wire
-from timetracer_otel.families.http_wire import Message
+from timetracer_otel.families.http.messages import Reply
+from timetracer_otel.families.http.rendering import wire
+from timetracer_otel.families.http.wire import Message
 
 GRAMMAR = st.lists(
     st.sampled_from([

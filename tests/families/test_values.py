@@ -23,8 +23,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.families.test_mongodb import describe
-from timetracer_otel.families import http_match, mongodb
-from timetracer_otel.families.http_exchange import Sent
+from timetracer_otel.families.http import description
+from timetracer_otel.families.http.messages import Sent
+from timetracer_otel.families.mongodb import family
 from timetracer_otel.seams import Value, values
 from timetracer_otel.seams.value_clock import as_far_from, new_each_time
 from timetracer_otel.seams.value_forms import known_by
@@ -166,8 +167,8 @@ def test_one_value_in_two_families() -> None:
     stored = [describe({"find": "c", "q": one}).values for one in (Binary(made.bytes, 4), str(made), made.hex)]
     body = json.dumps({"id": made.hex}).encode()
     sent = Sent("POST", f"https://a.test/{made}/x?y={made}", [("x-id", str(made).upper())], body)
-    assert {value for one in stored for value in one} == set(http_match.describe(sent).values)
-    assert len(http_match.describe(sent).values) == 4
+    assert {value for one in stored for value in one} == set(description.describe(sent).values)
+    assert len(description.describe(sent).values) == 4
 
 
 @pytest.mark.parametrize(
@@ -190,7 +191,7 @@ def test_documents(make: Callable[[], object]) -> None:
     assert one.shape == other.shape
     assert one.values
     reply, live = bson.encode(mine["d"]), bson.encode(theirs["d"])  # type: ignore[arg-type]  # a document
-    assert mongodb.rebind(reply, dict(zip(one.values, other.values, strict=True))) == live
+    assert family.rebind(reply, dict(zip(one.values, other.values, strict=True))) == live
 
 
 def test_content_is_no_value() -> None:
@@ -202,10 +203,10 @@ def test_content_is_no_value() -> None:
 def test_a_time_is_known_by_its_moment() -> None:
     """What one family brought as a text another has as a date; a mere second is not enough to be known by."""
     moment = datetime(2026, 1, 2, 3, 4, 5, 678000, tzinfo=UTC)
-    (stored,) = mongodb.values(bson.encode({"at": moment}))
+    (stored,) = family.values(bson.encode({"at": moment}))
     (_, (written,)) = blanked(moment.isoformat())
     assert set(known_by(stored)) & set(known_by(written))
-    (stored,) = mongodb.values(bson.encode({"at": moment.replace(microsecond=0)}))
+    (stored,) = family.values(bson.encode({"at": moment.replace(microsecond=0)}))
     (_, (written,)) = blanked(moment.replace(microsecond=0).isoformat())
     assert not set(known_by(stored)) & set(known_by(written))
 

@@ -16,8 +16,8 @@ from hypothesis import strategies as st
 
 from timetracer_otel import seams
 from timetracer_otel.config import Settings
-from timetracer_otel.families import http_match, http_volatile
-from timetracer_otel.families.http_exchange import Sent
+from timetracer_otel.families.http import description, volatile
+from timetracer_otel.families.http.messages import Sent
 from timetracer_otel.seams import Description
 
 FORM = "application/x-www-form-urlencoded"
@@ -27,7 +27,7 @@ URL = "https://api.example.com/v1/things"
 def described(url: str = URL, body: bytes = b"", method: str = "POST", **headers: str) -> Description:
     """Describe a request; header names with underscores for dashes."""
     pairs = [(name.replace("_", "-"), value) for name, value in headers.items()]
-    return http_match.describe(Sent(method, url, pairs, body))
+    return description.describe(Sent(method, url, pairs, body))
 
 
 def token(*, by: bytes = b"signature", **claims: Any) -> bytes:
@@ -245,7 +245,7 @@ def test_reads_are_known() -> None:
 
 def test_every_entry_of_the_list_has_a_reason() -> None:
     """Nobody can leave something out of a comparison without saying why."""
-    lists = (http_volatile.HEADERS, http_volatile.HEADER_PREFIXES, http_volatile.QUERY)
+    lists = (volatile.HEADERS, volatile.HEADER_PREFIXES, volatile.QUERY)
     assert all(len(reason) > 8 and name == name.lower() for entries in lists for name, reason in entries.items())
 
 

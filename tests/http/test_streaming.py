@@ -29,7 +29,7 @@ from tests.http.test_behaviour import recorded_calls
 from tests.support.commands import OTEL, REPLAY
 from timetracer_otel import spans, testing
 from timetracer_otel.errors import ReplayMiss
-from timetracer_otel.families.http_exchange import CHUNKS
+from timetracer_otel.families.http.messages import CHUNKS
 
 
 class Tap:

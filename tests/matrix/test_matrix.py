@@ -16,7 +16,7 @@ from tests.matrix.variants import HARMLESS, JOB_MUTANTS, WEB_MUTANTS, Wanted
 from timetracer_otel import spans
 from timetracer_otel.cassette import loading, storage
 from timetracer_otel.cassette.model import Lane
-from timetracer_otel.replay.trace import REPLAY_OF
+from timetracer_otel.replay.answering.trace import REPLAY_OF
 
 FLASK = Sample("flask", ("flask", "--app", "flask_shop", "run", "--port", "{port}"))
 STARLETTE = Sample(

@@ -22,7 +22,7 @@ from tests.nondeterminism.drawing import DRAWS, Moment
 from timetracer_otel import seams, testing
 from timetracer_otel.config import NONDETERMINISM
 from timetracer_otel.nondeterminism.kinds import KINDS
-from timetracer_otel.replay.session import Player
+from timetracer_otel.replay.answering.session import Player
 
 
 def twice(

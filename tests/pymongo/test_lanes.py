@@ -26,7 +26,7 @@ from tests.pymongo.harness import ELSEWHERE, calls, run, twice
 from tests.pymongo.proxy import Proxy
 from timetracer_otel import autoload, testing
 from timetracer_otel.cassette import loading
-from timetracer_otel.integrations._pymongo_server import SERVER
+from timetracer_otel.families.mongodb.pymongo_server import SERVER
 from timetracer_otel.integrations.pymongo import INTEGRATION
 
 

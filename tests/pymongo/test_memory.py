@@ -15,7 +15,7 @@ from pymongo.write_concern import WriteConcern
 from tests.pymongo.driver import DRIVERS
 from tests.pymongo.harness import ELSEWHERE
 from timetracer_otel import seams, testing
-from timetracer_otel.integrations import _pymongo_cursors
+from timetracer_otel.families.mongodb import pymongo_cursors
 
 CALLS = 10_000
 MAX_GROWTH = CALLS // 4
@@ -99,7 +99,7 @@ def test_cursors_are_forgotten_in_replay(mongo_uri: str, tmp_path: Path) -> None
         client.memory.many.insert_many([{"n": n} for n in range(20)])
     with testing.record(tmp_path):
         use(mongo_uri)
-    before = set(_pymongo_cursors._open)
+    before = set(pymongo_cursors._open)
     with testing.replay(tmp_path):
         use(ELSEWHERE)
-        assert set(_pymongo_cursors._open) == before
+        assert set(pymongo_cursors._open) == before

@@ -16,7 +16,7 @@ import pytest
 from tests.pymongo.driver import DRIVERS
 from tests.pymongo.harness import ELSEWHERE, run
 from timetracer_otel import testing
-from timetracer_otel.integrations import _pymongo_server
+from timetracer_otel.families.mongodb import pymongo_server
 from timetracer_otel.seams import Integration, patching
 
 ROOT = Path(__file__).parents[2]
@@ -96,7 +96,7 @@ def test_replay_with_another_minor_version_warns(
     """The driver's version is in the recording; another minor version in replay is said once."""
     with testing.record(tmp_path):
         run(DRIVERS["sync"], ask, mongo_uri)
-    monkeypatch.setattr(_pymongo_server, "_warned", set())
+    monkeypatch.setattr(pymongo_server, "_warned", set())
     with caplog.at_level(logging.WARNING, "timetracer_otel"), testing.replay(tmp_path):
         run(DRIVERS["sync"], ask, ELSEWHERE)
         assert caplog.text == ""

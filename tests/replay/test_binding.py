@@ -16,8 +16,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from timetracer_otel.cassette.model import Kind, Span
-from timetracer_otel.replay.brought import Brought
-from timetracer_otel.replay.matching import Index, Match, Matcher, Recorded
+from timetracer_otel.replay.answering.brought_values import Brought
+from timetracer_otel.replay.answering.matching import Index, Match, Matcher, Recorded
 from timetracer_otel.seams import Description, Value
 from timetracer_otel.seams.values import found_in
 

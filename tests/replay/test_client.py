@@ -17,9 +17,9 @@ import pytest
 from timetracer_otel import spans
 from timetracer_otel.cassette.model import Kind, Span
 from timetracer_otel.errors import ConfigError
-from timetracer_otel.replay.client import Target, parse_url, recorded_request
-from timetracer_otel.replay.process import App
-from timetracer_otel.replay.sending import send
+from timetracer_otel.replay.verifying.client import Target, parse_url, recorded_request
+from timetracer_otel.replay.verifying.process import App
+from timetracer_otel.replay.verifying.sending import send
 
 
 def entry(method: str, target: str, headers: list[tuple[str, str]], body: bytes = b"") -> Span:

@@ -12,9 +12,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from timetracer_otel.replay.calls import LaneNotes, Notes, compare_calls
-from timetracer_otel.replay.compare import ABSENT, differences, pairs_by_likeness
-from timetracer_otel.replay.responses import Reply, compare_headers, compare_response
+from timetracer_otel.replay.comparing.calls import LaneNotes, Notes, compare_calls
+from timetracer_otel.replay.comparing.responses import Reply, compare_headers, compare_response
+from timetracer_otel.replay.comparing.values import ABSENT, differences, pairs_by_likeness
 
 # Adding zero makes -0.0, which equals 0.0 and is written otherwise, 0.0.
 JSON = st.recursive(

@@ -9,10 +9,10 @@ import pytest
 from timetracer_otel import spans
 from timetracer_otel.cassette.model import Kind, Lane, Span
 from timetracer_otel.errors import ConfigError
-from timetracer_otel.replay.compare import ABSENT, FieldDifference
-from timetracer_otel.replay.differing import Difference, Verified
-from timetracer_otel.replay.ignore import Entry, IgnoreList, read, write
-from timetracer_otel.replay.learning import propose, used_values
+from timetracer_otel.replay.comparing.differences import Difference, Verified
+from timetracer_otel.replay.comparing.ignore import Entry, IgnoreList, read, write
+from timetracer_otel.replay.comparing.values import ABSENT, FieldDifference
+from timetracer_otel.replay.verifying.learning import propose, used_values
 
 
 def verified(*differences: Difference) -> Verified:

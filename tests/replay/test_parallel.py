@@ -16,7 +16,7 @@ from examples.asking import Ask
 from examples.support import Program, free_port
 from tests.matrix.harness import NOT_USED
 from tests.support.commands import OTEL, REPLAY
-from timetracer_otel.replay.ordering import Happened, Write, reordered
+from timetracer_otel.replay.comparing.ordering import Happened, Write, reordered
 
 pytestmark = pytest.mark.system  # half a minute of CPU: each case starts programs
 

@@ -6,9 +6,9 @@ import json
 import re
 from xml.etree import ElementTree as ET
 
-from timetracer_otel.replay import report
-from timetracer_otel.replay.compare import ABSENT, FieldDifference
-from timetracer_otel.replay.differing import Difference, Drawn, Result, Verified
+from timetracer_otel.replay.comparing.differences import Difference, Drawn, Result, Verified
+from timetracer_otel.replay.comparing.values import ABSENT, FieldDifference
+from timetracer_otel.replay.verifying import report
 
 HOSTILE = "</script><script>alert(1)</script>\x1b[2J\u2028\u202e&\"'\x00"
 

@@ -8,10 +8,10 @@ import bson
 import pytest
 
 from tests.cli.conftest import op_msg
-from timetracer_otel.families import mongodb, mongodb_answers
-from timetracer_otel.families.http_exchange import Sent
-from timetracer_otel.families.http_match import describe as describe_http
-from timetracer_otel.replay.borrowing import Lending, Seen
+from timetracer_otel.families.http.description import describe as describe_http
+from timetracer_otel.families.http.messages import Sent
+from timetracer_otel.families.mongodb import answers, family
+from timetracer_otel.replay.answering.borrowing import Lending, Seen
 from timetracer_otel.seams import Description
 
 FIND = {"find": "users", "filter": {"_id": "ann"}, "$db": "shop"}
@@ -19,7 +19,7 @@ FIND = {"find": "users", "filter": {"_id": "ann"}, "$db": "shop"}
 
 def mongo(command: dict[str, Any]) -> Description:
     """A command's description."""
-    return mongodb.describe(mongodb.parse_message(op_msg(command)))
+    return family.describe(family.parse_message(op_msg(command)))
 
 
 def http(method: str, path: str) -> Description:
@@ -129,7 +129,7 @@ def test_replies_are_compared_without_what_is_new_each_time() -> None:
 
     def digest(unique: str, documents: list[Any], cursor: int = 0, **more: Any) -> bytes:
         reply = {"cursor": {"firstBatch": documents, "id": bson.Int64(cursor), "ns": "shop.users"}, "ok": 1.0, **more}
-        return mongodb_answers.digest(bson.encode(reply), unique)
+        return answers.digest(bson.encode(reply), unique)
 
     assert digest("a", [1], operationTime=bson.Timestamp(1, 1)) == digest("b", [1], operationTime=bson.Timestamp(2, 1))
     assert digest("a", [1]) != digest("b", [2])

@@ -16,11 +16,11 @@ from timetracer_otel.cassette.shelf import Outline, Shelf
 from timetracer_otel.cli.output import console, one_line
 from timetracer_otel.errors import CassetteError
 from timetracer_otel.integrations import discover
-from timetracer_otel.replay.differing import Difference
-from timetracer_otel.replay.noting import without_volatile
-from timetracer_otel.replay.pairing import Asked, compare_lists
-from timetracer_otel.replay.responses import compare_response, recorded_reply
-from timetracer_otel.replay.trace import REPLAY_ASKED, REPLAY_CALL, REPLAY_KEY, REPLAY_OF
+from timetracer_otel.replay.answering.journal_entries import without_volatile
+from timetracer_otel.replay.answering.trace import REPLAY_ASKED, REPLAY_CALL, REPLAY_KEY, REPLAY_OF
+from timetracer_otel.replay.comparing.differences import Difference
+from timetracer_otel.replay.comparing.pairing import Asked, compare_lists
+from timetracer_otel.replay.comparing.responses import compare_response, recorded_reply
 from timetracer_otel.seams import Integration
 
 __all__ = ["Diff", "compare", "print_diff"]

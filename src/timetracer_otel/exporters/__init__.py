@@ -9,7 +9,7 @@ from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
 
 from timetracer_otel import config
 from timetracer_otel.errors import ConfigError
-from timetracer_otel.exporters.cassette import CassetteSpanExporter
+from timetracer_otel.exporters.host.cassette import CassetteSpanExporter
 from timetracer_otel.seams import active, faults, tracing
 
 __all__ = ["CassetteSpanExporter", "TimetracerSpanExporter", "set_aside"]

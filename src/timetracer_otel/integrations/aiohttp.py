@@ -8,13 +8,14 @@ from functools import partial
 from typing import Any
 
 from timetracer_otel import seams
-from timetracer_otel.families import http, http_recording
-from timetracer_otel.families.http_exchange import Reply, Sent
-from timetracer_otel.families.http_passing import Passing
-from timetracer_otel.families.http_recording import Recording
-from timetracer_otel.families.http_transport import NoTransport
-from timetracer_otel.families.http_wire import Message
-from timetracer_otel.integrations._aiohttp_traces import Listener, listening, tell
+from timetracer_otel.families.http import family
+from timetracer_otel.families.http import recording as http_recording
+from timetracer_otel.families.http.aiohttp_traces import Listener, listening, tell
+from timetracer_otel.families.http.connection import Passing
+from timetracer_otel.families.http.messages import Reply, Sent
+from timetracer_otel.families.http.no_transport import NoTransport
+from timetracer_otel.families.http.recording import Recording
+from timetracer_otel.families.http.wire import Message
 from timetracer_otel.seams import Patch, exceptions, faults
 
 __all__ = ["INTEGRATION"]
@@ -87,7 +88,7 @@ def _observe_later(protocol: Any, step: str, data: Any, *args: Any) -> None:
 
 async def _connect(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:
     request = args[0] if args else kwargs["req"]
-    answering = http.responder(NAME)
+    answering = family.responder(NAME)
     traces = args[1] if len(args) > 1 else kwargs.get("traces") or []
     if answering is not None:
         return await _no_connection(answering, instance, request, traces)
@@ -124,18 +125,18 @@ async def _no_connection(answering: seams.Responder, connector: Any, request: An
     from aiohttp.connector import Connection  # noqa: PLC0415 - as above
 
     asked = _asked(request)
-    reply = http.ask_early(answering, asked)
+    reply = family.ask_early(answering, asked)
     if reply is not None:
         await tell(traces, reply.events)
     if reply is not None and reply.phase == "connect":
         if exceptions.is_cancelled(reply.error or ""):
             await asyncio.Event().wait()  # the app itself gave up waiting, and will again
-        http.raise_error(reply, _held_by_errors(request, reply.error or ""), _headers)
+        family.raise_error(reply, _held_by_errors(request, reply.error or ""), _headers)
     loop = asyncio.get_running_loop()
     protocol = ResponseHandler(loop)
 
     def answer(_message: Message, body: bytes) -> Reply:
-        return reply or http.ask(answering, Sent(asked.method, asked.url, asked.headers, body))
+        return reply or family.ask(answering, Sent(asked.method, asked.url, asked.headers, body))
 
     transport = NoTransport(loop, protocol, answer)
     setattr(protocol, _ATTRIBUTE, transport)
@@ -237,7 +238,7 @@ async def _start(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:
     return response
 
 
-INTEGRATION = http.declared(
+INTEGRATION = family.declared(
     NAME,
     (
         Patch("aiohttp.connector", "BaseConnector.connect", _connect),

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from timetracer_otel.families import apps
-from timetracer_otel.families.asgi import TimeTracerMiddleware, asgi_call
+from timetracer_otel.families.entry import apps
+from timetracer_otel.families.entry.asgi import TimeTracerMiddleware, asgi_call
 from timetracer_otel.seams import Integration, Patch
 
 if TYPE_CHECKING:

@@ -13,10 +13,11 @@ from functools import partial
 from typing import Any
 
 from timetracer_otel import seams
-from timetracer_otel.families import http, http_recording
-from timetracer_otel.families.http_exchange import Reply, Sent
-from timetracer_otel.families.http_recording import Recording, within
-from timetracer_otel.families.http_render import has_no_body
+from timetracer_otel.families.http import family
+from timetracer_otel.families.http import recording as http_recording
+from timetracer_otel.families.http.messages import Reply, Sent
+from timetracer_otel.families.http.recording import Recording, within
+from timetracer_otel.families.http.rendering import has_no_body
 from timetracer_otel.seams import Patch, exceptions, faults
 
 __all__ = ["INTEGRATION"]
@@ -139,11 +140,11 @@ def _observe(recording: Recording, response: Any, method: str) -> Any:
 
 def _handle(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:
     request = args[0] if args else kwargs["request"]
-    answering = http.responder(NAME)
+    answering = family.responder(NAME)
     if answering is not None:
         asked = _asked(request)
         asked.body = b"".join(request.stream)
-        return _response(instance, http.ask(answering, asked), asked)
+        return _response(instance, family.ask(answering, asked), asked)
     recording = _begin(request)
     token = seams.live_io.set(True)
     try:
@@ -160,11 +161,11 @@ def _handle(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:
 
 async def _handle_async(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:
     request = args[0] if args else kwargs["request"]
-    answering = http.responder(NAME)
+    answering = family.responder(NAME)
     if answering is not None:
         asked = _asked(request)
         asked.body = b"".join([piece async for piece in request.stream])
-        reply = http.ask(answering, asked)
+        reply = family.ask(answering, asked)
         if reply.error is not None and exceptions.is_cancelled(reply.error) and not reply.status:
             await asyncio.Event().wait()  # the app itself gave up waiting, and will again
         return _response(instance, reply, asked)
@@ -190,7 +191,7 @@ class _Recorded:
 
     def __iter__(self) -> Iterator[bytes]:
         yield from self._reply.chunks()
-        http.wait_for_leaving(self._reply)
+        family.wait_for_leaving(self._reply)
         self._end()
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
@@ -198,13 +199,13 @@ class _Recorded:
             yield piece
         if self._reply.error is not None and exceptions.is_cancelled(self._reply.error):
             await asyncio.Event().wait()
-        await http.wait_to_be_cancelled(self._reply)
+        await family.wait_to_be_cancelled(self._reply)
         self._end()
 
     def _end(self) -> None:
-        http.raise_error(self._reply)
+        family.raise_error(self._reply)
         if not self._reply.complete:
-            raise http.too_far(self._reply)
+            raise family.too_far(self._reply)
 
     def close(self) -> None:
         """Do nothing: no connection waits."""
@@ -222,7 +223,7 @@ class _NoStream:
 
 def _response(pool: Any, reply: Reply, asked: Sent) -> Any:
     if not reply.status:
-        http.raise_error(reply)
+        family.raise_error(reply)
     extensions: dict[str, Any] = {"http_version": f"HTTP/{reply.version}".encode(), "network_stream": _NoStream()}
     if reply.version != "2":
         extensions["reason_phrase"] = reply.reason.encode("latin-1", "replace")
@@ -238,7 +239,7 @@ def _library(pool: Any) -> Any:
     return sys.modules[next(name for name in names if name in _LIBRARIES)]
 
 
-INTEGRATION = http.declared(
+INTEGRATION = family.declared(
     NAME,
     [
         patch

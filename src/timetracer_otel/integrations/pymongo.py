@@ -13,11 +13,11 @@ from typing import Any
 
 from timetracer_otel import seams, spans
 from timetracer_otel.cassette.model import Span
-from timetracer_otel.families import mongodb, mongodb_answers
-from timetracer_otel.integrations import _pymongo_replay as replaying
-from timetracer_otel.integrations import _pymongo_server as server
-from timetracer_otel.integrations import _pymongo_topology as topologies
-from timetracer_otel.integrations._pymongo_cursors import CONTINUES
+from timetracer_otel.families.mongodb import answers, family
+from timetracer_otel.families.mongodb import pymongo_replay as replaying
+from timetracer_otel.families.mongodb import pymongo_server as server
+from timetracer_otel.families.mongodb import pymongo_topology as topologies
+from timetracer_otel.families.mongodb.pymongo_cursors import CONTINUES
 from timetracer_otel.seams import Call, Description, Integration, Patch, Runtime, Value, faults
 from timetracer_otel.seams.integration import Wrapper
 
@@ -34,7 +34,7 @@ def _begin(runtime: Runtime, buf: bytes) -> Call | None:
     call = seams.pending.get()
     if call is not None and (call.state is not None or not _is_mongodb(call)):
         call = None
-    name = mongodb.command_name(buf)
+    name = family.command_name(buf)
     if (name is None or name in server.ADMINISTRATION) and _is_drivers_own(name, buf):
         if call is not None:
             call.state = "administration"  # log-ins among them: not even masked do they belong into a cassette
@@ -47,14 +47,14 @@ def _begin(runtime: Runtime, buf: bytes) -> Call | None:
         call.attributes["timetracer.own_span"] = True
     call.state = "sent"
     call.attributes[spans.PLUGIN] = NAME
-    call.put_binary(spans.REQUEST, buf if mongodb.holds_no_secret(name) else mongodb.redacted(buf))
+    call.put_binary(spans.REQUEST, buf if family.holds_no_secret(name) else family.redacted(buf))
     return call
 
 
 def _is_drivers_own(name: str | None, buf: bytes) -> bool:
     if name is None:
         return bool(_header(buf)[3] == _OP_QUERY)  # only greetings still go by it
-    return server.is_drivers_own(mongodb.parse_message(buf))
+    return server.is_drivers_own(family.parse_message(buf))
 
 
 def _is_mongodb(call: Call) -> bool:
@@ -292,22 +292,22 @@ def _describe(recorded: Span) -> Description | None:
     if request is None:
         # The next batch of an exhaust cursor: served in turn, never asked for.
         return Description(("mongodb", "", "getMore", ""), b"", (), read=True)
-    message = mongodb.parse_message(request)
-    return None if server.is_drivers_own(message) else mongodb.describe(message)
+    message = family.parse_message(request)
+    return None if server.is_drivers_own(message) else family.describe(message)
 
 
 def _reply_values(recorded: Span) -> Iterable[Value]:
     reply = recorded.payload(spans.RESPONSE)
-    return () if reply is None else mongodb.values(reply)
+    return () if reply is None else family.values(reply)
 
 
 def _answer(recorded: Span) -> bytes:
     reply = recorded.payload(spans.RESPONSE)
-    return recorded.span_id.encode() if reply is None else mongodb_answers.digest(reply, recorded.span_id)
+    return recorded.span_id.encode() if reply is None else answers.digest(reply, recorded.span_id)
 
 
 def _render(recorded: Span) -> dict[str, Any]:
-    shown = mongodb.render(recorded.payload(spans.REQUEST), recorded.payload(spans.RESPONSE))
+    shown = family.render(recorded.payload(spans.REQUEST), recorded.payload(spans.RESPONSE))
     if (error := recorded.text(spans.ERROR)) is not None:
         shown["error"] = spans.json_or_text(error)
     return shown
@@ -386,7 +386,7 @@ INTEGRATION = Integration(
     reply_values=_reply_values,
     answer=_answer,
     render=_render,
-    volatile=frozenset(name.decode() for name in mongodb.VOLATILE),
+    volatile=frozenset(name.decode() for name in family.VOLATILE),
     oldest=(NAME, (4, 9)),
     plumbing=("pymongo.", "motor.core", "motor.frameworks.", *_READ_CLOCKS),
 )

@@ -15,11 +15,12 @@ from contextvars import copy_context
 from typing import Any
 
 from timetracer_otel import redaction, seams
-from timetracer_otel.families import http, http_exchange, http_recording
-from timetracer_otel.families.http_exchange import Reply, Sent
-from timetracer_otel.families.http_passing import Passing
-from timetracer_otel.families.http_recording import Recording
-from timetracer_otel.families.http_wire import Message
+from timetracer_otel.families.http import family, messages
+from timetracer_otel.families.http import recording as http_recording
+from timetracer_otel.families.http.connection import Passing
+from timetracer_otel.families.http.messages import Reply, Sent
+from timetracer_otel.families.http.recording import Recording
+from timetracer_otel.families.http.wire import Message
 from timetracer_otel.seams import Patch, faults
 
 __all__ = ["INTEGRATION"]
@@ -68,7 +69,7 @@ def _live(wrapped: Any, request: Any, callback: Callback) -> Any:
 def _fetch_simple(wrapped: Any, _instance: Any, args: Any, _kwargs: Any) -> Any:
     """Around a fetch, which may wait in a queue: here is the context of who asks."""
     request, callback = args
-    answering = http.responder(NAME)
+    answering = family.responder(NAME)
     if answering is not None:
         setattr(request, _ATTRIBUTE, _Nowhere(answering, request))
         return wrapped(request, callback)
@@ -90,7 +91,7 @@ class _Hop:
 
     def connected(self, stream: Any) -> None:
         """Watch what passes on the connection that was made."""
-        from timetracer_otel.integrations._tornado_stream import observe  # noqa: PLC0415 - imports the library
+        from timetracer_otel.families.http.tornado_stream import observe  # noqa: PLC0415 - imports the library
 
         self._passing = Passing(self._recording, self._request.method)
         observe(stream, self._passing)
@@ -138,16 +139,16 @@ class _Nowhere:
 
     async def connect(self, *_address: object, max_buffer_size: int, **_options: object) -> Any:
         """Give a stream that reaches nowhere, or raise what connecting raised."""
-        from timetracer_otel.integrations._tornado_stream import NoStream  # noqa: PLC0415 - imports the library
+        from timetracer_otel.families.http.tornado_stream import NoStream  # noqa: PLC0415 - imports the library
 
         asked = _asked(self._request)
-        reply = self._context.run(http.ask_early, self._answering, asked)
+        reply = self._context.run(family.ask_early, self._answering, asked)
         if reply is not None and reply.phase == "connect":
-            http.raise_error(reply, (self._request,))
+            family.raise_error(reply, (self._request,))
 
         def answer(_message: Message, body: bytes) -> Reply:
             sent = Sent(asked.method, asked.url, asked.headers, body)
-            return reply or self._context.run(http.ask, self._answering, sent)
+            return reply or self._context.run(family.ask, self._answering, sent)
 
         return NoStream(answer, self._fail, max_buffer_size)
 
@@ -177,7 +178,7 @@ def _create_connection(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> A
 
 def _fetch_curl(wrapped: Any, _instance: Any, args: Any, _kwargs: Any) -> Any:
     request, callback = args
-    answering = http.responder(NAME)
+    answering = family.responder(NAME)
     if answering is not None:
         return _CurlAnswer(answering, request, callback).start()
     recording = _begin(request)
@@ -224,7 +225,7 @@ def _record(response: Any, recording: Recording) -> None:
         return
     headers = [(str(name), str(value)) for name, value in response.headers.get_all()]
     if response.effective_url != recording.request.url:
-        recording.call.attributes[http_exchange.EFFECTIVE_URL] = redaction.url(response.effective_url)
+        recording.call.attributes[messages.EFFECTIVE_URL] = redaction.url(response.effective_url)
     recording.head(response.code, response.reason or "", "1.1", headers, time.monotonic_ns())
     streamed = recording.call.state if isinstance(recording.call.state, list) else []
     for piece in streamed or [response.buffer.getvalue() if response.buffer is not None else b""]:
@@ -254,9 +255,9 @@ class _CurlAnswer:
 
     def _response(self) -> Any:
         asked = _asked(self._request)
-        reply, recorded_url = http.ask_with(self._answering, asked, http_exchange.EFFECTIVE_URL)
+        reply, recorded_url = family.ask_with(self._answering, asked, messages.EFFECTIVE_URL)
         if reply.error is not None:
-            error = http.error_of(reply, (self._request,))
+            error = family.error_of(reply, (self._request,))
             return self._made(code=_NO_RESPONSE, error=error)
         return self._answered(reply, recorded_url or self._request.url)
 
@@ -285,7 +286,7 @@ class _CurlAnswer:
         return HTTPResponse(self._request, request_time=taken, start_time=self._started, **facts)
 
 
-INTEGRATION = http.declared(
+INTEGRATION = family.declared(
     NAME,
     (
         Patch("tornado.simple_httpclient", "SimpleAsyncHTTPClient.fetch_impl", _fetch_simple),

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from timetracer_otel.families.http import declared
-from timetracer_otel.families.http_client import PATCHES
+from timetracer_otel.families.http.family import declared
+from timetracer_otel.families.http.http_client import PATCHES
 
 __all__ = ["INTEGRATION"]
 

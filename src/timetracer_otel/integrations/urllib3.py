@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any
 from urllib.parse import urlsplit
 
-from timetracer_otel.families import http_client
-from timetracer_otel.families.http import declared
-from timetracer_otel.families.http_exchange import Sent
+from timetracer_otel.families.http import http_client
+from timetracer_otel.families.http.family import declared
+from timetracer_otel.families.http.messages import Sent
 from timetracer_otel.seams import Patch
 
 __all__ = ["INTEGRATION"]

@@ -35,7 +35,7 @@ MODULES: Final = (*_INNER, *_WAITS, "asyncio.", *_LOOPS, *_SERVERS, *_LOGS, *_PO
 
 EDGES: Final = (
     "asyncio.base_events", "asyncio.events", "asyncio.runners", *_LOOPS, *_SERVERS,
-    "timetracer_otel.families.asgi", "timetracer_otel.families.wsgi",
+    "timetracer_otel.families.entry.asgi", "timetracer_otel.families.entry.wsgi",
 )  # fmt: skip
 """What runs the app step by step. Nothing outside of it asked for what is drawn inside."""
 

@@ -8,7 +8,7 @@ from typing import Final, TypeAlias
 
 from timetracer_otel.cassette.shelf import Catalog
 from timetracer_otel.replay import variables
-from timetracer_otel.replay.unheard import switched_off
+from timetracer_otel.replay.answering.sampler import switched_off
 from timetracer_otel.seams import children
 
 __all__ = ["Environment", "environment"]

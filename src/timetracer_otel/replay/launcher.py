@@ -19,12 +19,14 @@ import typer
 from timetracer_otel import config, sealing
 from timetracer_otel.cassette import scratch, shelf, storage
 from timetracer_otel.errors import CassetteError, ConfigError, TimetracerError
-from timetracer_otel.replay import checking, ignore, journal
-from timetracer_otel.replay.client import given_header
+from timetracer_otel.replay import journal
+from timetracer_otel.replay.comparing import ignore
 from timetracer_otel.replay.env import Environment, environment
-from timetracer_otel.replay.process import BOOT
-from timetracer_otel.replay.report import write
-from timetracer_otel.replay.verify import Options
+from timetracer_otel.replay.verifying import command_line
+from timetracer_otel.replay.verifying.client import given_header
+from timetracer_otel.replay.verifying.process import BOOT
+from timetracer_otel.replay.verifying.report import write
+from timetracer_otel.replay.verifying.verify import Options
 
 __all__ = ["run", "split_command"]
 
@@ -120,15 +122,15 @@ def _replay(  # noqa: PLR0913, PLR0917 - the options of a command line
     catalog = shelf.catalog(storage.find(cassettes, directory), None if strict else left_out)
     for error in left_out:
         _say(f"left out: {error}")
-    checking.must_be_writable(report, junit, html, log)
+    command_line.must_be_writable(report, junit, html, log)
     surroundings = environment(os.environ, live or [], mock or [], detailed=checks, traced=trace)
     if not checks:
         raise typer.Exit(_run(command, catalog, surroundings, report))
     if trace is not None:
-        checking.must_be_folder(trace)
+        command_line.must_be_folder(trace)
     if ignore_file is not None and not learn:
-        checking.must_be_there(ignore_file)
-    lists = [ignore_file] if ignore_file is not None else checking.ignore_files(cassettes, directory)
+        command_line.must_be_there(ignore_file)
+    lists = [ignore_file] if ignore_file is not None else command_line.ignore_files(cassettes, directory)
     options = Options(
         command=command,
         environment=surroundings,
@@ -136,7 +138,7 @@ def _replay(  # noqa: PLR0913, PLR0917 - the options of a command line
         concurrency=concurrency,
         order=order,
         workers=workers,
-        shard=checking.parse_shard(shard),
+        shard=command_line.parse_shard(shard),
         service=service,
         headers=tuple(map(given_header, header or [])),
         unused=unused,
@@ -145,8 +147,8 @@ def _replay(  # noqa: PLR0913, PLR0917 - the options of a command line
         ignored=ignore.read(lists),
         log=log,
     )
-    reports = checking.Reports(json=report, junit=junit, html=html)
-    raise typer.Exit(checking.check(catalog, options, reports, lists[0] if learn else None))
+    reports = command_line.Reports(json=report, junit=junit, html=html)
+    raise typer.Exit(command_line.check(catalog, options, reports, lists[0] if learn else None))
 
 
 def _refuse_options_of_verify(context: typer.Context) -> None:

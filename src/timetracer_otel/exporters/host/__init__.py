@@ -1,0 +1,1 @@
+"""The span exporters of the host, and what leaves by them."""

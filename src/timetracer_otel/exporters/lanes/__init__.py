@@ -1,0 +1,1 @@
+"""Recording lanes: spans and payloads are collected, lane by lane."""

@@ -1,0 +1,125 @@
+"""A span that has ended, on its way into a cassette."""
+
+from __future__ import annotations
+
+import os
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from opentelemetry.sdk.trace import ReadableSpan
+from opentelemetry.trace import SpanContext, SpanKind
+
+from timetracer_otel import spans
+from timetracer_otel.cassette import otlp
+from timetracer_otel.exporters.host.secrets import hidden
+from timetracer_otel.exporters.writing.sink import INLINE_BYTES
+from timetracer_otel.seams import Call, Lane
+
+if TYPE_CHECKING:
+    from opentelemetry.sdk.resources import Resource
+    from opentelemetry.sdk.trace import Span
+    from opentelemetry.sdk.util.instrumentation import InstrumentationScope
+
+__all__ = ["Ended", "own_span", "unended"]
+
+_now = time.time_ns
+_new_id = os.urandom
+
+
+@dataclass(slots=True)
+class Ended:
+    """A span that has ended, encoded at once: objects kept until the lane's end would cost the garbage collector more.
+
+    Large payloads are not encoded in the caller: they wait as they are. So does a call whose payload is on its way.
+
+    Args:
+        scope: that made the span.
+        encoded: the span's OTLP/JSON; None while ``span`` waits.
+        span: kept only for the entry and beside large payloads.
+        call: the payloads that wait.
+    """
+
+    scope: InstrumentationScope | None
+    encoded: bytes | None
+    span: ReadableSpan | None = None
+    call: Call | None = None
+
+    @classmethod
+    def of(cls, lane: Lane, span: ReadableSpan, call: Call | None) -> Ended:
+        """Encode a span with its payloads, or keep them when they are large."""
+        if call is not None and (call.under_way is not None or call.size() > INLINE_BYTES):
+            return cls(span.instrumentation_scope, None, span, call)
+        return cls(span.instrumentation_scope, _encode(lane, span, call))
+
+    def fragment(self, lane: Lane) -> bytes:
+        """The encoded span."""
+        if self.encoded is not None:
+            return self.encoded
+        assert self.span is not None  # noqa: S101 - one of the two is always there
+        if self.call is not None:
+            self.call.catch_up()
+        return _encode(lane, self.span, self.call)
+
+    def size(self) -> int:
+        """Bytes of payload that wait."""
+        return self.call.size() if self.call is not None else 0
+
+
+_LANE = otlp.attributes_json({spans.LANE_ID: "%s"})
+
+
+def _encode(lane: Lane, span: ReadableSpan, call: Call | None) -> bytes:
+    span = hidden(span)
+    own = otlp.own_attributes(span)
+    if spans.LANE_ID in own:  # as is all else, where payloads are on the spans themselves
+        extra = call.written_out() if call is not None else {}
+        if call is not None and spans.INCOMPLETE in own:
+            extra.setdefault(spans.INCOMPLETE, "")  # of a call that also leaves by an exporter, while it was under way
+        return otlp.span_fragment(span, extra)
+    pieces = [_LANE % lane.id.encode()]
+    if call is not None:
+        call.written = True  # first, as in Call.written_out
+        pieces.append(otlp.attributes_json(call.attributes))
+        for encode, name, payload in call.payloads:
+            if encode is spans.encode_binary:
+                pieces.append(otlp.binary_json(name, payload))
+            else:
+                pieces.append(otlp.attributes_json(encode(name, payload)))
+    return otlp.span_fragment(span, None, b",".join([piece for piece in pieces if piece]))
+
+
+def own_span(
+    name: str, trace_id: int, resource: Resource, times: tuple[int, int], parent: SpanContext | None = None
+) -> ReadableSpan:
+    """Make a span of our own, which no tracer and no processor of the host sees.
+
+    Args:
+        name: the span's.
+        trace_id: of the trace that it belongs to.
+        resource: of this process.
+        times: when it began and when it ended, in nanoseconds since 1970.
+        parent: of the span that it completes.
+    """
+    context = SpanContext(trace_id, int.from_bytes(_new_id(8), "big"), is_remote=False)
+    return ReadableSpan(
+        name=name, context=context, parent=parent, resource=resource, start_time=times[0], end_time=times[1]
+    )
+
+
+def unended(entry: Span | None, name: str, context: SpanContext, resource: Resource, start: int) -> ReadableSpan:
+    """Give an entry's span as far as it is; one of our own when no instrumentor made one.
+
+    Args:
+        entry: the instrumentor's, still open.
+        name: of our own.
+        context: of our own.
+        resource: of our own.
+        start: when our own began, in nanoseconds since 1970.
+    """
+    if entry is None:
+        kind, end = SpanKind.SERVER, _now()
+        return ReadableSpan(name=name, context=context, resource=resource, kind=kind, start_time=start, end_time=end)
+    span: ReadableSpan = entry._readable_span()  # noqa: SLF001 - the SDK's only way to read an open span
+    span._end_time = _now()  # noqa: SLF001 - see above
+    return span

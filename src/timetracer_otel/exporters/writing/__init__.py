@@ -1,0 +1,1 @@
+"""Writing bytes: where encoded lanes go, and what is lost on the way."""

@@ -1,0 +1,1 @@
+"""What a request that enters a process is: WSGI and ASGI."""

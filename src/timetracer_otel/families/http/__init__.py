@@ -1,0 +1,1 @@
+"""HTTP, as clients send and receive it."""

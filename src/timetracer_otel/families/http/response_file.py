@@ -1,0 +1,135 @@
+"""The file below an http.client response: seen while it is read, or made of a recorded response."""
+
+from __future__ import annotations
+
+import io
+import time
+import weakref
+from collections.abc import Iterator
+from functools import partial
+from typing import Any
+
+from timetracer_otel.families.http.connection import Passing
+from timetracer_otel.families.http.family import raise_error, too_far, wait_for_leaving
+from timetracer_otel.families.http.messages import Reply
+from timetracer_otel.seams import faults
+
+__all__ = ["RecordedFile", "observe"]
+
+
+def observe(response: Any, passing: Passing) -> None:
+    """Let an exchange see what a response's socket gives, below the buffer: bytes as they come from the peer.
+
+    Two methods of the raw file are shadowed; it stays what it is, and so does the response's file.
+
+    Args:
+        response: of http.client, of which nothing was read.
+        passing: the exchange.
+    """
+    raw: Any = getattr(response.fp, "raw", None)
+    if not hasattr(raw, "__dict__"):  # the file of something that only plays a socket
+        raw = _Whole(response.fp)
+        response.fp = io.BufferedReader(raw)
+    kept, kind = weakref.ref(raw), type(raw)
+    raw.readinto = partial(_readinto, kept, kind.readinto, passing)
+    raw.close = partial(_close, kept, kind.close, passing)
+
+
+def _readinto(kept: weakref.ref[Any], read: Any, passing: Passing, buffer: Any) -> int | None:
+    try:
+        count: int | None = read(kept(), buffer)
+    except BaseException as error:
+        _seen(passing, "lost", error)
+        raise
+    if count:
+        try:
+            data = bytes(memoryview(buffer)[:count])
+            passing.recording.later(partial(passing.arrived, data, time.monotonic_ns()))
+        except Exception as error:  # noqa: BLE001 - recording never breaks the app
+            faults.report("http_client.arrived", error)
+    elif count == 0 and len(buffer):
+        _seen(passing, "ended_by_peer")
+        _seen(passing, "lost", None)
+    return count
+
+
+def _close(kept: weakref.ref[Any], close: Any, passing: Passing) -> None:
+    _seen(passing, "let_go")
+    raw = kept()
+    if raw is not None:
+        close(raw)
+
+
+def _seen(passing: Passing, step: str, *args: Any) -> None:
+    try:
+        passing.recording.catch_up()
+        getattr(passing, step)(*args)
+    except Exception as error:  # noqa: BLE001 - recording never breaks the app
+        faults.report(f"http_client.{step}", error)
+
+
+class _Whole(io.RawIOBase):
+    """A file that is no buffer over a raw one, read as if it were raw.
+
+    Args:
+        file: the library's.
+    """
+
+    def __init__(self, file: Any) -> None:
+        super().__init__()
+        self._file = file
+
+    def readable(self) -> bool:
+        """It is."""
+        return True
+
+    def readinto(self, buffer: Any, /) -> int:
+        """Give no more than one read of the file does."""
+        read = getattr(self._file, "read1", self._file.read)
+        data: bytes = read(len(buffer))
+        buffer[: len(data)] = data
+        return len(data)
+
+    def close(self) -> None:
+        """Close the file."""
+        self._file.close()
+        super().close()
+
+
+class RecordedFile(io.RawIOBase):
+    """A recorded response as a socket's file gives it.
+
+    Args:
+        pieces: of the wire.
+        reply: that they are of.
+        live: the client's objects that a recorded exception may hold.
+    """
+
+    def __init__(self, pieces: Iterator[bytes], reply: Reply, live: tuple[object, ...] = ()) -> None:
+        super().__init__()
+        self._pieces = pieces
+        self._reply = reply
+        self._live = live
+        self._left = memoryview(b"")
+
+    def readable(self) -> bool:
+        """It is."""
+        return True
+
+    def readinto(self, buffer: Any, /) -> int:
+        """Give what comes next; at the end what the recording says of it."""
+        if not self._left:
+            self._left = memoryview(next(self._pieces, b""))
+        if not self._left:
+            self._at_end()
+        taken = self._left[: len(buffer)]
+        buffer[: len(taken)] = taken
+        self._left = self._left[len(taken) :]
+        return len(taken)
+
+    def _at_end(self) -> None:
+        reply = self._reply
+        raise_error(reply, self._live)
+        if not reply.complete and not reply.cut:
+            wait_for_leaving(reply)
+            raise too_far(reply)

@@ -1,0 +1,1 @@
+"""MongoDB's wire protocol, and what PyMongo keeps of a server."""

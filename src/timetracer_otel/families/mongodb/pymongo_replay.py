@@ -1,0 +1,294 @@
+"""MongoDB in replay: connections that are none, and replies from the cassette, in the caller."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+import time
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cache
+from typing import Any, NoReturn
+
+from timetracer_otel import seams, spans
+from timetracer_otel.cassette.model import Span
+from timetracer_otel.errors import CassetteError
+from timetracer_otel.families.mongodb import family
+from timetracer_otel.families.mongodb import pymongo_cursors as cursors
+from timetracer_otel.families.mongodb import pymongo_server as server
+from timetracer_otel.seams import Answer, Description, Responder, Runtime, exceptions
+
+__all__ = ["STEP", "Connection", "connect", "early_description", "raise_recorded"]
+
+STEP = "timetracer.mongodb.step"
+"""The driver's step that failed before any command was sent."""
+MORE_TO_COME = "timetracer.mongodb.more_to_come"
+"""On a reply that the server lets others follow by itself."""
+
+_NAME = server.NAME
+_MORE_TO_COME = 2  # OP_MSG flag bit 1 (MongoDB wire protocol, OP_MSG)
+PATIENCE = 5.0
+"""Seconds that a call waits, beyond the recorded time, for the app to cancel it as it did in the recording."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Reply:
+    """What a connection has to say.
+
+    Args:
+        give: gives the driver's reply, or raises.
+        wait: seconds until then.
+    """
+
+    give: Callable[[], Any]
+    wait: float = 0.0
+
+
+def _saying(document: bytes, *, more: bool = False, wait: float = 0.0) -> _Reply:
+    from pymongo.message import _OpMsg  # noqa: PLC0415 - the driver is there when a connection of it is
+
+    return _Reply(lambda: _OpMsg(_MORE_TO_COME if more else 0, document), wait)
+
+
+def _time_left() -> float:
+    """Seconds to the deadline that the app gave the driver: one that fails sooner would be retried."""
+    from pymongo import _csot  # noqa: PLC0415 - the driver is there when a connection of it is
+
+    return max(_csot.remaining() or 0.0, 0.0)
+
+
+class Connection:
+    """A connection of the driver that reaches nowhere. It answers in the thread or task that asks.
+
+    Args:
+        responder: gives the recorded calls.
+        address: the (host, port) that the driver believes in.
+    """
+
+    def __init__(self, responder: Responder, address: tuple[str, int | None]) -> None:
+        self._responder = responder
+        self._address = address
+        self._asked: deque[tuple[family.Message, bytes]] = deque()
+        self._timeout: float | None = None
+        self._streaming: cursors.OpenCursor | None = None
+        self.closed = False
+
+    # What the driver asks of a socket or of its networking interface.
+
+    def gettimeout(self) -> float | None:
+        """The timeout, in seconds."""
+        return self._timeout
+
+    def settimeout(self, timeout: float | None) -> None:
+        """Keep a timeout that nothing waits for, in seconds."""
+        self._timeout = timeout
+
+    def close(self) -> Any:
+        """Be closed; what the driver's own gives, which may be awaited."""
+        self.closed = True
+
+    def is_closing(self) -> bool:
+        """Whether it is closed."""
+        return self.closed
+
+    @property
+    def get_conn(self) -> Connection:
+        """Itself: the driver asks its networking interface for the connection."""
+        return self
+
+    @property
+    def sock(self) -> Connection:
+        """Itself, as :attr:`get_conn`."""
+        return self
+
+    def send(self, buf: bytes) -> None:
+        """Take a message; what expects no reply is answered for now, so that a miss shows where it happened."""
+        if not family.holds_no_secret(family.command_name(buf)):
+            buf = family.redacted(buf)  # as it was recorded
+        message = family.parse_message(buf)
+        if message.more_to_come:
+            self._answer(message, buf)
+        else:
+            self._asked.append((message, buf))
+
+    def sendall(self, _buf: bytes) -> NoReturn:
+        """What the driver calls when our patches are gone: a client that outlives the replay must connect anew."""
+        raise ConnectionResetError("the replay that made this connection is over")
+
+    write = sendall
+
+    def receive(self) -> Any:
+        """Give the reply to the message last sent, or the next one of an exhaust cursor."""
+        reply = self._next()
+        if reply.wait:
+            time.sleep(reply.wait)
+        return reply.give()
+
+    async def receive_async(self) -> Any:
+        """As :meth:`receive`; what has to wait waits on the loop."""
+        reply = self._next()
+        if reply.wait:
+            await asyncio.sleep(reply.wait)
+        return reply.give()
+
+    def _next(self) -> _Reply:
+        if self._asked:
+            return self._answer(*self._asked.popleft())
+        cursor = self._streaming
+        recorded = cursor.next() if cursor is not None else None
+        if recorded is None:
+            self._responder.refuse("an exhaust cursor asks for more batches than were recorded: record it to its end")
+        return self._decode(self._responder.serve(recorded), cursor)
+
+    def _answer(self, message: family.Message, buf: bytes) -> _Reply:
+        if server.is_drivers_own(message):
+            return _saying(server.made_up(message, self._responder, self._address))
+        if message.name == "getMore":
+            return self._next_batch(message)
+        asked = self._responder.answer(family.describe(message), lambda: family.render(buf, None)["request"])
+        return self._decode(asked)
+
+    def _next_batch(self, message: family.Message) -> _Reply:
+        """Only the cursor's own next batch will do: what another cursor was given looks the same from here."""
+        cursor = cursors.continued(family.getmore_cursor_id(message))
+        recorded = cursor.next() if cursor is not None else None
+        if cursor is None or (recorded is None and not cursor.tailable):
+            what = " ".join(family.describe(message).key)
+            self._responder.refuse(
+                f"no recorded call answers {what}: the recorded app did not read this cursor so far; "
+                "record it to where it is read now"
+            )
+        if recorded is None:  # the recording ended while it was open: it has nothing new
+            return _saying(server.no_batch(cursor), wait=cursor.patience(family.max_time_ms(message)))
+        return self._decode(self._responder.serve(recorded), cursor)
+
+    def _decode(self, answer: Answer, cursor: cursors.OpenCursor | None = None) -> _Reply:
+        recorded = answer.recorded
+        if (error := recorded.text(spans.ERROR)) is not None:
+            if cursor is not None:
+                cursors.close([cursor.id])
+            return self._raised(recorded, self._rebuilt(error))
+        document = recorded.payload(spans.RESPONSE)
+        if document is None:
+            return self._unanswered(recorded)
+        document = family.rebind(document, answer.bindings)
+        recorded_id = family.cursor_id(document)
+        if recorded_id:
+            cursor = cursor or cursors.opened(self._responder, recorded, recorded_id, family.cursor_namespace(document))
+            document = family.set_cursor_id(document, cursor.id)
+        elif cursor is not None:
+            cursors.close([cursor.id])
+        more = bool(recorded.attributes.get(MORE_TO_COME))
+        self._streaming = cursor if more else None
+        return _saying(document, more=more)
+
+    def _rebuilt(self, error: str) -> BaseException:
+        try:
+            return exceptions.rebuilt(error)
+        except CassetteError as cause:
+            self._responder.refuse(str(cause))
+
+    def _raised(self, recorded: Span, error: BaseException) -> _Reply:
+        if isinstance(error, asyncio.CancelledError):
+            message = "the app cancelled this call while it was recorded, and does not now: its reply is not known"
+            wait = (recorded.end - recorded.start) / 1e9 + PATIENCE
+            return _Reply(lambda: self._responder.refuse(message), wait)
+
+        def give() -> NoReturn:
+            raise error
+
+        return _Reply(give, _time_left() if isinstance(error, TimeoutError) else 0.0)
+
+    def _unanswered(self, recorded: Span) -> _Reply:
+        request = recorded.payload(spans.REQUEST)
+        if request is None or not family.parse_message(request).more_to_come:
+            self._responder.refuse("the recording ended before this call was answered: record it to its end")
+        return _saying(server.acknowledged())  # the driver awaits none
+
+
+class AsyncConnection(Connection):
+    """The same for the asynchronous driver since 4.13, whose interface has a property and a coroutine instead."""
+
+    @property
+    def gettimeout(self) -> float | None:  # type: ignore[override]  # the driver's own two interfaces differ so
+        return self._timeout
+
+    async def close(self) -> None:
+        self.closed = True
+
+
+def refuse_live(runtime: Runtime) -> None:
+    """Keep a connection that was opened before the replay from being used: the driver then makes another one.
+
+    Args:
+        runtime: of this process.
+
+    Raises:
+        ConnectionResetError: there is a replay.
+    """
+    if runtime.responder(_NAME) is not None:
+        raise ConnectionResetError("this connection was opened before the replay began")
+
+
+@cache
+def early_description(step: str) -> Description:
+    """How a failure before any command is addressed: by the driver's step."""
+    return Description(("mongodb", "", step, ""), b"", (), read=False, subjects=())
+
+
+def raise_recorded(step: str) -> None:
+    """Raise what that step of the driver raised in the recording, if its turn has come in this lane."""
+    responder = seams.responder(_NAME)
+    if responder is None:
+        return
+    answer = responder.next_in_lane(early_description(step))
+    if answer is not None and (error := answer.recorded.text(spans.ERROR)) is not None:
+        raise exceptions.rebuilt(error)
+
+
+def is_driver_error(error: Exception) -> bool:
+    """Whether an exception is one of the driver's own."""
+    errors = sys.modules.get("pymongo.errors")
+    return errors is not None and isinstance(error, errors.PyMongoError)
+
+
+def connect(wrapped: Any, _instance: Any, args: Any, kwargs: Any) -> Any:
+    """Go around the making of a connection: in a replay one that reaches nowhere."""
+    responder = seams.responder(_NAME)
+    if responder is not None:
+        server.refuse_if_down(responder, args[0])
+        return Connection(responder, args[0])
+    token = seams.live_io.set(True)
+    try:
+        return wrapped(*args, **kwargs)
+    finally:
+        seams.live_io.reset(token)
+
+
+async def connect_async(wrapped: Any, _instance: Any, args: Any, kwargs: Any) -> Any:
+    responder = seams.responder(_NAME)
+    if responder is not None:
+        server.refuse_if_down(responder, args[0])
+        return (
+            AsyncConnection(responder, args[0]) if "interface" in wrapped.__name__ else Connection(responder, args[0])
+        )
+    token = seams.live_io.set(True)
+    try:
+        return await wrapped(*args, **kwargs)
+    finally:
+        seams.live_io.reset(token)
+
+
+def conn_closed(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:
+    if isinstance(instance.conn, Connection):
+        return instance.conn.closed
+    return wrapped(*args, **kwargs)
+
+
+def authenticate(wrapped: Any, _instance: Any, args: Any, kwargs: Any) -> Any:
+    return None if isinstance(args[1].conn, Connection) else wrapped(*args, **kwargs)
+
+
+async def authenticate_async(wrapped: Any, _instance: Any, args: Any, kwargs: Any) -> Any:
+    return None if isinstance(args[1].conn, Connection) else await wrapped(*args, **kwargs)

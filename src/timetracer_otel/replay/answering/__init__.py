@@ -1,0 +1,1 @@
+"""Answering calls, inside the replayed app."""

@@ -1,0 +1,194 @@
+"""What a replay notes of each call, in the detail that ``--verify`` compares by."""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, Final
+
+import orjson
+
+from timetracer_otel import seams, spans
+from timetracer_otel.cassette import model
+from timetracer_otel.replay.answering import trace
+from timetracer_otel.replay.answering.matching import Match, Matcher, Recorded
+from timetracer_otel.replay.journal import Journal
+from timetracer_otel.seams import Description, Lane, branches
+
+__all__ = [
+    "answered",
+    "bounded",
+    "identity",
+    "imported",
+    "missed",
+    "of_children",
+    "rendered",
+    "served",
+    "session_end",
+    "unused",
+    "without_volatile",
+]
+
+_now: Final = time.time_ns  # as it is now: what the app reads is replayed
+LONGEST: Final = 256 * 1024
+"""Bytes of a rendered call that are noted; of a longer one only its length is."""
+
+
+def rendered(span: model.Span) -> object:
+    """A recorded call's request as people see it, without what no comparison looks at.
+
+    Args:
+        span: the call.
+    """
+    integration = seams.integrations.get(span.text(spans.PLUGIN) or "")
+    if integration is None or integration.render is None:
+        return {}
+    return without_volatile(integration.render(span).get("request"), integration.volatile)
+
+
+def without_volatile(shown: object, names: frozenset[str]) -> object:
+    """A rendered request without some of its fields.
+
+    Args:
+        shown: JSON-like.
+        names: the fields.
+    """
+    return {name: value for name, value in shown.items() if name not in names} if isinstance(shown, dict) else shown
+
+
+def bounded(shown: object) -> object:
+    """A rendered request as a journal takes it."""
+    try:
+        encoded = orjson.dumps(shown, default=str, option=orjson.OPT_NON_STR_KEYS)
+    except (TypeError, RecursionError):
+        return str(shown)[:LONGEST]
+    return shown if len(encoded) <= LONGEST else {"(too long to be shown)": len(encoded)}
+
+
+def answered(  # noqa: PLR0913 - the parts of one note
+    journal: Journal, lane: Lane, match: Match, description: Description, asked: Callable[[], object], *, strict: bool
+) -> None:
+    """Note a call that was answered.
+
+    Args:
+        journal: where to.
+        lane: the live one.
+        match: what answers.
+        description: of the live call.
+        asked: renders it.
+        strict: whether nondeterminism was recorded, so that a value that differs is a change, but for those that show
+            by themselves that they are new in each run.
+    """
+    facts: dict[str, Any] = {"how": match.how, "lane": lane.id, "span": match.recorded.span.span_id}
+    if journal.detailed:
+        if not description.read:
+            recorded = match.recorded.span
+            facts |= {"write": [recorded.start, recorded.end], "branch": recorded.text(spans.BRANCH) or ""}
+            facts |= {"at": _now(), "branch_now": branches.trail(lane)}
+        facts |= {"key": list(description.key), "start": match.recorded.span.start}
+        if lane.is_session:
+            facts["same"] = identity(match.recorded)
+        if match.changed and strict:
+            volatile = _volatile(match.recorded.span)
+            facts["recorded"] = bounded(rendered(match.recorded.span))
+            facts["asked"] = bounded(without_volatile(asked(), volatile))
+    journal.note("answered", **facts)
+    trace.answered(match.recorded.span, match.how, asked)
+
+
+def identity(call: Recorded) -> str:
+    """The same text for recorded calls that ask the same, in every process.
+
+    Args:
+        call: the call.
+    """
+    asked = call.description
+    return hashlib.blake2b(repr((asked.key, asked.shape, asked.values)).encode(), digest_size=16).hexdigest()
+
+
+def served(journal: Journal, lane_id: str, recorded: model.Span) -> None:
+    """Note a recorded call that its integration chose itself.
+
+    Args:
+        journal: where to.
+        lane_id: the live lane.
+        recorded: the call.
+    """
+    journal.note("answered", how="exact", lane=lane_id, span=recorded.span_id)
+    trace.answered(recorded, "exact", dict)
+
+
+def missed(journal: Journal, lane_id: str, key: Sequence[str], message: str, asked: object) -> None:
+    """Note a call that nothing answers.
+
+    Args:
+        journal: where to.
+        lane_id: the live lane.
+        key: the call's readable address.
+        message: what the app is told.
+        asked: the rendered call, None when nobody compares it.
+    """
+    journal.note("miss", lane=lane_id, key=list(key), message=message, asked=asked)
+    trace.missed(key, asked)
+
+
+def _volatile(span: model.Span) -> frozenset[str]:
+    integration = seams.integrations.get(span.text(spans.PLUGIN) or "")
+    return integration.volatile if integration is not None else frozenset()
+
+
+def unused(calls: Iterable[Recorded], *, detailed: bool) -> list[dict[str, Any]]:
+    """What to note of recorded calls that were not asked for.
+
+    Args:
+        calls: the calls.
+        detailed: whether to say what they asked.
+    """
+    noted: list[dict[str, Any]] = []
+    for call in calls:
+        facts: dict[str, Any] = {"key": call.description.key, "span": call.span.span_id, "start": call.span.start}
+        if detailed:
+            facts["shown"] = bounded(rendered(call.span))
+        noted.append(facts)
+    return noted
+
+
+def of_children(calls: Iterable[Recorded]) -> list[dict[str, Any]]:
+    """What to note of the calls that processes made which an entry had started, whoever may ask them now.
+
+    Args:
+        calls: the calls.
+    """
+    calls = list(calls)
+    noted = unused(calls, detailed=True)
+    return [{**facts, "same": identity(call)} for facts, call in zip(noted, calls, strict=True)]
+
+
+def imported(lane: model.Lane | None) -> str | None:
+    """What a miss says when a lane has calls that were imported without what they sent and received.
+
+    Args:
+        lane: the recorded one.
+    """
+    lacking = [] if lane is None else [call for call in lane.calls if spans.IMPORTED_LACKS in call.attributes]
+    if not lacking:
+        return None
+    tool = lacking[0].text(spans.IMPORTED) or "another tool"
+    what = ", ".join(sorted({call.name for call in lacking})[:5])
+    return (
+        f"The request was imported from {tool}, which did not keep what {len(lacking)} of its calls sent and received "
+        f"({what}): record it again"
+    )
+
+
+def session_end(journal: Journal, lane_id: str, matcher: Matcher | None) -> None:
+    """Note what the session of this process left unused.
+
+    Args:
+        journal: where to.
+        lane_id: the session's.
+        matcher: its own.
+    """
+    if matcher is not None:
+        journal.note("session_end", lane=lane_id, unused=unused(matcher.unused(), detailed=True))

@@ -1,0 +1,483 @@
+"""Replay: the runtime that answers calls from a cassette, lane by lane."""
+
+from __future__ import annotations
+
+import atexit
+import os
+import sys
+import threading
+from collections import OrderedDict, defaultdict
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import cached_property, partial
+from itertools import chain, islice
+from pathlib import Path
+from typing import NoReturn
+
+from timetracer_otel import redaction, seams, spans
+from timetracer_otel.cassette import model, shelf
+from timetracer_otel.config import Settings
+from timetracer_otel.errors import ReplayMiss
+from timetracer_otel.nondeterminism import Given
+from timetracer_otel.replay import variables
+from timetracer_otel.replay.answering import borrowing, brought_values, followed_session, journal_entries
+from timetracer_otel.replay.answering.determinism import drawn_by_session, given_to_lane, given_to_session
+from timetracer_otel.replay.answering.entries import Entries
+from timetracer_otel.replay.answering.guard import refuse_outbound, watch_unseen
+from timetracer_otel.replay.answering.loaded_cassette import loaded_shelf
+from timetracer_otel.replay.answering.matching import Index, Match, Matcher, Recorded, first_difference
+from timetracer_otel.replay.answering.script_notes import ScriptNotes
+from timetracer_otel.replay.answering.trace import Tracing, attach
+from timetracer_otel.replay.journal import Journal, Outcome
+from timetracer_otel.seams import (
+    Answer,
+    Call,
+    Description,
+    Lane,
+    Request,
+    Response,
+    Value,
+    children,
+    current_lane,
+    places,
+    value_forms,
+)
+from timetracer_otel.seams.branches import branch_in, here, path_of
+
+__all__ = ["Player", "start"]
+
+_SEARCHED_FOR_FACTS = 1000
+"""Calls of which all different facts are looked up: a cassette may hold a million, and they mostly agree."""
+
+
+class ReplayLane(Lane):
+    """A live lane and the recorded one that it follows; ``recorded`` is None when no recorded one matched."""
+
+    def __init__(
+        self, runtime: Player, request: Request | None, recorded: model.Lane | None, index: Index | None
+    ) -> None:
+        super().__init__(recorded.id if recorded is not None else os.urandom(16).hex(), runtime, request)
+        self.player = runtime
+        self.recorded = recorded
+        self._texts: tuple[int, brought_values.Brought] | None = None
+        self.matcher = Matcher(index, self._brought) if index is not None else None
+        journal = runtime.journal
+        self.draws = runtime.given() if request is None else given_to_lane(recorded, journal)
+
+    @property
+    def has_draws(self) -> bool:
+        """Whether nondeterminism was recorded: then nothing of a call may differ, a value neither."""
+        return self.draws is not None
+
+    def _brought(self, value: Value) -> bool:
+        if self.request is None:
+            return False
+        pieces = len(self.request.body)
+        if self._texts is None or self._texts[0] != pieces:  # the app reads its body while it calls
+            self._texts = pieces, brought_values.by_request(self.request)
+        return value in self._texts[1] or self.player.session_knows(value)
+
+    def finish(self, response: Response | None, error: BaseException | None) -> None:
+        if self.request is not None and self.player.tracing is not None:
+            self.player.tracing.finish(self, self.request, response, error)
+        if self.matcher is None or self.request is None:
+            return
+        journal = self.player.journal
+        unused = journal_entries.unused(self.matcher.unused(), detailed=journal.detailed)
+        asked = redaction.url(f"{self.request.method} {self.request.target}")
+        of_children = {"of_children": journal_entries.of_children(found)} if (found := self._of_children()) else {}
+        journal.note("end", lane=self.id, request=asked, unused=unused, **of_children)
+
+    def _of_children(self) -> Sequence[Recorded]:
+        return self.player.of_children.get(self.id, ()) if self.player.journal.detailed else ()
+
+
+class PluginResponder:
+    """Answers one integration's calls.
+
+    Args:
+        player: the runtime.
+        plugin: the integration's name.
+    """
+
+    def __init__(self, player: Player, plugin: str) -> None:
+        self._player = player
+        self._plugin = plugin
+        self._facts: dict[str, str | None] = {}
+        self._all_facts: dict[str, list[str]] = {}
+
+    def answer(
+        self, description: Description, asked: Callable[[], object], instead: Sequence[Description] = ()
+    ) -> Answer:
+        player = self._player
+        lane = player.lane()
+        found = player.find(lane, description, instead)
+        if found is None:
+            player.miss(
+                lane,
+                description,
+                lambda: journal_entries.without_volatile(asked(), seams.integrations[self._plugin].volatile),
+            )
+        match, matcher = found
+        journal_entries.answered(player.journal, lane, match, description, asked, strict=lane.has_draws)
+        return Answer(match.recorded.span, matcher.bindings)
+
+    def refuse(self, message: str) -> NoReturn:
+        self._player.refuse(self._player.lane(), (self._plugin,), message)
+
+    def next_in_lane(self, description: Description) -> Answer | None:
+        lane = self._player.lane()
+        matcher = lane.matcher or self._player.session_lane.matcher
+        if matcher is None or description.key not in matcher.index.by_key:  # as nearly always
+            return None
+        upcoming = matcher.next()
+        return self.serve(upcoming.span) if upcoming is not None and upcoming.description == description else None
+
+    def serve(self, recorded: model.Span) -> Answer:
+        lane = self._player.lane()
+        matcher = lane.matcher or self._player.session_lane.matcher
+        assert matcher is not None  # noqa: S101 - the session's lane always has one
+        matcher.serve(recorded)
+        journal_entries.served(self._player.journal, lane.id, recorded)
+        return Answer(recorded, matcher.bindings)
+
+    def siblings(self, recorded: model.Span) -> Sequence[model.Span]:
+        return self._player.siblings(recorded)
+
+    def left_open(self) -> bool:
+        recorded = self._player.lane().recorded
+        return recorded is not None and recorded.entry is not None and spans.CLIENT_LEFT in recorded.entry.attributes
+
+    def client_gone(self) -> bool:
+        return self._player.journal.has_left(self._player.lane().id)
+
+    def facts(self, name: str) -> str | None:
+        if name == spans.IMPORTED and name not in self._facts:  # known without reading every lane
+            self._facts[name] = self._player.cassette.catalog.imported()
+        if name not in self._facts:
+            ours = (span for span in self._player.all_calls() if span.text(spans.PLUGIN) == self._plugin)
+            values = (span.attributes.get(name, span.resource.get(name)) for span in ours)
+            self._facts[name] = next((value for value in values if isinstance(value, str)), None)
+        return self._facts[name]
+
+    def all_facts(self, name: str) -> list[str]:
+        if name not in self._all_facts:
+            ours = (span for span in self._player.all_calls() if span.text(spans.PLUGIN) == self._plugin)
+            values = (span.text(name) for span in islice(ours, _SEARCHED_FOR_FACTS))
+            self._all_facts[name] = list(dict.fromkeys(value for value in values if value is not None))
+        return self._all_facts[name]
+
+
+class Player:
+    """The runtime of mode replay.
+
+    Args:
+        settings: the settings in force.
+        cassette: what to answer from, on its shelf.
+        journal: where to note what happens.
+    """
+
+    strips_lane_header = True
+
+    def __init__(self, settings: Settings, cassette: shelf.Shelf, journal: Journal) -> None:
+        self.settings = settings
+        self.cassette = cassette
+        self.journal = journal
+        self.tracing: Tracing | None = None
+        self._entries = Entries(cassette, journal.claim)
+        self._responders: dict[str, PluginResponder | None] = {}
+        self._indexes: OrderedDict[str, Index] = OrderedDict()
+        self._lock = threading.RLock()
+        calls = [span for session in cassette.sessions.values() for span in session.calls]
+        self._session_calls = sorted(calls, key=lambda span: span.start)
+        self._drawn = [(session, drawn_by_session(session)) for session in cassette.sessions.values()]
+        self._followed = self._follow(children.parent(), children.place())
+        self.session_lane = self._new_session()
+        self.script = ScriptNotes(journal)
+        os.register_at_fork(after_in_child=self._after_fork)
+
+    def _after_fork(self) -> None:
+        if seams.active() is not self:  # it was uninstalled, and what is called at a fork cannot be taken back
+            return
+        self._lock = threading.RLock()
+        self.cassette.forked()
+        self._entries.forked()
+        self._followed = self._follow(self.follows, places.forked())
+        children.become_parent(self.follows)
+        self.session_lane = self._new_session()
+        self.note_entry()
+        self.script.forked()
+
+    def note_entry(self) -> None:
+        """Note which entry this process was started for, if one was: its calls are compared with that."""
+        if self.journal.detailed and (entry := places.entry()):
+            self.journal.note("started_for", lane=self.session_lane.id, entry=entry)
+
+    @property
+    def follows(self) -> str:
+        """What the children of this process are told: the recorded session that it follows."""
+        return self._followed.id if self._followed is not None else "replay"
+
+    def _follow(self, parent: str | None, place: str) -> model.Lane | None:
+        sessions = self.cassette.sessions
+        if parent is None:
+            return followed_session.root_of(sessions, self.journal)
+        return followed_session.child_of(parent, place, sessions, self.journal)
+
+    def _new_session(self) -> ReplayLane:
+        """What a forked worker asks at its start it asks of the whole session again: its parent used other copies."""
+        first = self._followed
+        calls = sorted(self._session_calls, key=lambda span: first is not None and span.lane_id != first.id)
+        return ReplayLane(self, None, None, Index(self._described(calls), lambda _value: False))
+
+    @cached_property
+    def of_children(self) -> Mapping[str, Sequence[Recorded]]:
+        """The calls of the recorded processes that entries started, by entry."""
+        found: dict[str, list[Recorded]] = defaultdict(list)
+        entries = {one.id: followed_session.entry_of(one) for one in self.cassette.sessions.values()}
+        for call in self._described(self._session_calls) if any(entries.values()) else ():
+            if entry := entries[call.span.lane_id]:
+                found[entry].append(call)
+        return found
+
+    def given(self) -> Given | None:
+        """What this process draws outside any entry.
+
+        Where it follows a recorded one, what that drew; a server goes on with what the others did, whose work it may
+        get. One that follows none is given what all of them drew.
+
+        Raises:
+            CassetteError: what was recorded is damaged.
+        """
+        every, own = self._drawn, self._followed
+        if own is None:
+            return given_to_session(every, self.journal)
+        first = [one for one in every if one[0] is own]
+        alone = None if self.cassette.catalog.lanes else given_to_session(first, self.journal)
+        others = [one for one in every if one[0] is not own]
+        return alone if alone is not None else given_to_session([*first, *others], self.journal)
+
+    def session(self) -> ReplayLane:
+        """The session of this process."""
+        return self.session_lane
+
+    def lane(self) -> ReplayLane:
+        """The live lane that the current code belongs to."""
+        lane = current_lane(self)
+        return lane if isinstance(lane, ReplayLane) else self.session_lane
+
+    def open_lane(self, request: Request) -> ReplayLane:
+        """Begin an entry."""
+        self.script.is_server()
+        recorded, remark = self._entries.choose(request)
+        asked = redaction.url(f"{request.method} {request.target}")
+        self.journal.note("lane", request=asked, recorded=recorded and recorded.id, remark=remark)
+        return ReplayLane(self, request, recorded, None if recorded is None else self._index(recorded))
+
+    def wants_body(self, request: Request) -> bool:
+        """Whether the entry's seam must read the whole body before it opens the lane."""
+        return self._entries.wants_body(request)
+
+    def begin(self, name: str, attributes: Mapping[str, spans.Attribute]) -> Call | None:
+        """Start the span of a call; a replay records none."""
+        return None
+
+    def complete(self, call: Call) -> None:
+        """Nothing is recorded in a replay."""
+
+    def late(
+        self, call: Call, kind: str, attributes: Callable[[], Iterable[dict[str, spans.Attribute]]], size: int
+    ) -> None:
+        """Nothing is recorded in a replay."""
+
+    def responder(self, plugin: str) -> PluginResponder | None:
+        """What answers the calls of an integration; None when they go out."""
+        if plugin not in self._responders:
+            names = {plugin, *seams.integrations[plugin].aliases}
+            mocked = not self.settings.mock_plugins or bool(names & set(self.settings.mock_plugins))
+            live = bool(names & set(self.settings.live_plugins)) or not mocked
+            self._responders[plugin] = None if live else PluginResponder(self, plugin)
+        return self._responders[plugin]
+
+    def find(
+        self, lane: ReplayLane, asked: Description, instead: Sequence[Description] = ()
+    ) -> tuple[Match, Matcher] | None:
+        """Go down the ladder: this lane, the session, an identical read of another lane.
+
+        Of calls that were recorded under several of the descriptions, an earlier one answers.
+        """
+        own, session = lane.matcher, self.session_lane.matcher
+        for other in instead:
+            for matcher in (own, session):
+                if matcher is not None and matcher.comes_first(other, asked):
+                    return self.find(lane, other)
+        assert session is not None  # noqa: S101 - the session's lane always has one
+        if own is not None and (match := own.match(asked, branch=branch_in(lane, here()))) is not None:
+            return match, own
+        if own is not session and (match := session.match(asked, may_bind=False)) is not None:
+            return Match(match.recorded, "session again" if match.how == "repeated" else "session"), session
+        if asked.read and own is not None and (read := self._borrowed(lane, asked)) is not None:
+            return Match(read, "borrowed"), own
+        return None
+
+    def _borrowed(self, lane: ReplayLane, asked: Description) -> Recorded | None:
+        lender = self._lending.lender(asked, _reached(lane))
+        found = self.cassette.lane(lender.lane) if lender is not None else None
+        if lender is None or found is None:
+            return None
+        calls = self._index(found).calls
+        return next((one for one in calls if one.span.span_id == lender.span and one.description == asked), None)
+
+    @cached_property
+    def _lending(self) -> borrowing.Lending:
+        """What the lanes may lend one another; built when one asks what only another has."""
+        return borrowing.Lending(self._seen())
+
+    def _seen(self) -> Iterable[borrowing.Seen]:
+        for lends, calls in chain([(False, self._session_calls)], ((True, lane.calls) for lane in self.cassette.lanes)):
+            for span, description in _descriptions(calls):
+                failed = spans.ERROR in span.attributes
+                answer = b"" if failed or not description.read else _answer(span)
+                yield borrowing.Seen(span.lane_id, span.span_id, description, span.start, span.end, answer, lends)
+
+    def miss(self, lane: ReplayLane, asked: Description, render: Callable[[], object]) -> NoReturn:
+        """Raise a miss that shows the closest recorded call, after noting it for the report."""
+        what = " ".join(filter(None, asked.key))
+        shown = render()
+        others = self._lending.why_not(asked) if asked.read and lane.matcher is not None else ""
+        closest = others or self._closest(lane, asked, shown)
+        where = (
+            f" (lane {lane.id})"
+            if lane.recorded is not None
+            else " (no recorded request matched, so only the session answers)"
+        )
+        if lane.is_session:
+            where = " (outside any request)"
+        message = f"no recorded call answers {what}{where}. {closest}"
+        self.refuse(lane, asked.key, message, journal_entries.bounded(shown) if self.journal.detailed else None)
+
+    def refuse(self, lane: ReplayLane, key: tuple[str, ...], message: str, asked: object = None) -> NoReturn:
+        """Note a miss for the report, and raise it."""
+        journal_entries.missed(self.journal, lane.id, key, message, asked)
+        raise ReplayMiss(message)
+
+    def _closest(self, lane: ReplayLane, asked: Description, shown: object) -> str:
+        matchers = [m for m in (lane.matcher, self.session_lane.matcher) if m is not None]
+        candidates = [(m, call) for m in matchers for call in m.index.by_key.get(asked.key, [])[:50]]
+        if not candidates:
+            if (note := journal_entries.imported(lane.recorded)) is not None:
+                return note
+            known = sorted({" ".join(filter(None, key)) for m in matchers for key in m.index.by_key})
+            return f"Nothing of that kind was recorded here; recorded: {', '.join(known[:10]) or 'nothing'}"
+        compared = [
+            (first_difference(journal_entries.rendered(call.span), shown), call.span.span_id in m.used, call)
+            for m, call in candidates
+        ]
+        same = [used for difference, used, _ in compared if difference is None]
+        if same:
+            return f"It was recorded {len(same)} times, and each of these is used up"
+        difference, _, call = min(compared, key=lambda one: one[1])
+        return f"The closest recorded call is span {call.span.span_id}, which differs in {difference}"
+
+    def session_knows(self, value: Value) -> bool:
+        """Whether a reply of the recorded session holds a value."""
+        return not self._session_values.isdisjoint(value_forms.known_by(value))
+
+    @cached_property
+    def _session_values(self) -> frozenset[Value]:
+        matcher = self.session_lane.matcher
+        calls = matcher.index.calls if matcher is not None else []
+        return frozenset(key for call in calls for value in call.reply_values for key in value_forms.known_by(value))
+
+    def siblings(self, recorded: model.Span) -> Sequence[model.Span]:
+        """The calls of the lane or session that a recorded call belongs to."""
+        lane = self.cassette.lane(recorded.lane_id)
+        if lane is not None:
+            return lane.calls
+        session = self.cassette.sessions.get(recorded.lane_id)
+        return session.calls if session is not None else self._session_calls
+
+    def all_calls(self) -> Iterable[model.Span]:
+        """Every recorded call, the session's first."""
+        yield from self._session_calls
+        for lane in self.cassette.lanes:
+            yield from lane.calls
+
+    def outcome(self) -> Outcome:
+        """What this process did so far; empty when a launcher keeps the journals."""
+        return Outcome.of(iter(self.journal.kept))
+
+    def print_outcome(self) -> None:
+        """Say it to people, at exit."""
+        sys.stderr.write(self.outcome().as_text() + "\n")
+
+    def _index(self, lane: model.Lane) -> Index:
+        with self._lock:
+            if lane.id not in self._indexes:
+                texts = brought_values.by_lane(lane)
+                began = lane.spans[0].start if lane.entry is None else lane.entry.start
+                self._indexes[lane.id] = Index(
+                    self._described(lane.calls), lambda value: value in texts or self.session_knows(value), began
+                )
+            self._indexes.move_to_end(lane.id)
+            while len(self._indexes) > shelf.LANES_KEPT:
+                self._indexes.popitem(last=False)
+            return self._indexes[lane.id]
+
+    def _described(self, calls: Iterable[model.Span]) -> Iterable[Recorded]:
+        for span, description in _descriptions(calls):
+            integration = seams.integrations[span.text(spans.PLUGIN) or ""]
+            replied = partial(integration.reply_values, span)
+            yield Recorded(span, description, replied, path_of(span.text(spans.BRANCH) or ""))
+
+
+def _descriptions(calls: Iterable[model.Span]) -> Iterable[tuple[model.Span, Description]]:
+    for span in calls:
+        integration = seams.integrations.get(span.text(spans.PLUGIN) or "")
+        if integration is None or integration.describe is None:
+            continue
+        description = integration.describe(span)
+        if description is not None:
+            yield span, description
+
+
+def _answer(span: model.Span) -> bytes:
+    return seams.integrations[span.text(spans.PLUGIN) or ""].answer(span)
+
+
+def _reached(lane: ReplayLane) -> int:
+    """How far the recorded lane has been followed, in the time of the recording."""
+    started = lane.recorded.spans[0].start if lane.recorded is not None else 0
+    entry = lane.recorded.entry if lane.recorded is not None else None
+    return max(lane.matcher.reached if lane.matcher is not None else 0, entry.start if entry is not None else started)
+
+
+def start(settings: Settings) -> Player:
+    """Load the cassette and answer from it, in this process, from now on.
+
+    Args:
+        settings: with the cassette to replay.
+
+    Raises:
+        CassetteError: it cannot be found or read.
+    """
+    folder, detailed = os.environ.get(variables.JOURNAL), variables.DETAIL in os.environ
+    journal = Journal(Path(folder) if folder else None, detailed=detailed)
+    player = Player(settings, loaded_shelf(settings), journal)
+    refuse_outbound(
+        lambda address: journal.note("refused", address=address, lane=player.lane().id),
+        while_=lambda: seams.active() is player,
+    )
+    watch_unseen(lambda name: journal.note("unseen", library=name), while_=lambda: seams.active() is player)
+    seams.set_active(player)
+    children.become_parent(player.follows)
+    player.note_entry()
+    player.script.begin()
+    if (traced := os.environ.get(variables.TRACE)) is not None:
+        player.tracing = attach(Path(traced), player.session)
+    if folder is None:
+        atexit.register(player.print_outcome)
+    elif detailed:
+        atexit.register(
+            lambda: journal_entries.session_end(journal, player.session_lane.id, player.session_lane.matcher)
+        )
+    return player

@@ -1,0 +1,216 @@
+"""The calls of a verified lane, from the notes that the replayed app kept: missing, extra, changed, reordered."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal, TypeAlias
+
+from timetracer_otel.replay.comparing.differences import Difference, Drawn
+from timetracer_otel.replay.comparing.ordering import Happened, Write, reordered
+from timetracer_otel.replay.comparing.values import differences, pairs_by_likeness
+from timetracer_otel.replay.journal import Children
+
+__all__ = ["AGAIN", "LaneNotes", "Notes", "Unused", "asked_again", "compare_calls"]
+
+Unused: TypeAlias = Literal["error", "warn", "ignore"]
+"""What a recorded call that was not asked for is: see ``--unused``."""
+
+_Note: TypeAlias = Mapping[str, Any]
+AGAIN = ("repeated", "session again")
+"""Answers that an identical call had before, so that this one is one too many."""
+
+
+@dataclass(slots=True)
+class LaneNotes:
+    """The notes of one live lane, in order.
+
+    Attributes:
+        opened: whether the entry's seam saw the request.
+        ended: whether it saw the end of the response.
+        of_children: the calls that processes made in the recording which the entry had started.
+    """
+
+    answered: list[_Note] = field(default_factory=list)
+    misses: list[_Note] = field(default_factory=list)
+    refused: list[_Note] = field(default_factory=list)
+    unused: list[_Note] = field(default_factory=list)
+    fresh: list[_Note] = field(default_factory=list)
+    opened: bool = False
+    ended: bool = False
+    of_children: list[_Note] = field(default_factory=list)
+
+    def still_unused(self) -> list[_Note]:
+        """The recorded calls that nothing asked for, also after the response."""
+        asked = {note["span"] for note in self.answered if note["how"] != "borrowed"}
+        return [note for note in self.unused if note["span"] not in asked]
+
+    def drawn(self) -> tuple[Drawn, ...]:
+        """What the app drew that the recording does not have, by kind and statement."""
+        counted = Counter((note["kind"], note["module"], note["statement"]) for note in self.fresh)
+        return tuple(Drawn(*where, times) for where, times in counted.items())
+
+
+class Notes:
+    """The notes of all processes of a replay, by lane.
+
+    Args:
+        notes: as :func:`journal.read` gives them.
+    """
+
+    def __init__(self, notes: Iterable[dict[str, Any]] = ()) -> None:
+        self.lanes: dict[str, LaneNotes] = defaultdict(LaneNotes)
+        self.strangers: list[str] = []
+        """Requests that followed no recorded lane."""
+        self.sessions: dict[str, LaneNotes] = {}
+        self.started: list[_Note] = []
+        """Of each process that an entry started, its session and that entry."""
+        self.children = Children()
+        self.unseen: dict[str, None] = {}
+        """Imported libraries whose connections nobody watches, each once."""
+        self._count = 0
+        for note in notes:
+            self.add(note)
+
+    def add(self, note: dict[str, Any]) -> None:
+        """Take one note, and number it."""
+        self._count += 1
+        note["number"] = self._count
+        self.children.take(note)
+        match note["what"]:
+            case "lane":
+                self._add_lane(note)
+            case "answered":
+                self.lanes[note["lane"]].answered.append(note)
+            case "miss":
+                self.lanes[note["lane"]].misses.append(note)
+            case "refused":
+                self.lanes[note.get("lane", "")].refused.append(note)
+            case "started_for":
+                self.started.append(note)
+            case "unseen":
+                self.unseen[note["library"]] = None
+            case "fresh":
+                self.lanes[note["lane"]].fresh.append(note)
+            case "end" | "session_end":
+                lane = self.lanes[note["lane"]]
+                lane.ended = True
+                lane.unused = note["unused"]
+                lane.of_children = note.get("of_children", [])
+                if note["what"] == "session_end":
+                    self.sessions[note["lane"]] = lane
+
+    def _add_lane(self, note: _Note) -> None:
+        if note["recorded"] is None:
+            self.strangers.append(note["request"])
+        else:
+            self.lanes[note["recorded"]].opened = True
+
+    def own(self) -> set[str]:
+        """The recorded calls that the lanes they belong to asked for."""
+        return {note["span"] for lane in self.lanes.values() for note in lane.answered if note["how"] != "borrowed"}
+
+    def borrowed(self) -> set[str]:
+        """The recorded reads that answered another lane."""
+        return {note["span"] for lane in self.lanes.values() for note in lane.answered if note["how"] == "borrowed"}
+
+
+def compare_calls(
+    lane: LaneNotes, unused: Unused, own: set[str], borrowed: set[str], *, left: bool = False
+) -> Iterator[Difference]:
+    """Say what is different about the calls of a lane.
+
+    A read that another lane's recording answered is no difference when that lane did not ask it any more, and the
+    other way round: what the app keeps for all requests is read by whichever comes first.
+
+    Args:
+        lane: its notes.
+        unused: what calls that were not asked for are.
+        own: see :meth:`Notes.own`.
+        borrowed: see :meth:`Notes.borrowed`.
+        left: whether the recorded client left before the end. When the app notices is not the same in two runs: it may
+            go on for a while with calls of the kinds that it had made.
+    """
+    remaining = [note for note in lane.still_unused() if note["span"] not in borrowed]
+    changed, missing, extra = _paired(remaining, lane.misses)
+    goes_on = _going_on(lane) if left else ()
+    yield from changed
+    yield from _bound(lane.answered)
+    for note in (note for note in extra if note not in goes_on):
+        yield Difference("extra", call_name(note["key"]) + _reason(note), number=note["number"])
+    for note in (note for note in lane.answered if note not in goes_on):
+        if note["how"] in AGAIN or (note["how"] == "borrowed" and note["span"] in own):
+            yield asked_again(note)
+    for note in {note["address"]: note for note in reversed(lane.refused)}.values():
+        yield Difference("refused", f"a connection to {note['address']}", number=note["number"])
+    yield from reordered([_write(note) for note in lane.answered if "write" in note and note["how"] != "session"])
+    if unused != "ignore":
+        for note in missing:
+            warning, start = unused == "warn", note.get("start", 0)
+            yield Difference("missing", call_name(note["key"]), warning=warning, span=note["span"], start=start)
+
+
+def asked_again(note: _Note) -> Difference:
+    """Say that a call was answered that was one too many.
+
+    Args:
+        note: of its answer.
+    """
+    return Difference("extra", f"{call_name(note.get('key', ()))} (asked once more than recorded)", span=note["span"])
+
+
+def _write(note: _Note) -> Write:
+    (start, end), now = note["write"], note.get("at", note["number"])
+    then, at = Happened(start, end, note.get("branch", "")), Happened(now, now, note.get("branch_now", ""))
+    return Write(call_name(note["key"]), note["span"], then, at)
+
+
+def _going_on(lane: LaneNotes) -> list[_Note]:
+    """What an app asks after all that it asked in the recording, and of the same kinds."""
+    recorded = [note for note in lane.answered if note["how"] not in AGAIN]
+    last = max((note["number"] for note in recorded), default=0)
+    kinds = [note.get("key") for note in recorded]
+    return [note for note in (*lane.misses, *lane.answered) if note["number"] > last and note.get("key") in kinds]
+
+
+def call_name(key: Sequence[str]) -> str:
+    """A call in words.
+
+    Args:
+        key: its readable address.
+    """
+    return " ".join(filter(None, key))
+
+
+def _reason(note: _Note) -> str:
+    return "" if len(note["key"]) > 1 else f": {note['message']}"
+
+
+def _paired(unused: list[_Note], misses: list[_Note]) -> tuple[list[Difference], list[_Note], list[_Note]]:
+    """Pair each miss with the unused call of its key that is most like it."""
+    changed: list[Difference] = []
+    paired_unused, paired_misses = set[int](), set[int]()
+    for key in dict.fromkeys(tuple(note["key"]) for note in misses):
+        theirs = [
+            number for number, note in enumerate(misses) if tuple(note["key"]) == key and note["asked"] is not None
+        ]
+        mine = [number for number, note in enumerate(unused) if tuple(note["key"]) == key]
+        shown = [unused[number].get("shown") for number in mine]
+        for one, other, fields in pairs_by_likeness(shown, [misses[number]["asked"] for number in theirs]):
+            paired_unused.add(mine[one])
+            paired_misses.add(theirs[other])
+            note, miss = unused[mine[one]], misses[theirs[other]]
+            places = {"number": miss["number"], "start": note.get("start", 0)}
+            changed.append(Difference("changed", call_name(key), tuple(fields), span=note["span"], **places))
+    missing = [note for number, note in enumerate(unused) if number not in paired_unused]
+    extra = [note for number, note in enumerate(misses) if number not in paired_misses]
+    return changed, missing, extra
+
+
+def _bound(answered: Iterable[_Note]) -> Iterator[Difference]:
+    """Calls that were answered although a value in them differs which was recorded to be given back."""
+    for note in answered:
+        if "asked" in note:
+            fields = tuple(differences(note["recorded"], note["asked"]))
+            yield Difference("changed", call_name(note["key"]), fields, span=note["span"])

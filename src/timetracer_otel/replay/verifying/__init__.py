@@ -1,0 +1,1 @@
+"""Verifying a replay, from outside the replayed app."""

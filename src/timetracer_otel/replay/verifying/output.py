@@ -1,0 +1,110 @@
+"""What the processes of a script printed, recorded and now."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
+
+from timetracer_otel import spans
+from timetracer_otel.cassette.model import Lane, Span
+from timetracer_otel.replay.comparing.differences import Difference
+from timetracer_otel.replay.comparing.values import FieldDifference
+from timetracer_otel.replay.journal import Children
+
+__all__ = ["Printed", "compare_printed"]
+
+
+class Printed:
+    """What each process of a replay printed, from the notes.
+
+    Attributes:
+        children: that were started.
+    """
+
+    def __init__(self) -> None:
+        self.children = Children()
+        self._roots: list[int] = []
+        self._ended: set[int] = set()
+        self._pieces: dict[int, list[bytes]] = {}
+
+    def take(self, note: Mapping[str, Any]) -> None:
+        """Take a note of any kind."""
+        self.children.take(note)
+        match note["what"]:
+            case "process" if note["root"]:
+                self._roots.append(note["pid"])
+            case "process_end":
+                self._ended.add(note["pid"])
+            case "printed":
+                self._pieces.setdefault(note["pid"], []).append(note["data"].encode("latin-1"))
+
+    def of_root(self) -> bytes:
+        """What the process printed that the command is."""
+        return b"".join(self._pieces.get(self._roots[0], ())) if self._roots else b""
+
+    def of_children(self) -> Iterator[bytes]:
+        """What each of the others did that came to its end: of those that are killed a recording knows nothing."""
+        for pid, pieces in self._pieces.items():
+            if pid not in self._roots[:1] and pid in self._ended:
+                yield b"".join(pieces)
+
+
+def compare_printed(family: Sequence[Lane], own: Callable[[Lane], Span | None], now: Printed) -> Iterator[Difference]:
+    """Compare stdout: of the script's own process as it is; of its children each line, whichever of them printed it.
+
+    Args:
+        family: the sessions of the recorded processes, the script's own first.
+        own: gives the span that says it.
+        now: what was printed now.
+
+    Raises:
+        CassetteError: what was recorded is damaged.
+    """
+    mains = [span for span in map(own, family) if span is not None]
+    root = own(family[0])
+    if root is not None:
+        yield from _compared(root, now.of_root())
+    if any(spans.SESSION_STDOUT + spans.TOTAL in span.attributes for span in mains):
+        return  # of what was not kept, lines cannot be told apart
+    recorded = _lines(span.payload(spans.SESSION_STDOUT) or b"" for span in mains if span is not root)
+    live = _lines(now.of_children())
+    if recorded != live:
+        yield Difference("output", "of child processes", (_first_of(recorded, live),))
+
+
+def _lines(texts: Iterator[bytes]) -> Counter[bytes]:
+    return Counter(line for text in texts for line in text.splitlines(keepends=True))
+
+
+def _first_of(recorded: Counter[bytes], live: Counter[bytes]) -> FieldDifference:
+    gone, new = (
+        next(iter(one - other), b"").decode("utf-8", "replace") for one, other in ((recorded, live), (live, recorded))
+    )
+    return FieldDifference("a line", gone or None, new or None)
+
+
+def _compared(recorded: Span, now: bytes) -> Iterator[Difference]:
+    written = recorded.payload(spans.SESSION_STDOUT)
+    if written is None:
+        return
+    total = recorded.attributes.get(spans.SESSION_STDOUT + spans.TOTAL)
+    if total is None:
+        if written != now:
+            yield Difference("output", "stdout", (_first_difference(written, now),))
+    elif written != now[: len(written)]:
+        yield Difference("output", "stdout", (_first_difference(written, now[: len(written)]),))
+    elif (total, recorded.text(spans.SESSION_STDOUT + spans.SHA256)) != (len(now), hashlib.sha256(now).hexdigest()):
+        yield Difference(
+            "output", f"stdout behind its first {len(written)} bytes", (FieldDifference("bytes", total, len(now)),)
+        )
+
+
+def _first_difference(recorded: bytes, live: bytes) -> FieldDifference:
+    mine, theirs = (side.decode("utf-8", "backslashreplace").splitlines(keepends=True) for side in (recorded, live))
+    for number, (one, other) in enumerate(zip(mine, theirs, strict=False), start=1):
+        if one != other:
+            ends = one.splitlines() != other.splitlines()
+            return FieldDifference(f"line {number}", *(text.splitlines()[0] if ends else text for text in (one, other)))
+    return FieldDifference("lines", len(mine), len(theirs))

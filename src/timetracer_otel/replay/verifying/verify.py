@@ -1,0 +1,330 @@
+"""``timetracer-replay --verify``: every recorded request is sent again, and response and calls are compared."""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Final
+
+from timetracer_otel.cassette.shelf import Catalog, Outline, Shelf
+from timetracer_otel.errors import ConfigError
+from timetracer_otel.replay import journal
+from timetracer_otel.replay.commands import Command
+from timetracer_otel.replay.comparing import ignore
+from timetracer_otel.replay.comparing.calls import LaneNotes, Notes, Unused, compare_calls
+from timetracer_otel.replay.comparing.consequences import gathered
+from timetracer_otel.replay.comparing.differences import Difference, Result, Verified
+from timetracer_otel.replay.comparing.started_processes import StartedProcesses
+from timetracer_otel.replay.env import Environment
+from timetracer_otel.replay.verifying import learning, scripts
+from timetracer_otel.replay.verifying.client import Target, parse_url
+from timetracer_otel.replay.verifying.driver import Driven, Order, drive, grouped, progress, sharded
+from timetracer_otel.replay.verifying.process import App, accepts
+
+__all__ = ["Options", "learn", "verify"]
+
+_SETTLE_SECONDS: Final = 2.0
+"""How long calls are waited for that a response did not wait for: those of background tasks."""
+_PROCESSES_SECONDS: Final = 15.0
+"""At most, while processes run that requests started: an interpreter takes its time to start."""
+_POLL: Final = 0.02
+_NAMED: Final = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What the command line says.
+
+    Attributes:
+        command: the program with its arguments.
+        environment: makes its environment.
+        url: where it listens; empty to find out.
+        concurrency: how many requests are under way at a time.
+        order: see :func:`driver.grouped`.
+        workers: how many instances of the program run.
+        shard: its number from 1, and of how many.
+        service: whose lanes are sent; empty when the cassettes have one service.
+        headers: that take the place of recorded ones.
+        unused: what recorded calls are that were not asked for.
+        wait: seconds until the program must listen.
+        timeout: seconds that a response may take.
+        ignored: what may differ.
+        log: file for what the program prints; None for one that is thrown away.
+    """
+
+    command: Sequence[str]
+    environment: Environment
+    url: str = ""
+    concurrency: int = 1
+    order: Order = "recorded"
+    workers: int = 1
+    shard: tuple[int, int] = (1, 1)
+    service: str = ""
+    headers: tuple[tuple[str, str], ...] = ()
+    unused: Unused = "error"
+    wait: float = 30.0
+    timeout: float = 60.0
+    ignored: ignore.IgnoreList = field(default_factory=ignore.IgnoreList)
+    log: Path | None = None
+
+
+def verify(found: Catalog, options: Options) -> Result:
+    """Replay everything, and compare.
+
+    Args:
+        found: what the cassettes hold.
+        options: how.
+
+    Raises:
+        ConfigError: the options do not fit what the cassettes hold.
+        CassetteError: a cassette cannot be read.
+    """
+    began = time.perf_counter()
+    found = _of_service(found, options.service)
+    requests = [lane for lane in found.lanes if lane.is_request]
+    undriven = [lane for lane in found.lanes if not lane.is_request][options.shard[0] - 1 :: options.shard[1]]
+    result = Result()
+    with tempfile.TemporaryDirectory(prefix="timetracer-") as folder:
+        if requests or found.sessions or not undriven:
+            result = _how(requests, options)(found, options, Path(folder))
+    result.verified += _undriven(undriven, Shelf(found))
+    compared = [options.ignored.apply(one) for one in result.verified]
+    result.verified = [one for one, _hidden in compared]
+    result.ignored = sum(hidden for _one, hidden in compared)
+    result.seconds = time.perf_counter() - began
+    return result
+
+
+def _how(requests: Sequence[Outline], options: Options) -> Callable[[Catalog, Options, Path], Result]:
+    if requests:
+        return _requests
+    return _start_only if Command.of(options.command).serves else scripts.run
+
+
+def learn(found: Catalog, options: Options, file: Path) -> Result:
+    """Replay everything twice against the unchanged app, and write what differed as a proposed ignore list.
+
+    Args:
+        found: what the cassettes hold.
+        options: how; what its ignore list hides stays in the list.
+        file: the list to write.
+
+    Returns:
+        The second run, compared by the new list.
+
+    Raises:
+        ConfigError: the list cannot be written, or as :func:`verify`.
+        CassetteError: as :func:`verify`.
+    """
+    runs = [verify(found, options) for _ in range(2)]
+    lanes = Shelf(_of_service(found, options.service), opened=True).lanes
+    proposed, refused = learning.propose(
+        [run.verified for run in runs], lambda values: learning.used_values(values, lanes), options.ignored
+    )
+    ignore.write(file, proposed, refused)
+    result = runs[-1]
+    compared = [proposed.apply(one) for one in result.verified]
+    new = len(proposed.entries) - len(options.ignored.entries)
+    return replace(
+        result,
+        verified=[one for one, _hidden in compared],
+        ignored=sum(hidden for _one, hidden in compared),
+        notes=[*result.notes, f"{new} new entries proposed in {file}, {len(refused)} refused: review them"],
+    )
+
+
+def _of_service(found: Catalog, service: str) -> Catalog:
+    known = sorted({lane.service for lane in found.lanes if lane.is_request})
+    if service:
+        if found.lanes and service not in known:
+            raise ConfigError(f"--service {service}: recorded are {', '.join(known)}")
+        return found.only(service)
+    if len(known) > 1:
+        raise ConfigError(
+            f"the cassettes hold requests of several services: choose one with --service ({', '.join(known)})"
+        )
+    return found
+
+
+def _requests(found: Catalog, options: Options, folder: Path) -> Result:
+    """Drive the app with the recorded requests."""
+    lanes = [lane for lane in found.lanes if lane.is_request]
+    groups = sharded(grouped(lanes, options.order), options.shard)
+    if not groups:
+        raise ConfigError(f"--shard {options.shard[0]}/{options.shard[1]}: there are fewer requests than parts")
+    sent = [lane for group in groups for lane in group]
+    shelf, result = Shelf(found, opened=True), Result()
+    env = options.environment(found, folder)
+    given = _given_target(options)
+    with ExitStack() as running:
+        apps = _started(options, env, folder, running)
+        targets = list(_listening(apps, given, options.wait, result))
+        driven, died = list[Driven](), False
+        if targets:
+            began = time.perf_counter()
+            with progress(len(sent)) as step:
+                driven = drive(
+                    groups,
+                    targets,
+                    shelf,
+                    concurrency=max(options.concurrency, len(targets)),
+                    headers=options.headers,
+                    timeout=options.timeout,
+                    folder=folder,
+                    step=step,
+                )
+            result.sending = time.perf_counter() - began
+            _settle(folder, {one.outline.id for one in driven})
+            result.problems += [f"the command {_ended(app)} in the middle; {_said(app)}" for app in apps if app.ended]
+            died = any(app.ended for app in apps)
+    notes = Notes(journal.read(folder))
+    if died:  # what it was sent behind its end it cannot have seen
+        driven = [one for one in driven if one.answered or notes.lanes[one.outline.id].opened]
+    taken = {one.outline.id for one in driven}
+    result.not_sent = [lane.name for lane in sent if lane.id not in taken]
+    if result.not_sent and not result.problems:
+        result.problems.append("the command took no connections any more")
+    started = StartedProcesses(notes)
+    result.verified = list(_compared(sent, driven, notes, started, options.unused))
+    result.problems += started.apart({""})
+    result.notes += _remarks(notes, sent) + _hidden(driven, options)
+    return result
+
+
+def _start_only(found: Catalog, options: Options, folder: Path) -> Result:
+    """Start a server of which no request was recorded: whether it starts is all that there is to tell."""
+    result = Result()
+    with ExitStack() as running:
+        apps = _started(options, options.environment(found, folder), folder, running)
+        if list(_listening(apps, _given_target(options), options.wait, result)):
+            result.problems.append("no request of this server was recorded: there is nothing to verify")
+    return result
+
+
+def _started(options: Options, env: Mapping[str, str], folder: Path, running: ExitStack) -> list[App]:
+    """Start the instances."""
+    logs = [options.log or folder / f"app-{number}.log" for number in range(options.workers)]
+    return [running.enter_context(App(options.command, env, log)) for log in logs]
+
+
+def _given_target(options: Options) -> Target | None:
+    """Where the command says that it will listen. Nobody else may be there: what is sent may be more than reads."""
+    if not options.url:
+        return None
+    if options.workers > 1:
+        raise ConfigError("--url names one port: leave it out, or --workers")
+    target = parse_url(options.url)
+    if accepts(target):
+        raise ConfigError(f"--url {options.url}: something listens there already, before the command is started")
+    return target
+
+
+def _listening(apps: Sequence[App], given: Target | None, wait: float, result: Result) -> Iterator[Target]:
+    """Give where each instance listens; of one that does not, say so."""
+    for app in apps:
+        target = app.wait_listening(wait) if given is None else app.wait_accepting(given, wait)
+        if target is not None:
+            yield target
+            continue
+        what = f"{_ended(app)} before it listened" if app.ended else f"did not listen within {wait:g} s"
+        result.problems.append(f"the server never started: the command {what}; {_said(app)}")
+
+
+def _ended(app: App) -> str:
+    return f"ended with status {app.exit_status}"
+
+
+def _said(app: App) -> str:
+    said = app.said()
+    return f"it said:\n{said}" if said.strip() else "it said nothing"
+
+
+def _settle(folder: Path, lanes: set[str]) -> None:
+    """Wait for the calls that come after the responses, as long as any may still come."""
+    began = time.monotonic()
+    while (waited := time.monotonic() - began) < _PROCESSES_SECONDS:
+        notes = Notes(journal.read(folder))
+        followed = [notes.lanes[lane] for lane in lanes if lane in notes.lanes]
+        comes = any(not lane.ended or lane.still_unused() for lane in followed)
+        if not (comes and waited < _SETTLE_SECONDS) and not StartedProcesses(notes).are_under_way():
+            return
+        time.sleep(max(_POLL, len(lanes) / 20_000))
+
+
+def _compared(
+    sent: Sequence[Outline], driven: Sequence[Driven], notes: Notes, started: StartedProcesses, unused: Unused
+) -> Iterator[Verified]:
+    by_lane = {one.outline.id: one for one in driven}
+    own, borrowed = notes.own(), notes.borrowed()
+    for outline in sent:
+        if (done := by_lane.get(outline.id)) is None:
+            continue
+        lane = notes.lanes.get(outline.id, LaneNotes())
+        theirs = started.of(outline.id)
+        answered = [*lane.answered, *theirs.answered]
+        if not done.answered:
+            differences: tuple[Difference, ...] = done.differences
+        elif not lane.opened:
+            unseen = "no lane was opened for the request: is the framework one that timetracer knows, and the app its?"
+            differences = (*done.differences, Difference("error", unseen))
+        else:
+            calls_differ = [
+                *compare_calls(lane, unused, own, borrowed, left=done.left),
+                *started.differences(outline.id, unused),
+            ]
+            differences = tuple(gathered(calls_differ, done.differences, answered))
+            if not lane.ended:
+                endless = "the end of the request was not seen: which of its calls are missing is not known"
+                differences = (*differences, Difference("error", endless, warning=done.as_far))
+        calls, drawn = len(answered), (*lane.drawn(), *theirs.drawn())
+        yield Verified(
+            outline.id, outline.name, outline.operation, outline.files[0], done.seconds, differences, calls, drawn
+        )
+
+
+def _undriven(lanes: Sequence[Outline], shelf: Shelf) -> Iterator[Verified]:
+    """Say of lanes that no request starts again that they were not verified."""
+    for outline in lanes:
+        lane = shelf.lane(outline.id)
+        entry = lane.entry if lane is not None else None
+        if entry is None:
+            name, why = outline.name.strip() or "a lane", "what started it is not in the cassettes"
+        elif outline.method:
+            name, why = entry.name, "its request was not recorded, only a span of it"
+        else:
+            name, why = entry.name, f"it is started by what a {entry.kind.name.lower()} took, not by a request"
+        told = Difference("error", f"nothing drives this lane: {why}")
+        yield Verified(outline.id, name, name, outline.files[0], 0.0, (told,), driven=False)
+
+
+def _remarks(notes: Notes, sent: Sequence[Outline]) -> list[str]:
+    remarks = [
+        f"a request that was not recorded was answered as far as possible: {one}" for one in notes.strangers[:_NAMED]
+    ]
+    if notes.unseen:
+        remarks.append(f"{journal.UNSEEN}: {', '.join(notes.unseen)}")
+    sent_ids = {lane.id for lane in sent}
+    driven = sent_ids | {note["lane"] for note in notes.started if note["entry"] in sent_ids}
+    for lane_id, lane in notes.lanes.items():
+        if lane_id not in driven:
+            remarks += [f"outside any recorded request: {miss['message']}" for miss in lane.misses[:_NAMED]]
+            remarks += [
+                f"outside any recorded request: a connection to {one} was refused"
+                for one in dict.fromkeys(note["address"] for note in lane.refused)
+            ]
+    return remarks
+
+
+def _hidden(driven: Sequence[Driven], options: Options) -> list[str]:
+    """What to say of credentials that could not be sent as they were, and of those given instead."""
+    given = {name.lower() for name, _ in options.headers}
+    counted = Counter(place for one in driven for place in one.hidden.items() if place[0] not in given)
+    return [
+        f"{name} of {times} {'request' if times == 1 else 'requests'} {why}; if the app checks it, --header sets it"
+        for (name, why), times in counted.items()
+    ]
