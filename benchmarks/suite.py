@@ -1,4 +1,7 @@
-"""A test suite in one process: what recording it costs, how much is written, and what a replay needs."""
+"""A test suite in one process: what recording it costs, how much is written, and what a replay needs.
+
+The suite is :mod:`benchmarks.suite_app`, which says what it is modelled on.
+"""
 
 from __future__ import annotations
 
