@@ -10,7 +10,7 @@ from typing import Any, Final, TypeAlias
 from timetracer_otel import encoding, spans
 from timetracer_otel.nondeterminism import callers, sites
 from timetracer_otel.nondeterminism.callers import LIBRARY, NOT_COUNTED, Asker, asker, imports
-from timetracer_otel.nondeterminism.columns import Json, pack
+from timetracer_otel.nondeterminism.columns import Json, Reader, pack
 from timetracer_otel.nondeterminism.kinds import KINDS, Kind, NotFit, as_it_is
 from timetracer_otel.nondeterminism.recorded import NO_MORE, Cursor, Here, Index, Key
 from timetracer_otel.nondeterminism.sites import Site, own
@@ -170,11 +170,20 @@ class Given:
         self._ahead = ahead
         self._fresh = fresh
         self._cursors: dict[Key, Cursor] = {}
+        self.own: dict[tuple[int, int | Asker, Kind], Reader] = {}
+        """How far the lane's own flow is, by what a draw knows of its site without looking it up."""
         self._taken: set[Key] = set()
         self._zeros: dict[str, float] = {}
         self.monotonic: tuple[float, float] | None = None
         """The reading of ``time.monotonic`` given last, and what the clock said then."""
         self._lock = threading.RLock()  # a finalizer may draw while its thread holds it
+
+    def found(self, kind: Kind, frame: FrameType, asked: int | Asker, branch: str) -> Json:
+        """Use up the recorded draw that a live one is, see :meth:`take`; ``asked`` as :func:`sites.at` takes it."""
+        cursor = self.cursor(kind, sites.at(frame, asked))
+        if not branch and branch in cursor.readers:
+            self.own[id(frame.f_code), asked, kind] = cursor.readers[branch]
+        return self.take(cursor, branch)
 
     def cursor(self, kind: Kind, site: Site) -> Cursor:
         """How far this lane is in what is recorded of a kind at a site."""
@@ -191,7 +200,7 @@ class Given:
     def take(self, cursor: Cursor, branch: str) -> Json:
         """Use up the recorded draw that a live one is: the next of that site and branch, or :data:`NO_MORE`."""
         reader = cursor.readers.get(branch)
-        value = NO_MORE if reader is None else next(reader.values, NO_MORE)
+        value: Json = NO_MORE if reader is None else next(reader.values, NO_MORE)
         if value is not NO_MORE:
             return value
         with self._lock:
@@ -233,13 +242,23 @@ def give(  # noqa: PLR0913, PLR0917 - as note
     """Give the lane what it drew here when it was recorded; else draw."""
     lane = _lane_of_draw(frame)
     given = None if lane is None else lane.draws
-    if lane is None or not isinstance(given, Given) or own.busy:
+    if lane is None or type(given) is not Given or own.busy:
         return sample(*args, **kwargs)
-    asked = asker(frame) if module == LIBRARY else frame.f_lasti
-    if asked is NOT_COUNTED:
-        return sample(*args, **kwargs)
-    site = sites.at(frame, asked)
-    value = given.take(given.cursor(kind, site), branch_in(lane, here()))
+    asked: Any
+    if module == LIBRARY:
+        outer = frame.f_back  # as in note
+        asked = None if outer is None else outer.f_trace
+        if type(asked) is not Asker:
+            asked = asker(frame)
+        if asked is NOT_COUNTED:
+            return sample(*args, **kwargs)
+    else:
+        asked = frame.f_lasti
+    branch = here()
+    reader = given.own.get((id(frame.f_code), asked, kind)) if branch is None else None
+    value: Json = NO_MORE if reader is None else next(reader.values, NO_MORE)
+    if value is NO_MORE:
+        value = given.found(kind, frame, asked, branch_in(lane, branch))
     if value is not NO_MORE:
         if kind is _MONOTONIC:
             given.monotonic = value, sample()
@@ -247,7 +266,7 @@ def give(  # noqa: PLR0913, PLR0917 - as note
             return kind.load(value, args, kwargs)
         except (NotFit, ValueError, TypeError, KeyError):
             pass  # recorded for another call: it draws anew
-    return given.new(kind, site, sample, args, kwargs)
+    return given.new(kind, sites.at(frame, asked), sample, args, kwargs)
 
 
 assert all(name == kind.name for name, kind in KINDS.items())  # noqa: S101 - the names are the cassette's
