@@ -55,6 +55,17 @@ def test_a_sessions_file_is_named_after_its_program() -> None:
     path = storage.session_path(Path("c"), START, "my app.py", "5e55__10n", "zstd")
     assert str(path) == "c/2023-11-14/22/SESSION__my-app.py__5e55-10n.jsonl.zst"
     assert naming.session_file_id(path.name) == naming.safe_session_id("5e55__10n") == "5e55-10n"
+    assert naming.session_file_entry(path.name) is None
+
+
+def test_a_childs_file_names_the_lane_that_started_it() -> None:
+    """Both ids can be told from the name; a child of no lane has none."""
+    path = storage.session_path(Path("c"), START, "job.py", "5e55", "none", f"{HEX_TRACE}/0/1")
+    assert path.name == f"SESSION__job.py__for-{HEX_TRACE}__5e55.jsonl"
+    assert (naming.session_file_id(path.name), naming.session_file_entry(path.name)) == ("5e55", HEX_TRACE)
+    assert (
+        storage.session_path(Path("c"), START, "job.py", "5e55", "none", "/0/1").name == "SESSION__job.py__5e55.jsonl"
+    )
 
 
 @pytest.mark.parametrize("name", ["GET__a__b-c.jsonl", "SESSION__a__b.jsonl.part", "SESSION__a.jsonl", "SESSION__a__b"])

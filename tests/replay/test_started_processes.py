@@ -139,9 +139,11 @@ class Service:
                 assert time.monotonic() < until, "it never asked"
                 time.sleep(0.1)
 
-    def verify(self, *options: str, env: Mapping[str, str] | None = None) -> subprocess.CompletedProcess[str]:
-        """Verify it."""
-        words = [*REPLAY, "--verify", "cassettes", *options, "--", *self.serve(free_port())]
+    def verify(
+        self, *options: str, env: Mapping[str, str] | None = None, cassettes: str = "cassettes"
+    ) -> subprocess.CompletedProcess[str]:
+        """Verify it, all that was recorded or some of it."""
+        words = [*REPLAY, "--verify", cassettes, *options, "--", *self.serve(free_port())]
         return run(self.folder, words, environment(PEER=self.peer, **(env or {})))
 
 
@@ -206,6 +208,20 @@ def test_a_process_that_is_left_to_itself_is_waited_for(tmp_path: Path) -> None:
         service.record("/left/one")
     told = service.verify()
     assert told.returncode == 0, told.stdout + told.stderr
+
+
+@pytest.mark.parametrize("how", ["fork", "nested"])
+def test_one_lane_finds_the_processes_that_it_started(how: str, tmp_path: Path) -> None:
+    """Their files stand beside its own, and are no argument."""
+    with counting() as peer:
+        service = Service(tmp_path, "flask", peer)
+        service.record(f"/{how}/one", f"/{how}/two")
+    lane = min(tmp_path.glob("cassettes/*/*/GET__*"))
+    told = service.verify(cassettes=str(lane))
+    assert told.returncode == 0, told.stdout + told.stderr
+    assert "1 checked, 1 passed" in told.stdout
+    changed = service.verify(cassettes=str(lane), env={"ASKED": '{"one": ["/other"], "two": ["/other"]}'})
+    assert changed.returncode == 1, changed.stdout + changed.stderr
 
 
 def test_a_process_that_is_not_started_any_more_is_missed(tmp_path: Path) -> None:

@@ -158,15 +158,20 @@ def _path(outline: Outline, documents: list[Json], to: Path, compression: Compre
         there = (
             path for path in to.glob("*/*/SESSION__*") if session_file_id(path.name) == safe_session_id(outline.id)
         )
-        made = session_path(
-            to, outline.start, _program(documents) or outline.service or "python", outline.id, compression
-        )
+        program = _program(documents) or outline.service or "python"
+        made = session_path(to, outline.start, program, outline.id, compression, _place(documents))
         return min(there, default=made)  # wherever it was begun
     first = max(spans, key=lambda span: (_start(span) == outline.start, span.get("kind") in _ENTRIES))
     method = outline.method or "TRACE"
     route = outline.route or str(first.get("name", ""))
     trace_id, span_id = _key(first)
     return lane_path(to, outline.start, method, route, trace_id, span_id, compression)
+
+
+def _place(documents: list[Json]) -> str:
+    """Which child of its parent the process of a session is, as its resource says; empty of none."""
+    resources = (one.get("resource") or {} for document in documents for one in _items(document, "resourceSpans", ""))
+    return next((str(place) for one in resources if (place := attributes_of(one).get(names.SESSION_PLACE))), "")
 
 
 def _program(documents: list[Json]) -> str:

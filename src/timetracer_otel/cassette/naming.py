@@ -10,13 +10,13 @@ from typing import Final
 
 from timetracer_otel.config import Compression
 
-__all__ = ["ENDINGS", "LATEST", "lane_path", "safe_session_id", "session_file_id", "session_path"]
+__all__ = ["ENDINGS", "LATEST", "lane_path", "safe_session_id", "session_file_entry", "session_file_id", "session_path"]
 
 LATEST: Final = "latest.jsonl"
 """In the cassette directory: a link to the newest lane's file, whatever that is compressed with."""
 ENDINGS: Final[dict[Compression, str]] = {"none": ".jsonl", "gzip": ".jsonl.gz", "zstd": ".jsonl.zst"}
 
-_SESSION: Final = re.compile(r"SESSION__.+__(?P<id>[^_].*?)\.jsonl(\.gz|\.zst)?")
+_SESSION: Final = re.compile(r"SESSION__.+?(__for-(?P<entry>[^_]+))?__(?P<id>[^_].*?)\.jsonl(\.gz|\.zst)?")
 _UNSAFE: Final = re.compile(r"[^A-Za-z0-9._-]+|\.\.+|__+")
 _LONGEST_ROUTE: Final = 80
 _LONGEST_WORD: Final = 40
@@ -43,10 +43,17 @@ def lane_path(  # noqa: PLR0913, PLR0917 - the parts of one name, and callers ha
     return directory / _hour(start_ns // _HOUR_NS) / name
 
 
-def session_path(
-    directory: Path, start_ns: int, program: str, session_id: str, compression: Compression = "none"
+def session_path(  # noqa: PLR0913, PLR0917 - the parts of one name, and callers have just these
+    directory: Path,
+    start_ns: int,
+    program: str,
+    session_id: str,
+    compression: Compression = "none",
+    place: str = "",
 ) -> Path:
     """Give the file of a process's session: ``<day>/<hour>/SESSION__<program>__<id>.jsonl`` in UTC.
+
+    That of a process which an entry started has ``for-<lane>`` before the id, so that it is found from its lane.
 
     Args:
         directory: the cassette directory.
@@ -54,8 +61,11 @@ def session_path(
         program: what runs, such as ``app.py``.
         session_id: the session's id.
         compression: none, gzip or zstd.
+        place: which child of its parent the process is, see :mod:`timetracer_otel.seams.places`.
     """
-    name = f"SESSION__{_safe(program, _LONGEST_WORD)}__{_safe(session_id, _LONGEST_WORD)}"
+    entry = place.partition("/")[0]
+    owner = f"__for-{safe_session_id(entry)}" if entry else ""
+    name = f"SESSION__{_safe(program, _LONGEST_WORD)}{owner}__{safe_session_id(session_id)}"
     return directory / _hour(start_ns // _HOUR_NS) / (name + ENDINGS[compression])
 
 
@@ -63,6 +73,16 @@ def session_file_id(name: str) -> str | None:
     """Give the session's id that a file's name tells; None when it is not the file of a session."""
     match = _SESSION.fullmatch(name)
     return None if match is None else match["id"]
+
+
+def session_file_entry(name: str) -> str | None:
+    """Give the id of the lane that started the process of a session's file; None when the name tells none.
+
+    Args:
+        name: of any file.
+    """
+    match = _SESSION.fullmatch(name)
+    return None if match is None else match["entry"]
 
 
 def safe_session_id(session_id: str) -> str:

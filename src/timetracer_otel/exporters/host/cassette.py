@@ -127,7 +127,8 @@ class CassetteSpanExporter(SpanExporter):
         start = span.start_time or 0
         if _is_session(lane_id, span):
             program = str(span.resource.attributes.get("service.name", "python"))
-            return storage.session_path(self._directory, start, program, lane_id, self._compression)
+            place = str(span.resource.attributes.get(names.SESSION_PLACE, ""))
+            return storage.session_path(self._directory, start, program, lane_id, self._compression, place)
         attributes = span.attributes or {}
         method = _text(attributes, _METHODS) or span.kind.name
         route = _text(attributes, _ROUTES) or span.name

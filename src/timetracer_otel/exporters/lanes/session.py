@@ -130,7 +130,9 @@ class SessionLane(Lane):
         settings = self.recorder.settings
         with self._beginning:  # of two threads, one begins the file
             if self.path is None:
-                path = storage.session_path(settings.dir, self.start, program_name(), self.id, settings.compression)
+                path = storage.session_path(
+                    settings.dir, self.start, program_name(), self.id, settings.compression, self.place
+                )
                 storage.write_whole(path, data)
                 self.path = path
                 self._lock = hold(path)
