@@ -165,6 +165,7 @@ def test_a_file_without_permission_is_refused(tmp_path: Path, monkeypatch: pytes
     def refuse(*_args: object) -> None:
         raise PermissionError(13, "Permission denied")
 
+    (tmp_path / "f").write_bytes(b"")
     monkeypatch.setattr(Path, "open", refuse)
     with pytest.raises(CassetteError, match=r"cannot be read \(Permission denied\)"):
         list(reading.read_spans(tmp_path / "f"))

@@ -16,7 +16,8 @@ LATEST: Final = "latest.jsonl"
 """In the cassette directory: a link to the newest lane's file, whatever that is compressed with."""
 ENDINGS: Final[dict[Compression, str]] = {"none": ".jsonl", "gzip": ".jsonl.gz", "zstd": ".jsonl.zst"}
 
-_SESSION: Final = re.compile(r"SESSION__.+?(__for-(?P<entry>[^_]+))?__(?P<id>[^_].*?)\.jsonl(\.gz|\.zst)?")
+_SESSION: Final = re.compile(r"SESSION__.+__(?P<id>[^_].*?)\.jsonl(\.gz|\.zst)?")
+_STARTED: Final = re.compile(r"SESSION__.+__for-(?P<entry>[^_]+)__[^_][^_]*")
 _UNSAFE: Final = re.compile(r"[^A-Za-z0-9._-]+|\.\.+|__+")
 _LONGEST_ROUTE: Final = 80
 _LONGEST_WORD: Final = 40
@@ -81,7 +82,7 @@ def session_file_entry(name: str) -> str | None:
     Args:
         name: of any file.
     """
-    match = _SESSION.fullmatch(name)
+    match = _STARTED.fullmatch(name)
     return None if match is None else match["entry"]
 
 
