@@ -226,7 +226,6 @@ def _record(settings: Settings) -> None:
     from timetracer_otel.exporters import set_aside  # noqa: PLC0415 - a process in mode off does not pay for it
     from timetracer_otel.exporters.host import batches, termination  # noqa: PLC0415 - see above
     from timetracer_otel.exporters.lanes import (  # noqa: PLC0415 - see above
-        draw_spans,
         process_end,
         processor,
         unreached_children,
@@ -245,7 +244,7 @@ def _record(settings: Settings) -> None:
             return  # the set-up failed halfway
         recorder.session().exit_status = exit_status()
         if recorder.leaving is not None:
-            draw_spans.flush(recorder, recorder.session())
+            recorder.session().flush_draws()
         recorder.end()
         if recorder.leaving is not None:
             recorder.leaving.drain(batches.EXIT_SECONDS)
@@ -266,12 +265,12 @@ def _record(settings: Settings) -> None:
         leaving = recorder.leaving
 
         def send_last() -> None:
-            draw_spans.flush(recorder, recorder.session())
+            recorder.session().flush_draws()
             leaving.send_all(termination.SECONDS)
 
         _undoing.callback(termination.before_end(send_last))
     _undoing.callback(children.prepare(unreached_children.tell))
-    recorder.session().watch_streams()
+    recorder.watch_streams()
     _undoing.callback(recorder.unwatch)
     seams.set_active(recorder)
 

@@ -121,7 +121,7 @@ def test_many_spans_are_not_held(tmp_path: Path) -> None:
 def test_a_lane_above_the_limit_is_dropped_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The app's answer is right; no half of it is written, and it is counted; the next one is recorded."""
     monkeypatch.setattr(
-        "timetracer_otel.exporters.lanes.lane_size.SPILL_BYTES", 1 << 40
+        "timetracer_otel.exporters.lanes.recording_lane.SPILL_BYTES", 1 << 40
     )  # it cannot leave for the disk
     with testing.record(tmp_path, max_memory="1MB"):
         client = app().test_client()

@@ -8,7 +8,7 @@ import socket
 import threading
 import uuid
 import warnings
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from opentelemetry.context import Context
@@ -41,7 +41,7 @@ class NotedLane(Lane):
     """A lane that keeps how it ended. ``ends`` grows with every finish()."""
 
     def __init__(self, runtime: NotingRuntime, request: Request | None) -> None:
-        super().__init__(uuid.uuid4().hex, runtime, request)
+        super().__init__(uuid.uuid4().hex, request)
         self.ends: list[tuple[Response | None, BaseException | None]] = []
         self.over = threading.Event()
 
@@ -117,16 +117,6 @@ class NotingRuntime:
     def begin(self, name: str, attributes: Mapping[str, spans.Attribute]) -> Call | None:
         """Fail: entries make no calls."""
         raise AssertionError(f"no call is made here: {name} {attributes}")
-
-    def complete(self, call: Call) -> None:
-        """Fail, as above."""
-        raise AssertionError(f"no call is made here: {call}")
-
-    def late(
-        self, call: Call, kind: str, attributes: Callable[[], Iterable[dict[str, spans.Attribute]]], size: int
-    ) -> None:
-        """Fail, as above."""
-        raise AssertionError(f"no call is made here: {call} {kind} {attributes}")
 
     def responder(self, plugin: str) -> Responder | None:
         """Fail, as above."""

@@ -26,7 +26,7 @@ from tests.http.test_behaviour import recorded_calls
 from tests.support.commands import OTEL
 from timetracer_otel import seams, testing
 from timetracer_otel.errors import ReplayMiss
-from timetracer_otel.exporters.lanes.recorder import RecordingLane
+from timetracer_otel.exporters.lanes.recording_lane import RecordingLane
 from timetracer_otel.exporters.lanes.session import SessionLane
 
 PIECES = [bytes([number]) * 100_000 for number in range(12)]

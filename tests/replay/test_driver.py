@@ -7,7 +7,8 @@ import pytest
 from timetracer_otel.cassette.shelf import Catalog, Outline
 from timetracer_otel.errors import ConfigError
 from timetracer_otel.replay.verifying.driver import grouped, sharded
-from timetracer_otel.replay.verifying.verify import Options, verify
+from timetracer_otel.replay.verifying.options import Options
+from timetracer_otel.replay.verifying.verify import verify
 
 
 def lane(number: int, cookies: str = "", service: str = "shop") -> Outline:

@@ -14,7 +14,7 @@ from timetracer_otel.nondeterminism.columns import Json, Reader, pack
 from timetracer_otel.nondeterminism.kinds import KINDS, Kind, NotFit, as_it_is
 from timetracer_otel.nondeterminism.recorded import NO_MORE, Cursor, Here, Index, Key
 from timetracer_otel.nondeterminism.sites import Site, own
-from timetracer_otel.seams import Lane
+from timetracer_otel.seams import Lane, active
 from timetracer_otel.seams.branches import Branch, branch_in, current_lane, here
 from timetracer_otel.seams.lanes import NO_CONTEXT, current_context, entered_lane, process
 
@@ -43,7 +43,8 @@ def _lane_of_draw(frame: FrameType) -> Lane | None:
     if lane is None or lane.life is not process.life or lane.code_ended is not None:
         lane = current_lane()
     if imports and lane is not None and not lane.is_session and callers.importing(frame):
-        return lane.runtime.session()
+        runtime = active()
+        return lane if runtime is None else runtime.session()
     return lane
 
 

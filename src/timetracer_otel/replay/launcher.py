@@ -24,9 +24,9 @@ from timetracer_otel.replay.comparing import ignore
 from timetracer_otel.replay.env import Environment, environment
 from timetracer_otel.replay.verifying import command_line
 from timetracer_otel.replay.verifying.client import given_header
+from timetracer_otel.replay.verifying.options import Options
 from timetracer_otel.replay.verifying.process import BOOT
 from timetracer_otel.replay.verifying.report import write
-from timetracer_otel.replay.verifying.verify import Options
 
 __all__ = ["run", "split_command"]
 

@@ -7,7 +7,6 @@ Neither names nor the order in which they happen to run count.
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from contextlib import suppress
 from contextvars import Context, ContextVar, Token
@@ -15,7 +14,7 @@ from functools import partial
 from typing import Any
 
 from timetracer_otel.seams import runtime
-from timetracer_otel.seams.lanes import Entered, Lane, entered_lane, lane_of
+from timetracer_otel.seams.lanes import Branch, Entered, Lane, entered_lane, lane_of
 
 __all__ = [
     "Branch",
@@ -31,43 +30,6 @@ __all__ = [
 ]
 
 
-class Branch:
-    """One thread, task or piece of work of a lane.
-
-    Args:
-        lane: that it belongs to.
-        path: its name, empty for the lane itself.
-        starter: the branch that started it.
-    """
-
-    __slots__ = ("_began", "_starter", "children", "lane", "path")
-
-    def __init__(self, lane: Lane, path: str = "", starter: Branch | None = None) -> None:
-        self.lane = lane
-        self.path = path
-        self.children: dict[object, int] = {}
-        self._starter = starter
-        self._began = 0 if starter is None else _now()
-
-    @property
-    def trail(self) -> str:
-        """The branches that led here, see :data:`spans.BRANCH`."""
-        if self._starter is None:
-            return ""
-        return f"{self._starter.trail} {self.path.rpartition('.')[2]}@{self._began}".lstrip()
-
-    def child(self, function: object) -> Branch:
-        """The branch of what is started from here next.
-
-        Args:
-            function: what tells functions apart.
-        """
-        number = self.children.get(function, 0)
-        self.children[function] = number + 1
-        return Branch(self.lane, f"{self.path}.{number}" if self.path else str(number), self)
-
-
-_now = time.time_ns  # as it is now: what the app reads is replayed
 _here: ContextVar[Branch | None] = ContextVar("timetracer_branch", default=None)
 here = _here.get
 """The branch entered last in this context; :func:`branch_in` says what that means for a lane."""

@@ -12,9 +12,7 @@ from timetracer_otel.seams import exceptions
 if TYPE_CHECKING:
     from opentelemetry.sdk.trace import Span
 
-    from timetracer_otel.seams.lanes import Lane
-
-__all__ = ["Call", "pending"]
+__all__ = ["Call", "CallLane", "pending"]
 
 
 class UnderWay(Protocol):
@@ -29,6 +27,23 @@ class UnderWay(Protocol):
         ...
 
 
+class CallLane(Protocol):
+    """What a call needs of its lane; see :class:`timetracer_otel.seams.lanes.Lane`."""
+
+    id: str
+    pid: int
+
+    def complete(self, call: Call) -> None:
+        """Take the payloads of a call that has them all."""
+        ...
+
+    def late(
+        self, call: Call, kind: str, attributes: Callable[[], Iterable[dict[str, spans.Attribute]]], size: int
+    ) -> None:
+        """Take payloads that a call's own span can take no more."""
+        ...
+
+
 class Call:
     """A call that is being recorded. Holds references to bytes; encodes nothing until it is written.
 
@@ -40,7 +55,7 @@ class Call:
 
     __slots__ = ("attributes", "lane", "on_span", "payloads", "span", "state", "under_way", "written")
 
-    def __init__(self, span: Span, lane: Lane, *, on_span: bool = False) -> None:
+    def __init__(self, span: Span, lane: CallLane, *, on_span: bool = False) -> None:
         self.span = span
         self.lane = lane
         self.on_span = on_span
@@ -93,7 +108,7 @@ class Call:
                 when nobody wants them.
             size: bytes that wait meanwhile.
         """
-        self.lane.runtime.late(self, kind, attributes, size)
+        self.lane.late(self, kind, attributes, size)
 
     def catch_up(self) -> None:
         """Have what is under way look at what has passed."""
@@ -107,7 +122,7 @@ class Call:
 
     def complete(self) -> None:
         """Say that nothing more will be put: called by the integration, if it can before the span ends."""
-        self.lane.runtime.complete(self)
+        self.lane.complete(self)
 
 
 pending: ContextVar[Call | None] = ContextVar("timetracer_pending", default=None)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextvars import Context as Variables
 from contextvars import ContextVar, Token
 from typing import TYPE_CHECKING, cast
@@ -21,17 +21,29 @@ from opentelemetry.trace.propagation import _SPAN_KEY  # what get_current_span l
 if TYPE_CHECKING:
     from opentelemetry.context import Context
 
-    from timetracer_otel.seams.branches import Branch
+    from timetracer_otel import spans
+    from timetracer_otel.seams.calls import Call
     from timetracer_otel.seams.entries import Request, Response
-    from timetracer_otel.seams.runtime import Runtime
 
-__all__ = ["NO_CONTEXT", "Entered", "Lane", "current_context", "entered_lane", "entering", "lane_of", "mark", "process"]
+__all__ = [
+    "NO_CONTEXT",
+    "Branch",
+    "Entered",
+    "Lane",
+    "current_context",
+    "entered_lane",
+    "entering",
+    "lane_of",
+    "mark",
+    "process",
+]
 
 LANE_KEY = otel_context.create_key("timetracer.lane")
 _SPAN_ATTRIBUTE = "_timetracer_lane"
 LATE_SECONDS = 60.0
 """How long after its entry's end a lane still owns what it has started; a loop that runs on is the session's then."""
 _monotonic = time.monotonic
+_now = time.time_ns  # as it is now: what the app reads is replayed
 
 
 _contexts = getattr(otel_context._RUNTIME_CONTEXT, "_current_context", None)  # noqa: SLF001 - see current_context
@@ -70,7 +82,6 @@ class Lane(ABC):
 
     Args:
         lane_id: 32 hexadecimal digits.
-        runtime: what records or replays it.
         request: what started it; None for a session.
     """
 
@@ -79,9 +90,8 @@ class Lane(ABC):
     code_ended: float | None = None
     """When its entry's code had ended, or late work of it began last; None before."""
 
-    def __init__(self, lane_id: str, runtime: Runtime, request: Request | None) -> None:
+    def __init__(self, lane_id: str, request: Request | None) -> None:
         self.id = lane_id
-        self.runtime = runtime
         self.request = request
         self.pid = process.id
         self.life = process.life
@@ -123,9 +133,64 @@ class Lane(ABC):
             size: bytes that were added.
         """
 
+    def complete(self, call: Call) -> None:  # noqa: B027 - nothing, where calls are not recorded
+        """Take the payloads of a call that has them all.
+
+        Args:
+            call: that belongs to this lane.
+        """
+
+    def late(  # noqa: B027 - as above
+        self, call: Call, kind: str, attributes: Callable[[], Iterable[dict[str, spans.Attribute]]], size: int
+    ) -> None:
+        """Take payloads that completed after their call's span could take them, or are too large for one span.
+
+        Args:
+            call: that belongs to this lane.
+            kind: ``body`` or ``chunk``.
+            attributes: encodes the payloads, for one child span after the other.
+            size: bytes that wait meanwhile.
+        """
+
     def entered(self) -> Entered:
         """A context manager: inside it, calls belong to this lane."""
         return Entered(self)
+
+
+class Branch:
+    """One thread, task or piece of work of a lane.
+
+    Args:
+        lane: that it belongs to.
+        path: its name, empty for the lane itself.
+        starter: the branch that started it.
+    """
+
+    __slots__ = ("_began", "_starter", "children", "lane", "path")
+
+    def __init__(self, lane: Lane, path: str = "", starter: Branch | None = None) -> None:
+        self.lane = lane
+        self.path = path
+        self.children: dict[object, int] = {}
+        self._starter = starter
+        self._began = 0 if starter is None else _now()
+
+    @property
+    def trail(self) -> str:
+        """The branches that led here, see :data:`spans.BRANCH`."""
+        if self._starter is None:
+            return ""
+        return f"{self._starter.trail} {self.path.rpartition('.')[2]}@{self._began}".lstrip()
+
+    def child(self, function: object) -> Branch:
+        """The branch of what is started from here next.
+
+        Args:
+            function: what tells functions apart.
+        """
+        number = self.children.get(function, 0)
+        self.children[function] = number + 1
+        return Branch(self.lane, f"{self.path}.{number}" if self.path else str(number), self)
 
 
 class Entered:

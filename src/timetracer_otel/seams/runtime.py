@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -56,23 +56,6 @@ class Runtime(Protocol):
         Args:
             name: of the span.
             attributes: semantic-convention attributes of the call.
-        """
-        ...
-
-    def complete(self, call: Call) -> None:
-        """A recorded call has all its payloads."""
-        ...
-
-    def late(
-        self, call: Call, kind: str, attributes: Callable[[], Iterable[dict[str, spans.Attribute]]], size: int
-    ) -> None:
-        """A payload completed after its call's span could take it, or is too large for one span.
-
-        Args:
-            call: that it belongs to.
-            kind: ``body`` or ``chunk``.
-            attributes: encodes the payload, for one child span after the other.
-            size: bytes that wait meanwhile.
         """
         ...
 

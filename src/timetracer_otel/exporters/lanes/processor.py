@@ -8,8 +8,9 @@ from opentelemetry.sdk.trace import ReadableSpan, Span, SpanProcessor
 from opentelemetry.trace import SpanKind
 
 from timetracer_otel import spans
-from timetracer_otel.exporters.lanes.recorder import Recorder, RecordingLane
-from timetracer_otel.exporters.lanes.session import SessionLane
+from timetracer_otel.exporters.lanes.recorded_lane import RecordedLane
+from timetracer_otel.exporters.lanes.recorder import Recorder
+from timetracer_otel.exporters.lanes.recording_lane import RecordingLane
 from timetracer_otel.seams import Call, branches, faults, lane_of, mark, pending
 
 if TYPE_CHECKING:
@@ -68,7 +69,7 @@ class LaneProcessor(SpanProcessor):
             scope = span.instrumentation_scope
             if call is None and scope is not None and scope.name == spans.TRACER_NAME:
                 return
-            if isinstance(lane, RecordingLane | SessionLane):
+            if isinstance(lane, RecordedLane):
                 lane.add(span, call)
         except Exception as error:  # noqa: BLE001 - recording never breaks the app
             faults.report("processor.on_end", error)

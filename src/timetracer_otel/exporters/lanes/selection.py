@@ -22,7 +22,6 @@ _ROUTE_SIGNS: Final = re.compile(r"[<{]")
 
 class _Lane(Protocol):
     id: str
-    request: Request | None
     response: Response | None
     error: BaseException | None
     failed: bool
@@ -30,6 +29,8 @@ class _Lane(Protocol):
     triggered: bool
     share: float | None
 
+    @property
+    def request(self) -> Request | None: ...
     def route(self) -> str | None: ...
 
 

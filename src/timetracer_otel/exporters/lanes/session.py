@@ -16,42 +16,38 @@ from timetracer_otel import spans
 from timetracer_otel.cassette import otlp, storage
 from timetracer_otel.errors import CassetteError
 from timetracer_otel.exporters.host.otlp_sender import Leaving
-from timetracer_otel.exporters.lanes import draw_spans
 from timetracer_otel.exporters.lanes.encoded_span import Ended, own_span
-from timetracer_otel.exporters.lanes.payload_spans import Part
+from timetracer_otel.exporters.lanes.output import Output
+from timetracer_otel.exporters.lanes.parts import Part
+from timetracer_otel.exporters.lanes.recorded_lane import RecordedLane
 from timetracer_otel.exporters.lanes.resource import program_name
 from timetracer_otel.exporters.writing.retention import hold
-from timetracer_otel.seams import Call, Lane, Response, children, places, streams
+from timetracer_otel.seams import Call, Response, children, places, streams
 from timetracer_otel.seams.streams import Passed
 
 if TYPE_CHECKING:
     from opentelemetry.sdk.trace import ReadableSpan
     from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 
-    from timetracer_otel.exporters.lanes.recorder import Recorder
-
 __all__ = ["SessionLane"]
 
-_new_id = os.urandom
 _now = time.time_ns
 
 
-class SessionLane(Lane):
+class SessionLane(RecordedLane):
     """All calls of one process that belong to no entry, appended to one file as they end.
 
     Args:
-        runtime: the recorder.
+        output: what it is written with.
         parent_id: session of the process that started this one.
         place: which of its children this one is, see :data:`spans.SESSION_PLACE`.
     """
 
-    def __init__(self, runtime: Recorder, parent_id: str | None, place: str = "") -> None:
-        super().__init__(_new_id(16).hex(), runtime, None)
-        self.recorder = runtime
+    def __init__(self, output: Output, parent_id: str | None, place: str = "") -> None:
+        super().__init__(output, None)
         self.parent_id = parent_id
         self.place = place
         children.become_parent(self.id)
-        self.start = _now()
         self.path: Path | None = None
         self._described = b""
         """What the file says of the process until now."""
@@ -62,10 +58,10 @@ class SessionLane(Lane):
         self.passed: Passed | None = None
         """What passed through the standard streams; None of a process that is no script."""
         self.exit_status: int | None = None
-        self.draws = draw_spans.begin(runtime, self)
+        self.note_draws()
+        output.session_attributes = self._identity()
 
-    def resource_attributes(self) -> dict[str, spans.Attribute]:
-        """What every line that this process writes says of the session."""
+    def _identity(self) -> dict[str, spans.Attribute]:
         attributes: dict[str, spans.Attribute] = {spans.SESSION_ID: self.id}
         if self.parent_id is not None:
             attributes[spans.SESSION_PARENT_ID] = self.parent_id
@@ -78,14 +74,14 @@ class SessionLane(Lane):
 
     def add(self, span: ReadableSpan, call: Call | None) -> None:
         """Append an ended span; a call of which a payload is still on its way when that is there, or at the end."""
-        if self.recorder.settings.files:
+        if self.output.settings.files:
             ended = Ended.of(self, span, call)
             if call is None or call.under_way is None:
                 self._submit(ended)
                 return
             self._held[call] = ended
             self._release_complete(call)
-        draw_spans.flush(self.recorder, self)
+        self.flush_draws()
 
     def release(self, call: Call) -> bool:
         """Append a call that was held back; whether it was."""
@@ -100,10 +96,8 @@ class SessionLane(Lane):
             self.release(call)
 
     def _submit(self, ended: Ended) -> None:
-        draws = draw_spans.fragments(
-            self.recorder, self
-        )  # in the same line: what it says of the process is longer than both
-        self.recorder.sink.submit(
+        draws = self.draw_fragments()  # in the same line: what it says of the process is longer than both
+        self.output.sink.submit(
             self.id,
             ended.size(),
             lambda: self._append([(ended.scope, ended.fragment(self)), *draws]),
@@ -111,23 +105,23 @@ class SessionLane(Lane):
 
     def add_part(self, part: Part) -> bool:
         """Append a part of a call; whether it was taken."""
-        if not self.recorder.settings.files:
+        if not self.output.settings.files:
             return True
-        return self.recorder.sink.submit(self.id, part.size, lambda: part.write(self._add_line))
+        return self.output.sink.submit(self.id, part.size, lambda: part.write(self._add_line))
 
     def _add_line(self, fragment: bytes, scope: InstrumentationScope | None) -> None:
         self._append([(scope, fragment)])
 
     def _append(self, ended: Sequence[tuple[InstrumentationScope | None, bytes]], *, whole: bool = False) -> None:
         """Add a line, which describes the process when that is new, or asked for by ``whole``."""
-        description = self.recorder.description()
+        description = self.output.description()
         is_new = whole or self._described != description.session
-        line = self.recorder.line(ended, description.session if is_new else description.brief)
-        self._write(storage.compress(line, self.recorder.settings.compression))
+        line = self.output.line(ended, description.session if is_new else description.brief)
+        self._write(storage.compress(line, self.output.settings.compression))
         self._described = description.session
 
     def _write(self, data: bytes) -> None:
-        settings = self.recorder.settings
+        settings = self.output.settings
         with self._beginning:  # of two threads, one begins the file
             if self.path is None:
                 path = storage.session_path(
@@ -141,22 +135,9 @@ class SessionLane(Lane):
 
     def forked(self) -> SessionLane:
         """Give the session of a child that was forked from this process."""
-        child = SessionLane(self.recorder, self.id, places.forked())
+        child = SessionLane(self.output, self.id, places.forked())
         child.passed = None if self.passed is None else Passed()
         return child
-
-    def watch_streams(self) -> None:
-        """Take what the program reads and prints, until it turns out to be a server."""
-        self.passed = Passed()
-        self.recorder.unwatch = streams.watch(
-            lambda name, data: self.recorder.session().took(name, data), self.passed.reader
-        )
-
-    def is_server(self) -> None:
-        """A process that serves requests is no script: what it prints is not part of what is compared."""
-        if self.passed is not None:
-            self.passed = None
-            self.recorder.unwatch()
 
     def took(self, name: str, data: bytes) -> None:
         """Take what passed through a standard stream.
@@ -175,17 +156,17 @@ class SessionLane(Lane):
         for call in list(self._held):
             call.abandon()
             self.release(call)
-        if self.recorder.leaving is not None and self.passed is not None:
-            self._send_own(self.recorder.leaving)
+        if self.output.leaving is not None and self.passed is not None:
+            self._send_own(self.output.leaving)
         is_script = self.passed is not None
-        has_own = self.path is not None or is_script or draw_spans.waits(self) or self.recorder.tally.attributes()
-        if self.recorder.settings.files and has_own:
+        has_own = self.path is not None or is_script or self.draws_wait or self.output.tally.attributes()
+        if self.output.settings.files and has_own:
             size = 0 if self.passed is None else self.passed.size
-            self.recorder.sink.submit(self.id, size, self._write_own)
+            self.output.sink.submit(self.id, size, self._write_own)
 
     def _send_own(self, leaving: Leaving) -> None:
         """Send the same by the host's exporters."""
-        tracer = self.recorder.provider.get_tracer(spans.TRACER_NAME)
+        tracer = self.output.provider.get_tracer(spans.TRACER_NAME)
         span = tracer.start_span(_own_name(), context=Context(), start_time=self.start)
         span.set_attributes(dict(leaving.lighten(span, self._own())))
         span.end()
@@ -203,17 +184,17 @@ class SessionLane(Lane):
 
     def note_counts(self) -> None:
         """Leave the counts of what was lost or late in the file, when they have changed: the process may be killed."""
-        self.recorder.tally.remind()
-        counts = self.recorder.tally.attributes()
-        if self.recorder.settings.files and counts != self._noted:
+        self.output.tally.remind()
+        counts = self.output.tally.attributes()
+        if self.output.settings.files and counts != self._noted:
             fragment = otlp.span_fragment(self._span("timetracer.counts", _now()), {spans.LANE_ID: self.id, **counts})
             with suppress(CassetteError):  # nothing can be written yet: next time
                 self._append([(None, fragment)])
                 self._noted = counts
 
     def _own(self) -> dict[str, spans.Attribute]:
-        attributes: dict[str, spans.Attribute] = {spans.LANE_ID: self.id, **draw_spans.rest(self)}
-        attributes |= self.recorder.tally.attributes()
+        attributes: dict[str, spans.Attribute] = {spans.LANE_ID: self.id, **self.take_draws()}
+        attributes |= self.output.tally.attributes()
         if self.exit_status is not None:
             attributes[spans.SESSION_EXIT_STATUS] = self.exit_status
         if self.passed is not None:
@@ -221,7 +202,7 @@ class SessionLane(Lane):
         return attributes
 
     def _span(self, name: str, start: int) -> ReadableSpan:
-        return own_span(name, int(self.id, 16), self.recorder.provider.resource, (start, _now()))
+        return own_span(name, int(self.id, 16), self.output.provider.resource, (start, _now()))
 
 
 def _own_name() -> str:

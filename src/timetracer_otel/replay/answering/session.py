@@ -55,7 +55,7 @@ class ReplayLane(Lane):
     def __init__(
         self, runtime: Player, request: Request | None, recorded: model.Lane | None, index: Index | None
     ) -> None:
-        super().__init__(recorded.id if recorded is not None else os.urandom(16).hex(), runtime, request)
+        super().__init__(recorded.id if recorded is not None else os.urandom(16).hex(), request)
         self.player = runtime
         self.recorded = recorded
         self._texts: tuple[int, brought_values.Brought] | None = None
@@ -280,14 +280,6 @@ class Player:
     def begin(self, name: str, attributes: Mapping[str, spans.Attribute]) -> Call | None:
         """Start the span of a call; a replay records none."""
         return None
-
-    def complete(self, call: Call) -> None:
-        """Nothing is recorded in a replay."""
-
-    def late(
-        self, call: Call, kind: str, attributes: Callable[[], Iterable[dict[str, spans.Attribute]]], size: int
-    ) -> None:
-        """Nothing is recorded in a replay."""
 
     def responder(self, plugin: str) -> PluginResponder | None:
         """What answers the calls of an integration; None when they go out."""

@@ -14,6 +14,7 @@ from timetracer_otel.cassette.shelf import Catalog
 from timetracer_otel.errors import ConfigError
 from timetracer_otel.replay.comparing import ignore
 from timetracer_otel.replay.verifying import report, verify
+from timetracer_otel.replay.verifying.options import Options
 
 __all__ = [
     "Reports",
@@ -98,7 +99,7 @@ def ignore_files(cassettes: Sequence[str], directory: Path) -> list[Path]:
     return [folder / ignore.FILE_NAME for folder in dict.fromkeys(folders)]
 
 
-def check(catalog: Catalog, options: verify.Options, reports: Reports, learned: Path | None) -> int:
+def check(catalog: Catalog, options: Options, reports: Reports, learned: Path | None) -> int:
     """Verify, tell it, and give the exit status.
 
     Args:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from timetracer_otel import spans
 from timetracer_otel.cassette.model import Lane, Span
@@ -20,11 +19,9 @@ from timetracer_otel.replay.comparing.differences import Difference, Result, Ver
 from timetracer_otel.replay.comparing.values import FieldDifference
 from timetracer_otel.replay.verifying.driver import progress
 from timetracer_otel.replay.verifying.given_streams import given_streams
+from timetracer_otel.replay.verifying.options import Options
 from timetracer_otel.replay.verifying.output import Printed, compare_printed
 from timetracer_otel.replay.verifying.process import App
-
-if TYPE_CHECKING:
-    from timetracer_otel.replay.verifying.verify import Options
 
 __all__ = ["run"]
 
@@ -62,7 +59,7 @@ def run(found: Catalog, options: Options, folder: Path) -> Result:
 
     Args:
         found: what the cassettes hold.
-        options: see :class:`verify.Options`.
+        options: see :class:`Options`.
         folder: an empty one.
 
     Raises:

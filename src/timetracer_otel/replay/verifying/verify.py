@@ -7,7 +7,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
@@ -20,13 +20,13 @@ from timetracer_otel.replay.comparing.calls import LaneNotes, Notes, Unused, com
 from timetracer_otel.replay.comparing.consequences import gathered
 from timetracer_otel.replay.comparing.differences import Difference, Result, Verified
 from timetracer_otel.replay.comparing.started_processes import StartedProcesses
-from timetracer_otel.replay.env import Environment
 from timetracer_otel.replay.verifying import learning, scripts
 from timetracer_otel.replay.verifying.client import Target, parse_url
-from timetracer_otel.replay.verifying.driver import Driven, Order, drive, grouped, progress, sharded
+from timetracer_otel.replay.verifying.driver import Driven, drive, grouped, progress, sharded
+from timetracer_otel.replay.verifying.options import Options
 from timetracer_otel.replay.verifying.process import App, accepts
 
-__all__ = ["Options", "learn", "verify"]
+__all__ = ["learn", "verify"]
 
 _SETTLE_SECONDS: Final = 2.0
 """How long calls are waited for that a response did not wait for: those of background tasks."""
@@ -34,43 +34,6 @@ _PROCESSES_SECONDS: Final = 15.0
 """At most, while processes run that requests started: an interpreter takes its time to start."""
 _POLL: Final = 0.02
 _NAMED: Final = 5
-
-
-@dataclass(frozen=True, slots=True)
-class Options:
-    """What the command line says.
-
-    Attributes:
-        command: the program with its arguments.
-        environment: makes its environment.
-        url: where it listens; empty to find out.
-        concurrency: how many requests are under way at a time.
-        order: see :func:`driver.grouped`.
-        workers: how many instances of the program run.
-        shard: its number from 1, and of how many.
-        service: whose lanes are sent; empty when the cassettes have one service.
-        headers: that take the place of recorded ones.
-        unused: what recorded calls are that were not asked for.
-        wait: seconds until the program must listen.
-        timeout: seconds that a response may take.
-        ignored: what may differ.
-        log: file for what the program prints; None for one that is thrown away.
-    """
-
-    command: Sequence[str]
-    environment: Environment
-    url: str = ""
-    concurrency: int = 1
-    order: Order = "recorded"
-    workers: int = 1
-    shard: tuple[int, int] = (1, 1)
-    service: str = ""
-    headers: tuple[tuple[str, str], ...] = ()
-    unused: Unused = "error"
-    wait: float = 30.0
-    timeout: float = 60.0
-    ignored: ignore.IgnoreList = field(default_factory=ignore.IgnoreList)
-    log: Path | None = None
 
 
 def verify(found: Catalog, options: Options) -> Result:

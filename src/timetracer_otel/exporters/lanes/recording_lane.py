@@ -1,0 +1,388 @@
+"""The lane of an entry that is being recorded: collected while it is open, one file when its response is out."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from functools import cached_property, partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from opentelemetry.trace import SpanContext, StatusCode
+
+from timetracer_otel import spans
+from timetracer_otel.cassette import naming, otlp, storage
+from timetracer_otel.exporters.host.otlp_sender import ATTRIBUTE
+from timetracer_otel.exporters.host.secrets import hidden
+from timetracer_otel.exporters.lanes.encoded_span import Ended, own_span, unended
+from timetracer_otel.exporters.lanes.output import Output
+from timetracer_otel.exporters.lanes.parts import Part, Spill
+from timetracer_otel.exporters.lanes.recorded_lane import Attributes, RecordedLane, new_id
+from timetracer_otel.exporters.lanes.selection import Selection
+from timetracer_otel.exporters.writing.losses import DISK, MEMORY, PRESSURE
+from timetracer_otel.seams import Call, Request, Response, entry_attributes
+
+if TYPE_CHECKING:
+    from opentelemetry.sdk.trace import ReadableSpan, Span
+    from opentelemetry.sdk.util.instrumentation import InstrumentationScope
+
+__all__ = ["RecordingLane"]
+
+GRAIN: Final = 64 * 1024
+"""Bytes that a lane may hold before they are counted."""
+SPILL_BYTES: Final = 1024 * 1024
+"""Bytes that an open lane holds in memory at most; more goes to its ``.part`` file."""
+LOOK_MASK: Final = 31
+"""Each 32nd span of a lane is when its spans are weighed: weighing each would cost every request."""
+SPAN_OVERHEAD: Final = 200
+"""Bytes of the objects around an encoded span."""
+_now = time.time_ns
+
+
+class RecordingLane(RecordedLane):
+    """A lane that is being recorded. ``ended`` holds what is not written yet.
+
+    Args:
+        output: what it is written with.
+        selection: which lanes are kept.
+        request: what started it.
+    """
+
+    request: Request
+
+    # Class defaults: most lanes never set these.
+    held = 0
+    """Bytes held that are known."""
+    counted = 0
+    """How many of them are counted in the memory of the recording."""
+    looked = 0
+    """How many spans of ``ended`` were weighed."""
+    chunks: dict[str, int] | None = None
+    """How many chunks each body has left in."""
+    abandoned = False
+    took = 0
+    """Nanoseconds until the response was out, where that is asked for."""
+    triggered = False
+    share: float | None = None
+    """The share of such lanes that is kept, when it is known already."""
+
+    def __init__(self, output: Output, selection: Selection, request: Request) -> None:
+        super().__init__(output, request)
+        self.selection = selection
+        self.ended: list[Ended] = []
+        self.entry: Span | None = None
+        self.ended_entry: ReadableSpan | None = None
+        self.path: Path | None = None
+        self.response: Response | None = None
+        self.error: BaseException | None = None
+        self.failed = False
+        self.finished = False
+        self.written = False
+        # ``begins`` also masks the trigger header, so it runs even when nothing is kept.
+        self.kept = selection.begins(self) and output.settings.files
+        self.spill = Spill(output.settings, self.id)
+        if self.kept or output.settings.span_payloads:
+            self.note_draws()
+
+    def finish(self, response: Response | None, error: BaseException | None) -> None:
+        """Take the response; write once the entry's span has ended too."""
+        self.response, self.error, self.finished = response, error, True
+        if self.selection.timed:
+            self.took = _now() - self.start
+        if self.chunks is not None:
+            self._send_rest_of_bodies()
+        self._send_entry()
+        if self.entry is None or not self.entry.is_recording():
+            self.write()
+            return
+        # ASGI instrumentors end the entry's span right after our send returned, within this step of the loop.
+        try:
+            asyncio.get_running_loop().call_soon(self.write)
+        except RuntimeError:
+            self.write()
+
+    def add(self, span: ReadableSpan, call: Call | None) -> None:
+        """Take an ended span; write when it was the last thing that the lane waited for."""
+        if not self.kept:
+            return
+        if span.status.status_code is StatusCode.ERROR:
+            self.failed = True
+        if call is None and self.entry is not None and _same(span, self.entry):
+            self._end_entry(span)
+        elif self.written:
+            self._append(Ended.of(self, span, call))
+            self.flush_draws()
+        else:
+            ended = Ended.of(self, span, call)
+            self.ended.append(ended)
+            if ended.encoded is None or not len(self.ended) & LOOK_MASK:
+                self._weigh()
+
+    def _end_entry(self, span: ReadableSpan) -> None:
+        if self.written:
+            self._append(Ended.of(self, span, None))
+            self.flush_draws()
+            return
+        self.ended_entry = span
+        if self.finished:
+            self.write()
+
+    def write(self) -> None:
+        """Write the whole lane, once."""
+        if self.written:
+            return
+        self.written = True
+        ended, self.ended = self.ended, []
+        output = self.output
+        self.kept = self.kept and self._stays()
+        if self.counted:
+            output.memory.take(-self.counted)
+        if self.kept:
+            size = _size(self.request) + _size(self.response) + sum(one.size() for one in ended)
+            if output.sink.slow:  # even small ones will wait, and many
+                size += _weight(ended)
+            self.kept = output.sink.submit(self.id, size, lambda: self._write(ended), is_lane=True)
+        if not self.kept:
+            output.sink.submit(self.id, 0, self._discard)  # behind the parts that still wait
+            self.draws = None
+
+    def _stays(self) -> bool:
+        """Whether the finished lane is written: near a limit the fewer are, and those that stand out to the last."""
+        memory, retention = self.output.memory, self.output.retention
+        if not self.selection.everything and not self.selection.ends(self):
+            return False
+        if memory.used <= memory.high and not retention.pressure:
+            return True
+        pressure = max((memory.used - memory.high) / (memory.limit - memory.high), retention.pressure)
+        # Not the digits that the sample rate goes by: those that it kept are the low ones.
+        if int(self.id[8:16], 16) / 2**32 >= pressure or (pressure < 1.0 and self.selection.stands_out(self)):
+            return True
+        self.output.tally.drop(PRESSURE, f"{pressure:.0%} of what is left before a limit is used")
+        return False
+
+    def abandon(self, reason: str, detail: object) -> None:
+        """Give the whole lane up, once.
+
+        Args:
+            reason: a word of :mod:`timetracer_otel.exporters.writing.losses`.
+            detail: for the log.
+        """
+        if self.abandoned:
+            return
+        self.abandoned, self.kept, self.draws = True, False, None
+        self.output.tally.drop(reason, detail)
+        self.ended.clear()
+        self.output.memory.take(-self.counted)
+        self.held = self.counted = 0
+        self.output.sink.submit(self.id, 0, self._discard)
+
+    # Its size: what an open lane holds is counted, and leaves for the disk before it is much.
+
+    def grew(self, message: Request | Response, size: int) -> None:
+        """Take note that a body has grown."""
+        self._hold(size, message)
+
+    def _weigh(self) -> None:
+        """Weigh the spans that have ended since the last look."""
+        new = self.ended[self.looked :]
+        self.looked += len(new)
+        self._hold(_weight(new))
+
+    def _hold(self, size: int, message: Request | Response | None = None) -> None:
+        """Count bytes that the open lane holds from now on: of a body when ``message`` is given, else of spans."""
+        self.held += size
+        if self.held - self.counted < GRAIN:
+            return
+        output = self.output
+        if self.abandoned or not (self.kept or output.settings.span_payloads):
+            if message is not None:
+                message.body.clear()  # nobody will write it
+            self.held = 0
+            return
+        if self.held >= SPILL_BYTES:
+            with output.relieving:
+                self._relieve(message)
+        if output.memory.take(self.held - self.counted):
+            self.counted = self.held
+        else:
+            self.abandon(MEMORY, f"{output.memory.used} bytes are held")
+
+    def _relieve(self, message: Request | Response | None) -> None:
+        """Bring what is held to the ``.part`` file, and bodies to other exporters that get payloads."""
+        # In place, because another thread of the lane may be appending to the list meanwhile.
+        taken = self.ended[:]
+        del self.ended[: len(taken)]
+        self.looked = 0
+        if taken and not self.output.sink.submit(self.id, _weight(taken), partial(self._spill, taken)):
+            self.abandon(MEMORY, "the writer has too much to do")
+        self.held = 0
+        for one in (self.request, message if isinstance(message, Response) else None):
+            # A chunk needs the span that it belongs to: before the response, an instrumentor's may still come.
+            if one is not None and (self.entry is not None or isinstance(message, Response)):
+                self.held += self._relieve_body(one)
+            elif one is not None:
+                self.held += _size(one)
+
+    def _spill(self, taken: Sequence[Ended]) -> None:
+        try:
+            self.spill.write(self.output.line([(one.scope, one.fragment(self)) for one in taken]))
+        except BaseException as error:
+            self.abandon(DISK, error)
+            raise
+
+    def _relieve_body(self, message: Request | Response, least: int = GRAIN) -> int:
+        """Send a body's bytes away as chunks, unless they are few; the bytes that stay."""
+        size = _size(message)
+        if size < least:
+            return size
+        pieces = message.body[:]
+        del message.body[: len(pieces)]
+        data = b"".join(pieces)
+        for start in range(0, max(len(data), 1), ATTRIBUTE):
+            self._send_chunk(_body_of(message), data[start : start + ATTRIBUTE])
+        return 0
+
+    def _send_chunk(self, name: str, data: bytes) -> None:
+        chunks = self.chunks = self.chunks or {}
+        index = chunks[name] = chunks.get(name, 0) + 1
+        place: Attributes = {spans.PART_OF: name, spans.PART_INDEX: index - 1}
+        leaving, at = self.output.leaving, _now()
+
+        def encoded() -> Iterator[Attributes]:
+            yield place | spans.encode_payload(name, data)
+
+        def fragments() -> Iterator[bytes]:
+            parent = self.entry_context
+            for attributes in encoded():
+                part = own_span("timetracer.chunk", parent.trace_id, self.output.provider.resource, (at, at), parent)
+                yield otlp.span_fragment(part, {spans.LANE_ID: self.id, spans.PART: "chunk", **attributes})
+
+        if leaving is not None and self.entry is not None:
+            leaving.submit(self.entry, encoded, len(data))  # counts by itself what it cannot send
+        if self.kept:
+            lost = partial(self.abandon, DISK, "a part of its body")
+            if not self.add_part(Part(None, len(data), fragments, lost)):
+                self.abandon(MEMORY, "the writer has too much to do")
+
+    def _send_rest_of_bodies(self) -> None:
+        """Send what is left of the bodies that have left in chunks: nothing more will come."""
+        for message in (self.request, self.response):
+            if message is not None and message.body and _body_of(message) in (self.chunks or {}):
+                self._relieve_body(message, least=1)
+
+    # Its file
+
+    def add_part(self, part: Part) -> bool:
+        """Take a part of a call: beside the lane while it is open, behind it afterwards; whether it was taken."""
+        return not self.kept or self.output.sink.submit(self.id, part.size, lambda: part.write(self._add_line))
+
+    def _add_line(self, fragment: bytes, scope: InstrumentationScope | None) -> None:
+        line = self.output.line([(scope, fragment)])
+        if self.path is None:
+            self.spill.write(line)
+        else:
+            storage.append(self.path, storage.compress(line, self.output.settings.compression))
+
+    def _append(self, ended: Ended) -> None:
+        """Add a span that ended after the lane was written: a background task's, or the entry's own."""
+
+        def write() -> None:
+            if self.path is not None:
+                self._add_line(ended.fragment(self), ended.scope)
+
+        self.output.sink.submit(self.id, ended.size(), write)
+
+    def _write(self, ended: list[Ended]) -> None:
+        try:
+            self._write_whole(ended)
+        except BaseException:
+            self.kept, self.draws = False, None
+            self._discard()
+            raise
+
+    def _write_whole(self, ended: list[Ended]) -> None:
+        request, settings = self.request, self.output.settings
+        entry = self.ended_entry or self._unended_entry()
+        context = entry.get_span_context()
+        if context is None or self.abandoned:
+            return
+        path = naming.lane_path(
+            settings.dir,
+            self.start,
+            request.method,
+            self.route(entry) or request.path,
+            f"{context.trace_id:032x}",
+            f"{context.span_id:016x}",
+            settings.compression,
+        )
+        extra = {spans.LANE_ID: self.id, **self.drawn, **self._entry_attributes()}
+        whole = [(one.scope, one.fragment(self)) for one in ended]
+        whole.append((entry.instrumentation_scope, otlp.span_fragment(hidden(entry), extra)))
+        data = storage.compress(self.output.line(whole), settings.compression)
+        self.spill.write_whole(path, data)
+        self.path = path
+        self.output.wrote(path, len(data))
+
+    def _discard(self) -> None:
+        with suppress(OSError):  # what cannot be written can perhaps not be removed
+            self.spill.discard()
+
+    # Its entry
+
+    def _send_entry(self) -> None:
+        """Send what the entry's seam saw by the host's exporters: a child span, because the entry's may have ended."""
+        leaving = self.output.leaving
+        if leaving is not None and self.entry is not None and not self.abandoned:
+            leaving.send_entry(self.entry, {**self.drawn, **self._entry_attributes()})
+
+    def _entry_attributes(self) -> Attributes:
+        """Encode what the entry's seam saw; of a body that left in chunks, how many they are."""
+        attributes = entry_attributes(self.request, self.response, self.error)
+        for name, count in (self.chunks or {}).items():
+            for ending in ("", ".codec", ".size"):
+                attributes.pop(name + ending, None)
+            attributes[name + spans.PARTS] = count
+        return attributes
+
+    @cached_property
+    def drawn(self) -> Attributes:
+        """What was drawn until it is first asked for; the later is flushed."""
+        return self.take_draws()
+
+    def route(self, entry: ReadableSpan | Span | None = None) -> str | None:
+        """The route that an instrumentor has found, if any."""
+        span = entry or self.ended_entry or self.entry
+        route = (span.attributes or {}).get("http.route") if span is not None else None
+        return route if isinstance(route, str) else None
+
+    @cached_property
+    def entry_context(self) -> SpanContext:
+        """Of the entry's span: an instrumentor's, else of the one that we make at the end."""
+        if self.entry is not None:
+            return self.entry.get_span_context()
+        return SpanContext(int.from_bytes(new_id(16), "big"), int.from_bytes(new_id(8), "big"), is_remote=False)
+
+    def _unended_entry(self) -> ReadableSpan:
+        name = f"{self.request.method} {self.request.path}"
+        return unended(self.entry, name, self.entry_context, self.output.provider.resource, self.start)
+
+
+def _same(span: ReadableSpan, entry: Span) -> bool:
+    context = span.get_span_context()
+    return context is not None and context.span_id == entry.get_span_context().span_id
+
+
+def _size(message: Request | Response | None) -> int:
+    return 0 if message is None else sum(map(len, message.body))
+
+
+def _weight(ended: Sequence[Ended]) -> int:
+    """Bytes that ended spans hold, about."""
+    encoded = [one.encoded for one in ended if one.encoded is not None]
+    return sum(map(len, encoded)) + sum(one.size() + SPAN_OVERHEAD for one in ended)
+
+
+def _body_of(message: Request | Response) -> str:
+    return spans.HTTP_REQUEST_BODY if isinstance(message, Request) else spans.HTTP_RESPONSE_BODY
