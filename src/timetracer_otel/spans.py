@@ -114,7 +114,7 @@ _ESCAPED = _CONTROLS + b'\b\t\n\f\r"\\'
 _SAMPLED = 4096
 """Bytes of a payload whose characters are counted; of a larger one every n-th is, about as many."""
 
-_DEFLATED: Final = 1024
+DEFLATED: Final = 1024
 """Bytes from which on it is worth looking whether a binary payload becomes shorter."""
 _WORTH: Final = 0.75
 _FASTEST: Final = 1
@@ -174,7 +174,7 @@ def deflated(data: Payload) -> bytes | None:
         The compressed bytes; None of a payload that is small, or not much shorter by the look of its middle.
     """
     size = len(data)
-    if size < _DEFLATED:
+    if size < DEFLATED:
         return None
     view = memoryview(data)  # type: ignore[arg-type]  # joined already
     if size > 2 * _SAMPLED:

@@ -90,7 +90,7 @@ class NotingRuntime:
     """
 
     def __init__(self, *, replaying: bool = False) -> None:
-        self.strips_lane_header = replaying
+        self.strips_lane_header = self.answers = replaying
         self.replaying = replaying
         self.excluded = ""
         self.lanes: list[NotedLane] = []

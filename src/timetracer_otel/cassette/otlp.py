@@ -22,7 +22,7 @@ from opentelemetry.trace import Link, SpanContext, SpanKind, Status, StatusCode
 
 from timetracer_otel import redaction
 from timetracer_otel.cassette.any_value import Json, any_value, dumps, key_values
-from timetracer_otel.spans import Attribute, Payload, deflated
+from timetracer_otel.spans import DEFLATED, Attribute, Payload, deflated
 
 __all__ = ["attributes_json", "binary_json", "resource_fragment", "span_fragment", "span_to_dict", "traces_line"]
 
@@ -73,14 +73,17 @@ def span_fragment(span: ReadableSpan, extra: Mapping[str, Attribute] | None = No
         encoded: yet more, by :func:`attributes_json` and :func:`binary_json`, of names that neither has.
     """
     name, context, parent, kind, start, end, attributes, events, links, status = _parts_of(span)
-    own = own_attributes(span)
+    own = getattr(attributes, "_dict", attributes) or {}  # as own_attributes
     if extra:
         joined = b",".join([_encode_attribute(key, value) for key, value in {**own, **extra}.items()])
     else:
         joined = attributes_json(own)
     if encoded:
         joined = joined + b"," + encoded if joined else encoded
-    flags, details = _flags(context, parent), b""
+    # By place, not by name: the SDK's names are properties of Python.
+    flags, details = HAS_IS_REMOTE | context[3] if context is not None else HAS_IS_REMOTE, b""
+    if parent is not None and parent[2]:
+        flags |= IS_REMOTE
     if (
         events
         or links
@@ -93,8 +96,8 @@ def span_fragment(span: ReadableSpan, extra: Mapping[str, Attribute] | None = No
         b'{%b%b"name":%b,"kind":%d,"startTimeUnixNano":"%d","endTimeUnixNano":"%d","flags":%d,%b"attributes":[%b]}'
         % (
             b'"traceId":"%032x","spanId":"%016x",' % context[:2] if context is not None else _NO_IDS,
-            b'"parentSpanId":"%016x",' % parent.span_id if parent is not None else b"",
-            _encode_name(name),
+            b'"parentSpanId":"%016x",' % parent[1] if parent is not None else b"",
+            _encoded_attributes.get(name) or _encode_name(name),
             _KINDS[kind],
             start or 0,
             end or 0,
@@ -116,7 +119,9 @@ _UNSET: Final = StatusCode.UNSET
 
 def own_attributes(span: ReadableSpan) -> Mapping[str, Any]:
     """Give the attributes of a span to be read: the mapping itself, without the SDK's lock and copy."""
-    attributes = span._attributes  # noqa: SLF001 - the property makes a proxy that is many times slower
+    attributes = getattr(span, "_attributes", None)  # the property makes a proxy that is many times slower
+    if attributes is None:  # what a host wraps around its spans has only the properties
+        attributes = span.attributes
     return getattr(attributes, "_dict", attributes) or {}
 
 
@@ -177,7 +182,7 @@ def binary_json(name: str, payload: Payload) -> bytes:
             b'{"key":%s,"value":{"stringValue":"%%s"}},{"key":%s,"value":{"stringValue":"%%s"}},'
             b'{"key":%s,"value":{"intValue":"%%d"}}' % (own, codec, size)
         )
-    shorter = deflated(data)
+    shorter = deflated(data) if len(data) >= DEFLATED else None
     if shorter is not None:
         return template % (pybase64.b64encode(shorter), b"zlib+base64", len(data))
     return template % (pybase64.b64encode(data), b"base64", len(data))

@@ -26,7 +26,52 @@ __all__ = ["INTEGRATION"]
 NAME = server.NAME
 _MORE_TO_COME = 2  # OP_MSG flag bit 1: no reply follows (MongoDB wire protocol, OP_MSG)
 _OP_QUERY, _COMPRESSED = 2004, 2012
-_header = struct.Struct("<iiiiI").unpack_from
+_kind_of = struct.Struct("<iI").unpack_from
+"""Opcode and flags, at byte 12 of a message."""
+
+
+class _Sending:
+    """The step of sending a message, around the driver's own, which may be awaited: finds its call, tells how it went.
+
+    Args:
+        buf: the message.
+
+    Raises:
+        ConnectionResetError: as :func:`pymongo_replay.refuse_live`.
+    """
+
+    __slots__ = ("_buf", "_call")
+
+    def __init__(self, buf: bytes) -> None:
+        self._buf = buf
+        self._call: Call | None = None
+        runtime = seams.installed.runtime
+        if runtime is None:
+            return
+        if runtime.answers:
+            replaying.refuse_live(runtime)
+        try:
+            self._call = _begin(runtime, buf)
+        except Exception as error:  # noqa: BLE001 - recording never breaks the app
+            faults.report("pymongo.send", error)
+
+    def __enter__(self) -> None:
+        """The message goes out."""
+
+    def __exit__(self, _kind: object, error: BaseException | None, _traceback: object) -> None:
+        if self._call is None:
+            return
+        try:
+            if error is not None:
+                _failed(self._call, error)
+                return
+            opcode, flags = _kind_of(self._buf, 12)
+            if opcode == _COMPRESSED or flags & _MORE_TO_COME:
+                self._call.complete()
+                if opcode != _COMPRESSED:
+                    _end_own(self._call)
+        except Exception as fault:  # noqa: BLE001 - recording never breaks the app
+            faults.report("pymongo.send", fault)
 
 
 def _begin(runtime: Runtime, buf: bytes) -> Call | None:
@@ -47,13 +92,14 @@ def _begin(runtime: Runtime, buf: bytes) -> Call | None:
         call.attributes["timetracer.own_span"] = True
     call.state = "sent"
     call.attributes[spans.PLUGIN] = NAME
-    call.put_binary(spans.REQUEST, buf if family.holds_no_secret(name) else family.redacted(buf))
+    may_hold_secret = name is None or name.lower() in family.GUARDED
+    call.put_binary(spans.REQUEST, family.redacted(buf) if may_hold_secret else buf)
     return call
 
 
 def _is_drivers_own(name: str | None, buf: bytes) -> bool:
     if name is None:
-        return bool(_header(buf)[3] == _OP_QUERY)  # only greetings still go by it
+        return bool(_kind_of(buf, 12)[0] == _OP_QUERY)  # only greetings still go by it
     return server.is_drivers_own(family.parse_message(buf))
 
 
@@ -62,19 +108,7 @@ def _is_mongodb(call: Call) -> bool:
     return scope is not None and "pymongo" in scope.name
 
 
-def _sent(call: Call | None, buf: bytes) -> None:
-    if call is None:
-        return
-    _length, _request_id, _response_to, opcode, flags = _header(buf)
-    if opcode == _COMPRESSED or flags & _MORE_TO_COME:
-        call.complete()
-        if opcode != _COMPRESSED:
-            _end_own(call)
-
-
-def _failed(call: Call | None, error: BaseException) -> None:
-    if call is None:
-        return
+def _failed(call: Call, error: BaseException) -> None:
     call.state = "failed"
     call.fail(error)
     call.complete()
@@ -86,10 +120,40 @@ def _failed(call: Call | None, error: BaseException) -> None:
         call.span.end()
 
 
-def _received(conn: Any, reply: Any) -> None:
+class _Receiving:
+    """The step of receiving a message, likewise. It has no state: the call is the pending one."""
+
+    __slots__ = ()
+
+    def __enter__(self) -> None:
+        """The driver waits for the reply."""
+
+    def __exit__(self, _kind: object, error: BaseException | None, _traceback: object) -> None:
+        if error is None:
+            return
+        call = seams.pending.get()
+        try:
+            if call is not None and call.state == "sent":
+                _failed(call, error)
+        except Exception as fault:  # noqa: BLE001 - recording never breaks the app
+            faults.report("pymongo.receive", fault)
+
+
+_receiving = _Receiving()
+
+
+def _received(conn: Any, reply: Any) -> Any:
+    """Keep a reply with its call, and hand it on."""
     call = seams.pending.get()
-    if call is None:
-        return
+    if call is not None:
+        try:
+            _keep_reply(call, conn, reply)
+        except Exception as error:  # noqa: BLE001 - recording never breaks the app
+            faults.report("pymongo.receive", error)
+    return reply
+
+
+def _keep_reply(call: Call, conn: Any, reply: Any) -> None:
     if call.attributes.get(spans.PLUGIN) is not NAME and not _is_mongodb(call):
         return
     if call.state is None:
@@ -109,7 +173,8 @@ def _received(conn: Any, reply: Any) -> None:
         call.attributes[replaying.MORE_TO_COME] = True
         conn._timetracer_last = f"{call.span.get_span_context().span_id:016x}"  # noqa: SLF001 - our own name on their object
     call.complete()
-    _end_own(call)
+    if "timetracer.own_span" in call.attributes:
+        _end_own(call)
 
 
 def _end_own(call: Call) -> None:
@@ -119,7 +184,7 @@ def _end_own(call: Call) -> None:
 
 def _server(conn: Any) -> str:
     """What a replay needs to know of the server, once a connection."""
-    description = topologies.known_of(conn.address)
+    description = topologies.known.get(conn.address)
     seen, known = getattr(conn, "_timetracer_server", (None, ""))
     if seen is not description or not known:
         limits = ("max_wire_version", "max_bson_size", "max_message_size", "max_write_batch_size")
@@ -131,27 +196,12 @@ def _server(conn: Any) -> str:
     return str(known)
 
 
-def _guarded(where: str, function: Any, *arguments: Any) -> Any:
-    try:
-        return function(*arguments)
-    except Exception as error:  # noqa: BLE001 - recording never breaks the app
-        faults.report(f"pymongo.{where}", error)
-        return None
-
-
 def _sendall(original: Any) -> Any:
     def sendall(conn: Any, buf: Any) -> Any:
         if isinstance(conn, replaying.Connection):
             return conn.send(buf)
-        call = _going_out(buf)
-        try:
-            result = original(conn, buf)
-        except BaseException as error:
-            _guarded("send", _failed, call, error)
-            raise
-        if call is not None:
-            _guarded("send", _sent, call, buf)
-        return result
+        with _Sending(buf):
+            return original(conn, buf)
 
     return sendall
 
@@ -160,47 +210,19 @@ def _async_sendall(original: Any) -> Any:
     async def async_sendall(conn: Any, buf: Any) -> Any:
         if isinstance(conn, replaying.Connection):
             return conn.send(buf)
-        call = _going_out(buf)
-        try:
-            result = await original(conn, buf)
-        except BaseException as error:
-            _guarded("send", _failed, call, error)
-            raise
-        if call is not None:
-            _guarded("send", _sent, call, buf)
-        return result
+        with _Sending(buf):
+            return await original(conn, buf)
 
     return async_sendall
-
-
-def _going_out(buf: bytes) -> Call | None:
-    """Begin recording a message that goes to a live server; a replay refuses it.
-
-    Raises:
-        ConnectionResetError: as :func:`_pymongo_replay.refuse_live`.
-    """
-    runtime = seams.active()
-    if runtime is None:
-        return None
-    replaying.refuse_live(runtime)
-    try:
-        return _begin(runtime, buf)
-    except Exception as error:  # noqa: BLE001 - recording never breaks the app
-        faults.report("pymongo.send", error)
-        return None
 
 
 def _receive(original: Any) -> Any:
     def receive_message(conn: Any, *args: Any, **kwargs: Any) -> Any:
         if isinstance(conn.conn, replaying.Connection):
             return conn.conn.receive()
-        try:
+        with _receiving:
             reply = original(conn, *args, **kwargs)
-        except BaseException as error:
-            _guarded("receive", _failed, _under_way(), error)
-            raise
-        _guarded("receive", _received, conn, reply)
-        return reply
+        return _received(conn, reply)
 
     return receive_message
 
@@ -209,61 +231,84 @@ def _async_receive(original: Any) -> Any:
     async def receive_message(conn: Any, *args: Any, **kwargs: Any) -> Any:
         if isinstance(conn.conn, replaying.Connection):
             return await conn.conn.receive_async()
-        try:
+        with _receiving:
             reply = await original(conn, *args, **kwargs)
-        except BaseException as error:
-            _guarded("receive", _failed, _under_way(), error)
-            raise
-        _guarded("receive", _received, conn, reply)
-        return reply
+        return _received(conn, reply)
 
     return receive_message
 
 
-def _under_way() -> Call | None:
-    call = seams.pending.get()
-    return call if call is not None and call.state == "sent" else None
+class _Finding:
+    """The step of finding a server, or a connection to it, which fails before there is any command to record.
+
+    Args:
+        instance: the topology or the pool.
+        step: the driver's name of it.
+
+    Raises:
+        Exception: what the recorded program met here, if its turn has come in a replay.
+    """
+
+    __slots__ = ("_instance", "_step")
+
+    def __init__(self, instance: Any, step: str) -> None:
+        self._instance = instance
+        self._step = step
+        if seams.responder(NAME) is not None and not _is_monitors(instance):
+            replaying.raise_recorded(step)
+
+    def __enter__(self) -> None:
+        """The driver looks for it."""
+
+    def __exit__(self, _kind: object, error: BaseException | None, _traceback: object) -> None:
+        if isinstance(error, Exception):
+            try:
+                _record_early(self._instance, self._step, error)
+            except Exception as fault:  # noqa: BLE001 - recording never breaks the app
+                faults.report("pymongo.before_command", fault)
 
 
-def _before_command(original: Any) -> Any:
-    """Around server selection and checkout, which fail before there is any command to record."""
-    step: str = original.__name__
-
-    def before(self: Any, *args: Any, **kwargs: Any) -> Any:
-        _arrive(self, step)
-        try:
-            result = original(self, *args, **kwargs)
-        except Exception as error:
-            _guarded("before_command", _record_early, self, step, error)
-            raise
-        if step == "select_server":
-            _guarded("topology", topologies.selected, self, result)
-        return result
-
-    return before
+def _found(topology: Any, server: Any) -> Any:
+    """Keep what the driver knows of the servers when it chooses one, and hand that on."""
+    try:
+        topologies.known[server.description.address] = topology.description
+    except Exception as error:  # noqa: BLE001 - recording never breaks the app
+        faults.report("pymongo.topology", error)
+    return server
 
 
-def _before_async(original: Any) -> Any:
-    step: str = original.__name__
+def _select_server(original: Any) -> Any:
+    def select_server(self: Any, *args: Any, **kwargs: Any) -> Any:
+        with _Finding(self, "select_server"):
+            server = original(self, *args, **kwargs)
+        return _found(self, server)
 
-    async def before(self: Any, *args: Any, **kwargs: Any) -> Any:
-        _arrive(self, step)
-        try:
-            result = await original(self, *args, **kwargs)
-        except Exception as error:
-            _guarded("before_command", _record_early, self, step, error)
-            raise
-        if step == "select_server":
-            _guarded("topology", topologies.selected, self, result)
-        return result
-
-    return before
+    return select_server
 
 
-def _arrive(instance: Any, step: str) -> None:
-    """In a replay, fail here if the recorded program did."""
-    if seams.responder(NAME) is not None and not _is_monitors(instance):
-        replaying.raise_recorded(step)
+def _async_select_server(original: Any) -> Any:
+    async def select_server(self: Any, *args: Any, **kwargs: Any) -> Any:
+        with _Finding(self, "select_server"):
+            server = await original(self, *args, **kwargs)
+        return _found(self, server)
+
+    return select_server
+
+
+def _get_conn(original: Any) -> Any:
+    def get_conn(self: Any, *args: Any, **kwargs: Any) -> Any:
+        with _Finding(self, "_get_conn"):
+            return original(self, *args, **kwargs)
+
+    return get_conn
+
+
+def _async_get_conn(original: Any) -> Any:
+    async def get_conn(self: Any, *args: Any, **kwargs: Any) -> Any:
+        with _Finding(self, "_get_conn"):
+            return await original(self, *args, **kwargs)
+
+    return get_conn
 
 
 def _is_monitors(instance: Any) -> bool:
@@ -342,11 +387,12 @@ def _connection_patches() -> Iterable[Patch]:
         for name in ("_configured_socket", "_configured_socket_interface", "_configured_protocol_interface"):
             yield Patch(pool, name, connect, required=False)
         yield Patch(pool, f"{connection}.conn_closed", replaying.conn_closed)
-        before = _before_command if side == "synchronous" else _before_async
-        yield Patch(pool, "Pool._get_conn", maker=before)
-        yield Patch(f"pymongo.{side}.topology", "Topology.select_server", maker=before)
+        is_sync = side == "synchronous"
+        yield Patch(pool, "Pool._get_conn", maker=_get_conn if is_sync else _async_get_conn)
+        select_server = _select_server if is_sync else _async_select_server
+        yield Patch(f"pymongo.{side}.topology", "Topology.select_server", maker=select_server)
         yield Patch(f"pymongo.{side}.topology", "Topology.__init__", server.topology)
-        log_in = replaying.authenticate if side == "synchronous" else replaying.authenticate_async
+        log_in = replaying.authenticate if is_sync else replaying.authenticate_async
         yield Patch(f"pymongo.{side}.auth", "authenticate", log_in)
     client = "pymongo.synchronous.mongo_client"
     yield Patch(client, "MongoClient._init_background", server.one_background, required=False)

@@ -122,7 +122,8 @@ class Call:
 
     def complete(self) -> None:
         """Say that nothing more will be put: called by the integration, if it can before the span ends."""
-        self.lane.complete(self)
+        if self.on_span:
+            self.lane.complete(self)
 
 
 pending: ContextVar[Call | None] = ContextVar("timetracer_pending", default=None)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from contextvars import ContextVar
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from timetracer_otel import spans
 from timetracer_otel.config import Settings
@@ -21,6 +21,7 @@ __all__ = [
     "Runtime",
     "active",
     "current_lane",
+    "installed",
     "integrations",
     "live_io",
     "responder",
@@ -33,10 +34,12 @@ __all__ = [
 class Runtime(Protocol):
     """What a mode does at the seams.
 
-    ``strips_lane_header`` says whether the entry's seam removes :data:`spans.LANE_HEADER` from requests.
+    ``strips_lane_header`` says whether the entry's seam removes :data:`spans.LANE_HEADER` from requests; ``answers``
+    whether there may be a responder: where a mode only records, no call needs to ask for one.
     """
 
     strips_lane_header: bool
+    answers: bool
 
     def open_lane(self, request: Request) -> Lane | None:
         """Begin an entry; None when it is not to be recorded."""
@@ -79,14 +82,24 @@ live_io: ContextVar[bool] = ContextVar("timetracer_live_io", default=False)
 switched_off: set[str] = set()
 """Integrations that are left alone although their patches may be in force for another one's sake."""
 
-_active: Runtime | None = None
+
+class _Installed:
+    """What is installed in this process."""
+
+    __slots__ = ("runtime",)
+
+    def __init__(self) -> None:
+        self.runtime: Runtime | None = None
+        """That of its mode; None in mode off. Read here by what every call passes: :func:`active` costs a call."""
+
+
+installed: Final = _Installed()
 _settings = Settings()
 
 
 def set_active(runtime: Runtime | None) -> None:
     """Install the runtime of this process, or remove it."""
-    global _active  # noqa: PLW0603 - a process has exactly one mode
-    _active = runtime
+    installed.runtime = runtime
     if runtime is None:
         process.end_lanes()
 
@@ -104,12 +117,15 @@ def settings() -> Settings:
 
 def active() -> Runtime | None:
     """The runtime of this process; None in mode off."""
-    return _active
+    return installed.runtime
 
 
 def responder(plugin: str) -> Responder | None:
     """What answers an integration's calls in this process; None when they are live."""
-    return None if _active is None or plugin in switched_off else _active.responder(plugin)
+    runtime = installed.runtime
+    if runtime is None or not runtime.answers or plugin in switched_off:
+        return None
+    return runtime.responder(plugin)
 
 
 def current_lane(runtime: Runtime, context: Context | None = None) -> Lane:

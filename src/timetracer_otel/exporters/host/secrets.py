@@ -25,10 +25,13 @@ def hidden(span: ReadableSpan) -> ReadableSpan:
     Args:
         span: ended, or as far as it is.
     """
-    attributes = _attributes(_own(span))
+    own = own_attributes(span)
     message = span.status.description
+    attributes = _changed(own) if _METHODS[0] in own or _METHODS[1] in own else None
+    if attributes is None and message is None and not span.events:  # as nearly all
+        return span
     status = None if message is None else redaction.text(message)
-    events = [_event(event) for event in span.events] if span.events else []
+    events = [_event(event) for event in span.events]
     same_events = all(map(is_, events, span.events))
     if attributes is None and status == message and same_events:
         return span
@@ -48,17 +51,8 @@ def hidden(span: ReadableSpan) -> ReadableSpan:
     )
 
 
-def _own(span: ReadableSpan) -> Mapping[str, Any]:
-    try:
-        return own_attributes(span)
-    except AttributeError:  # what a host wraps around its spans has only the properties
-        return span.attributes or {}
-
-
-def _attributes(own: Mapping[str, Any]) -> dict[str, Any] | None:
+def _changed(own: Mapping[str, Any]) -> dict[str, Any] | None:
     """The attributes of an HTTP span without secrets; None when nothing changes."""
-    if not any(name in own for name in _METHODS):
-        return None
     changed = {name: value for name, value in ((name, _value(name, own[name])) for name in own) if value != own[name]}
     return {**own, **changed} if changed else None
 

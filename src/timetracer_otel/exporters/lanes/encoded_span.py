@@ -80,13 +80,14 @@ def _encode(lane: Lane, span: ReadableSpan, call: Call | None) -> bytes:
     pieces = [_LANE % lane.id.encode()]
     if call is not None:
         call.written = True  # first, as in Call.written_out
-        pieces.append(otlp.attributes_json(call.attributes))
+        if call.attributes:
+            pieces.append(otlp.attributes_json(call.attributes))
         for encode, name, payload in call.payloads:
             if encode is spans.encode_binary:
                 pieces.append(otlp.binary_json(name, payload))
             else:
                 pieces.append(otlp.attributes_json(encode(name, payload)))
-    return otlp.span_fragment(span, None, b",".join([piece for piece in pieces if piece]))
+    return otlp.span_fragment(span, None, b",".join(pieces))
 
 
 def own_span(

@@ -47,6 +47,7 @@ class Recorder(Output):
     """
 
     strips_lane_header = False
+    answers = False
 
     def __init__(self, settings: Settings, provider: TracerProvider) -> None:
         super().__init__(settings, provider)

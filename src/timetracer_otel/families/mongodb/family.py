@@ -30,11 +30,11 @@ from timetracer_otel.families.mongodb.cursor_ids import cursor_id, cursor_namesp
 from timetracer_otel.families.mongodb.report import difference, render, render_message
 from timetracer_otel.families.mongodb.unordered_lists import lists_without_order, may_have_lists
 from timetracer_otel.families.mongodb.wire import (
+    GUARDED,
     VOLATILE,
     Message,
     command_name,
     getmore_cursor_id,
-    holds_no_secret,
     max_time_ms,
     parse_message,
     redacted,
@@ -44,6 +44,7 @@ from timetracer_otel.families.mongodb.wire import (
 from timetracer_otel.seams.integration import Description, Value
 
 __all__ = [
+    "GUARDED",
     "VOLATILE",
     "Message",
     "command_name",
@@ -52,7 +53,6 @@ __all__ = [
     "describe",
     "difference",
     "getmore_cursor_id",
-    "holds_no_secret",
     "max_time_ms",
     "parse_message",
     "rebind",

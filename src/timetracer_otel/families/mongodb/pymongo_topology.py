@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, Final
 
-__all__ = ["SERVERS", "facts", "greeting", "hosts", "is_down", "known_of", "recorded_beside", "selected"]
+__all__ = ["SERVERS", "facts", "greeting", "hosts", "is_down", "known", "recorded_beside"]
 
 SERVERS = "servers"
 """What each server was, by address, in the facts that a call carries: a name of the driver's server types."""
@@ -26,23 +26,8 @@ _ROLES: dict[str, dict[str, Any]] = {
 }
 """How a member says what it is (MongoDB specification "Server Discovery And Monitoring", section "type")."""
 
-_descriptions: dict[_Address, Any] = {}
+known: Final[dict[_Address, Any]] = {}
 """What the driver last knew of the servers when it chose one for a command, by the chosen one's address."""
-
-
-def selected(topology: Any, server: Any) -> None:
-    """Take that the driver has chosen a server for a command.
-
-    Args:
-        topology: of the client.
-        server: the chosen one.
-    """
-    _descriptions[server.description.address] = topology.description
-
-
-def known_of(address: _Address) -> Any:
-    """The driver's own description of the servers beside one; None before a command went there."""
-    return _descriptions.get(address)
 
 
 def facts(description: Any) -> _Facts:

@@ -29,6 +29,7 @@ from timetracer_otel.families.mongodb.bson_walk import (
 from timetracer_otel.redaction import MASK
 
 __all__ = [
+    "GUARDED",
     "VOLATILE",
     "Message",
     "command_name",
@@ -63,7 +64,8 @@ _NOOP, _ZLIB = 0, 2
 _LOGINS = frozenset({b"authenticate", b"saslstart", b"saslcontinue", b"copydbgetnonce", b"copydbsaslstart", b"copydb"})
 _GREETINGS = frozenset({b"hello", b"ismaster"})
 _GUARDED_COMMANDS = frozenset({*_LOGINS, *_GREETINGS, b"createuser", b"updateuser"})
-_GUARDED_NAMES = frozenset(name.decode() for name in _GUARDED_COMMANDS)
+GUARDED = frozenset(name.decode() for name in _GUARDED_COMMANDS)
+"""Names, in small letters, of the commands that :func:`redacted` looks into: any other holds no secret."""
 _SECRETS = frozenset({b"pwd", b"payload", b"key", b"nonce"})
 
 
@@ -231,11 +233,6 @@ def getmore_cursor_id(message: Message) -> int | None:
     if message.body[5:13] != b"getMore\0" or message.body[4] != INT64:
         return None
     return int(int64(message.body, 13)[0])
-
-
-def holds_no_secret(name: str | None) -> bool:
-    """Whether a command of that name (of :func:`command_name`) is none that :func:`redacted` would look into."""
-    return name is not None and name.lower() not in _GUARDED_NAMES
 
 
 @guarded

@@ -177,6 +177,7 @@ class Player:
     """
 
     strips_lane_header = True
+    answers = True
 
     def __init__(self, settings: Settings, cassette: shelf.Shelf, journal: Journal) -> None:
         self.settings = settings
