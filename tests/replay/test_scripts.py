@@ -227,3 +227,12 @@ def test_a_server_that_never_starts_is_no_script(server: tuple[str, ...], tmp_pa
     assert done.stdout.count(b"problem: the server never started: the command ended with status") == 1
     assert b"RuntimeError: no such setting" in done.stdout
     assert b"DIFFERS" not in done.stdout
+
+
+def test_options_of_the_command_are_its_own(tmp_path: Path) -> None:
+    """Also one that is short for one of OpenTelemetry's launcher, whose parser knows abbreviations."""
+    script = Script(tmp_path, "import sys\nprint(sys.argv[1:])\n")
+    script.run([*OTEL, "--traces_exporter", "timetracer", "--", sys.executable, "job.py", "--co", "--", "x"])
+    again = script.run([*REPLAY, "cassettes", "--", sys.executable, "job.py", "--co", "--", "x"])
+    assert again.stdout == b"['--co', '--', 'x']\n", again.stderr
+    assert script.verify().startswith("0 ")

@@ -171,7 +171,7 @@ def _run(command: Sequence[str], catalog: shelf.Catalog, surroundings: Environme
 
 def _run_through(command: Sequence[str], env: Mapping[str, str]) -> int:
     """Run the command under OpenTelemetry's auto-instrumentation, hand signals on, give its exit status."""
-    process = subprocess.Popen([sys.executable, "-c", BOOT, *command], env=env)
+    process = subprocess.Popen([*BOOT, *command], env=env)
 
     def forward(number: int, _frame: FrameType | None) -> None:
         process.send_signal(number)

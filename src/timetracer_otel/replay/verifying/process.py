@@ -21,8 +21,13 @@ __all__ = ["BOOT", "App", "Streams", "accepts", "runs"]
 Streams: TypeAlias = tuple[int, int | None, int | None]
 """Descriptors, or what :mod:`subprocess` takes for one; None for the log."""
 
-BOOT: Final = "from opentelemetry.instrumentation.auto_instrumentation import run; run()"
-"""Starts a command under OpenTelemetry's auto-instrumentation, in the same process."""
+BOOT: Final = (
+    sys.executable, "-c", "from opentelemetry.instrumentation.auto_instrumentation import run; run()", "--",
+)  # fmt: skip
+"""Starts a command under OpenTelemetry's auto-instrumentation, in the same process.
+
+Behind ``--`` the options of the command are its own: its parser would take an abbreviated one for one of its own.
+"""
 
 _LISTENS: Final = "0A"
 """State TCP_LISTEN in /proc/net/tcp (Linux, include/net/tcp_states.h)."""
@@ -51,7 +56,7 @@ class App:
         with log.open("ab") as stderr:
             stdin, *outputs = streams or (subprocess.DEVNULL, None, None)
             self._process = subprocess.Popen(
-                [sys.executable, "-c", BOOT, *command],
+                [*BOOT, *command],
                 env=env,
                 stdin=stdin,
                 stdout=stderr if outputs[0] is None else outputs[0],
