@@ -12,6 +12,7 @@ import sys
 from contextlib import ExitStack
 from dataclasses import replace
 from functools import partial
+from importlib.metadata import EntryPoint, entry_points
 from types import ModuleType
 from typing import Any, NoReturn
 
@@ -19,25 +20,15 @@ from timetracer_otel import config, nondeterminism, sealing, seams
 from timetracer_otel.config import Settings
 from timetracer_otel.errors import ConfigError, IntegrationError, TimetracerError
 from timetracer_otel.integrations import discover
-from timetracer_otel.seams import Integration, carrying, children, faults, imports, patching
+from timetracer_otel.seams import Instrumentor, Integration, Patch, carrying, children, faults, imports, patching
 from timetracer_otel.seams import runtime as runtime_module
 
 __all__ = ["disable", "enable", "install", "pre_instrument", "uninstall"]
 
 _log = logging.getLogger("timetracer_otel")
 
-_INSTRUMENTORS = {
-    "threading": "opentelemetry.instrumentation.threading:ThreadingInstrumentor",
-    "pymongo": "opentelemetry.instrumentation.pymongo:PymongoInstrumentor",
-    "httpx": "opentelemetry.instrumentation.httpx:HTTPXClientInstrumentor",
-    "requests": "opentelemetry.instrumentation.requests:RequestsInstrumentor",
-    "urllib3": "opentelemetry.instrumentation.urllib3:URLLib3Instrumentor",
-    "urllib.request": "opentelemetry.instrumentation.urllib:URLLibInstrumentor",
-    "aiohttp": "opentelemetry.instrumentation.aiohttp_client:AioHttpClientInstrumentor",
-    "tornado": "opentelemetry.instrumentation.tornado:TornadoInstrumentor",
-}
-"""Standard instrumentors that ``install()`` turns on by itself, by the library whose import does it. Those of web
-frameworks replace the class of apps, which modules may have imported already: see :attr:`Integration.apps`."""
+THREADS = Instrumentor("threading", "threading")
+"""Carries the context, and so the lane, into threads: no library's own."""
 
 _installed: Settings | None = None
 _from_outside = False
@@ -59,6 +50,8 @@ def pre_instrument() -> None:
         if settings.mode != "off":
             _set_up(settings)
             _from_outside = True
+        if settings.mode == "replay":
+            _leave_out_costly()
     except TimetracerError as error:
         if wants_replay:
             _refuse_to_run(error)
@@ -155,7 +148,7 @@ def disable(name: str) -> None:
 def _integration(name: str) -> Integration:
     known = discover()
     for one in known.values():
-        if name in {one.name, *one.aliases}:
+        if name in one.names:
             return one
     raise IntegrationError(f"there is no integration {name!r}; known: {', '.join(sorted(known))}")
 
@@ -179,7 +172,7 @@ def _set_up(settings: Settings) -> None:
     if _installed is not None:
         return
     known = discover()
-    _check_plugins(settings, set(known) | {alias for one in known.values() for alias in one.aliases})
+    _check_plugins(settings, {name for one in known.values() for name in one.names})
     try:
         _begin(settings, known)
     except BaseException:
@@ -200,8 +193,7 @@ def _begin(settings: Settings, known: dict[str, Integration]) -> None:
         patching.apply(integration)
     carrying.install()
     draw = nondeterminism.note if settings.mode == "record" else nondeterminism.give
-    plumbing = [module for integration in known.values() for module in integration.plumbing]
-    nondeterminism.install(settings.draws, draw, settings.app_packages, plumbing)
+    nondeterminism.install(settings.draws, draw, settings.app_packages, known.values())
 
 
 def _check_plugins(settings: Settings, known: set[str]) -> None:
@@ -275,30 +267,57 @@ def _record(settings: Settings) -> None:
     seams.set_active(recorder)
 
 
+def instrumentors() -> list[Instrumentor]:
+    """The standard instrumentors that ``install()`` turns on by itself, when their libraries are imported.
+
+    Those of web frameworks replace the class of apps, which modules may have imported already: see
+    :attr:`Integration.apps`.
+    """
+    declared = [one for integration in seams.integrations.values() for one in integration.instrumentors]
+    return [THREADS, *(one for one in declared if one.library)]
+
+
 def _instrument_on_import() -> None:
     mine = _installed
-    for library, target in _INSTRUMENTORS.items():
-        if any(importlib.util.find_spec(name) is None for name in (library, target.partition(":")[0])):
+    installed = {found.name: found for found in entry_points(group="opentelemetry_instrumentor")}
+    for instrumentor in instrumentors():
+        found = installed.get(instrumentor.name)
+        if found is None or importlib.util.find_spec(instrumentor.library) is None:
             continue  # the instrumentors of extras need not be installed: then the spans are ours
         # Also when the instrumentor's own module is imported: it may be that import which imports the library.
-        for module in (library, target.partition(":")[0]):
-            imports.after_import(module, partial(_instrument, target, mine))
+        for module in (instrumentor.library, found.module):
+            imports.after_import(module, partial(_instrument, found, mine))
     for integration in seams.integrations.values():
         patching.apply(replace(integration, patches=integration.apps))
 
 
-def _instrument(target: str, asked_by: Settings | None, _imported: ModuleType) -> None:
+def _instrument(found: EntryPoint, asked_by: Settings | None, _imported: ModuleType) -> None:
     """Turn a standard instrumentor on, unless it is on, half imported, or ``install()`` was undone since."""
-    module, _, name = target.partition(":")
     if _installed is not asked_by:
         return
     try:
-        instrumentor = getattr(importlib.import_module(module), name, None)
+        instrumentor = getattr(importlib.import_module(found.module), found.attr, None)
         if instrumentor is not None and not instrumentor().is_instrumented_by_opentelemetry:
             instrumentor().instrument(skip_dep_check=True)
             _undoing.callback(instrumentor().uninstrument)
     except Exception as error:  # noqa: BLE001 - the app's own import must not fail
-        faults.report(f"instrument.{name}", error)
+        faults.report(f"instrument.{found.name}", error)
+
+
+def _leave_out_costly() -> None:
+    """Let a replay whose spans nobody gets go without the instrumentors that cost more than its answers."""
+    from timetracer_otel.seams import tracing  # noqa: PLC0415 - a process in mode off does not pay for the SDK
+
+    provider = tracing.host_provider()
+
+    def unless_unheard(wrapped: Any, _instance: Any, args: Any, kwargs: Any) -> Any:
+        return None if tracing.is_unheard(provider) else wrapped(*args, **kwargs)
+
+    for integration in seams.integrations.values():
+        for one in integration.instrumentors:
+            if one.costly and (found := one.entry_point()) is not None:
+                patch = Patch(found.module, f"{found.attr}._instrument", unless_unheard)
+                patching.apply(replace(integration, patches=(patch,)))
 
 
 runtime_module.installer = install

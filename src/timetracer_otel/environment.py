@@ -20,7 +20,6 @@ from collections.abc import Mapping, MutableMapping, Sequence
 
 from timetracer_otel import config
 from timetracer_otel.errors import ConfigError
-from timetracer_otel.replay.answering.sampler import switched_off
 
 __all__ = ["set_defaults"]
 
@@ -38,7 +37,6 @@ def set_defaults(environ: MutableMapping[str, str], argv: Sequence[str]) -> None
     if environ.get("TIMETRACER_MODE", "").strip().lower() == "replay":
         for name in ("OTEL_TRACES_EXPORTER", "OTEL_METRICS_EXPORTER", "OTEL_LOGS_EXPORTER"):
             environ.setdefault(name, "none")
-        environ.update(switched_off(environ))
         return
     exporters = _option(argv, "--traces_exporter") or environ.get("OTEL_TRACES_EXPORTER", "")
     if environ.get("PYTHONHASHSEED", "random") in {"", "random"} and _is_recorded(environ, exporters):

@@ -12,8 +12,6 @@ from functools import partial
 from timetracer_otel import autoload
 from timetracer_otel.integrations import discover
 
-__all__ = ["disable_motor", "disable_pymongo", "enable_motor", "enable_pymongo"]
-
 _VERBS = {"enable": autoload.enable, "disable": autoload.disable}
 
 
@@ -29,23 +27,4 @@ def __dir__() -> list[str]:
 
 
 def _names() -> set[str]:
-    return {name for one in discover().values() for name in (one.name, *one.aliases)}
-
-
-def enable_pymongo() -> None:
-    """Record or replay MongoDB, as the settings say.
-
-    Raises:
-        ConfigError: a setting is wrong.
-    """
-    autoload.enable("pymongo")
-
-
-def disable_pymongo() -> None:
-    """Leave MongoDB alone again: every patched object of the driver is what it was."""
-    autoload.disable("pymongo")
-
-
-enable_motor = enable_pymongo
-"""Motor runs on PyMongo, and is captured there."""
-disable_motor = disable_pymongo
+    return {name for one in discover().values() for name in one.names}

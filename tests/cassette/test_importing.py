@@ -14,13 +14,14 @@ from timetracer_otel import spans as names
 from timetracer_otel.cassette import importing, loading, sniffing
 from timetracer_otel.config import Compression
 from timetracer_otel.errors import CassetteError
+from timetracer_otel.integrations import known_to_version1
 
 VERSION_1 = Path(__file__).parent / "version1"
 
 
 def import_into(to: Path, *sources: Path, compression: Compression = "none") -> importing.Imported:
     """Import files or directories."""
-    return importing.import_all([str(source) for source in sources], to, to, compression)
+    return importing.import_all([str(source) for source in sources], to, to, compression, known_to_version1())
 
 
 def names_in(to: Path) -> list[str]:

@@ -12,13 +12,14 @@ from timetracer_otel import spans as names
 from timetracer_otel.cassette import importing, loading, version1
 from timetracer_otel.cassette.model import Lane
 from timetracer_otel.errors import CassetteError
+from timetracer_otel.integrations import known_to_version1
 
 RECORDED = Path(__file__).parent / "version1"
 
 
 def imported(name: str, to: Path) -> tuple[Lane, list[str]]:
     """Import one cassette; give its lane and what cannot be replayed."""
-    done = importing.import_all([str(RECORDED / name)], to, to, "none")
+    done = importing.import_all([str(RECORDED / name)], to, to, "none", known_to_version1())
     assert (done.lanes, done.left_out) == (1, [])
     (lane,) = loading.load(to.rglob("*__*.jsonl")).lanes
     return lane, [problem for _, problem in done.cannot]
@@ -125,7 +126,7 @@ def test_damaged_cassettes_are_refused(tmp_path: Path, parts: dict[str, Any]) ->
     """With an error of ours that names the file, whatever is wrong."""
     path = changed(tmp_path, **parts)
     with pytest.raises(CassetteError, match=r"is no whole cassette of timetracer 1\.x") as caught:
-        version1.convert(path)
+        version1.convert(path, known_to_version1())
     assert caught.value.file == str(path)
 
 
@@ -138,7 +139,9 @@ def test_what_1_x_redacted_is_said(tmp_path: Path) -> None:
         "hash": "sha256:00",
         "size_bytes": 9,
     }
-    document, problems = version1.convert(changed(tmp_path, response={"status": 200, "headers": {}, "body": body}))
+    document, problems = version1.convert(
+        changed(tmp_path, response={"status": 200, "headers": {}, "body": body}), known_to_version1()
+    )
     assert document["resourceSpans"]
     assert problems == ["values were taken out of a body before it was kept: [REDACTED] stands for them"]
 
@@ -147,7 +150,7 @@ def test_an_exception_of_the_app_is_an_event(tmp_path: Path) -> None:
     """As OpenTelemetry records one."""
     info = {"type": "ValueError", "message": "boom", "traceback": "Traceback…"}
     path = changed(tmp_path, error_info=info)
-    importing.import_all([str(path)], tmp_path, tmp_path / "to", "none")
+    importing.import_all([str(path)], tmp_path, tmp_path / "to", "none", known_to_version1())
     (lane,) = loading.load((tmp_path / "to").rglob("GET__*")).lanes
     assert lane.entry is not None
     assert lane.entry.status_code == 2

@@ -19,8 +19,7 @@ Run = Callable[[Callable[[], Any]], tuple[Any, Any]]
 @pytest.fixture(autouse=True)
 def spans_are_ours(monkeypatch: pytest.MonkeyPatch) -> None:
     """No standard instrumentor of a client, but where a test turns one on."""
-    kept = {name: target for name, target in autoload._INSTRUMENTORS.items() if name in {"threading", "flask"}}
-    monkeypatch.setattr(autoload, "_INSTRUMENTORS", kept)
+    monkeypatch.setattr(autoload, "instrumentors", lambda: [autoload.THREADS])
 
 
 @pytest.fixture

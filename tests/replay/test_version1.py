@@ -12,6 +12,7 @@ import pytest
 from examples.support import free_port
 from tests.support.commands import REPLAY
 from timetracer_otel.cassette import importing
+from timetracer_otel.integrations import known_to_version1
 
 RECORDED = Path(__file__).parents[1] / "cassette" / "version1"
 APP = """
@@ -46,7 +47,7 @@ def mongo():
 def verify(folder: Path, cassette: str, **env: str) -> subprocess.CompletedProcess[str]:
     """Import a cassette, and verify the app that it was recorded of, without timetracer 1.x in it."""
     (folder / "app.py").write_text(APP)
-    importing.import_all([str(RECORDED / cassette)], folder, folder / "cassettes", "none")
+    importing.import_all([str(RECORDED / cassette)], folder, folder / "cassettes", "none", known_to_version1())
     command = [*REPLAY, "cassettes", "--verify"]
     return subprocess.run(
         [*command, "--", sys.executable, "-m", "flask", "--app", "app", "run"],

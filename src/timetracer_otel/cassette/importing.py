@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -44,7 +44,13 @@ class Imported:
     cannot: list[tuple[Path, str]] = field(default_factory=list)
 
 
-def import_all(sources: Sequence[str], directory: Path, to: Path, compression: Compression) -> Imported:
+def import_all(
+    sources: Sequence[str],
+    directory: Path,
+    to: Path,
+    compression: Compression,
+    libraries: Mapping[str, version1.Library],
+) -> Imported:
     """Import cassettes of any kind. What is there already is not written again.
 
     Of a damaged file every message is taken that is whole.
@@ -54,6 +60,7 @@ def import_all(sources: Sequence[str], directory: Path, to: Path, compression: C
         directory: where ``latest`` is looked for.
         to: the cassette directory to write.
         compression: of what is written.
+        libraries: as :func:`version1.convert` takes them.
 
     Returns:
         What was done and what was not.
@@ -68,7 +75,7 @@ def import_all(sources: Sequence[str], directory: Path, to: Path, compression: C
             if path not in sorter.files:
                 sorter.files.add(path)
                 with suppress(_Nothing):
-                    sorter.take_apart(path, _messages(path, done))
+                    sorter.take_apart(path, _messages(path, done, libraries))
         more = sorter.search.files()
     if sorter.spool is None:
         return done
@@ -93,10 +100,10 @@ def _is_wanted(path: Path) -> bool:
     return finding.is_cassette(path) or is_version_1(path)
 
 
-def _messages(path: Path, done: Imported) -> Iterator[dict[str, Part]]:
+def _messages(path: Path, done: Imported, libraries: Mapping[str, version1.Library]) -> Iterator[dict[str, Part]]:
     """What is whole in a file, by lane; what is not is noted."""
     empty = True
-    for parts in _of_version_1(path, done) if is_version_1(path) else _salvaged(path, done):
+    for parts in _of_version_1(path, done, libraries) if is_version_1(path) else _salvaged(path, done):
         empty = empty and not parts
         yield parts
     if empty:
@@ -105,9 +112,9 @@ def _messages(path: Path, done: Imported) -> Iterator[dict[str, Part]]:
         raise _Nothing
 
 
-def _of_version_1(path: Path, done: Imported) -> Iterator[dict[str, Part]]:
+def _of_version_1(path: Path, done: Imported, libraries: Mapping[str, version1.Library]) -> Iterator[dict[str, Part]]:
     try:
-        document, problems = version1.convert(path)
+        document, problems = version1.convert(path, libraries)
     except CassetteError as error:
         done.left_out.append(error.with_traceback(None))
         return

@@ -11,6 +11,7 @@ import base64
 import hashlib
 import json
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Final
@@ -24,16 +25,12 @@ from timetracer_otel.cassette.decoding import MOST_NAMED, shown
 from timetracer_otel.cassette.model import Kind
 from timetracer_otel.errors import CassetteError
 
-__all__ = ["convert"]
+__all__ = ["Library", "convert"]
 
 Json = dict[str, Any]
 Attributes = dict[str, Any]
 
 _VERSIONS: Final = ("0.1", "1.0")
-_PLUGINS: Final = {"requests": "urllib3", "httpx": "httpx", "aiohttp": "aiohttp"}
-"""Which integration of ours answers the calls of a library of 1.x."""
-_ERRORS: Final = {"requests": "requests.exceptions", "httpx": "httpx", "aiohttp": "aiohttp.client_exceptions"}
-"""Where the library has its exceptions: 1.x keeps their bare names."""
 _CODINGS: Final = frozenset({"content-encoding", "transfer-encoding"})
 """Headers that are not true of a body that was kept decoded and in one piece."""
 _NO_BODY: Final = frozenset({204, 304})
@@ -42,11 +39,29 @@ _MS: Final = 1_000_000
 _REDACTED: Final = "[REDACTED]"
 
 
-def convert(path: Path) -> tuple[Json, list[str]]:
+@dataclass(frozen=True, slots=True)
+class Library:
+    """A library as timetracer 1.x knew it.
+
+    Args:
+        name: in its cassettes.
+        errors: the module that has the library's exceptions, of which 1.x keeps the bare names.
+        system: of a database, its ``db.system.name``.
+        plugin: the integration that answers its calls.
+    """
+
+    name: str
+    errors: str = "builtins"
+    system: str = ""
+    plugin: str = ""
+
+
+def convert(path: Path, libraries: Mapping[str, Library]) -> tuple[Json, list[str]]:
     """Convert a cassette of timetracer 1.x.
 
     Args:
         path: its file, plain or gzip.
+        libraries: those that the integrations know, by name.
 
     Returns:
         A ``TracesData`` as OTLP/JSON with one lane, and what a replay of it cannot do, a sentence each.
@@ -59,7 +74,7 @@ def convert(path: Path) -> tuple[Json, list[str]]:
     if (count := data.count(b"{")) > MOST_NAMED:
         raise CassetteError(f"holds {count} objects: this is no cassette of timetracer 1.x", file=path)
     try:
-        return _Conversion(orjson.loads(data)).result()
+        return _Conversion(orjson.loads(data), libraries).result()
     except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
         reason = f"{type(error).__name__}: {error}"
         raise CassetteError(f"is no whole cassette of timetracer 1.x ({reason})", file=path) from error
@@ -75,10 +90,11 @@ def _nanoseconds(milliseconds: object) -> int:
 class _Conversion:
     """One cassette, its ids made of its own id: converting it twice gives the same."""
 
-    def __init__(self, cassette: Json) -> None:
+    def __init__(self, cassette: Json, libraries: Mapping[str, Library]) -> None:
         if cassette["schema_version"] not in _VERSIONS:
             raise ValueError(f"schema_version {cassette['schema_version']!r} is not known")
         self._cassette = cassette
+        self._libraries = libraries
         self._session = cassette["session"]
         self._lane = hashlib.sha256(str(self._session["id"]).encode()).hexdigest()[:32]
         recorded = datetime.fromisoformat(self._session["recorded_at"])
@@ -101,6 +117,10 @@ class _Conversion:
 
     def _lacks(self, what: str) -> None:
         self._lacking[what] = self._lacking.get(what, 0) + 1
+
+    def _library(self, signature: Json) -> Library:
+        name = signature["lib"]
+        return self._libraries.get(name) or Library(name, plugin=name)
 
     def _span(self, number: int, name: str, kind: Kind, times: tuple[float, float], attributes: Attributes) -> Json:
         offset, duration = times
@@ -173,9 +193,9 @@ class _Conversion:
 
     def _http(self, signature: Json, result: Json) -> Attributes:
         url, query = signature["url"] or "", urlencode(signature.get("query") or {}, doseq=True, quote_via=quote)
-        library = signature["lib"]
+        library = self._library(signature)
         attributes: Attributes = {
-            names.PLUGIN: _PLUGINS.get(library, library),
+            names.PLUGIN: library.plugin,
             names.IMPORTED: "timetracer 1.x",
             names.HTTP_METHOD: signature["method"],
             "url.full": url + (f"{'&' if '?' in url else '?'}{query}" if query else ""),
@@ -186,7 +206,7 @@ class _Conversion:
             attributes[names.IMPORTED_BODY] = signature["body_hash"]
         if result.get("error") or not result.get("status"):
             kind, text = result.get("error_type") or "Exception", result.get("error") or ""
-            error = {"type": f"{_ERRORS.get(library, 'builtins')}.{kind}", "args": [text]}
+            error = {"type": f"{library.errors}.{kind}", "args": [text]}
             return attributes | {names.ERROR: json.dumps(error), "timetracer.http.error.phase": "connect"}
         empty = signature["method"] == "HEAD" or result["status"] in _NO_BODY or _length(result) == 0
         body = _body(result.get("body"), empty=empty)
@@ -211,7 +231,7 @@ class _Conversion:
         attributes: Attributes = {
             names.IMPORTED: "timetracer 1.x",
             names.IMPORTED_LACKS: "what was sent and received",
-            "db.system.name": {"pymongo": "mongodb", "motor": "mongodb"}.get(signature["lib"], signature["lib"]),
+            "db.system.name": self._library(signature).system or signature["lib"],
             "db.operation.name": signature["method"],
         }
         if signature.get("url"):

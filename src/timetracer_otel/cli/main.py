@@ -171,10 +171,11 @@ def _import(
     """
     from timetracer_otel.cassette import importing  # noqa: PLC0415 - converts, which the others need not
     from timetracer_otel.cli.importing import tell  # noqa: PLC0415 - as above
+    from timetracer_otel.integrations import known_to_version1  # noqa: PLC0415 - imports every integration
 
     settings = config.load()
     directory = to or settings.dir
-    done = importing.import_all(sources, settings.dir, directory, settings.compression)
+    done = importing.import_all(sources, settings.dir, directory, settings.compression, known_to_version1())
     raise typer.Exit(tell(done, directory))
 
 

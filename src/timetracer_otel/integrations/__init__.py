@@ -1,24 +1,72 @@
-"""The libraries that we record and replay: one module each, found by looking into this folder."""
+"""The libraries that we record and replay: one module each, found by looking into this folder.
+
+Other packages bring theirs by an entry point of the group ``timetracer_otel.integrations``.
+"""
 
 from __future__ import annotations
 
 import importlib
+import logging
 import pkgutil
+from collections.abc import Iterator
+from dataclasses import replace
+from importlib.metadata import entry_points
 
+from timetracer_otel.cassette.version1 import Library
 from timetracer_otel.seams import Integration
 
-__all__ = ["discover"]
+__all__ = ["GROUP", "discover", "known_to_version1"]
+
+GROUP = "timetracer_otel.integrations"
+"""The entry points by which other packages declare a library: each names an :class:`Integration` or its module."""
+
+_log = logging.getLogger("timetracer_otel")
+_told: set[str] = set()
 
 
 def discover() -> dict[str, Integration]:
     """Give every integration by its name.
 
-    A module declares one as ``INTEGRATION``, and imports without its library being installed.
+    A module declares one as ``INTEGRATION``, and imports without its library being installed. One of another package
+    that cannot be imported, or whose name is taken, is left out with a warning.
     """
     found: dict[str, Integration] = {}
+    for integration in (*_ours(), *_of_others()):
+        if integration.name in found:
+            _tell(f"two integrations are named {integration.name!r}: only the first is used")
+        found.setdefault(integration.name, integration)
+    return found
+
+
+def known_to_version1() -> dict[str, Library]:
+    """Give the libraries whose calls cassettes of timetracer 1.x hold, by the names that they have there."""
+    known = [(one.name, library) for one in discover().values() for library in one.version1]
+    return {library.name: replace(library, plugin=plugin) for plugin, library in known}
+
+
+def _ours() -> Iterator[Integration]:
     for module in pkgutil.iter_modules(__path__, __name__ + "."):
         if not module.name.rpartition(".")[2].startswith("_"):
             integration = getattr(importlib.import_module(module.name), "INTEGRATION", None)
             if isinstance(integration, Integration):
-                found[integration.name] = integration
-    return found
+                yield integration
+
+
+def _of_others() -> Iterator[Integration]:
+    for entry in entry_points(group=GROUP):
+        try:
+            loaded = entry.load()
+        except Exception as error:  # noqa: BLE001 - another package's fault must not stop the recording of the rest
+            _tell(f"the integration {entry.name!r} ({entry.value}) cannot be imported: {type(error).__name__}: {error}")
+            continue
+        integration = getattr(loaded, "INTEGRATION", loaded)
+        if isinstance(integration, Integration):
+            yield integration
+        else:
+            _tell(f"the integration {entry.name!r} ({entry.value}) is no timetracer_otel.seams.Integration")
+
+
+def _tell(what: str) -> None:
+    if what not in _told:
+        _told.add(what)
+        _log.warning("timetracer: %s", what)

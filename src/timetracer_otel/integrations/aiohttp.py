@@ -8,6 +8,7 @@ from functools import partial
 from typing import Any
 
 from timetracer_otel import seams
+from timetracer_otel.cassette.version1 import Library
 from timetracer_otel.families.http import family
 from timetracer_otel.families.http import recording as http_recording
 from timetracer_otel.families.http.aiohttp_traces import Listener, listening, tell
@@ -16,7 +17,7 @@ from timetracer_otel.families.http.messages import Reply, Sent
 from timetracer_otel.families.http.no_transport import NoTransport
 from timetracer_otel.families.http.recording import Recording
 from timetracer_otel.families.http.wire import Message
-from timetracer_otel.seams import Patch, exceptions, faults
+from timetracer_otel.seams import Instrumentor, Patch, exceptions, faults
 
 __all__ = ["INTEGRATION"]
 
@@ -252,6 +253,9 @@ INTEGRATION = family.declared(
         Patch("aiohttp.client_proto", "ResponseHandler.connection_lost", _connection_lost),
         Patch("aiohttp.client_proto", "ResponseHandler._on_read_timeout", _read_timeout),
     ),
+    packages={NAME: NAME},
+    instrumentors=(Instrumentor("aiohttp-client", NAME),),
+    version1=(Library(NAME, errors="aiohttp.client_exceptions"),),
     plumbing=(
         "aiohttp._websocket.",
         "aiohttp.client_proto",

@@ -13,12 +13,13 @@ from functools import partial
 from typing import Any
 
 from timetracer_otel import seams
+from timetracer_otel.cassette.version1 import Library
 from timetracer_otel.families.http import family
 from timetracer_otel.families.http import recording as http_recording
 from timetracer_otel.families.http.messages import Reply, Sent
 from timetracer_otel.families.http.recording import Recording, within
 from timetracer_otel.families.http.rendering import has_no_body
-from timetracer_otel.seams import Patch, exceptions, faults
+from timetracer_otel.seams import Instrumentor, Patch, exceptions, faults
 
 __all__ = ["INTEGRATION"]
 
@@ -249,5 +250,8 @@ INTEGRATION = family.declared(
             Patch(library, "AsyncConnectionPool.handle_async_request", _handle_async),
         )
     ],
+    packages={name: name for name in ("httpx", "httpx2", *_LIBRARIES)},
+    instrumentors=(Instrumentor("httpx", "httpx"), Instrumentor("httpx2", "httpx2")),
+    version1=(Library("httpx", errors="httpx"),),
     plumbing=("httpcore.",),
 )

@@ -13,12 +13,13 @@ from typing import Any
 
 from timetracer_otel import seams, spans
 from timetracer_otel.cassette.model import Span
+from timetracer_otel.cassette.version1 import Library
 from timetracer_otel.families.mongodb import answers, family
 from timetracer_otel.families.mongodb import pymongo_replay as replaying
 from timetracer_otel.families.mongodb import pymongo_server as server
 from timetracer_otel.families.mongodb import pymongo_topology as topologies
 from timetracer_otel.families.mongodb.pymongo_cursors import CONTINUES
-from timetracer_otel.seams import Call, Description, Integration, Patch, Runtime, Value, faults
+from timetracer_otel.seams import Call, Description, Instrumentor, Integration, Patch, Runtime, Value, faults
 from timetracer_otel.seams.integration import Wrapper
 
 __all__ = ["INTEGRATION"]
@@ -434,5 +435,10 @@ INTEGRATION = Integration(
     render=_render,
     volatile=frozenset(name.decode() for name in family.VOLATILE),
     oldest=(NAME, (4, 9)),
+    packages={"pymongo": "pymongo", "bson": "pymongo", "gridfs": "pymongo", "motor": "motor"},
+    instrumentors=(
+        Instrumentor("pymongo", "pymongo", costly=True),
+    ),  # its listener makes the driver copy every message
+    version1=(Library("pymongo", system="mongodb"), Library("motor", system="mongodb")),
     plumbing=("pymongo.", "motor.core", "motor.frameworks.", *_READ_CLOCKS),
 )

@@ -21,7 +21,7 @@ from timetracer_otel.families.http.connection import Passing
 from timetracer_otel.families.http.messages import Reply, Sent
 from timetracer_otel.families.http.recording import Recording
 from timetracer_otel.families.http.wire import Message
-from timetracer_otel.seams import Patch, faults
+from timetracer_otel.seams import Instrumentor, Patch, faults
 
 __all__ = ["INTEGRATION"]
 
@@ -294,6 +294,8 @@ INTEGRATION = family.declared(
         Patch("tornado.simple_httpclient", "_HTTPConnection._create_connection", _create_connection),
         Patch("tornado.curl_httpclient", "CurlAsyncHTTPClient.fetch_impl", _fetch_curl),
     ),
+    packages={NAME: NAME},
+    instrumentors=(Instrumentor(NAME, NAME),),
     plumbing=(
         "tornado.curl_httpclient",
         "tornado.httpclient",

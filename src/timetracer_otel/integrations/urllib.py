@@ -4,7 +4,13 @@ from __future__ import annotations
 
 from timetracer_otel.families.http.family import declared
 from timetracer_otel.families.http.http_client import PATCHES
+from timetracer_otel.seams import Instrumentor
 
 __all__ = ["INTEGRATION"]
 
-INTEGRATION = declared("urllib", PATCHES)
+INTEGRATION = declared(
+    "urllib",
+    PATCHES,
+    packages={"http": "", "urllib": ""},
+    instrumentors=(Instrumentor("urllib", "urllib.request"),),
+)

@@ -5,10 +5,11 @@ from __future__ import annotations
 from typing import Any
 from urllib.parse import urlsplit
 
+from timetracer_otel.cassette.version1 import Library
 from timetracer_otel.families.http import http_client
 from timetracer_otel.families.http.family import declared
 from timetracer_otel.families.http.messages import Sent
-from timetracer_otel.seams import Patch
+from timetracer_otel.seams import Instrumentor, Patch
 
 __all__ = ["INTEGRATION"]
 
@@ -48,6 +49,9 @@ INTEGRATION = declared(
         Patch("urllib3.connection", "HTTPConnection.connect", http_client.connect),
         Patch("urllib3.connection", "HTTPSConnection.connect", http_client.connect),
     ),
-    "requests",
+    aliases=("requests",),
+    packages={"urllib3": "urllib3", "requests": "requests"},
+    instrumentors=(Instrumentor("requests", "requests"), Instrumentor("urllib3", "urllib3")),
+    version1=(Library("requests", errors="requests.exceptions"),),
     plumbing=("urllib3.connectionpool", "urllib3.util.connection", "urllib3.util.timeout"),
 )

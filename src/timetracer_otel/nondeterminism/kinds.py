@@ -14,8 +14,9 @@ import pybase64
 
 from timetracer_otel.config import NONDETERMINISM
 from timetracer_otel.nondeterminism.columns import Json
+from timetracer_otel.seams.integration import Generator
 
-__all__ = ["KINDS", "Generator", "Kind", "NotFit", "as_it_is"]
+__all__ = ["KINDS", "Kind", "NotFit", "as_it_is", "generated"]
 
 Args: TypeAlias = tuple[Any, ...]
 Sample: TypeAlias = Callable[..., Any]
@@ -208,32 +209,22 @@ def _load_hex(value: Json, _args: Args, _kwargs: Mapping[str, Any]) -> bytes:
 # What libraries make where Python does not see it
 
 
-@dataclass(frozen=True, slots=True)
-class Generator:
-    """A library's public function that draws, declared.
+def generated(one: Generator) -> Kind:
+    """Give the kind of a generator's draws: bytes, a text, a number or an id of the library's own class.
 
     Args:
-        module: that has it.
-        name: attribute path in it.
-        group: the setting that switches it.
+        one: declared.
     """
 
-    module: str
-    name: str
-    group: str
-
-    @property
-    def kind(self) -> Kind:
-        """The kind of its draws: bytes, a text, a number or an id of the library's own class."""
-        return Kind(f"{self.module}.{self.name}", self.group, _dump_generated, self._load)
-
-    def _load(self, value: Json, _args: Args, _kwargs: Mapping[str, Any]) -> Any:
+    def load(value: Json, _args: Args, _kwargs: Mapping[str, Any]) -> Any:
         ((form, text),) = value.items()
         if form == "id":
-            return getattr(sys.modules[self.module], "UUID", uuid.UUID)(hex=text)
+            return getattr(sys.modules[one.module], "UUID", uuid.UUID)(hex=text)
         if form == "bytes":
             return pybase64.b64decode(text)
         return int(text, 16) if form == "number" else text
+
+    return Kind(f"{one.module}.{one.name}", one.group, _dump_generated, load)
 
 
 def _dump_generated(value: Any) -> Json:

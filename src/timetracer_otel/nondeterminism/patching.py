@@ -15,9 +15,9 @@ from typing import Any, Final
 
 from timetracer_otel.nondeterminism import callers, deadlines, generators, plain, sites, wrappers
 from timetracer_otel.nondeterminism.draws import give, live
-from timetracer_otel.nondeterminism.kinds import KINDS, Generator
+from timetracer_otel.nondeterminism.kinds import KINDS, generated
 from timetracer_otel.nondeterminism.wrappers import Maker
-from timetracer_otel.seams import c_names, imports
+from timetracer_otel.seams import Generator, Integration, c_names, imports
 
 __all__ = ["install", "uninstall"]
 
@@ -30,9 +30,7 @@ _groups: frozenset[str] = frozenset()
 _gives = False
 """Whether recorded values are given back."""
 _generators: Final[dict[str, list[Generator]]] = {}
-"""By their modules."""
-for _one in generators.discover():
-    _generators.setdefault(_one.module, []).append(_one)
+"""By their modules: those that no integration declares, and those of the integrations at work."""
 _hooked: set[str] = set()
 """Modules with an import hook, which cannot be taken back."""
 
@@ -47,7 +45,10 @@ _ALWAYS_DRAW: Final = frozenset(name for name in _TIME if KINDS[f"time.{name}"].
 
 
 def install(
-    groups: Iterable[str], draw: Callable[..., Any], app_packages: tuple[str, ...], plumbing: Iterable[str] = ()
+    groups: Iterable[str],
+    draw: Callable[..., Any],
+    app_packages: tuple[str, ...],
+    integrations: Iterable[Integration] = (),
 ) -> None:
     """Wrap what draws, now or when it is imported.
 
@@ -55,13 +56,18 @@ def install(
         groups: of kinds, from :data:`timetracer_otel.config.NONDETERMINISM`.
         draw: what a draw of the app does: :func:`draws.note` or :func:`draws.give`.
         app_packages: installed packages that are part of the app.
-        plumbing: what the integrations state, see :class:`timetracer_otel.seams.Integration`.
+        integrations: their plumbing does not count, and what their generators make does.
     """
     global _groups, _gives
     _groups, _gives = frozenset(groups), draw is give
     if not _groups:
         return
-    plumbing = (*plumbing, *(f"{module}." for module in _generators))
+    integrations = tuple(integrations)
+    _generators.clear()
+    for generator in (*generators.discover(), *(each for one in integrations for each in one.generators)):
+        _generators.setdefault(generator.module, []).append(generator)
+    plumbing = [name for one in integrations for name in one.plumbing]
+    plumbing += [f"{module}." for module in _generators]
     callers.configure(app_packages, plumbing)
     wrappers.use(draw)
     sites.watch()
@@ -107,7 +113,7 @@ def _generator(module: ModuleType, one: Generator) -> None:
         return  # another version of the library
     original = getattr(owner, name)
     maker = wrappers.function if isinstance(original, FunctionType) else wrappers.builtin
-    _replace(owner, name, maker(one.kind, original))
+    _replace(owner, name, maker(generated(one), original))
 
 
 def _wrap(owner: Any, name: str, kind_name: str, maker: Maker) -> None:

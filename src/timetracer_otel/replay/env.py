@@ -8,7 +8,6 @@ from typing import Final, TypeAlias
 
 from timetracer_otel.cassette.shelf import Catalog
 from timetracer_otel.replay import variables
-from timetracer_otel.replay.answering.sampler import switched_off
 from timetracer_otel.seams import children
 
 __all__ = ["Environment", "environment"]
@@ -51,11 +50,10 @@ def environment(
             variables.TRACE: str(traced.absolute()) if traced is not None else "",
         }
         options["PYTHONHASHSEED"] = found.hash_seed()
-        given = {
+        return {
             **{name: value for name, value in base.items() if name not in _OF_A_PARENT},
             **ours,
             **{name: value for name, value in options.items() if value},
         }
-        return given | switched_off(given)
 
     return make

@@ -2,7 +2,16 @@
 
 from timetracer_otel.seams.calls import Call, pending
 from timetracer_otel.seams.entries import Headers, Request, Response, entry_attributes
-from timetracer_otel.seams.integration import Answer, Description, Integration, Patch, Responder, Value
+from timetracer_otel.seams.integration import (
+    Answer,
+    Description,
+    Generator,
+    Instrumentor,
+    Integration,
+    Patch,
+    Responder,
+    Value,
+)
 from timetracer_otel.seams.lanes import Entered, Lane, lane_of, mark
 from timetracer_otel.seams.runtime import (
     Runtime,
@@ -11,6 +20,7 @@ from timetracer_otel.seams.runtime import (
     installed,
     integrations,
     live_io,
+    owner,
     responder,
     set_active,
     set_settings,
@@ -23,7 +33,9 @@ __all__ = [
     "Call",
     "Description",
     "Entered",
+    "Generator",
     "Headers",
+    "Instrumentor",
     "Integration",
     "Lane",
     "Patch",
@@ -40,6 +52,7 @@ __all__ = [
     "lane_of",
     "live_io",
     "mark",
+    "owner",
     "pending",
     "responder",
     "set_active",

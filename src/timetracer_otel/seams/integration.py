@@ -3,13 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from importlib.metadata import entry_points
 from typing import TYPE_CHECKING, Any, NoReturn, Protocol, TypeAlias, TypeVar
 
 if TYPE_CHECKING:
-    from timetracer_otel.cassette.model import Span
+    from importlib.metadata import EntryPoint
 
-__all__ = ["Answer", "Description", "Integration", "Maker", "Patch", "Replacement", "Responder", "Value", "Wrapper"]
+    from timetracer_otel.cassette.model import Span
+    from timetracer_otel.cassette.version1 import Library
+
+__all__ = [
+    "Answer",
+    "Description",
+    "Generator",
+    "Instrumentor",
+    "Integration",
+    "Maker",
+    "Patch",
+    "Replacement",
+    "Responder",
+    "Value",
+    "Wrapper",
+]
 
 Value: TypeAlias = bytes
 """A value that an app may generate anew in each run (an id, a time): a type tag and the raw bytes."""
@@ -191,6 +207,50 @@ class Responder(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True)
+class Instrumentor:
+    """A standard instrumentor of OpenTelemetry, by its entry point of ``opentelemetry_instrumentor``.
+
+    Args:
+        name: of the entry point, as ``OTEL_PYTHON_DISABLED_INSTRUMENTATIONS`` has it.
+        library: the module whose import ``install()`` turns it on at; empty where each app is instrumented by itself.
+        costly: whether it slows the library down even when nobody gets its spans: a replay then goes without it.
+    """
+
+    name: str
+    library: str = ""
+    costly: bool = False
+
+    @property
+    def scope(self) -> str:
+        """The instrumentation scope of its spans."""
+        return f"opentelemetry.instrumentation.{self.name.replace('-', '_')}"
+
+    def entry_point(self) -> EntryPoint | None:
+        """The entry point; None when the instrumentor is not installed."""
+        return next(iter(entry_points(group="opentelemetry_instrumentor", name=self.name)), None)
+
+    def load(self) -> Any:
+        """Give its class, which may import the library; None when it is not installed."""
+        found = self.entry_point()
+        return None if found is None else found.load()
+
+
+@dataclass(frozen=True, slots=True)
+class Generator:
+    """A library's public function that draws where Python does not see it: the call is the draw.
+
+    Args:
+        module: that has it.
+        name: attribute path in it.
+        group: the setting that switches it, one of :data:`timetracer_otel.config.NONDETERMINISM`.
+    """
+
+    module: str
+    name: str
+    group: str
+
+
 def _no_values(_span: Span) -> Iterable[Value]:
     return ()
 
@@ -210,6 +270,9 @@ class Integration:
         apps: of a web framework, what gives each app OpenTelemetry's instrumentation when it is made, for programs that
             install us from code. Those that ``opentelemetry-instrument`` starts have it already.
         aliases: other names that mean it (``motor`` for pymongo).
+        packages: the library's packages by the names that they are imported by, and for each the distribution whose
+            version is recorded once it is imported; empty for the standard library.
+        instrumentors: OpenTelemetry's, whose spans are the calls of this library when they are on.
         describe: a recorded call's :class:`Description`; None when the call never counts.
         reply_values: the values in a recorded call's reply.
         answer: digest of what a recorded call was told, equal for equal answers.
@@ -218,6 +281,8 @@ class Integration:
         oldest: the distribution, and the oldest version of it that has these seams.
         plumbing: modules whose clock readings and random values are the driver's own, for waits, pools and the like:
             they are not recorded and stay live in a replay. A name that ends with a dot is a whole package.
+        generators: its functions that make ids, keys or salts of which the app gets the result.
+        version1: how cassettes of timetracer 1.x name the library.
     """
 
     name: str
@@ -231,3 +296,17 @@ class Integration:
     volatile: frozenset[str] = frozenset()
     oldest: tuple[str, tuple[int, int]] | None = None
     plumbing: tuple[str, ...] = ()
+    packages: Mapping[str, str] = field(default_factory=dict)
+    instrumentors: tuple[Instrumentor, ...] = ()
+    generators: tuple[Generator, ...] = ()
+    version1: tuple[Library, ...] = ()
+    scopes: frozenset[str] = field(init=False)
+    """Instrumentation scopes whose spans are calls of this library."""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "scopes", frozenset(one.scope for one in self.instrumentors))
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The name and the aliases."""
+        return (self.name, *self.aliases)

@@ -24,6 +24,7 @@ __all__ = [
     "installed",
     "integrations",
     "live_io",
+    "owner",
     "responder",
     "set_active",
     "set_settings",
@@ -126,6 +127,20 @@ def responder(plugin: str) -> Responder | None:
     if runtime is None or not runtime.answers or plugin in switched_off:
         return None
     return runtime.responder(plugin)
+
+
+def owner(kind: type) -> str | None:
+    """The name of the integration that a class belongs to: of its own bases, the nearest that is from a known package.
+
+    Args:
+        kind: a class of a library, or of the app that derives it from one.
+    """
+    for base in kind.__mro__:
+        package = base.__module__.partition(".")[0]
+        for integration in integrations.values():
+            if package in integration.packages:
+                return integration.name
+    return None
 
 
 def current_lane(runtime: Runtime, context: Context | None = None) -> Lane:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from opentelemetry.trace import Link, TraceState
     from opentelemetry.util.types import Attributes
 
-__all__ = ["LaneMarker", "RecordAll", "Unheard", "attach", "host_provider", "take_out"]
+__all__ = ["LaneMarker", "RecordAll", "Unheard", "attach", "host_provider", "is_unheard", "take_out"]
 
 
 class LaneMarker(SpanProcessor):
@@ -95,6 +95,15 @@ class Unheard(RecordAll):
         if kind in _CALLS and len(self._processors._span_processors) <= 1:  # noqa: SLF001 - as above
             return _DROPPED
         return super().should_sample(parent_context, trace_id, name, kind, *args, **kwargs)
+
+
+def is_unheard(provider: TracerProvider) -> bool:
+    """Whether no processor but ours is there, so that nobody gets the spans of a replay.
+
+    Args:
+        provider: the host's.
+    """
+    return len(provider._active_span_processor._span_processors) <= 1  # noqa: SLF001 - the SDK shows it nowhere else
 
 
 _CALLS = (SpanKind.CLIENT, SpanKind.PRODUCER)

@@ -12,7 +12,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from timetracer_otel import redaction, spans
+from timetracer_otel import redaction, seams, spans
 from timetracer_otel.cassette import otlp
 from timetracer_otel.config import Settings
 
@@ -54,13 +54,6 @@ def _shortened(command: Any) -> list[str]:
     return list(command)
 
 
-_LIBRARIES = (
-    "pymongo", "motor", "flask", "werkzeug", "starlette", "fastapi", "django", "uvicorn", "gunicorn",
-    "httpx", "requests", "urllib3", "aiohttp", "tornado", "redis", "sqlalchemy",
-)  # fmt: skip
-"""Whose versions matter to a replay, when the process has imported them."""
-
-
 def describe_process(settings: Settings) -> dict[str, spans.Attribute]:
     """Attributes that say which program, versions and settings made a recording."""
     attributes: dict[str, spans.Attribute] = {
@@ -73,9 +66,10 @@ def describe_process(settings: Settings) -> dict[str, spans.Attribute]:
     }
     if sys.flags.hash_randomization and (seed := os.environ.get("PYTHONHASHSEED", "")).isdecimal():
         attributes[spans.HASH_SEED] = seed
-    for library in _LIBRARIES:
-        if library in sys.modules and (version := _version(library)):
-            attributes[f"timetracer.library.{library}"] = version
+    for integration in seams.integrations.values():
+        for package, distribution in integration.packages.items():
+            if distribution and package in sys.modules and (version := _version(distribution)):
+                attributes[f"timetracer.library.{distribution}"] = version
     return attributes
 
 

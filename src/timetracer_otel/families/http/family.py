@@ -41,24 +41,22 @@ _SEARCHED = 1024 * 1024
 """Bytes of a reply up to which ids are looked for."""
 
 
-def declared(name: str, patches: Iterable[Patch], *aliases: str, plumbing: tuple[str, ...] = ()) -> Integration:
+def declared(name: str, patches: Iterable[Patch], **facts: Any) -> Integration:
     """Declare a client of HTTP.
 
     Args:
         name: of the integration.
         patches: its seams.
-        aliases: other names that mean it.
-        plumbing: as :class:`timetracer_otel.seams.Integration` has it.
+        facts: of the library, as :class:`timetracer_otel.seams.Integration` has them.
     """
     return Integration(
         name=name,
         patches=tuple(patches),
-        aliases=aliases,
         describe=_describe,
         reply_values=_reply_values,
         answer=_told,
         render=_render,
-        plumbing=plumbing,
+        **facts,
     )
 
 

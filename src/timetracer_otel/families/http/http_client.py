@@ -44,11 +44,10 @@ _plugins: dict[type, str] = {}
 
 
 def plugin_of(conn: Any) -> str:
-    """The integration that a connection belongs to."""
+    """The integration that a connection belongs to: the first whose package one of its classes is from."""
     kind = type(conn)
     if kind not in _plugins:
-        is_urllib3 = any(base.__module__.partition(".")[0] == "urllib3" for base in kind.__mro__)
-        _plugins[kind] = "urllib3" if is_urllib3 else "urllib"
+        _plugins[kind] = seams.owner(kind) or "urllib"
     return _plugins[kind]
 
 

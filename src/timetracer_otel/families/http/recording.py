@@ -23,11 +23,6 @@ __all__ = ["Recording", "begin", "in_exchange", "suppressed", "within"]
 
 _P = ParamSpec("_P")
 
-_SCOPES: Final = tuple(
-    f"opentelemetry.instrumentation.{name}" for name in ("httpx", "requests", "urllib", "aiohttp_client", "tornado")
-)
-"""How the scopes of the standard HTTP instrumentors begin: their spans are calls of ours."""
-
 _FIRST: Final = 4
 """What may pass before the app has its first byte: a request's head and body, a response's head and first piece."""
 
@@ -61,7 +56,7 @@ def begin(plugin: str, request: Sent) -> Recording | None:
         runtime = seams.active()
         if runtime is None or suppressed() or plugin in seams.switched_off:
             return None
-        call, own = _instrumented(), False
+        call, own = _instrumented(plugin), False
         if call is None:
             call, own = runtime.begin(request.method, _span_attributes(request)), True
         return None if call is None else Recording(call, plugin, request, own=own)
@@ -70,13 +65,13 @@ def begin(plugin: str, request: Sent) -> Recording | None:
         return None
 
 
-def _instrumented() -> Call | None:
+def _instrumented(plugin: str) -> Call | None:
     """The instrumentor's call that this exchange belongs to, if no other exchange took it (a redirect's hop before)."""
     call = pending.get()
     if call is None or call.state is not None or not call.span.is_recording():
         return None
     scope = call.span.instrumentation_scope
-    return call if scope is not None and scope.name.startswith(_SCOPES) else None
+    return call if scope is not None and scope.name in seams.integrations[plugin].scopes else None
 
 
 def _span_attributes(request: Sent) -> dict[str, spans.Attribute]:

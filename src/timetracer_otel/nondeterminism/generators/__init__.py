@@ -9,7 +9,7 @@ from __future__ import annotations
 import importlib
 import pkgutil
 
-from timetracer_otel.nondeterminism.kinds import Generator
+from timetracer_otel.seams import Generator
 
 __all__ = ["discover"]
 

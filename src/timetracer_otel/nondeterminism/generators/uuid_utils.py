@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from timetracer_otel.nondeterminism.kinds import Generator
+from timetracer_otel.seams import Generator
 
 __all__ = ["GENERATORS"]
 

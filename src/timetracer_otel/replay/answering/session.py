@@ -285,7 +285,7 @@ class Player:
     def responder(self, plugin: str) -> PluginResponder | None:
         """What answers the calls of an integration; None when they go out."""
         if plugin not in self._responders:
-            names = {plugin, *seams.integrations[plugin].aliases}
+            names = set(seams.integrations[plugin].names)
             mocked = not self.settings.mock_plugins or bool(names & set(self.settings.mock_plugins))
             live = bool(names & set(self.settings.live_plugins)) or not mocked
             self._responders[plugin] = None if live else PluginResponder(self, plugin)
