@@ -255,8 +255,9 @@ class _Finding:
     def __init__(self, instance: Any, step: str) -> None:
         self._instance = instance
         self._step = step
-        if seams.responder(NAME) is not None and not _is_monitors(instance):
-            replaying.raise_recorded(step)
+        responder = seams.responder(NAME)
+        if responder is not None and not _is_monitors(instance):
+            replaying.raise_recorded(responder, step)
 
     def __enter__(self) -> None:
         """The driver looks for it."""

@@ -6,7 +6,7 @@ from hashlib import blake2b
 from typing import Final
 
 from timetracer_otel.families.mongodb.bson_walk import elements, guarded
-from timetracer_otel.families.mongodb.cursor_ids import cursor_id
+from timetracer_otel.families.mongodb.wire import cursor_id
 
 __all__ = ["digest"]
 

@@ -72,6 +72,18 @@ int64 = Struct("<q").unpack_from
 _SMALLEST = 5
 _UUID_SIZE = 16
 _OBJECT_ID_SIZE = 12
+_LEAST_LENGTH: list[int | None] = [None] * 256
+"""By type: the least length that a value may say it has; None for types that do not begin with a length."""
+_BESIDE_LENGTH = [0] * 256
+"""By type: how many bytes of a value its length does not count."""
+for _kinds, _least, _beside in (
+    ((DOCUMENT, ARRAY, CODE_WITH_SCOPE), _SMALLEST, 0),
+    ((BINARY,), 0, 5),
+    ((STRING, CODE, SYMBOL), 1, 4),
+    ((DB_POINTER,), 1, 4 + _OBJECT_ID_SIZE),
+):
+    for _kind in _kinds:
+        _LEAST_LENGTH[_kind], _BESIDE_LENGTH[_kind] = _least, _beside
 _LENGTHS_OF_TEXT = range(11, 4098)
 """Lengths, the final zero included, of strings that are looked through: what is longer is content."""
 _LENGTHS_OF_BINARY = range(8 + 5, 256 + 5)
@@ -141,7 +153,12 @@ def elements(buf: bytes, start: int, end: int) -> list[Element]:
         value = name_end + 1
         kind = buf[at]
         width = _WIDTHS[kind]
-        next_at = _value_end(buf, kind, value) if width == _VARIES else value + width
+        if width != _VARIES:
+            next_at = value + width
+        elif (least := _LEAST_LENGTH[kind]) is not None and (length := int32(buf, value)[0]) >= least:
+            next_at = value + length + _BESIDE_LENGTH[kind]
+        else:
+            next_at = _value_end(buf, kind, value)
         found.append((kind, buf[at + 1 : name_end], at, value, next_at))
         at = next_at
     if at != stop:
@@ -156,14 +173,9 @@ def _value_end(buf: bytes, kind: int, at: int) -> int:
     if kind == REGEX:
         return buf.index(0, buf.index(0, at) + 1) + 1
     length: int = int32(buf, at)[0]
-    if kind in (DOCUMENT, ARRAY, CODE_WITH_SCOPE) and length >= _SMALLEST:
-        return at + length
-    if kind == BINARY and length >= 0:
-        return at + 5 + length
-    if kind in (STRING, CODE, SYMBOL) and length > 0:
-        return at + 4 + length
-    if kind == DB_POINTER and length > 0:
-        return at + 4 + length + _OBJECT_ID_SIZE
+    least = _LEAST_LENGTH[kind]
+    if least is not None and length >= least:
+        return at + length + _BESIDE_LENGTH[kind]
     raise ValueError(f"type {kind:#04x} or its length {length} at byte {at} is impossible")
 
 

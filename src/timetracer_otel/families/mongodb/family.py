@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from bisect import bisect_left
 from collections import OrderedDict, defaultdict
 from contextlib import suppress
@@ -26,7 +27,6 @@ from timetracer_otel.families.mongodb.bson_walk import (
     taken,
     values,
 )
-from timetracer_otel.families.mongodb.cursor_ids import cursor_id, cursor_namespace, set_cursor_id
 from timetracer_otel.families.mongodb.report import difference, render, render_message
 from timetracer_otel.families.mongodb.unordered_lists import lists_without_order, may_have_lists
 from timetracer_otel.families.mongodb.wire import (
@@ -34,12 +34,15 @@ from timetracer_otel.families.mongodb.wire import (
     VOLATILE,
     Message,
     command_name,
+    cursor_id,
+    cursor_namespace,
     getmore_cursor_id,
     max_time_ms,
     parse_message,
     redacted,
     redacted_reply,
     sections_of,
+    set_cursor_id,
 )
 from timetracer_otel.seams.integration import Description, Value
 
@@ -74,6 +77,8 @@ _READS = frozenset(
 _WRITING_STAGES = (b"$out", b"$merge")
 _STATEMENTS = frozenset({"updates", "deletes"})
 _JOINING_STAGES = (b"$lookup", b"$graphLookup", b"$unionWith")
+_WRITES_IN = re.compile(b"|".join(re.escape(stage + b"\0") for stage in _WRITING_STAGES))
+_JOINS_IN = re.compile(b"|".join(re.escape(stage + b"\0") for stage in _JOINING_STAGES))
 _NO_DATA = frozenset(
     b"abortTransaction authenticate endSessions getnonce killCursors killSessions logout refreshSessions saslContinue"
     b" saslStart startSession".lower().split()
@@ -119,12 +124,13 @@ class _Shape:
     def _add_elements(self, buf: bytes, found: list[Element]) -> None:
         lists = lists_without_order(buf, found) if may_have_lists(buf) else []
         for kind, _name, start, _value, end in found:
-            if PLAIN[kind]:
-                self.pieces.append(buf[start:end])
-            elif lists:
-                self._add_with_lists(buf, start, end, scan(buf, start, end), lists)
+            found_inside = [] if PLAIN[kind] else scan(buf, start, end)
+            if lists and not PLAIN[kind]:
+                self._add_with_lists(buf, start, end, found_inside, lists)
+            elif found_inside:
+                self.add(buf, start, end, found_inside)
             else:
-                self.add(buf, start, end, scan(buf, start, end))
+                self.pieces.append(buf[start:end])
 
     def add_section(self, name: str, content: bytes) -> None:
         # A zero is no type of an element: nothing in a body can look like the start of a section.
@@ -229,8 +235,9 @@ def describe(message: Message) -> Description:
         raise ValueError("a command without a name")
     shape = _Shape()
     shape.add_command(body, command)
-    for name, content in sorted(sections_of(message)):
-        shape.add_section(name, content)
+    if message.sections:
+        for name, content in sorted(sections_of(message)):
+            shape.add_section(name, content)
     digest = blake2b(b"".join(shape.pieces), digest_size=16).digest()
     values, unordered = tuple(shape.values), tuple(shape.unordered)
     key, read = _key(message, command), _is_read(body, command)
@@ -243,9 +250,9 @@ def _subjects(key: tuple[str, ...], body: bytes, command: list[Element]) -> tupl
     name = command[0][1].lower()
     if name in _NO_DATA:
         return ()
-    if name in _ANYWHERE or any(stage + b"\0" in body for stage in _WRITING_STAGES):
+    if name in _ANYWHERE or _WRITES_IN.search(body):
         return ((system,),)
-    joins = any(stage + b"\0" in body for stage in _JOINING_STAGES)
+    joins = _JOINS_IN.search(body)
     return ((system, database, collection) if collection and not joins else (system, database),)
 
 

@@ -143,9 +143,10 @@ class Connection:
         return self._decode(self._responder.serve(recorded), cursor)
 
     def _answer(self, message: family.Message, buf: bytes) -> _Reply:
-        if server.is_drivers_own(message):
+        name = message.name
+        if name in server.ADMINISTRATION and server.is_drivers_own(message):
             return _saying(server.made_up(message, self._responder, self._address))
-        if message.name == "getMore":
+        if name == "getMore":
             return self._next_batch(message)
         asked = self._responder.answer(family.describe(message), lambda: family.render(buf, None)["request"])
         return self._decode(asked)
@@ -173,7 +174,8 @@ class Connection:
         document = recorded.payload(spans.RESPONSE)
         if document is None:
             return self._unanswered(recorded)
-        document = family.rebind(document, answer.bindings)
+        if answer.bindings:
+            document = family.rebind(document, answer.bindings)
         recorded_id = family.cursor_id(document)
         if recorded_id:
             cursor = cursor or cursors.opened(self._responder, recorded, recorded_id, family.cursor_namespace(document))
@@ -238,11 +240,13 @@ def early_description(step: str) -> Description:
     return Description(("mongodb", "", step, ""), b"", (), read=False, subjects=())
 
 
-def raise_recorded(step: str) -> None:
-    """Raise what that step of the driver raised in the recording, if its turn has come in this lane."""
-    responder = seams.responder(_NAME)
-    if responder is None:
-        return
+def raise_recorded(responder: Responder, step: str) -> None:
+    """Raise what that step of the driver raised in the recording, if its turn has come in this lane.
+
+    Args:
+        responder: gives the recorded calls.
+        step: the driver's name of it.
+    """
     answer = responder.next_in_lane(early_description(step))
     if answer is not None and (error := answer.recorded.text(spans.ERROR)) is not None:
         raise exceptions.rebuilt(error)

@@ -17,8 +17,8 @@ from timetracer_otel.replay.journal import Journal
 from timetracer_otel.seams import Description, Lane, branches
 
 __all__ = [
-    "answered",
     "bounded",
+    "details",
     "identity",
     "imported",
     "missed",
@@ -66,13 +66,12 @@ def bounded(shown: object) -> object:
     return shown if len(encoded) <= LONGEST else {"(too long to be shown)": len(encoded)}
 
 
-def answered(  # noqa: PLR0913 - the parts of one note
-    journal: Journal, lane: Lane, match: Match, description: Description, asked: Callable[[], object], *, strict: bool
-) -> None:
-    """Note a call that was answered.
+def details(
+    lane: Lane, match: Match, description: Description, asked: Callable[[], object], *, strict: bool
+) -> dict[str, Any]:
+    """What to note of a call that was answered, besides what answered it.
 
     Args:
-        journal: where to.
         lane: the live one.
         match: what answers.
         description: of the live call.
@@ -80,21 +79,17 @@ def answered(  # noqa: PLR0913 - the parts of one note
         strict: whether nondeterminism was recorded, so that a value that differs is a change, but for those that show
             by themselves that they are new in each run.
     """
-    facts: dict[str, Any] = {"how": match.how, "lane": lane.id, "span": match.recorded.span.span_id}
-    if journal.detailed:
-        if not description.read:
-            recorded = match.recorded.span
-            facts |= {"write": [recorded.start, recorded.end], "branch": recorded.text(spans.BRANCH) or ""}
-            facts |= {"at": _now(), "branch_now": branches.trail(lane)}
-        facts |= {"key": list(description.key), "start": match.recorded.span.start}
-        if lane.is_session:
-            facts["same"] = identity(match.recorded)
-        if match.changed and strict:
-            volatile = _volatile(match.recorded.span)
-            facts["recorded"] = bounded(rendered(match.recorded.span))
-            facts["asked"] = bounded(without_volatile(asked(), volatile))
-    journal.note("answered", **facts)
-    trace.answered(match.recorded.span, match.how, asked)
+    recorded = match.recorded.span
+    facts: dict[str, Any] = {"key": list(description.key), "start": recorded.start}
+    if not description.read:
+        facts |= {"write": [recorded.start, recorded.end], "branch": recorded.text(spans.BRANCH) or ""}
+        facts |= {"at": _now(), "branch_now": branches.trail(lane)}
+    if lane.is_session:
+        facts["same"] = identity(match.recorded)
+    if match.changed and strict:
+        facts["recorded"] = bounded(rendered(recorded))
+        facts["asked"] = bounded(without_volatile(asked(), _volatile(recorded)))
+    return facts
 
 
 def identity(call: Recorded) -> str:

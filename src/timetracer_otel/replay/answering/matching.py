@@ -172,11 +172,12 @@ class Matcher:
             The match, None when this lane has none.
         """
         with self._lock:
-            values = self._translated(asked)
-            bucket = (asked.key, asked.shape, asked.sorted(values))
+            values = asked.values and self._translated(asked)
+            bucket = (asked.key, asked.shape, asked.sorted(values) if asked.unordered else values)
             same = self.index.exact.get(bucket, [])
-            for call in self._ranked(bucket, same, asked.preference, branch):
-                self._bind_same(asked.values, values)
+            if (call := self._next_ranked(bucket, same, asked.preference, branch)) is not None:
+                if values:
+                    self._bind_same(asked.values, values)
                 return self._use(call, "exact" if values == asked.values else "translated")
             if may_bind and asked.values and (bound := self._bindable(asked, branch)) is not None:
                 call, changed = bound
@@ -194,6 +195,12 @@ class Matcher:
                 self._bindings = {theirs: mine for theirs, mine in self.to_live.items() if theirs != mine}
             return self._bindings
 
+    def _next_ranked(self, bucket: object, calls: list[Recorded], asker: bytes, branch: str) -> Recorded | None:
+        """The first of :meth:`_ranked`."""
+        if asker or self.index.branched:
+            return next(self._ranked(bucket, calls, asker, branch), None)
+        return self._next_unused(bucket, calls)
+
     def _ranked(self, bucket: object, calls: list[Recorded], asker: bytes, branch: str) -> Iterator[Recorded]:
         """The bucket's unused calls, those of the asker and the branch first."""
         for key in self.index.preferences(bucket, asker, branch):
@@ -208,7 +215,7 @@ class Matcher:
 
     def _next_exact(self, asked: Description) -> Recorded | None:
         bucket = (asked.key, asked.shape, asked.sorted(self._translated(asked)))
-        return next(self._unused(bucket, self.index.exact.get(bucket, [])), None)
+        return self._next_unused(bucket, self.index.exact.get(bucket, []))
 
     def _translated(self, asked: Description) -> tuple[Value, ...]:
         """The recorded values that the live ones stand for."""
@@ -223,19 +230,25 @@ class Matcher:
     def next(self) -> Recorded | None:
         """The earliest call not answered yet."""
         with self._lock:
-            return next(self._unused(None, self.index.calls), None)
+            return self._next_unused(None, self.index.calls)
 
     def unused(self) -> list[Recorded]:
         """The calls not answered."""
         return [call for call in self.index.calls if call.span.span_id not in self.used]
 
-    def _unused(self, bucket: object, calls: list[Recorded]) -> Iterator[Recorded]:
-        """The bucket's unused calls; what is used up at its head is skipped once and for all."""
+    def _next_unused(self, bucket: object, calls: list[Recorded]) -> Recorded | None:
+        """The bucket's first unused call; what is used up at its head is skipped once and for all."""
         start = self._first.get(bucket, 0)
         while start < len(calls) and calls[start].span.span_id in self.used:
             start += 1
         self._first[bucket] = start
-        rest = map(calls.__getitem__, range(start, len(calls)))  # neither a slice nor islice, which step over the head
+        return calls[start] if start < len(calls) else None
+
+    def _unused(self, bucket: object, calls: list[Recorded]) -> Iterator[Recorded]:
+        """The bucket's unused calls."""
+        self._next_unused(bucket, calls)
+        places = range(self._first[bucket], len(calls))
+        rest = map(calls.__getitem__, places)  # neither a slice nor islice, which step over the head
         return (call for call in rest if call.span.span_id not in self.used)
 
     def _use(self, call: Recorded, how: str, *, changed: bool = False) -> Match:

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cached_property, partial
 from itertools import chain, islice
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from timetracer_otel import redaction, seams, spans
 from timetracer_otel.cassette import model, shelf
@@ -19,7 +19,7 @@ from timetracer_otel.config import Settings
 from timetracer_otel.errors import ReplayMiss
 from timetracer_otel.nondeterminism import Given
 from timetracer_otel.replay import variables
-from timetracer_otel.replay.answering import borrowing, brought_values, followed_session, journal_entries
+from timetracer_otel.replay.answering import borrowing, brought_values, followed_session, journal_entries, trace
 from timetracer_otel.replay.answering.determinism import drawn_by_session, given_to_lane, given_to_session
 from timetracer_otel.replay.answering.entries import Entries
 from timetracer_otel.replay.answering.guard import refuse_outbound, watch_unseen
@@ -37,7 +37,7 @@ from timetracer_otel.seams import (
     Response,
     Value,
     children,
-    current_lane,
+    lane_of,
     places,
     value_forms,
 )
@@ -62,11 +62,6 @@ class ReplayLane(Lane):
         self.matcher = Matcher(index, self._brought) if index is not None else None
         journal = runtime.journal
         self.draws = runtime.given() if request is None else given_to_lane(recorded, journal)
-
-    @property
-    def has_draws(self) -> bool:
-        """Whether nondeterminism was recorded: then nothing of a call may differ, a value neither."""
-        return self.draws is not None
 
     def _brought(self, value: Value) -> bool:
         if self.request is None:
@@ -118,8 +113,15 @@ class PluginResponder:
                 lambda: journal_entries.without_volatile(asked(), seams.integrations[self._plugin].volatile),
             )
         match, matcher = found
-        journal_entries.answered(player.journal, lane, match, description, asked, strict=lane.has_draws)
-        return Answer(match.recorded.span, matcher.bindings)
+        journal, recorded = player.journal, match.recorded.span
+        facts: dict[str, Any] = {"how": match.how, "lane": lane.id, "span": recorded.span_id}
+        if journal.detailed:
+            # Where nondeterminism was recorded nothing of a call may differ, a value neither.
+            facts |= journal_entries.details(lane, match, description, asked, strict=lane.draws is not None)
+        journal.note("answered", **facts)
+        if player.tracing is not None:
+            trace.answered(recorded, match.how, asked)
+        return Answer(recorded, matcher.bindings)
 
     def refuse(self, message: str) -> NoReturn:
         self._player.refuse(self._player.lane(), (self._plugin,), message)
@@ -263,7 +265,7 @@ class Player:
 
     def lane(self) -> ReplayLane:
         """The live lane that the current code belongs to."""
-        lane = current_lane(self)
+        lane = lane_of()
         return lane if isinstance(lane, ReplayLane) else self.session_lane
 
     def open_lane(self, request: Request) -> ReplayLane:
@@ -304,7 +306,9 @@ class Player:
                 if matcher is not None and matcher.comes_first(other, asked):
                     return self.find(lane, other)
         assert session is not None  # noqa: S101 - the session's lane always has one
-        if own is not None and (match := own.match(asked, branch=branch_in(lane, here()))) is not None:
+        branch = here()
+        path = "" if branch is None else branch_in(lane, branch)
+        if own is not None and (match := own.match(asked, branch=path)) is not None:
             return match, own
         if own is not session and (match := session.match(asked, may_bind=False)) is not None:
             return Match(match.recorded, "session again" if match.how == "repeated" else "session"), session
