@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import resource
+from collections.abc import Callable
 from typing import Any, Final
 
 import orjson
@@ -31,22 +32,24 @@ def look() -> int | None:
     return min(found, default=None)
 
 
-def dumps(document: Any, option: int = 0) -> bytes:
+def dumps(document: Any, option: int = 0, default: Callable[[Any], Any] | None = None) -> bytes:
     """Encode JSON.
 
     Args:
         document: dicts with strings as keys, lists, and what goes into them.
         option: of orjson; ``OPT_APPEND_NEWLINE`` and ``OPT_SORT_KEYS`` are known here.
+        default: gives what stands for a value that JSON does not have.
 
     Raises:
         TypeError: it cannot be encoded, or not in UTF-8.
         MemoryError: there is too little memory.
     """
     if not _limited:
-        return orjson.dumps(document, option=option)
+        return orjson.dumps(document, default=default, option=option)
     try:
         text = json.dumps(
             document,
+            default=default,
             ensure_ascii=False,
             separators=(",", ":"),
             sort_keys=bool(option & orjson.OPT_SORT_KEYS),

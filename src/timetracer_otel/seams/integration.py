@@ -52,10 +52,11 @@ class Patch:
         module: dotted module name.
         name: attribute path in it, such as ``sendall`` or ``Flask.__call__``.
         wrapper: what goes around it; None where there is one of the two below.
-        maker: instead of a wrapper, for functions of Python only.
+        maker: instead of a wrapper, for functions of Python only; or for a class: gives a subclass of it.
         returns: instead of a wrapper, where the name is a factory: gives what stands in the place of each object that
             it returns. For types of C, whose methods cannot be replaced; where it raises, the app gets the object.
         required: whether a supported version always has that name; if it then is missing, a warning says so.
+        everywhere: whether modules that have imported the object already get what stands in its place, too.
     """
 
     module: str
@@ -64,6 +65,7 @@ class Patch:
     required: bool = True
     maker: Maker | None = None
     returns: Replacement | None = None
+    everywhere: bool = False
 
 
 @dataclass(frozen=True, slots=True, eq=False)

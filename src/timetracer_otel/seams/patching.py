@@ -14,7 +14,7 @@ from typing import Any
 
 import wrapt
 
-from timetracer_otel.seams import faults, imports
+from timetracer_otel.seams import c_names, faults, imports
 from timetracer_otel.seams.integration import Integration, Patch, Replacement
 
 __all__ = ["apply", "undo", "undo_all"]
@@ -125,8 +125,10 @@ def _restore(done: _Done) -> None:
         return
     if done.original is _INHERITED:
         delattr(done.owner, done.name)
-    else:
-        setattr(done.owner, done.name, done.original)
+        return
+    setattr(done.owner, done.name, done.original)
+    if done.patch.everywhere:
+        c_names.exchange({done.wrapper: done.original})
 
 
 def _hook(patch: Patch) -> imports.Hook:
@@ -176,6 +178,8 @@ def _set(patch: Patch, module: ModuleType) -> None:
         target = getattr(owner, name) if original is _INHERITED else original
     wrapper = _around(target, patch)
     setattr(owner, name, wrapper)
+    if patch.everywhere:
+        c_names.exchange({target: wrapper})
     _note(_Done(patch, owner, name, original, wrapper))
 
 
@@ -202,7 +206,11 @@ def _around(target: Any, patch: Patch) -> Any:
     if patch.maker is None:
         assert patch.wrapper is not None  # noqa: S101 - a patch has one of the three
         return wrapt.FunctionWrapper(target, patch.wrapper)
-    made = wraps(target)(patch.maker(target))
+    made: Any = patch.maker(target)
+    if isinstance(made, type):
+        made.__wrapped__ = target  # type: ignore[attr-defined]  # as wraps() does; a class has its names already
+    else:
+        made = wraps(target)(made)
     setattr(made, _MAKER, patch.maker)
     return made
 

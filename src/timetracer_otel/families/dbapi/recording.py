@@ -1,0 +1,161 @@
+"""One call of a database while it is recorded: its span, what it asks, and the rows as the app fetches them."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from opentelemetry.instrumentation.utils import is_instrumentation_enabled
+from opentelemetry.trace import Status, StatusCode
+
+from timetracer_otel import seams, spans
+from timetracer_otel.families.dbapi import asking, told
+from timetracer_otel.families.dbapi.asking import Asked
+from timetracer_otel.families.dbapi.told import Told
+from timetracer_otel.seams import Call, exceptions, faults, pending
+
+__all__ = ["Recording", "begin"]
+
+_NAMES: Final = ("db.system.name", "db.namespace", "db.query.text", "db.operation.name", "db.collection.name")
+
+
+def begin(plugin: str, scope: str, asked: Asked) -> Recording | None:
+    """Begin to record a call; None when nothing is recorded here. A fault of ours is reported, not raised.
+
+    Args:
+        plugin: the integration's name.
+        scope: of the standard instrumentor, whose span is the call's where there is one.
+        asked: what is asked; it is encoded when the call is written.
+    """
+    try:
+        runtime = seams.active()
+        if runtime is None or plugin in seams.switched_off or not is_instrumentation_enabled():
+            return None
+        call, own = _instrumented(scope), False
+        if call is None:
+            call, own = runtime.begin(_name(asked), _span_attributes(asked)), True
+        return None if call is None else Recording(call, plugin, asked, own=own)
+    except Exception as error:  # noqa: BLE001 - recording never breaks the app
+        faults.report(f"{plugin}.begin", error)
+        return None
+
+
+def _instrumented(scope: str) -> Call | None:
+    """The instrumentor's call that this is, if no other one took it."""
+    call = pending.get()
+    if call is None or call.state is not None or not call.span.is_recording():
+        return None
+    made_by = call.span.instrumentation_scope
+    return call if made_by is not None and made_by.name == scope else None
+
+
+def _name(asked: Asked) -> str:
+    one = asked.outline
+    return " ".join(filter(None, (one.verb or asked.operation.upper(), one.target)))
+
+
+def _span_attributes(asked: Asked) -> dict[str, spans.Attribute]:
+    one = asked.outline
+    values = (asked.system, asked.database, asked.sql, one.verb or asked.operation.upper(), one.target)
+    return {name: value for name, value in zip(_NAMES, values, strict=True) if value}
+
+
+class Recording:
+    """A call under way.
+
+    Args:
+        call: the span, and what waits beside it.
+        plugin: the integration's name.
+        asked: what is asked.
+        own: whether the span is ours to end.
+    """
+
+    __slots__ = ("_own", "_plugin", "call", "over", "told")
+
+    def __init__(self, call: Call, plugin: str, asked: Asked, *, own: bool) -> None:
+        self.call = call
+        self.told = Told()
+        self.over = False
+        self._plugin = plugin
+        self._own = own
+        call.state = self
+        call.attributes[spans.PLUGIN] = plugin
+        call.payloads.append((asking.encode, spans.REQUEST, asked))
+
+    def answered(self) -> None:
+        """The operation is done; of its rows, if it has any, the app has none yet."""
+        try:
+            self.call.payloads.append((told.encode, spans.RESPONSE, self.told))
+            if self.told.columns is None:
+                self._end()
+                return
+            self.told.ended = False
+            self.call.under_way = self
+            self.call.attributes[spans.INCOMPLETE] = "response"
+            if self._own and self.call.on_span:
+                return  # it takes the rows too
+            self.call.complete()
+            if self._own:
+                self.call.span.end()
+        except Exception as error:  # noqa: BLE001 - recording never breaks the app
+            self._fault(error)
+
+    def failed(self, error: BaseException) -> None:
+        """Take the exception that ended the operation.
+
+        Args:
+            error: as the database's module raised it.
+        """
+        try:
+            self.call.payloads.append((told.encode, spans.RESPONSE, self.told))
+            self.call.fail(error)
+            if self._own:
+                self.call.span.set_status(Status(StatusCode.ERROR))
+            self._end()
+        except Exception as fault:  # noqa: BLE001 - recording never breaks the app
+            self._fault(fault)
+
+    def fetching_failed(self, error: BaseException) -> None:
+        """Take the exception that fetching a row raised; there are no more."""
+        try:
+            self.told.failed = exceptions.encoded(error)
+        except Exception as fault:  # noqa: BLE001 - recording never breaks the app
+            self._fault(fault)
+        self.finish(ended=True)
+
+    def finish(self, *, ended: bool) -> None:
+        """The app fetches no more rows.
+
+        Args:
+            ended: whether there are none left.
+        """
+        if self.over:
+            return
+        try:
+            self.told.ended = ended
+            call = self.call
+            call.attributes.pop(spans.INCOMPLETE, None)
+            call.under_way = None
+            if self._own and call.span.is_recording():
+                self._end()
+            else:
+                self.over = True
+                call.late("body", lambda: [call.encoded()], call.size())
+        except Exception as error:  # noqa: BLE001 - recording never breaks the app
+            self._fault(error)
+
+    def catch_up(self) -> None:
+        """Nothing waits to be looked at: rows are kept as they are."""
+
+    def abandoned(self) -> None:
+        """The process ends."""
+        self.finish(ended=False)
+
+    def _end(self) -> None:
+        self.over = True
+        self.call.complete()
+        if self._own:
+            self.call.span.end()
+
+    def _fault(self, error: Exception) -> None:
+        self.over = True
+        faults.report(f"{self._plugin}.record", error)

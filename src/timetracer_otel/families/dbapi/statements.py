@@ -1,0 +1,169 @@
+"""What an SQL text says of itself: its verb, its table, whether it only reads, what its parameters are bound to."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Final
+
+__all__ = ["Outline", "normal", "outline"]
+
+_TOKEN: Final = re.compile(
+    r"""(?xs)
+    '(?:[^']|'')*'? | "(?:[^"]|"")*"? | `(?:[^`]|``)*`? | \[[^\]]*\]?       # texts and quoted names
+    | (?P<comment> --[^\n]* | /\*.*?(?:\*/|\Z) )
+    | (?P<parameter> \?\d* | [:@$#][\w$]+ )
+    | [^\W\d][\w$]* | \d[\w.]* | \S
+    """
+)
+_VERBS: Final = frozenset({"SELECT", "INSERT", "UPDATE", "DELETE", "REPLACE", "VALUES"})
+_READS: Final = frozenset({"SELECT", "VALUES", "EXPLAIN", "PRAGMA"})
+_TABLE_FOLLOWS: Final = {
+    "SELECT": "FROM", "DELETE": "FROM", "INSERT": "INTO", "REPLACE": "INTO", "UPDATE": "UPDATE",
+    "PRAGMA": "PRAGMA",
+}  # fmt: skip
+_OBJECTS: Final = frozenset({"TABLE", "INDEX", "VIEW", "TRIGGER"})
+_FILLERS: Final = frozenset({"IF", "NOT", "EXISTS", "OR", "REPLACE", "ABORT", "FAIL", "IGNORE", "ROLLBACK", "ONLY"})
+_COMPARISONS: Final = frozenset({"=", "<", ">", "LIKE", "IS", "IN", "NOT", "(", "!", "GLOB"})
+_PRAGMAS_THAT_WRITE: Final = frozenset({"WAL_CHECKPOINT", "OPTIMIZE", "INCREMENTAL_VACUUM"})
+_KEPT_PRAGMAS: Final = frozenset({
+    "APPLICATION_ID", "AUTO_VACUUM", "ENCODING", "JOURNAL_MODE", "PAGE_SIZE", "SCHEMA_VERSION", "USER_VERSION",
+    "WRITABLE_SCHEMA",
+})  # fmt: skip
+"""Those whose value the database keeps; setting another one concerns its connection only."""
+
+_COMMENTER: Final = re.compile(r"\s*/\*\s*(?:[\w%.~-]+='[^']*'\s*,?\s*)+\*/\s*;?\s*\Z")
+"""What sqlcommenter appends: the trace, the route; another one each time."""
+_SAVEPOINT: Final = re.compile(
+    r"(?is)\A(?P<verb>\s*(?:SAVEPOINT|RELEASE(?:\s+SAVEPOINT)?|ROLLBACK(?:\s+TRANSACTION)?\s+TO(?:\s+SAVEPOINT)?)\s+)"
+    r"(?P<quote>[\"`]?)(?P<name>s\d{6,}(?P<number>_x\d+)|s[0-9a-f]{32})(?P=quote)\s*;?\s*\Z"
+)
+"""Object mappers name savepoints after a thread or by a random id: neither says anything."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outline:
+    """What an SQL text says of itself.
+
+    Attributes:
+        verb: in capitals; empty when it has none.
+        target: the first table that it names.
+        reads: whether it changes nothing.
+        names: of its named parameters, in order, each once.
+        bound: of each positional parameter, the column that it is given to or compared with; empty when unknown.
+        named: likewise of the named ones, by name.
+    """
+
+    verb: str
+    target: str
+    reads: bool
+    names: tuple[str, ...]
+    bound: tuple[str, ...]
+    named: tuple[tuple[str, str], ...]
+
+
+def normal(sql: str) -> str:
+    """Give an SQL text without what only tells one run from another.
+
+    Args:
+        sql: the text.
+    """
+    if "*/" in sql:
+        sql = _COMMENTER.sub("", sql)
+    found = _SAVEPOINT.match(sql)
+    return sql if found is None else f"{found['verb']}s{found['number'] or ''}"
+
+
+@lru_cache(maxsize=1024)
+def outline(sql: str) -> Outline:
+    """Read over an SQL text. Its grammar is not checked: the database does that.
+
+    Args:
+        sql: the text.
+    """
+    tokens = [found[0] for found in _TOKEN.finditer(sql) if found["comment"] is None]
+    words = [token.upper() for token in tokens]
+    verb = _verb(words)
+    bound, named = _bound(tokens, words)
+    return Outline(verb, _target(tokens, words, verb), _is_read(words, verb), tuple(named), bound, tuple(named.items()))
+
+
+def _verb(words: list[str]) -> str:
+    first = next((word for word in words if word != ";"), "")
+    if first != "WITH":
+        return first if first.isalpha() else ""
+    depth = 0
+    for word in words:
+        depth += (word == "(") - (word == ")")
+        if not depth and word in _VERBS:
+            return word
+    return first
+
+
+def _is_read(words: list[str], verb: str) -> bool:
+    if verb not in _READS:
+        return False
+    if verb == "PRAGMA":
+        sets = "=" in words or "(" in words
+        return _PRAGMAS_THAT_WRITE.isdisjoint(words) and not (sets and not _KEPT_PRAGMAS.isdisjoint(words))
+    return True
+
+
+def _target(tokens: list[str], words: list[str], verb: str) -> str:
+    marks = _OBJECTS if verb in {"CREATE", "DROP", "ALTER"} else {_TABLE_FOLLOWS.get(verb, "")}
+    start = next((number for number, word in enumerate(words) if word in marks), None)
+    if start is None:
+        return ""
+    for token in tokens[start + 1 :]:
+        if token.upper() not in _FILLERS:
+            name = _unquoted(token)
+            return name if name.replace("_", "").isalnum() else ""
+    return ""
+
+
+def _unquoted(token: str) -> str:
+    return token[1:-1] if token[:1] in {'"', "`", "["} else token
+
+
+def _bound(tokens: list[str], words: list[str]) -> tuple[tuple[str, ...], dict[str, str]]:
+    """The columns that parameters stand for: by the list of columns of an INSERT, or by what is compared."""
+    columns, values_from = _inserted(tokens, words)
+    positional: list[str] = []
+    named: dict[str, str] = {}
+    depth = place = 0
+    for number, piece in enumerate(tokens):
+        if number > values_from:
+            depth += (piece == "(") - (piece == ")")
+            place = 0 if piece == "(" and depth == 1 else place + (piece == "," and depth == 1)
+        if piece[:1] not in {"?", ":", "@", "$", "#"} or (piece != "?" and len(piece) == 1):
+            continue
+        listed = values_from < number and depth >= 1 and place < len(columns)
+        column = columns[place] if listed else _compared(tokens, words, number)
+        if piece[0] == "?":
+            positional.append(column)
+        else:
+            named.setdefault(piece[1:], column)
+    return tuple(positional), named
+
+
+def _inserted(tokens: list[str], words: list[str]) -> tuple[list[str], int]:
+    """The columns that an INSERT lists, and where its values begin."""
+    if "INTO" not in words or "VALUES" not in words:
+        return [], len(words)
+    start, end = words.index("INTO"), words.index("VALUES")
+    listed = words[start:end]
+    if "(" not in listed:
+        return [], len(words)
+    inside = tokens[start + listed.index("(") + 1 : end]
+    return [_unquoted(token) for token in inside if token not in {",", ")", "("}], end
+
+
+def _compared(tokens: list[str], words: list[str], number: int) -> str:
+    before = number - 1
+    while before >= 0 and words[before] in _COMPARISONS:
+        before -= 1
+    if before == number - 1 or before < 0:
+        return ""
+    name = _unquoted(tokens[before])
+    return name if name.replace("_", "").isalnum() and not name.isdigit() else ""

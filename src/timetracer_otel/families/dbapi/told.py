@@ -1,0 +1,169 @@
+"""What a database told a call: rows, counts and the connection's state, as it is recorded and read back."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import orjson
+
+from timetracer_otel import spans
+from timetracer_otel.cassette.model import Span
+from timetracer_otel.errors import CassetteError
+from timetracer_otel.families.dbapi import typed
+from timetracer_otel.families.dbapi.asking import weight
+from timetracer_otel.seams import Value
+from timetracer_otel.seams import values as kinds
+
+__all__ = ["Told", "encode", "read", "rebound"]
+
+_LEAST_EPOCH, _MOST_EPOCH = 1.4e9, 2.2e12
+
+
+@dataclass(slots=True)
+class Told:
+    """What one call was told.
+
+    Attributes:
+        columns: names of the result's columns; None when it has none.
+        rows: as many as the app fetched.
+        ended: whether it fetched all of them.
+        count: the cursor's number of rows.
+        last_count: likewise after the last row, where that is another one.
+        last_id: the row that was inserted last.
+        changes: of the connection, since it was opened.
+        in_transaction: whether a transaction was open afterwards.
+        value: what a method gave that gives no rows.
+        noticed: what callbacks of the app were called with meanwhile.
+        failed: what fetching raised, encoded.
+    """
+
+    columns: list[str] | None = None
+    rows: list[tuple[Any, ...]] = field(default_factory=list)
+    ended: bool = True
+    count: int = -1
+    last_count: int | None = None
+    last_id: int | None = None
+    changes: int = 0
+    in_transaction: bool = False
+    value: Any = None
+    noticed: list[Any] = field(default_factory=list)
+    failed: str | None = None
+
+    def __len__(self) -> int:
+        return weight(self.rows) + weight(self.value) + weight(self.noticed)
+
+    @property
+    def current_count(self) -> int:
+        """The cursor's number of rows now."""
+        return self.count if self.last_count is None else self.last_count
+
+
+def encode(name: str, told: Any) -> dict[str, spans.Attribute]:
+    """Encode what a call was told.
+
+    Args:
+        name: of the attribute.
+        told: a :class:`Told`; what is in it now.
+    """
+    document: dict[str, Any] = {}
+    if told.columns is not None:
+        document |= {"columns": told.columns, "rows": told.rows[:], "ended": told.ended}
+    for key, usual in (("count", -1), ("last_count", None), ("last_id", None), ("changes", 0), ("value", None)):
+        if (value := getattr(told, key)) != usual:
+            document[key] = value
+    for key in ("in_transaction", "noticed", "failed"):
+        if value := getattr(told, key):
+            document[key] = value
+    return spans.encode_payload(name, typed.encoded(document))
+
+
+def read(recorded: Span) -> Told | None:
+    """Read what a recorded call was told; None when it does not say.
+
+    Args:
+        recorded: its span.
+
+    Raises:
+        CassetteError: it is damaged.
+    """
+    payload = recorded.payload(spans.RESPONSE)
+    if payload is None:
+        return None
+    try:
+        document = orjson.loads(payload)
+        columns = document.get("columns")
+        return Told(
+            None if columns is None else typed.decoded(columns),
+            _rows(document.get("rows", []), payload),
+            bool(document.get("ended", True)),
+            document.get("count", -1),
+            document.get("last_count"),
+            document.get("last_id"),
+            document.get("changes", 0),
+            document.get("in_transaction", False),
+            typed.decoded(document.get("value")),
+            typed.decoded(document.get("noticed", [])),
+            document.get("failed"),
+        )
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise CassetteError(f"a recorded result is damaged ({error!r}): record it again") from error
+
+
+def _rows(rows: list[list[Any]], payload: bytes) -> list[tuple[Any, ...]]:
+    if payload.find(b'{"', 1) < 0:  # no value has a tag
+        return list(map(tuple, rows))
+    return [tuple(map(typed.decoded, row)) for row in rows]
+
+
+def values_in(told: Told) -> list[Value]:
+    """Give the ids and times that a call was told."""
+    found: list[Value] = []
+    for item in (value for row in (*told.rows, (told.value, told.last_id)) for value in row):
+        found += _values(item)
+    return found
+
+
+def _values(item: object) -> list[Value]:
+    if isinstance(item, str):
+        return list(kinds.found_in(item))
+    if isinstance(item, bytes):
+        value = kinds.of_bytes(item)
+        return [] if value is None else [value]
+    if isinstance(item, typed.Converted | typed.Text):
+        return list(kinds.found_in(item.raw.decode("utf-8", "replace")))
+    if isinstance(item, int | float) and _LEAST_EPOCH <= item < _MOST_EPOCH:
+        return list(kinds.found_in(repr(item)))
+    return []
+
+
+def rebound(told: Told, bindings: Mapping[Value, Value]) -> Told:
+    """Give the same with live values in place of the recorded ones that they are bound to.
+
+    Args:
+        told: from :func:`read`; changed in place.
+        bindings: the live value of each recorded one.
+    """
+    if bindings:
+        told.rows = [tuple(_bound(item, bindings) for item in row) for row in told.rows]
+        told.value = _bound(told.value, bindings)
+    return told
+
+
+def _bound(item: Any, bindings: Mapping[Value, Value]) -> Any:
+    if type(item) is str:
+        return kinds.rebound(item, bindings)
+    if type(item) is bytes:
+        value = kinds.of_bytes(item)
+        live = None if value is None else bindings.get(value)
+        return item if live is None else kinds.raw_of(live)
+    if isinstance(item, typed.Converted | typed.Text):
+        try:
+            raw = kinds.rebound(item.raw.decode(), bindings).encode()
+        except UnicodeDecodeError:
+            return item
+        return typed.Text(raw) if isinstance(item, typed.Text) else typed.Converted(item.converter, raw)
+    if type(item) in {int, float} and _LEAST_EPOCH <= item < _MOST_EPOCH:
+        return type(item)(kinds.rebound(repr(item), bindings))
+    return item

@@ -1,0 +1,43 @@
+"""What programs do with sqlite3 is the same recorded, and replayed with the file gone: values and types."""
+
+from __future__ import annotations
+
+import shutil
+import sqlite3
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.sqlite3.scenarios import SCENARIOS
+from timetracer_otel import testing
+
+
+def same(one: Any, other: Any) -> bool:
+    """Whether two values are equal, and of the same types all the way down."""
+    if isinstance(one, list | tuple) and isinstance(other, list | tuple):
+        return type(one) is type(other) and len(one) == len(other) and all(map(same, one, other))
+    if isinstance(one, dict) and isinstance(other, dict):
+        return same(list(one.items()), list(other.items()))
+    return type(one) is type(other) and (one == other or repr(one) == repr(other))
+
+
+@pytest.mark.parametrize("name", SCENARIOS)
+def test_nothing_changes(name: str, tmp_path: Path) -> None:
+    """A recorded program sees what it sees without us; replayed it sees that again, and no file is made."""
+    scenario, folder = SCENARIOS[name], tmp_path / "data"
+    without = scenario(partial(sqlite3.connect, tmp_path / "plain.db"))
+    folder.mkdir()
+    connect = sqlite3.connect, sqlite3.Connection, sqlite3.Cursor
+    with testing.record(tmp_path / "cassettes"):
+        recorded = scenario(lambda **options: sqlite3.connect(folder / "app.db", **options))
+    assert (sqlite3.connect, sqlite3.Connection, sqlite3.Cursor) == connect
+    shutil.rmtree(folder)
+    with testing.replay(tmp_path / "cassettes") as replay:
+        replayed = scenario(lambda **options: sqlite3.connect(folder / "app.db", **options))
+    outcome = replay.outcome()
+    assert same(recorded, without), f"{recorded}\nand not\n{without}"
+    assert same(replayed, recorded), f"{replayed}\nand not\n{recorded}"
+    assert (outcome.misses, outcome.unused) == ([], [])
+    assert not folder.exists()
