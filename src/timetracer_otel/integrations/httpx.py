@@ -10,14 +10,14 @@ import sys
 import time
 from collections.abc import AsyncIterator, Iterator
 from functools import partial
-from typing import Any
+from typing import Any, Self
 
 from timetracer_otel import seams
 from timetracer_otel.cassette.version1 import Library
 from timetracer_otel.families.http import family
 from timetracer_otel.families.http import recording as http_recording
 from timetracer_otel.families.http.messages import Reply, Sent
-from timetracer_otel.families.http.recording import Recording, within
+from timetracer_otel.families.http.recording import Recording
 from timetracer_otel.families.http.rendering import has_no_body
 from timetracer_otel.seams import Instrumentor, Patch, exceptions, faults
 
@@ -60,6 +60,26 @@ class _RequestStream:
         self._recording.sent_all()
 
 
+class _Reading:
+    """The step of reading a response's body: its end, or what breaks it off, is the recording's too."""
+
+    __slots__ = ("_recording",)
+
+    def __init__(self, recording: Recording) -> None:
+        self._recording = recording
+
+    def __enter__(self) -> None:
+        """The body is read."""
+
+    def __exit__(self, _kind: object, error: BaseException | None, _traceback: object) -> None:
+        if error is None:
+            self._recording.done()
+        elif isinstance(error, GeneratorExit):
+            self._recording.abandoned()
+        else:
+            self._recording.fail(error, "body")
+
+
 class _ResponseStream:
     """A response's body, seen as the app reads it: no piece is pulled ahead."""
 
@@ -68,30 +88,16 @@ class _ResponseStream:
         self._recording = recording
 
     def __iter__(self) -> Iterator[bytes]:
-        try:
+        with _Reading(self._recording):
             for piece in self._stream:
                 self._passed(piece)
                 yield piece
-        except GeneratorExit:
-            self._recording.abandoned()
-            raise
-        except BaseException as error:
-            self._recording.fail(error, "body")
-            raise
-        self._recording.done()
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
-        try:
+        with _Reading(self._recording):
             async for piece in self._stream:
                 self._passed(piece)
                 yield piece
-        except GeneratorExit:
-            self._recording.abandoned()
-            raise
-        except BaseException as error:
-            self._recording.fail(error, "body")
-            raise
-        self._recording.done()
 
     def _passed(self, piece: bytes) -> None:
         recording = self._recording
@@ -126,17 +132,46 @@ def _head(recording: Recording, line: tuple[bytes, int, bytes], headers: list[tu
     recording.head(status, reason.decode("latin-1"), version.decode("ascii").rpartition("/")[2], decoded, since)
 
 
-def _observe(recording: Recording, response: Any, method: str) -> Any:
-    try:
+class _GoingOut:
+    """The step of a request that goes out, around the library's own, which may be awaited.
+
+    Args:
+        request: the library's.
+    """
+
+    __slots__ = ("_method", "_recording", "_tokens")
+
+    def __init__(self, request: Any) -> None:
+        self._method = request.method
+        self._recording = _begin(request)
+
+    def __enter__(self) -> Self:
+        self._tokens = seams.live_io.set(True), http_recording.in_exchange.set(True)
+        return self
+
+    def __exit__(self, _kind: object, error: BaseException | None, _traceback: object) -> None:
+        if error is not None and self._recording is not None:
+            self._recording.fail(error, "head")
+        live_io, in_exchange = self._tokens
+        http_recording.in_exchange.reset(in_exchange)
+        seams.live_io.reset(live_io)
+
+    def answered(self, response: Any) -> Any:
+        """Hand on the response, whose body is seen as the app reads it."""
+        if self._recording is not None:
+            try:
+                self._observe(self._recording, response)
+            except Exception as error:  # noqa: BLE001 - recording never breaks the app
+                faults.report("httpx.response", error)
+        return response
+
+    def _observe(self, recording: Recording, response: Any) -> None:
         extensions, since = response.extensions, time.monotonic_ns()
         line = (extensions.get("http_version", b"HTTP/1.1"), response.status, extensions.get("reason_phrase", b""))
         recording.later(partial(_head, recording, line, list(response.headers), since))
-        if has_no_body(method, response.status):
+        if has_no_body(self._method.decode(), response.status):
             recording.done()
         response.stream = _ResponseStream(response.stream, recording)
-    except Exception as error:  # noqa: BLE001 - recording never breaks the app
-        faults.report("httpx.response", error)
-    return response
 
 
 def _handle(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:
@@ -146,18 +181,9 @@ def _handle(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:
         asked = _asked(request)
         asked.body = b"".join(request.stream)
         return _response(instance, family.ask(answering, asked), asked)
-    recording = _begin(request)
-    token = seams.live_io.set(True)
-    try:
-        with within():
-            response = wrapped(*args, **kwargs)
-    except BaseException as error:
-        if recording is not None:
-            recording.fail(error, "head")
-        raise
-    finally:
-        seams.live_io.reset(token)
-    return response if recording is None else _observe(recording, response, request.method.decode())
+    with _GoingOut(request) as going:
+        response = wrapped(*args, **kwargs)
+    return going.answered(response)
 
 
 async def _handle_async(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:
@@ -170,18 +196,9 @@ async def _handle_async(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> 
         if reply.error is not None and exceptions.is_cancelled(reply.error) and not reply.status:
             await asyncio.Event().wait()  # the app itself gave up waiting, and will again
         return _response(instance, reply, asked)
-    recording = _begin(request)
-    token = seams.live_io.set(True)
-    try:
-        with within():
-            response = await wrapped(*args, **kwargs)
-    except BaseException as error:
-        if recording is not None:
-            recording.fail(error, "head")
-        raise
-    finally:
-        seams.live_io.reset(token)
-    return response if recording is None else _observe(recording, response, request.method.decode())
+    with _GoingOut(request) as going:
+        response = await wrapped(*args, **kwargs)
+    return going.answered(response)
 
 
 class _Recorded:

@@ -11,7 +11,7 @@ import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import FrameType
-from typing import Annotated, Literal
+from typing import Any
 
 import orjson
 import typer
@@ -20,6 +20,7 @@ from timetracer_otel import config, sealing
 from timetracer_otel.cassette import scratch, shelf, storage
 from timetracer_otel.errors import CassetteError, ConfigError, TimetracerError
 from timetracer_otel.replay import journal
+from timetracer_otel.replay.arguments import Arguments, refuse_options_of_verify, takes_arguments
 from timetracer_otel.replay.comparing import ignore
 from timetracer_otel.replay.env import Environment, environment
 from timetracer_otel.replay.verifying import command_line
@@ -50,112 +51,74 @@ def split_command(argv: Sequence[str]) -> tuple[list[str], list[str]]:
     return list(argv[:position]), command
 
 
-_ONLY_VERIFY = (
-    "junit", "html", "trace", "log", "ignore_file", "url", "concurrency", "order", "workers", "shard", "service",
-    "header", "unused", "wait", "timeout",
-)  # fmt: skip
-_File = Path | None
-_Names = list[str] | None
-
-
 @app.command()
-def _replay(  # noqa: PLR0913, PLR0917 - the options of a command line
-    context: typer.Context,
-    cassettes: Annotated[
-        list[str], typer.Argument(help="Files, directories, globs, URLs, or 'latest'.", metavar="CASSETTE…")
-    ],
-    live: Annotated[_Names, typer.Option(help="An integration that goes out for real; may be repeated.")] = None,
-    mock: Annotated[_Names, typer.Option(help="Answer only this integration; may be repeated.")] = None,
-    report: Annotated[_File, typer.Option(help="Write the report as JSON to this file.")] = None,
-    strict: Annotated[  # noqa: FBT002 - Typer's way to declare a flag
-        bool, typer.Option("--strict", help="Refuse to run when a cassette cannot be read, instead of leaving it out.")
-    ] = False,
-    verify: Annotated[  # noqa: FBT002 - Typer's way to declare a flag
-        bool, typer.Option("--verify", help="Send the recorded requests; compare responses and calls.")
-    ] = False,
-    learn: Annotated[bool, typer.Option("--learn", help="Verify twice; propose a list of what may differ.")] = False,  # noqa: FBT002 - as above
-    junit: Annotated[_File, typer.Option(help="Verify: write JUnit XML.", metavar="FILE.xml")] = None,
-    html: Annotated[_File, typer.Option(help="Verify: write an HTML page.", metavar="FILE.html")] = None,
-    trace: Annotated[
-        _File, typer.Option(help="Verify: write the replay's own trace as cassettes.", metavar="DIR")
-    ] = None,
-    log: Annotated[_File, typer.Option(help="Verify: keep what the command prints.", metavar="FILE")] = None,
-    ignore_file: Annotated[
-        _File, typer.Option("--ignore", help="Verify: another ignore list.", metavar="FILE.toml")
-    ] = None,
-    url: Annotated[str, typer.Option(help="Verify: where the command listens; found out by default.")] = "",
-    concurrency: Annotated[int, typer.Option(min=1, help="Verify: requests under way at a time.")] = 1,
-    order: Annotated[
-        Literal["recorded", "cookies"], typer.Option(help="Verify: as recorded, or in order for each Cookie.")
-    ] = "recorded",
-    workers: Annotated[
-        int, typer.Option(min=1, help="Verify: instances of the command, each on a port of its own.")
-    ] = 1,
-    shard: Annotated[str, typer.Option(help="Verify only one of n equal parts.", metavar="i/n")] = "1/1",
-    service: Annotated[str, typer.Option(help="Verify the requests of this service.name.")] = "",
-    header: Annotated[
-        _Names, typer.Option(help="Verify: send this header instead of the recorded one.", metavar="'Name: value'")
-    ] = None,
-    unused: Annotated[
-        Literal["error", "warn", "ignore"],
-        typer.Option(help="Verify: what recorded calls are that were not asked for."),
-    ] = "error",
-    wait: Annotated[float, typer.Option(min=0.0, help="Verify: seconds until the command must listen.")] = 30.0,
-    timeout: Annotated[
-        float, typer.Option(min=0.0, help="Verify: seconds that a response, or a script, may take.")
-    ] = 60.0,
-) -> None:
+@takes_arguments
+def _replay(context: typer.Context, **given: Any) -> None:
     """Run COMMAND; its calls are answered from the cassettes. The exit status is the command's own.
 
     With --verify: 0 when everything matched, 1 when anything did not.
     """
-    command: list[str] = context.obj
-    checks = verify or learn
-    if not checks:
-        _refuse_options_of_verify(context)
+    arguments, command = Arguments(**given), context.obj
+    if not arguments.verifies:
+        refuse_options_of_verify(context)
     if shutil.which(command[0]) is None:
         raise ConfigError(f"{command[0]}: there is no such command; is its virtual environment active?")
     directory = config.load().dir
     sealing.check()
+    catalog = _catalog(arguments, directory)
+    command_line.must_be_writable(arguments.report, arguments.junit, arguments.html, arguments.log)
+    surroundings = environment(
+        os.environ,
+        arguments.live or [],
+        arguments.mock or [],
+        detailed=arguments.verifies,
+        traced=arguments.trace,
+    )
+    if arguments.verifies:
+        raise typer.Exit(_verify(command, catalog, surroundings, arguments, directory))
+    raise typer.Exit(_run(command, catalog, surroundings, arguments.report))
+
+
+def _catalog(arguments: Arguments, directory: Path) -> shelf.Catalog:
+    """Look through the cassettes before the program is started, which it is not when nothing can be read."""
     left_out: list[CassetteError] = []
-    # Before the program is started, which it is not when nothing can be read.
-    catalog = shelf.catalog(storage.find(cassettes, directory), None if strict else left_out)
+    catalog = shelf.catalog(storage.find(arguments.cassettes, directory), None if arguments.strict else left_out)
     for error in left_out:
         _say(f"left out: {error}")
-    command_line.must_be_writable(report, junit, html, log)
-    surroundings = environment(os.environ, live or [], mock or [], detailed=checks, traced=trace)
-    if not checks:
-        raise typer.Exit(_run(command, catalog, surroundings, report))
-    if trace is not None:
-        command_line.must_be_folder(trace)
-    if ignore_file is not None and not learn:
-        command_line.must_be_there(ignore_file)
-    lists = [ignore_file] if ignore_file is not None else command_line.ignore_files(cassettes, directory)
+    return catalog
+
+
+def _verify(
+    command: Sequence[str], catalog: shelf.Catalog, surroundings: Environment, arguments: Arguments, directory: Path
+) -> int:
+    """Send the recorded requests, compare, and give the exit status."""
+    if arguments.trace is not None:
+        command_line.must_be_folder(arguments.trace)
+    if arguments.ignore_file is not None and not arguments.learn:
+        command_line.must_be_there(arguments.ignore_file)
+    lists = (
+        [arguments.ignore_file]
+        if arguments.ignore_file is not None
+        else command_line.ignore_files(arguments.cassettes, directory)
+    )
     options = Options(
         command=command,
         environment=surroundings,
-        url=url,
-        concurrency=concurrency,
-        order=order,
-        workers=workers,
-        shard=command_line.parse_shard(shard),
-        service=service,
-        headers=tuple(map(given_header, header or [])),
-        unused=unused,
-        wait=wait,
-        timeout=timeout,
+        url=arguments.url,
+        concurrency=arguments.concurrency,
+        order=arguments.order,
+        workers=arguments.workers,
+        shard=command_line.parse_shard(arguments.shard),
+        service=arguments.service,
+        headers=tuple(map(given_header, arguments.header or [])),
+        unused=arguments.unused,
+        wait=arguments.wait,
+        timeout=arguments.timeout,
         ignored=ignore.read(lists),
-        log=log,
+        log=arguments.log,
     )
-    reports = command_line.Reports(json=report, junit=junit, html=html)
-    raise typer.Exit(command_line.check(catalog, options, reports, lists[0] if learn else None))
-
-
-def _refuse_options_of_verify(context: typer.Context) -> None:
-    for name in _ONLY_VERIFY:
-        source = context.get_parameter_source(name)
-        if source is not None and source.name == "COMMANDLINE":
-            raise ConfigError(f"--{name.removesuffix('_file')} goes with --verify: add it")
+    reports = command_line.Reports(json=arguments.report, junit=arguments.junit, html=arguments.html)
+    return command_line.check(catalog, options, reports, lists[0] if arguments.learn else None)
 
 
 def _run(command: Sequence[str], catalog: shelf.Catalog, surroundings: Environment, report: Path | None) -> int:
