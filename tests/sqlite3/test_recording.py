@@ -268,3 +268,23 @@ def test_sqlalchemy(tmp_path: Path) -> None:
         assert library(f"sqlite:///{tmp_path / 'other.db'}") == recorded
     assert (replay.outcome().misses, replay.outcome().unused) == ([], [])
     assert not list(tmp_path.glob("*.db"))
+
+
+def test_the_last_row_is_known_as_such(tmp_path: Path) -> None:
+    """An app that fetched all the rows there were may ask for more in a replay: there are none."""
+    ask = "SELECT 1 UNION ALL SELECT 2"
+    with testing.record(tmp_path), closing(sqlite3.connect(":memory:")) as connection:
+        cursor = connection.execute(ask)
+        assert [cursor.fetchone(), cursor.fetchone()] == [(1,), (2,)]
+    with testing.replay(tmp_path), closing(sqlite3.connect(":memory:")) as connection:
+        assert connection.execute(ask).fetchall() == [(1,), (2,)]
+
+
+def test_settings_of_a_connection_are_lent(tmp_path: Path) -> None:
+    """What sets a connection up concerns no data: no write keeps it from being answered once more."""
+    with testing.record(tmp_path), closing(sqlite3.connect(":memory:")) as connection:
+        connection.execute("PRAGMA foreign_keys = ON")
+        connection.execute("CREATE TABLE t (a)")
+    with testing.replay(tmp_path), closing(sqlite3.connect(":memory:")) as connection:
+        for _ in range(2):
+            assert connection.execute("PRAGMA foreign_keys = ON").fetchall() == []

@@ -7,6 +7,7 @@ it cannot know comes from the cassette. No file is opened.
 
 from __future__ import annotations
 
+import gc
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -57,6 +58,7 @@ class _C:
     connection: Any
     cursor: Any
     own_cursor: Any
+    statement: type
     driver: Driver
 
 
@@ -78,8 +80,31 @@ def _c() -> _C:
         count=cursor.rowcount.__get__,
         last_id=cursor.lastrowid.__get__,
         description=cursor.description.__get__,
+        exhausted=_is_exhausted,
     )
-    return _C(module, connection, cursor, cursor_class(cursor), driver)
+    statement = type(connection(":memory:")("SELECT 1"))  # it has no name in the module
+    return _C(module, connection, cursor, cursor_class(cursor), statement, driver)
+
+
+def _has_statement(cursor: Any) -> bool:
+    """Whether a cursor holds on to its statement: the module lets it go with the last row."""
+    return any(type(held) is _c().statement for held in gc.get_referents(cursor))
+
+
+@cache
+def _shows_last_row() -> bool:
+    """Whether this Python's cursors show it, by an example."""
+    connection = _c().connection(":memory:")
+    cursor = _c().cursor(connection)
+    cursor.execute("SELECT 1 UNION ALL SELECT 2")
+    shown = [(_has_statement(cursor), cursor.fetchone()) for _ in range(2)]
+    connection.close()
+    return [held for held, _ in shown] == [True, True] and not _has_statement(cursor)
+
+
+def _is_exhausted(cursor: Any) -> bool:
+    """Whether an app that fetched so many rows has fetched all, without having asked for one more."""
+    return _shows_last_row() and not _has_statement(cursor)
 
 
 def _argument(args: Sequence[Any], kwargs: Mapping[str, Any], place: int, name: str, default: Any = None) -> Any:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from typing import Any, Final, TypeAlias
 
 import orjson
@@ -20,6 +21,8 @@ Parameters: TypeAlias = Sequence[Any] | Mapping[str, Any]
 
 _SAMPLED: Final = 64
 """Items that are weighed of a longer list."""
+_ANY: Final = "x" * 64
+"""A value that may be a secret if its name says so."""
 _EACH: Final = 8
 """Bytes that a value is taken to have which is no text."""
 
@@ -58,10 +61,12 @@ class Asked:
 
     def hidden(self) -> Asked:
         """The same with secrets hidden: texts that are bound to a parameter or a column whose name speaks of one."""
-        return self._with(redaction.hide)
+        return self._with(redaction.hide) if _speaks_of_secrets(self.sql) else self
 
     def opened(self) -> Asked:
         """The same with hidden secrets put back, where there is a key."""
+        if not _speaks_of_secrets(self.sql):
+            return self
         opened = self._with(redaction.opened)
         opened.secret = opened._holds_hidden()  # noqa: SLF001 - of its own class
         return opened
@@ -72,6 +77,8 @@ class Asked:
 
     def has_secrets(self) -> bool:
         """Whether anything in it is hidden when it is recorded."""
+        if not _speaks_of_secrets(self.sql):
+            return False
         found: list[str] = []
 
         def look(secret: str) -> str:
@@ -102,6 +109,14 @@ class Asked:
         return replace(self, parameters=parameters)
 
 
+@lru_cache(maxsize=1024)
+def _speaks_of_secrets(sql: str) -> bool:
+    """Whether a value may be bound to a statement that is a secret: most have none, and are not looked through."""
+    one = outline(sql)
+    names = {*one.bound, *(name for both in one.named for name in both)}
+    return any(name and redaction.is_secret_parameter(name, _ANY) for name in names)
+
+
 def _changed(parameters: Any, one: Outline, how: redaction.Hide) -> Parameters:
     if isinstance(parameters, Mapping):
         columns = dict(one.named)
@@ -124,15 +139,17 @@ def weight(values: Any) -> int:
     Args:
         values: nested as they may be; of a long list a sample is looked at.
     """
-    if isinstance(values, str | bytes):
+    kind = type(values)
+    if kind is str or kind is bytes:
         return len(values)
-    if isinstance(values, Mapping):
-        return weight(list(values.values()))
-    if not isinstance(values, list | tuple):
+    if kind is dict:
+        values = list(values.values())
+    elif kind is not list and kind is not tuple:
         return _EACH
-    step = len(values) // _SAMPLED or 1
-    sample = values[::step]
-    return sum(map(weight, sample)) * len(values) // len(sample) if sample else 0
+    if len(values) <= _SAMPLED:
+        return sum(map(weight, values))
+    sample = values[:: len(values) // _SAMPLED]
+    return sum(map(weight, sample)) * len(values) // len(sample)
 
 
 def encode(name: str, asked: Any) -> dict[str, spans.Attribute]:

@@ -31,6 +31,7 @@ class Driver:
         count: a cursor's number of rows.
         last_id: the row that a cursor inserted last.
         description: a cursor's columns.
+        exhausted: whether a cursor is known to have no more rows.
     """
 
     plugin: str
@@ -46,6 +47,7 @@ class Driver:
     count: Callable[[Any], int]
     last_id: Callable[[Any], int | None]
     description: Callable[[Any], Any]
+    exhausted: Callable[[Any], bool]
 
 
 class Link:

@@ -18,14 +18,22 @@ class SeenRows:
 
     Args:
         misuse: what the database's module raises when a cursor is used wrongly, which a replay finds by itself.
+        exhausted: whether a cursor is known to have no more rows.
         made: whether functions of the app make values of the rows.
         look: sees what a replay must show of the cursor and its connection.
     """
 
-    def __init__(self, misuse: type[Exception], made: Callable[[], bool], look: Callable[[Any, Told], None]) -> None:
+    def __init__(
+        self,
+        misuse: type[Exception],
+        exhausted: Callable[[Any], bool],
+        made: Callable[[], bool],
+        look: Callable[[Any, Told], None],
+    ) -> None:
         self.row_factory: Any = None
         self.recording: Recording | None = None
         self._misuse = misuse
+        self._exhausted = exhausted
         self._made = made
         self._look = look
 
@@ -108,6 +116,7 @@ class SeenRows:
         under_way, self.recording = self.recording, None
         if under_way is None:
             return
+        ended = ended or self._exhausted(cursor)
         if ended:
             told, count = under_way.told, under_way.told.count
             self._look(cursor, told)

@@ -37,7 +37,8 @@ def describe(asked: Asked) -> Description:
     digest = blake2b(typed.encoded(shape), digest_size=16).digest()
     where = asked.database.encode("utf-8", "surrogateescape") if asked.database else b""
     preference = blake2b(where, digest_size=16).digest() if where else b""
-    return Description(_key(asked), digest, tuple(blanker.values), _is_read(asked), preference)
+    subjects = () if asked.outline.sets else None
+    return Description(_key(asked), digest, tuple(blanker.values), _is_read(asked), preference, subjects=subjects)
 
 
 def describe_blind(asked: Asked) -> tuple[Description, ...]:

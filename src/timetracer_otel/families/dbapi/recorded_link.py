@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import nullcontext
+from functools import partial
 from typing import Any
+from weakref import ref
 
 from timetracer_otel import seams
 from timetracer_otel.families.dbapi import below, recording
@@ -37,7 +39,7 @@ class RecordedLink(Link):
 
     def rows(self) -> SeenRows:
         """Give what sees the rows of a new cursor."""
-        return SeenRows(self.driver.misuse, self._makes_values, self._look)
+        return SeenRows(self.driver.misuse, self.driver.exhausted, self._makes_values, self._look)
 
     def _makes_values(self) -> bool:
         return self._converts or self.text_factory not in _OWN_TEXTS
@@ -133,6 +135,7 @@ class RecordedLink(Link):
         if description is not None and operation == "execute":
             under_way.told.columns = [column[0] for column in description]
             rows.recording = under_way
+            under_way.exhausted = partial(_is_exhausted, self.driver, ref(cursor))
         self._look(cursor, under_way.told)
         under_way.answered()
         return result
@@ -176,3 +179,8 @@ class RecordedLink(Link):
             told.in_transaction, told.changes = self.in_transaction(connection), self.changes(connection)
         except self.driver.error:
             return  # it is closed
+
+
+def _is_exhausted(driver: Driver, cursor: ref[Any]) -> bool:
+    living = cursor()
+    return living is not None and driver.exhausted(living)

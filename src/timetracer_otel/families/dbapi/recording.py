@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Final
+from collections.abc import Callable
 
 from opentelemetry.instrumentation.utils import is_instrumentation_enabled
 from opentelemetry.trace import Status, StatusCode
@@ -14,8 +14,6 @@ from timetracer_otel.families.dbapi.told import Told
 from timetracer_otel.seams import Call, exceptions, faults, pending
 
 __all__ = ["Recording", "begin"]
-
-_NAMES: Final = ("db.system.name", "db.namespace", "db.query.text", "db.operation.name", "db.collection.name")
 
 
 def begin(plugin: str, scope: str, asked: Asked) -> Recording | None:
@@ -32,7 +30,7 @@ def begin(plugin: str, scope: str, asked: Asked) -> Recording | None:
             return None
         call, own = _instrumented(scope), False
         if call is None:
-            call, own = runtime.begin(_name(asked), _span_attributes(asked)), True
+            call, own = _own_call(runtime, asked), True
         return None if call is None else Recording(call, plugin, asked, own=own)
     except Exception as error:  # noqa: BLE001 - recording never breaks the app
         faults.report(f"{plugin}.begin", error)
@@ -48,15 +46,18 @@ def _instrumented(scope: str) -> Call | None:
     return call if made_by is not None and made_by.name == scope else None
 
 
-def _name(asked: Asked) -> str:
+def _own_call(runtime: seams.Runtime, asked: Asked) -> Call | None:
+    """Begin a span of ours, named by the semantic conventions."""
     one = asked.outline
-    return " ".join(filter(None, (one.verb or asked.operation.upper(), one.target)))
-
-
-def _span_attributes(asked: Asked) -> dict[str, spans.Attribute]:
-    one = asked.outline
-    values = (asked.system, asked.database, asked.sql, one.verb or asked.operation.upper(), one.target)
-    return {name: value for name, value in zip(_NAMES, values, strict=True) if value}
+    verb = one.verb or asked.operation.upper()
+    attributes: dict[str, spans.Attribute] = {"db.system.name": asked.system, "db.operation.name": verb}
+    if asked.database:
+        attributes["db.namespace"] = asked.database
+    if asked.sql:
+        attributes["db.query.text"] = asked.sql
+    if one.target:
+        attributes["db.collection.name"] = one.target
+    return runtime.begin(f"{verb} {one.target}" if one.target else verb, attributes)
 
 
 class Recording:
@@ -69,12 +70,14 @@ class Recording:
         own: whether the span is ours to end.
     """
 
-    __slots__ = ("_own", "_plugin", "call", "over", "told")
+    __slots__ = ("_own", "_plugin", "call", "exhausted", "over", "told")
 
     def __init__(self, call: Call, plugin: str, asked: Asked, *, own: bool) -> None:
         self.call = call
         self.told = Told()
         self.over = False
+        self.exhausted: Callable[[], bool] = lambda: False
+        """Whether the app is known to have all rows although nobody said so."""
         self._plugin = plugin
         self._own = own
         call.state = self
@@ -144,11 +147,13 @@ class Recording:
             self._fault(error)
 
     def catch_up(self) -> None:
-        """Nothing waits to be looked at: rows are kept as they are."""
+        """See whether these are all rows: the call is about to be encoded."""
+        if not self.over and self.exhausted():
+            self.told.ended = True
 
     def abandoned(self) -> None:
         """The process ends."""
-        self.finish(ended=False)
+        self.finish(ended=self.exhausted())
 
     def _end(self) -> None:
         self.over = True

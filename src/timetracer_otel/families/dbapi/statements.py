@@ -50,15 +50,15 @@ class Outline:
         verb: in capitals; empty when it has none.
         target: the first table that it names.
         reads: whether it changes nothing.
-        names: of its named parameters, in order, each once.
+        sets: whether it sets its connection up, so that what others write is nothing to it.
         bound: of each positional parameter, the column that it is given to or compared with; empty when unknown.
-        named: likewise of the named ones, by name.
+        named: likewise of the named ones, with their names: in order, each once.
     """
 
     verb: str
     target: str
     reads: bool
-    names: tuple[str, ...]
+    sets: bool
     bound: tuple[str, ...]
     named: tuple[tuple[str, str], ...]
 
@@ -84,21 +84,24 @@ def outline(sql: str) -> Outline:
     """
     tokens = [found[0] for found in _TOKEN.finditer(sql) if found["comment"] is None]
     words = [token.upper() for token in tokens]
-    verb = _verb(words)
+    verb, start = _verb(words)
     bound, named = _bound(tokens, words)
-    return Outline(verb, _target(tokens, words, verb), _is_read(words, verb), tuple(named), bound, tuple(named.items()))
+    reads = _is_read(words, verb)
+    sets = reads and verb == "PRAGMA" and "=" in words
+    return Outline(verb, _target(tokens[start:], words[start:], verb), reads, sets, bound, tuple(named.items()))
 
 
-def _verb(words: list[str]) -> str:
-    first = next((word for word in words if word != ";"), "")
+def _verb(words: list[str]) -> tuple[str, int]:
+    """The verb, and where it stands; behind ``WITH`` that of what follows."""
+    start, first = next(((number, word) for number, word in enumerate(words) if word != ";"), (0, ""))
     if first != "WITH":
-        return first if first.isalpha() else ""
+        return (first if first.isalpha() else ""), start
     depth = 0
-    for word in words:
+    for number, word in enumerate(words):
         depth += (word == "(") - (word == ")")
         if not depth and word in _VERBS:
-            return word
-    return first
+            return word, number
+    return first, start
 
 
 def _is_read(words: list[str], verb: str) -> bool:
