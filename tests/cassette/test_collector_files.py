@@ -299,7 +299,7 @@ def rotated(tmp_path: Path, request: pytest.FixtureRequest) -> list[Path]:
 def test_lanes_over_several_files_are_outlined_whole(rotated: list[Path], order: tuple[int, ...]) -> None:
     """Whatever the order of the files: the entry's part may come long before the entry."""
     found = shelf.catalog([rotated[number] for number in order])
-    assert [(one.name, one.route, one.cookies, one.has_body, one.calls) for one in found.lanes] == [
+    assert [(one.name, one.route, one.group, one.has_body, one.calls) for one in found.lanes] == [
         (f"GET /users?id={number}", "/users", f"s={number}", True, 1) for number in (1, 2, 3)
     ]
     assert [one.id for one in found.sessions] == ["5e55"]

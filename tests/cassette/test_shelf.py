@@ -32,7 +32,7 @@ def test_outline_says_what_a_request_asked(tmp_path: Path) -> None:
     """Method, target, cookies and whether there was a body are known without payloads, in order of start."""
     found = catalog(reversed(recorded(tmp_path, 3)))
     assert [lane.name for lane in found.lanes] == [f"GET /users?id={n}" for n in (1, 2, 3)]
-    assert [(lane.cookies, lane.has_body, lane.calls) for lane in found.lanes[:2]] == [
+    assert [(lane.group, lane.has_body, lane.calls) for lane in found.lanes[:2]] == [
         ("s=1", True, 1),
         ("s=0", True, 1),
     ]

@@ -13,9 +13,11 @@ from typing import Any
 
 from opentelemetry.context import Context
 from opentelemetry.sdk.trace import Span, SpanProcessor, TracerProvider
+from opentelemetry.trace import SpanKind
 
 from timetracer_otel import spans
-from timetracer_otel.seams import Call, Lane, Request, Responder, Response, lane_of, mark
+from timetracer_otel.families.kinds.http import Request, Response
+from timetracer_otel.seams import Call, Entry, Lane, Responder, lane_of, mark
 
 Events = list[Any]
 
@@ -40,21 +42,21 @@ def marking_provider() -> TracerProvider:
 class NotedLane(Lane):
     """A lane that keeps how it ended. ``ends`` grows with every finish()."""
 
-    def __init__(self, runtime: NotingRuntime, request: Request | None) -> None:
-        super().__init__(uuid.uuid4().hex, request)
+    def __init__(self, runtime: NotingRuntime, entry: Entry | None) -> None:
+        super().__init__(uuid.uuid4().hex, entry)
         self.ends: list[tuple[Response | None, BaseException | None]] = []
         self.over = threading.Event()
 
-    def finish(self, response: Response | None, error: BaseException | None) -> None:
+    def finish(self, error: BaseException | None) -> None:
         """Note the end."""
-        self.ends.append((response, error))
+        self.ends.append((self.entry.response if isinstance(self.entry, Request) else None, error))
         self.over.set()
 
     @property
     def asked(self) -> Request:
         """The request, which an entry always has."""
-        assert self.request is not None
-        return self.request
+        assert isinstance(self.entry, Request)
+        return self.entry
 
     @property
     def received(self) -> bytes:
@@ -98,25 +100,27 @@ class NotingRuntime:
         """What was known of each request's body when its lane was opened."""
         self._session = NotedLane(self, None)
 
-    def open_lane(self, request: Request) -> Lane | None:
+    def open_lane(self, entry: Entry) -> Lane | None:
         """Open a lane, unless the path is excluded."""
-        self.bodies.append(b"".join(request.body))
-        if self.excluded and request.path.startswith(self.excluded):
+        self.bodies.append(b"".join(entry.messages[0].body))
+        if self.excluded and entry.path.startswith(self.excluded):
             return None
-        self.lanes.append(NotedLane(self, request))
+        self.lanes.append(NotedLane(self, entry))
         return self.lanes[-1]
 
-    def wants_body(self, request: Request) -> bool:
+    def wants_whole(self, entry: Entry) -> bool:
         """Read ahead in replay, where a body may be."""
-        return self.replaying and request.method != "GET"
+        return self.replaying and entry.method != "GET"
 
     def session(self) -> Lane:
         """Give the session."""
         return self._session
 
-    def begin(self, name: str, attributes: Mapping[str, spans.Attribute]) -> Call | None:
+    def begin(
+        self, name: str, attributes: Mapping[str, spans.Attribute], kind: SpanKind = SpanKind.CLIENT
+    ) -> Call | None:
         """Fail: entries make no calls."""
-        raise AssertionError(f"no call is made here: {name} {attributes}")
+        raise AssertionError(f"no call is made here: {name} {attributes} {kind}")
 
     def responder(self, plugin: str) -> Responder | None:
         """Fail, as above."""

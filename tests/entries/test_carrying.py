@@ -25,7 +25,8 @@ from starlette.concurrency import run_in_threadpool
 
 from tests.entries.doubles import NotedLane, NotingRuntime
 from timetracer_otel import seams
-from timetracer_otel.seams import Request, carrying, lanes
+from timetracer_otel.families.kinds.http import Request
+from timetracer_otel.seams import carrying, lanes
 from timetracer_otel.seams.branches import branch_in, current_lane, here
 
 Work: TypeAlias = Callable[[], Any]

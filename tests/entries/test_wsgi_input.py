@@ -14,7 +14,7 @@ from werkzeug.formparser import parse_form_data
 from tests.entries.doubles import NotingRuntime, environ, serve_wsgi
 from timetracer_otel.families.entry import wsgi
 from timetracer_otel.families.entry.wsgi_input import ObservedInput
-from timetracer_otel.seams import Request
+from timetracer_otel.families.kinds.http import Request
 
 BODY = b"first\nsecond\nthird"
 

@@ -12,7 +12,7 @@ from timetracer_otel import config
 from timetracer_otel.errors import ConfigError
 from timetracer_otel.exporters.lanes.resource import describe_process
 from timetracer_otel.exporters.lanes.selection import Selection
-from timetracer_otel.seams import Request, Response
+from timetracer_otel.families.kinds.http import Request, Response
 
 LOW, MIDDLE, HIGH = "00" * 16, "80" * 16, "ff" * 16
 """Ids of lanes whose chance is 0, a half and just below 1."""
@@ -23,8 +23,7 @@ class Ended:
     """A lane as the selection sees it."""
 
     id: str
-    request: Request | None
-    response: Response | None = None
+    entry: Request | None
     error: BaseException | None = None
     failed: bool = False
     took: int = 0
@@ -42,13 +41,23 @@ def settings(**given: str) -> config.Settings:
     return config.load({f"TIMETRACER_{name.upper()}": text for name, text in given.items()}, Path("/"))
 
 
-def kept(selection: Selection, lane: str, target: str = "/a", method: str = "GET", **more: Any) -> bool:
+def kept(
+    selection: Selection,
+    lane: str,
+    target: str = "/a",
+    method: str = "GET",
+    response: Response | None = None,
+    **more: Any,
+) -> bool:
     """Whether a lane passes from its beginning to its end."""
     request = Request(method, target, [(name, text) for name, text in more.pop("headers", {}).items()])
     if selection.excludes(request):
         return False
     ended = Ended(lane, request, **more)
-    return selection.begins(ended) and selection.ends(ended)
+    if not selection.begins(ended):
+        return False
+    request.response = response
+    return selection.ends(ended)
 
 
 def test_nothing_set_keeps_everything_without_asking() -> None:
@@ -148,8 +157,10 @@ def test_what_stands_out() -> None:
     selection = Selection(settings(slow_ms="1"))
     request = Request("GET", "/", [])
     assert not selection.stands_out(Ended(LOW, request))
-    for how in ({"took": 1_000_000}, {"failed": True}, {"triggered": True}, {"response": Response("500 No", [])}):
+    for how in ({"took": 1_000_000}, {"failed": True}, {"triggered": True}):
         assert selection.stands_out(Ended(LOW, request, **how))
+    request.response = Response("500 No", [])
+    assert selection.stands_out(Ended(LOW, request))
 
 
 @pytest.mark.parametrize(

@@ -28,6 +28,7 @@ from timetracer_otel import seams, testing
 from timetracer_otel.errors import ReplayMiss
 from timetracer_otel.exporters.lanes.recording_lane import RecordingLane
 from timetracer_otel.exporters.lanes.session import SessionLane
+from timetracer_otel.families.kinds import http
 
 PIECES = [bytes([number]) * 100_000 for number in range(12)]
 
@@ -118,13 +119,13 @@ def test_what_could_not_be_kept_is_refused(
             return ask()
         runtime = seams.active()
         assert runtime is not None
-        open_lane = runtime.open_lane(seams.Request("GET", "/", []))
+        open_lane = runtime.open_lane(http.Request("GET", "/", []))
         assert open_lane is not None
         with open_lane.entered():
             try:
                 return ask()
             finally:
-                open_lane.finish(seams.Response("200 OK", [], complete=True), None)
+                open_lane.finish(None)
 
     monkeypatch.setattr(lane, "add_part", lambda _lane, _part: False)  # as when its budget is used up
     with testing.record(tmp_path):

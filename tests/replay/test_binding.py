@@ -16,6 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from timetracer_otel.cassette.model import Kind, Span
+from timetracer_otel.families.kinds import http
 from timetracer_otel.replay.answering.brought_values import Brought
 from timetracer_otel.replay.answering.matching import Index, Match, Matcher, Recorded
 from timetracer_otel.seams import Description, Value
@@ -149,16 +150,16 @@ def test_what_did_not_change_is_not_bound_for_an_answer() -> None:
 @pytest.mark.parametrize(
     "place",
     [
-        lambda made, pad: Brought(f"/items/{made}", [], pad),
-        lambda made, pad: Brought(f"/items?id={quote(made)}", [], pad),
-        lambda made, pad: Brought("/", [("x-id", made)], pad),
-        lambda made, pad: Brought("/", [], pad + json.dumps({"id": made}).encode()),
-        lambda made, pad: Brought("/", [], b"pad=" + pad + b"&id=" + quote(made).encode()),
+        lambda made, pad: http.Request("GET", f"/items/{made}", [], body=[pad]),
+        lambda made, pad: http.Request("GET", f"/items?id={quote(made)}", [], body=[pad]),
+        lambda made, pad: http.Request("GET", "/", [("x-id", made)], body=[pad]),
+        lambda made, pad: http.Request("POST", "/", [], body=[pad, json.dumps({"id": made}).encode()]),
+        lambda made, pad: http.Request("POST", "/", [], body=[b"pad=", pad, b"&id=" + quote(made).encode()]),
     ],
     ids=["path", "query", "header", "JSON", "form"],
 )
 @pytest.mark.parametrize("kind", ["uuid", "ObjectId", "digest", "nonce"])
-def test_what_a_request_brings(kind: str, place: Callable[[str, bytes], Brought], size: int) -> None:
+def test_what_a_request_brings(kind: str, place: Callable[[str, bytes], http.Request], size: int) -> None:
     """A value that came with the request is found, however it is written there and however long the request is."""
     made, other = (
         {
@@ -169,6 +170,6 @@ def test_what_a_request_brings(kind: str, place: Callable[[str, bytes], Brought]
         }[kind]
         for number in (3, 4)
     )
-    texts = place(made, b"x y " * (size // 4))
+    texts = Brought(place(made, b"x y " * (size // 4)).texts)
     assert next(found_in(made)) in texts
     assert next(found_in(other)) not in texts

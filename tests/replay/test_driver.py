@@ -14,7 +14,7 @@ from timetracer_otel.replay.verifying.verify import verify
 def lane(number: int, cookies: str = "", service: str = "shop") -> Outline:
     """A recorded request."""
     return Outline(
-        str(number), ("f",), number, method="GET", target="/", cookies=cookies, service=service, is_request=True
+        str(number), ("f",), number, method="GET", target="/", group=cookies, service=service, is_drivable=True
     )
 
 

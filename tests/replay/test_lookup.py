@@ -13,9 +13,10 @@ from tests.cli.conftest import Recording
 from timetracer_otel import spans
 from timetracer_otel.cassette.model import Kind, Lane, Span
 from timetracer_otel.cassette.shelf import Shelf
+from timetracer_otel.families.kinds.http import Request
 from timetracer_otel.replay.answering.entries import Entries
 from timetracer_otel.replay.answering.matching import Index, Matcher, Recorded
-from timetracer_otel.seams import Description, Request
+from timetracer_otel.seams import Description
 
 JSON = [("Content-Type", "application/json")]
 

@@ -19,6 +19,7 @@ from examples.support import MongoServer, Program, free_port
 _BLOCK = re.compile(r"^```(?P<language>\w*)[^\n]*\n(?P<text>.*?)^```$", re.MULTILINE | re.DOTALL)
 _FILE = re.compile(r"# (?P<name>[\w.]+\.py)\n")
 _SERVER = re.compile(r"\b(flask run|uvicorn|gunicorn)\b")
+_WORKER = re.compile(r"\bcelery\b.* worker\b")
 _LOOPBACK = re.compile(r"http://127\.0\.0\.1:\d+(?P<target>/\S*)")
 _SECONDS = 60
 
@@ -96,7 +97,10 @@ class Reader:
         if words[0] == "pip":
             return  # needs a package index; what it names is checked by a test of its own
         if _SERVER.search(command) and "--verify" not in words:
-            self._serve(words)
+            self._start(words).wait_for_port(self._port)
+            return
+        if _WORKER.search(command) and "timetracer-replay" not in words:
+            self._start(words)
             return
         shown = self._fetch(words[1:]) if words[0] == "curl" else self._run(words)
         expected = re.escape(output.strip()).replace("…", ".*")
@@ -117,12 +121,11 @@ class Reader:
         assert ended.returncode == 0, f"{shlex.join(words)}: exit status {ended.returncode}\n{ended.stdout}"
         return ended.stdout
 
-    def _serve(self, words: list[str]) -> None:
-        """Start a server on our port, instead of the one that the page started before."""
+    def _start(self, words: list[str]) -> Program:
+        """Start a server on our port, or a worker, instead of the one that the page started before."""
         self._running.close()
         program = Program(words, log=self._folder / "server.log", env=self._environ, cwd=self._folder)
-        self._running.enter_context(program)
-        program.wait_for_port(self._port)
+        return self._running.enter_context(program)
 
     def _fetch(self, words: list[str]) -> str:
         """What curl prints, without needing it: for `curl URL` and `curl --json BODY URL`."""

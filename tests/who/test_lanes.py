@@ -12,10 +12,10 @@ from tests.cli.conftest import Recording
 from tests.who.conftest import use
 from timetracer_otel import redaction, spans
 from timetracer_otel.cassette.shelf import Shelf
+from timetracer_otel.families.kinds.http import Request
 from timetracer_otel.replay.answering.entries import Entries
 from timetracer_otel.replay.comparing.responses import Reply, compare_headers
 from timetracer_otel.replay.verifying.client import hidden_places, recorded_request
-from timetracer_otel.seams import Request
 
 pytestmark = pytest.mark.usefixtures("key")
 Said = tuple[str, list[tuple[str, str]], int]

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from array import array
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from timetracer_otel import redaction
 from timetracer_otel import spans as names
+from timetracer_otel.cassette import kinds
 from timetracer_otel.cassette.model import Span
 from timetracer_otel.cassette.spool import Piece
 
@@ -26,16 +26,17 @@ class Outline:
         trace_id: of its entry.
         session_id: of the process that recorded it.
         service: ``service.name`` of that process.
-        method: of the request; empty when the lane has no HTTP entry.
-        target: path and query.
-        route: the framework's pattern of the path, else the path.
-        cookies: what the request's Cookie header said.
-        has_body: whether the request had a body.
+        kind: of its entry; empty when that is not there, or of no kind that we know.
+        method: what its name begins with: a request's method, another kind's word; empty without an entry.
+        target: what it was addressed to, in full.
+        route: what it has in common with others of its kind: the framework's pattern of the path, else the path.
+        group: entries of the same one keep their order when asked: what a request's Cookie header said.
+        has_body: whether the entry had a body.
         calls: how many outbound calls there are.
         own: those of its files that hold nothing else, and are read when the lane is.
         pieces: where the rest of it is in the catalog's spool.
         imported: the tool that recorded it; empty when that was ours.
-        is_request: whether it was started by an HTTP request that can be sent again.
+        is_drivable: whether its entry was recorded well enough to be given to the program again.
         hash_seed: PYTHONHASHSEED of the process that recorded it; empty where it is not known.
     """
 
@@ -45,16 +46,17 @@ class Outline:
     trace_id: str = ""
     session_id: str | None = None
     service: str = ""
+    kind: str = ""
     method: str = ""
     target: str = ""
     route: str = ""
-    cookies: str = ""
+    group: str = ""
     has_body: bool = False
     calls: int = 0
     own: tuple[str, ...] = ()
     pieces: tuple[Piece, ...] = ()
     imported: str = ""
-    is_request: bool = False
+    is_drivable: bool = False
     hash_seed: str = ""
 
     @property
@@ -139,6 +141,7 @@ class Draft:
             completed = self._parts.get(entry.span_id, {})
             facts = {**completed, **facts, **({"has_body": completed["has_body"]} if "has_body" in completed else {})}
         target = facts.get("target", "")
+        kind = None if entry is None else kinds.named(facts.get("kind", ""))
         return Outline(
             id=self.id,
             files=tuple(self.files),
@@ -146,16 +149,17 @@ class Draft:
             trace_id="" if entry is None else entry.trace_id,
             session_id=self.session_id if entry is None else entry.session_id or self.session_id,
             service=facts.get("service", ""),
+            kind=kind.name if kind is not None else "",
             method="" if entry is None else facts.get("method", ""),
             target=target,
             route=facts.get("route") or target.partition("?")[0],
-            cookies="" if entry is None else facts.get("cookies", ""),
+            group="" if entry is None else facts.get("group", ""),
             has_body=facts.get("has_body", False),
             calls=len(set(self._calls)),
             own=tuple(self.own),
             pieces=tuple(self.pieces),
             imported=facts.get("imported", ""),
-            is_request=entry is not None and {"method", "target", "cookies"} <= facts.keys(),
+            is_drivable=kind is not None and kind.needed <= facts.keys(),
             hash_seed=facts.get("hash_seed", ""),
         )
 
@@ -176,16 +180,6 @@ def _facts(span: Span) -> dict[str, Any]:
         found["imported"] = str(tool)
     if (seed := span.resource.get(names.HASH_SEED)) is not None:
         found["hash_seed"] = str(seed)
-    for fact, name in (("method", names.HTTP_METHOD), ("target", names.HTTP_TARGET), ("route", "http.route")):
-        if (text := span.text(name)) is not None:
-            found[fact] = text
-    if names.HTTP_REQUEST_HEADERS in attributes:
-        found["cookies"] = _cookies(attributes)
-    if (size := attributes.get(names.HTTP_REQUEST_BODY + ".size")) is not None:
-        found["has_body"] = bool(size)
+    if (kind := kinds.of(attributes)) is not None:
+        found |= {"kind": kind.name, **kind.facts(attributes)}
     return found
-
-
-def _cookies(attributes: Mapping[str, object]) -> str:
-    headers = names.decode_headers(attributes, names.HTTP_REQUEST_HEADERS)
-    return "; ".join(value for name, value in headers if name.lower() == "cookie")

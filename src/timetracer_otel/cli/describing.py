@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Mapping
+from functools import cache
 from math import isfinite
 from pathlib import Path
 from typing import Any, Final
@@ -12,8 +13,9 @@ import pybase64
 
 from timetracer_otel import redaction
 from timetracer_otel import spans as names
-from timetracer_otel.cassette import loading, scratch
+from timetracer_otel.cassette import kinds, loading, scratch
 from timetracer_otel.cassette.damaged import reading_on
+from timetracer_otel.cassette.kinds import Side
 from timetracer_otel.cassette.model import Cassette, Lane, Span
 from timetracer_otel.cli.summary import error_text, iso, summarize
 from timetracer_otel.errors import CassetteError, ConfigError
@@ -24,19 +26,7 @@ __all__ = ["describe"]
 
 Json = dict[str, Any]
 
-_PAYLOADS: Final = (
-    names.REQUEST,
-    names.RESPONSE,
-    names.HTTP_REQUEST_BODY,
-    names.HTTP_RESPONSE_BODY,
-    names.SESSION_STDOUT,
-    names.SESSION_STDERR,
-)
-_DECODED: Final = frozenset(
-    {name + part for name in _PAYLOADS for part in ("", ".codec", ".size")}
-    | {names.HTTP_REQUEST_HEADERS, names.HTTP_RESPONSE_HEADERS, names.HTTP_RESPONSE_TRAILERS}
-)
-"""Attributes that are shown in another form."""
+_PAYLOADS: Final = (names.REQUEST, names.RESPONSE, names.SESSION_STDOUT, names.SESSION_STDERR)
 _STATUS: Final = ("unset", "ok", "error")
 _NAMED: Final = 5
 
@@ -84,7 +74,9 @@ def _lane(lane: Lane, integrations: Mapping[str, Integration]) -> Json:
     if lane.is_session:
         described["output"] = _output(lane)
     else:
-        described |= {"request": _request(first), "response": _response(first)}
+        kind = kinds.of(first.attributes)
+        request, response = (kind.request, kind.response) if kind is not None else (Side(), Side())
+        described |= {"request": _side(first, request), "response": _side(first, response)}
     described["resource"] = _plain(dict(lane.resource))
     start = min(span.start for span in lane.spans)
     described["spans"] = [_span(span, start, integrations) for span in lane.spans]
@@ -97,22 +89,23 @@ def _output(lane: Lane) -> Json:
     return {stream: _payload(own, name) for stream, name in streams.items()}
 
 
-def _request(entry: Span) -> Json:
+def _side(entry: Span, side: Side) -> Json:
+    """What came in, or what came of it: ``headers`` and ``body`` are there for every kind."""
     return {
-        "scheme": entry.text("url.scheme"),
-        "http_version": entry.text("network.protocol.version"),
-        "headers": _headers(entry, names.HTTP_REQUEST_HEADERS),
-        "body": _payload(entry, names.HTTP_REQUEST_BODY),
+        **{name: _plain(entry.attributes.get(attribute)) for name, attribute in side.facts.items()},
+        "headers": [],
+        **{name: _headers(entry, attribute) for name, attribute in side.headers.items()},
+        "body": _payload(entry, side.body) if side.body else None,
     }
 
 
-def _response(entry: Span) -> Json:
-    return {
-        "status_line": entry.text(names.HTTP_STATUS_LINE),
-        "headers": _headers(entry, names.HTTP_RESPONSE_HEADERS),
-        "trailers": _headers(entry, names.HTTP_RESPONSE_TRAILERS),
-        "body": _payload(entry, names.HTTP_RESPONSE_BODY),
-    }
+@cache
+def _decoded() -> frozenset[str]:
+    """Attributes that are shown in another form."""
+    sides = [side for kind in kinds.known().values() for side in (kind.request, kind.response)]
+    payloads = {*_PAYLOADS, *(side.body for side in sides if side.body)}
+    headers = {name for side in sides for name in side.headers.values()}
+    return frozenset({name + part for name in payloads for part in ("", ".codec", ".size")} | headers)
 
 
 def _headers(span: Span, name: str) -> list[list[str]]:
@@ -137,6 +130,7 @@ def _payload(span: Span, name: str) -> Json | None:
 
 
 def _span(span: Span, start: int, integrations: Mapping[str, Integration]) -> Json:
+    decoded = _decoded()
     described: Json = {
         "span_id": span.span_id,
         "parent_id": span.parent_id,
@@ -150,7 +144,7 @@ def _span(span: Span, start: int, integrations: Mapping[str, Integration]) -> Js
         "status": _STATUS[span.status_code],
         "error": error_text(span),
         "incomplete": span.text(names.INCOMPLETE),
-        "attributes": {name: _plain(value) for name, value in span.attributes.items() if name not in _DECODED},
+        "attributes": {name: _plain(value) for name, value in span.attributes.items() if name not in decoded},
         "events": [_event(event.name, event.time, event.attributes) for event in span.events],
         "links": [{"trace_id": link.trace_id, "span_id": link.span_id} for link in span.links],
     }

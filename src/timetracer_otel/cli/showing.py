@@ -49,9 +49,8 @@ def _print_lane(out: Console, lane: Json) -> None:
         for stream, payload in lane["output"].items():
             _print_section(out, stream, [], payload)
     else:
-        _print_section(out, "request", lane["request"]["headers"], lane["request"]["body"])
-        response = lane["response"]
-        _print_section(out, "response", response["headers"], response["body"], response["trailers"])
+        for title in ("request", "response"):
+            _print_section(out, title, lane[title]["headers"], lane[title]["body"], lane[title].get("trailers"))
     out.print(Text("spans", "bold"))
     out.print(_tree(lane["spans"]))
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -11,16 +10,13 @@ from typing import Any, Final, Literal
 
 from timetracer_otel import redaction
 from timetracer_otel import spans as names
-from timetracer_otel.cassette import scratch
+from timetracer_otel.cassette import kinds, scratch
+from timetracer_otel.cassette.kinds import EntryKind
 from timetracer_otel.cassette.model import Lane, Span
 
 __all__ = ["Summary", "error_text", "iso", "summarize"]
 
-_METHODS: Final = (names.HTTP_METHOD, "http.method")
-_TARGETS: Final = (names.HTTP_TARGET, "http.target", "messaging.destination.name", "http.route", "http.url")
-_STATUSES: Final = (names.HTTP_STATUS, "http.status_code")
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
-_SERVER_ERROR: Final = 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,8 +29,8 @@ class Summary:
         lane_id: its id; a session's is the session's.
         session_id: the session that it belongs to, or is.
         trace_id: of its entry.
-        method: HTTP method; None when it is not HTTP.
-        target: path and query, a queue's name, or a session's program.
+        method: of HTTP, or the word of another kind of entry; None of a session and of what is of no kind that we know.
+        target: what the entry was addressed to, or a session's program.
         status: HTTP status; a session's exit status; None when unknown.
         start: nanoseconds since the epoch.
         end: likewise.
@@ -104,20 +100,22 @@ def summarize(lane: Lane) -> Summary:
     main = _session_span(lane) if lane.is_session else lane.entry
     first = main or lane.spans[0]
     attributes = first.attributes
-    status = _number(attributes, (names.SESSION_EXIT_STATUS,) if lane.is_session else _STATUSES)
+    kind = None if lane.is_session else kinds.of(attributes)
+    method, target = kind.label(attributes) if kind is not None else (None, None)
+    status = _number(attributes, names.SESSION_EXIT_STATUS) if kind is None else kind.status(attributes)
     return Summary(
         kind="session" if lane.is_session else "lane",
         file=scratch.named(str(lane.file or "")),
         lane_id=lane.id,
         session_id=lane.session_id,
         trace_id=lane.id if lane.is_session else first.trace_id,
-        method=None if lane.is_session else _text(first, _METHODS),
-        target=_program(lane, main) if lane.is_session else redaction.placeholders(_target(first)),
+        method=method,
+        target=_program(lane, main) if lane.is_session else redaction.placeholders(target or _target(first)),
         status=status,
         start=first.start if main else min(span.start for span in lane.spans),
         end=first.end if main else max(span.end for span in lane.spans),
         call_ids=frozenset(int(span.span_id or "0", 16) for span in lane.calls),
-        error=_session_error(lane, status) if lane.is_session else _entry_error(first, status),
+        error=_session_error(lane, status) if lane.is_session else _entry_error(first, kind),
         incomplete=first.text(names.INCOMPLETE),
         whole=main is not None,
     )
@@ -161,11 +159,10 @@ def _exception(recorded: str) -> str:
         return recorded
 
 
-def _entry_error(span: Span, status: int | None) -> str | None:
+def _entry_error(span: Span, kind: EntryKind | None) -> str | None:
     error = error_text(span)
-    if error in (None, "error") and status is not None and status >= _SERVER_ERROR:
-        return span.text(names.HTTP_STATUS_LINE) or f"status {status}"
-    return error
+    told = kind.told(span.attributes) if kind is not None and error in (None, "error") else ""
+    return told or error
 
 
 def _session_error(lane: Lane, status: int | None) -> str | None:
@@ -181,7 +178,7 @@ def _session_error(lane: Lane, status: int | None) -> str | None:
 
 
 def _lost(attributes: dict[str, object]) -> int:
-    return _number(attributes, (names.DROPPED_LANES,)) or 0
+    return _number(attributes, names.DROPPED_LANES) or 0
 
 
 def _session_span(lane: Lane) -> Span | None:
@@ -200,17 +197,10 @@ def _program(lane: Lane, own: Span | None) -> str:
 
 
 def _target(span: Span) -> str:
-    path = span.text("url.path")
-    if names.HTTP_TARGET not in span.attributes and path is not None:
-        query = span.text("url.query")
-        return f"{path}?{query}" if query else path
-    return _text(span, _TARGETS) or span.name
+    """What an entry of no kind that we know was about."""
+    return span.text("messaging.destination.name") or span.text("url.path") or span.name
 
 
-def _text(span: Span, keys: Sequence[str]) -> str | None:
-    return next((value for key in keys if (value := span.text(key))), None)
-
-
-def _number(attributes: dict[str, object], keys: Sequence[str]) -> int | None:
-    values = (attributes.get(key) for key in keys)
-    return next((value for value in values if isinstance(value, int) and not isinstance(value, bool)), None)
+def _number(attributes: dict[str, object], name: str) -> int | None:
+    value = attributes.get(name)
+    return value if isinstance(value, int) and not isinstance(value, bool) else None

@@ -49,7 +49,7 @@ _OURS: Final = str(Path(__file__).parents[1]) + os.sep
 _apps: tuple[str, ...] = ()
 _plumbing = Names(MODULES)
 _edges: Final = Names(EDGES)
-_others: Final = Names(OTHERS)
+_others = Names(OTHERS)
 _ends: dict[str, bool] = {}
 """Source files at which the search for who asked ends, and whether what was drawn inside of them counts."""
 _MARKED: Final = 4
@@ -93,16 +93,19 @@ _askers: dict[tuple[int, int], Asker] = {}
 """By code and instruction; each keeps its code alive, so that the identity stays its own."""
 
 
-def configure(app_packages: tuple[str, ...], plumbing: Iterable[str] = ()) -> None:
+def configure(app_packages: tuple[str, ...], plumbing: Iterable[str] = (), apart: Iterable[str] = ()) -> None:
     """Begin anew.
 
     Args:
         app_packages: installed packages that are part of the app.
         plumbing: modules whose draws do not count, beside those of :mod:`plumbing`.
+        apart: modules for which also others draw what does not count, beside those of :data:`OTHERS`.
     """
-    global _apps, _plumbing  # noqa: PLW0603 - a process has one installation
+    global _apps, _plumbing, _others  # noqa: PLW0603 - a process has one installation
     _apps = (*app_packages, *_installed_from_source())
-    _plumbing = Names((*MODULES, *plumbing))
+    apart = tuple(apart)
+    _plumbing = Names((*MODULES, *plumbing, *apart))
+    _others = Names((*OTHERS, *apart))
     known.clear()
     _ends.clear()
     _kind.cache_clear()

@@ -68,7 +68,8 @@ def install(
         _generators.setdefault(generator.module, []).append(generator)
     plumbing = [name for one in integrations for name in one.plumbing]
     plumbing += [f"{module}." for module in _generators]
-    callers.configure(app_packages, plumbing)
+    apart = [name for one in integrations for name in one.apart]
+    callers.configure(app_packages, plumbing, apart)
     wrappers.use(draw)
     sites.watch()
     for module in (*_PLACES, *_generators):

@@ -14,7 +14,7 @@ import orjson
 
 from timetracer_otel.seams.lanes import process
 
-__all__ = ["UNSEEN", "Children", "Journal", "Outcome", "leave", "read", "unanswered"]
+__all__ = ["UNSEEN", "Children", "Journal", "Outcome", "driven_by", "leave", "read", "unanswered"]
 
 UNSEEN = "not watched, because they connect below Python"
 """What a report says of the libraries that follow."""
@@ -42,7 +42,8 @@ class Journal:
 
         Args:
             what: ``lane``, ``end``, ``answered``, ``miss``, ``refused`` or, of the session, ``session_end``; of the
-                process itself ``unseen``, ``process``, ``started_for``, ``printed``, ``process_end`` and ``child``.
+                process itself ``drives``, ``unseen``, ``process``, ``started_for``, ``printed``, ``process_end`` and
+                ``child``.
             facts: JSON-like.
         """
         pid = process.id
@@ -91,6 +92,15 @@ def leave(folder: Path, lane_id: str) -> None:
         lane_id: that the entry follows.
     """
     (folder / _leaving(lane_id)).touch()
+
+
+def driven_by(lane_id: str) -> str:
+    """The name that the process of a replay claims which hands a recorded entry out.
+
+    Args:
+        lane_id: of the entry's lane.
+    """
+    return f"driven {lane_id}"
 
 
 def _leaving(lane_id: str) -> str:

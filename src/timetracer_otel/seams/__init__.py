@@ -1,7 +1,7 @@
 """Where libraries and modes meet: what a call, an entry, a lane, an integration are, who decides live or recorded."""
 
 from timetracer_otel.seams.calls import Call, pending
-from timetracer_otel.seams.entries import Headers, Request, Response, entry_attributes
+from timetracer_otel.seams.entries import Entry, Headers, Message
 from timetracer_otel.seams.integration import (
     Answer,
     Description,
@@ -33,20 +33,19 @@ __all__ = [
     "Call",
     "Description",
     "Entered",
+    "Entry",
     "Generator",
     "Headers",
     "Instrumentor",
     "Integration",
     "Lane",
+    "Message",
     "Patch",
-    "Request",
     "Responder",
-    "Response",
     "Runtime",
     "Value",
     "active",
     "current_lane",
-    "entry_attributes",
     "installed",
     "integrations",
     "lane_of",

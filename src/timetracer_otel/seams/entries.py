@@ -1,108 +1,101 @@
-"""What an entry's seam sees: a request and a response, as they pass."""
+"""What started a lane, while it runs: an entry of some kind, as its seam sees it pass."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from typing import Protocol, TypeAlias
 
-from timetracer_otel import redaction, spans
-from timetracer_otel.seams import exceptions
+from opentelemetry.trace import SpanKind
 
-__all__ = ["Headers", "Left", "Request", "Response", "entry_attributes"]
+from timetracer_otel import spans
+from timetracer_otel.cassette.kinds import Texts
 
-Headers = list[tuple[str, str]]
+__all__ = ["Entry", "Headers", "Message"]
+
+Headers: TypeAlias = list[tuple[str, str]]
 """Header pairs in order, duplicates kept, names as received, bytes decoded as latin-1."""
 
 
-@dataclass(frozen=True, slots=True)
-class Left:
-    """A client's leaving before the end.
+class Message(Protocol):
+    """What came in or went out, which may grow while the lane runs."""
 
-    Attributes:
-        during: ``request`` while it was sending that, ``response`` while it was being answered.
-        time: when the app's server said so, in nanoseconds since 1970.
+    body: list[bytes]
+    """What is known of it; a large one leaves for the disk meanwhile."""
+
+    @property
+    def payload(self) -> str:
+        """The attribute that it goes into."""
+        ...
+
+
+class Entry(Protocol):
+    """What started a lane and what came of it. Each kind of entry has a class in ``families``.
+
+    Its recorded side is an :class:`timetracer_otel.cassette.kinds.EntryKind` of the same name.
     """
 
-    during: str
-    time: int
+    @property
+    def kind(self) -> str:
+        """Such as ``http``, ``task``, ``message``."""
+        ...
 
+    @property
+    def span_kind(self) -> SpanKind:
+        """Of the span that is made where no instrumentor makes one: SERVER or CONSUMER."""
+        ...
 
-@dataclass(slots=True)
-class Request:
-    """An incoming HTTP request. ``body`` grows as the app reads; ``complete`` when its end was seen.
+    @property
+    def method(self) -> str:
+        """The word that file names and lists begin with: a request's method, ``TASK``."""
+        ...
 
-    ``target`` is path and query exactly as received (RFC 9112, origin-form).
-    """
-
-    method: str
-    target: str
-    headers: Headers
-    scheme: str = "http"
-    http_version: str = "1.1"
-    body: list[bytes] = field(default_factory=list)
-    complete: bool = False
-    left: Left | None = None
-    """When its client left, if it did not stay until the end of the response."""
+    @property
+    def target(self) -> str:
+        """What it is addressed to, in full: path and query, a task's name."""
+        ...
 
     @property
     def path(self) -> str:
-        """The target without its query."""
-        return self.target.partition("?")[0]
-
-    def header(self, name: str) -> str | None:
-        """The first header of that lower-case name."""
-        return next((value for key, value in self.headers if key.lower() == name), None)
-
-
-@dataclass(slots=True)
-class Response:
-    """An outgoing HTTP response. ``status`` is ``200 OK`` in WSGI and ``200`` in ASGI."""
-
-    status: str
-    headers: Headers
-    body: list[bytes] = field(default_factory=list)
-    trailers: Headers = field(default_factory=list)
-    complete: bool = False
+        """The part of the target that rules and file names go by, where no instrumentor knows the route."""
+        ...
 
     @property
-    def code(self) -> int:
-        """The status code."""
-        return int(self.status.split(None, 1)[0])
+    def name(self) -> str:
+        """Method and target for people, secrets hidden."""
+        ...
 
+    @property
+    def messages(self) -> Sequence[Message]:
+        """What came in; behind it what went out, once that has begun."""
+        ...
 
-def entry_attributes(
-    request: Request, response: Response | None, error: BaseException | None
-) -> dict[str, spans.Attribute]:
-    """Encode an entry as span attributes, redacted.
+    @property
+    def failed(self) -> bool:
+        """Whether it ended badly, as far as its outcome says; an exception that left it is known apart."""
+        ...
 
-    Args:
-        request: as seen.
-        response: as sent, None when nothing was.
-        error: what left the app.
-    """
-    attributes: dict[str, spans.Attribute] = {
-        spans.HTTP_METHOD: request.method,
-        spans.HTTP_TARGET: redaction.url(request.target),
-        "url.scheme": request.scheme,
-        "network.protocol.version": request.http_version,
-        **spans.encode_headers(spans.HTTP_REQUEST_HEADERS, redaction.headers(request.headers)),
-        **spans.encode_payload(spans.HTTP_REQUEST_BODY, request.body),
-    }
-    incomplete = [] if request.complete else ["request"]
-    if response is not None:
-        attributes |= {
-            spans.HTTP_STATUS: response.code,
-            spans.HTTP_STATUS_LINE: response.status,
-            **spans.encode_headers(spans.HTTP_RESPONSE_HEADERS, redaction.headers(response.headers)),
-            **spans.encode_payload(spans.HTTP_RESPONSE_BODY, response.body),
-        }
-        if response.trailers:
-            attributes |= spans.encode_headers(spans.HTTP_RESPONSE_TRAILERS, redaction.headers(response.trailers))
-    if response is None or not response.complete:
-        incomplete.append("response")
-    if incomplete:
-        attributes[spans.INCOMPLETE] = ",".join(incomplete)
-    if request.left is not None:
-        attributes |= {spans.CLIENT_LEFT: request.left.during, spans.CLIENT_LEFT_TIME: request.left.time}
-    if error is not None:
-        attributes[spans.ERROR] = exceptions.encoded(error)
-    return attributes
+    @property
+    def texts(self) -> Texts:
+        """What it brought so far."""
+        ...
+
+    def header(self, name: str) -> str | None:
+        """The first header of that lower-case name; None without one."""
+        ...
+
+    def hide_header(self, name: str, mask: str) -> None:
+        """Record a mask instead of a header's values; the app has them as they came.
+
+        Args:
+            name: lower-case.
+            mask: what is recorded.
+        """
+        ...
+
+    def attributes(self, error: BaseException | None) -> dict[str, spans.Attribute]:
+        """Encode it and its outcome as span attributes, redacted.
+
+        Args:
+            error: what left the app.
+        """
+        ...

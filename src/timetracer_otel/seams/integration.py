@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib.metadata import entry_points
 from typing import TYPE_CHECKING, Any, NoReturn, Protocol, TypeAlias, TypeVar
@@ -10,8 +10,10 @@ from typing import TYPE_CHECKING, Any, NoReturn, Protocol, TypeAlias, TypeVar
 if TYPE_CHECKING:
     from importlib.metadata import EntryPoint
 
-    from timetracer_otel.cassette.model import Span
+    from timetracer_otel.cassette.model import Lane, Span
     from timetracer_otel.cassette.version1 import Library
+    from timetracer_otel.seams.entries import Entry
+    from timetracer_otel.seams.lanes import Lane as OpenLane
 
 __all__ = [
     "Answer",
@@ -188,6 +190,24 @@ class Responder(Protocol):
         """Count a recorded call as answered that the integration chose itself (the next batch of a cursor)."""
         ...
 
+    def hand_out(self, kind: str) -> Iterator[Lane]:
+        """Give the recorded entries of a kind that this integration recorded, in order, each once in a whole replay.
+
+        For entries that nobody sends from outside. The live one names the lane by :data:`spans.LANE_HEADER`.
+
+        Args:
+            kind: such as ``task``.
+        """
+        ...
+
+    def follow(self, entry: Entry) -> OpenLane | None:
+        """Open a lane for a call of the app's own that is the like of a recorded entry; None when none is.
+
+        Args:
+            entry: such as a task that is called as a plain function.
+        """
+        ...
+
     def siblings(self, recorded: Span) -> Sequence[Span]:
         """The calls of the lane or session that a recorded call belongs to, in order of start."""
         ...
@@ -283,6 +303,8 @@ class Integration:
         oldest: the distribution, and the oldest version of it that has these seams.
         plumbing: modules whose clock readings and random values are the driver's own, for waits, pools and the like:
             they are not recorded and stay live in a replay. A name that ends with a dot is a whole package.
+        apart: likewise modules that work for themselves also through other libraries: what those draw for them is the
+            driver's own too.
         generators: its functions that make ids, keys or salts of which the app gets the result.
         version1: how cassettes of timetracer 1.x name the library.
     """
@@ -298,6 +320,7 @@ class Integration:
     volatile: frozenset[str] = frozenset()
     oldest: tuple[str, tuple[int, int]] | None = None
     plumbing: tuple[str, ...] = ()
+    apart: tuple[str, ...] = ()
     packages: Mapping[str, str] = field(default_factory=dict)
     instrumentors: tuple[Instrumentor, ...] = ()
     generators: tuple[Generator, ...] = ()

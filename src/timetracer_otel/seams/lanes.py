@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from timetracer_otel import spans
     from timetracer_otel.seams.calls import Call
-    from timetracer_otel.seams.entries import Request, Response
+    from timetracer_otel.seams.entries import Entry, Message
 
 __all__ = [
     "NO_CONTEXT",
@@ -82,7 +82,7 @@ class Lane(ABC):
 
     Args:
         lane_id: 32 hexadecimal digits.
-        request: what started it; None for a session.
+        entry: what started it; None for a session.
     """
 
     root: Branch | None = None
@@ -90,9 +90,9 @@ class Lane(ABC):
     code_ended: float | None = None
     """When its entry's code had ended, or late work of it began last; None before."""
 
-    def __init__(self, lane_id: str, request: Request | None) -> None:
+    def __init__(self, lane_id: str, entry: Entry | None) -> None:
         self.id = lane_id
-        self.request = request
+        self.entry = entry
         self.pid = process.id
         self.life = process.life
         self.draws: object = None
@@ -101,7 +101,7 @@ class Lane(ABC):
     @property
     def is_session(self) -> bool:
         """Whether this is the process's session."""
-        return self.request is None
+        return self.entry is None
 
     def holds(self) -> bool:
         """Whether code that carries this lane belongs to it: not in a forked child, not long after its end."""
@@ -117,19 +117,18 @@ class Lane(ABC):
             self.code_ended = _monotonic()
 
     @abstractmethod
-    def finish(self, response: Response | None, error: BaseException | None) -> None:
-        """End the lane's entry.
+    def finish(self, error: BaseException | None) -> None:
+        """End the lane's entry, which knows its outcome.
 
         Args:
-            response: what was sent, None when nothing was.
             error: the exception that left the app, None when there was none.
         """
 
-    def grew(self, message: Request | Response, size: int) -> None:  # noqa: B027 - most lanes need nothing
-        """Take note that a body has grown; what records may send its bytes away.
+    def grew(self, message: Message, size: int) -> None:  # noqa: B027 - most lanes need nothing
+        """Take note that a message of the entry has grown; what records may send its bytes away.
 
         Args:
-            message: whose body it is.
+            message: that has.
             size: bytes that were added.
         """
 
@@ -155,6 +154,20 @@ class Lane(ABC):
     def entered(self) -> Entered:
         """A context manager: inside it, calls belong to this lane."""
         return Entered(self)
+
+    def take_up(self) -> None:
+        """Let calls belong to this lane from here on, until :meth:`lay_down`.
+
+        For entries that the app's own loop takes (a consumer's next message): no block of ours goes around its code.
+        """
+        otel_context.attach(otel_context.set_value(LANE_KEY, self))
+        _entering.set(self)
+
+    def lay_down(self) -> None:
+        """End what :meth:`take_up` began, in whatever context the loop goes on; of another lane's it ends nothing."""
+        if _entering.get() is self:
+            otel_context.attach(otel_context.set_value(LANE_KEY, None))
+            _entering.set(None)
 
 
 class Branch:

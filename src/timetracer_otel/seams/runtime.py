@@ -6,6 +6,8 @@ from collections.abc import Callable, Mapping
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
+from opentelemetry.trace import SpanKind
+
 from timetracer_otel import spans
 from timetracer_otel.config import Settings
 from timetracer_otel.seams.lanes import Lane, lane_of, process
@@ -14,7 +16,7 @@ if TYPE_CHECKING:
     from opentelemetry.context import Context
 
     from timetracer_otel.seams.calls import Call
-    from timetracer_otel.seams.entries import Request
+    from timetracer_otel.seams.entries import Entry
     from timetracer_otel.seams.integration import Integration, Responder
 
 __all__ = [
@@ -42,24 +44,27 @@ class Runtime(Protocol):
     strips_lane_header: bool
     answers: bool
 
-    def open_lane(self, request: Request) -> Lane | None:
+    def open_lane(self, entry: Entry) -> Lane | None:
         """Begin an entry; None when it is not to be recorded."""
         ...
 
-    def wants_body(self, request: Request) -> bool:
-        """Whether the entry's seam must read the whole body before it opens the lane."""
+    def wants_whole(self, entry: Entry) -> bool:
+        """Whether the entry's seam must read it to its end before it opens the lane."""
         ...
 
     def session(self) -> Lane:
         """The session of this process."""
         ...
 
-    def begin(self, name: str, attributes: Mapping[str, spans.Attribute]) -> Call | None:
+    def begin(
+        self, name: str, attributes: Mapping[str, spans.Attribute], kind: SpanKind = SpanKind.CLIENT
+    ) -> Call | None:
         """Start the span of a call that no instrumentor made one for; None when calls are not recorded.
 
         Args:
             name: of the span.
             attributes: semantic-convention attributes of the call.
+            kind: CLIENT, or PRODUCER of a message that nobody answers.
         """
         ...
 

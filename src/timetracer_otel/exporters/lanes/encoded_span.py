@@ -108,19 +108,21 @@ def own_span(
     )
 
 
-def unended(entry: Span | None, name: str, context: SpanContext, resource: Resource, start: int) -> ReadableSpan:
+def unended(  # noqa: PLR0913, PLR0917 - the parts of one span
+    entry: Span | None, kind: SpanKind, name: str, context: SpanContext, resource: Resource, start: int
+) -> ReadableSpan:
     """Give an entry's span as far as it is; one of our own when no instrumentor made one.
 
     Args:
         entry: the instrumentor's, still open.
+        kind: of our own.
         name: of our own.
         context: of our own.
         resource: of our own.
         start: when our own began, in nanoseconds since 1970.
     """
     if entry is None:
-        kind, end = SpanKind.SERVER, _now()
-        return ReadableSpan(name=name, context=context, resource=resource, kind=kind, start_time=start, end_time=end)
+        return ReadableSpan(name=name, context=context, resource=resource, kind=kind, start_time=start, end_time=_now())
     span: ReadableSpan = entry._readable_span()  # noqa: SLF001 - the SDK's only way to read an open span
     span._end_time = _now()  # noqa: SLF001 - see above
     return span

@@ -48,8 +48,8 @@ class LaneProcessor(SpanProcessor):
                 if trail := branches.trail(lane):
                     call.attributes[spans.BRANCH] = trail
                 pending.set(call)
-            elif kind in _ENTRIES and isinstance(lane, RecordingLane) and lane.entry is None:
-                lane.entry = span
+            elif kind in _ENTRIES and isinstance(lane, RecordingLane) and lane.entry_span is None:
+                lane.entry_span = span
             if self._files:
                 self._open[span.get_span_context().span_id] = (lane, call)
             if self._span_payloads:

@@ -18,7 +18,7 @@ from timetracer_otel.exporters.lanes.encoded_span import own_span
 from timetracer_otel.exporters.lanes.output import Output
 from timetracer_otel.exporters.lanes.parts import Part
 from timetracer_otel.nondeterminism import Noted, attributes
-from timetracer_otel.seams import Call, Lane, Request, faults
+from timetracer_otel.seams import Call, Entry, Lane, faults
 from timetracer_otel.seams.lanes import process
 
 if TYPE_CHECKING:
@@ -39,11 +39,11 @@ class RecordedLane(Lane):
 
     Args:
         output: what it is written with.
-        request: what started it; None for a session.
+        entry: what started it; None for a session.
     """
 
-    def __init__(self, output: Output, request: Request | None) -> None:
-        super().__init__(new_id(16).hex(), request)
+    def __init__(self, output: Output, entry: Entry | None) -> None:
+        super().__init__(new_id(16).hex(), entry)
         self.output = output
         self.start = _now()
 

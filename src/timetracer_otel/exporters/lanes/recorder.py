@@ -18,7 +18,7 @@ from timetracer_otel.exporters.lanes.recording_lane import RecordingLane
 from timetracer_otel.exporters.lanes.selection import Selection
 from timetracer_otel.exporters.lanes.session import SessionLane
 from timetracer_otel.exporters.writing.retention import PASS_SECONDS
-from timetracer_otel.seams import Call, Lane, Request, children, pending, streams
+from timetracer_otel.seams import Call, Entry, Lane, children, pending, streams
 from timetracer_otel.seams.streams import Passed
 
 if TYPE_CHECKING:
@@ -122,20 +122,22 @@ class Recorder(Output):
         """What answers the calls of an integration; None when they go out."""
         return
 
-    def wants_body(self, request: Request) -> bool:
-        """Whether the entry's seam must read the whole body before it opens the lane."""
+    def wants_whole(self, entry: Entry) -> bool:
+        """Whether the entry's seam must read it to its end before it opens the lane."""
         return False
 
-    def open_lane(self, request: Request) -> Lane | None:
+    def open_lane(self, entry: Entry) -> Lane | None:
         """Begin an entry."""
-        if self.selection.excludes(request):
+        if self.selection.excludes(entry):
             return None
         self._end_watching()
-        return RecordingLane(self, self.selection, request)
+        return RecordingLane(self, self.selection, entry)
 
-    def begin(self, name: str, attributes: Mapping[str, spans.Attribute]) -> Call | None:
+    def begin(
+        self, name: str, attributes: Mapping[str, spans.Attribute], kind: SpanKind = SpanKind.CLIENT
+    ) -> Call | None:
         """Start a span of our own for a call whose instrumentor is absent or was installed too late."""
-        span = self._tracer.start_span(name, kind=SpanKind.CLIENT, attributes=dict(attributes))
+        span = self._tracer.start_span(name, kind=kind, attributes=dict(attributes))
         call = pending.get()
         return call if call is not None and call.span is span else None
 

@@ -1,4 +1,4 @@
-"""The lane of an entry that is being recorded: collected while it is open, one file when its response is out."""
+"""The lane of an entry that is being recorded: collected while it is open, one file when its outcome is there."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from timetracer_otel.exporters.lanes.parts import Part, Spill
 from timetracer_otel.exporters.lanes.recorded_lane import Attributes, RecordedLane, new_id
 from timetracer_otel.exporters.lanes.selection import Selection
 from timetracer_otel.exporters.writing.losses import DISK, MEMORY, PRESSURE
-from timetracer_otel.seams import Call, Request, Response, entry_attributes
+from timetracer_otel.seams import Call, Entry, Message
 
 if TYPE_CHECKING:
     from opentelemetry.sdk.trace import ReadableSpan, Span
@@ -47,10 +47,10 @@ class RecordingLane(RecordedLane):
     Args:
         output: what it is written with.
         selection: which lanes are kept.
-        request: what started it.
+        entry: what started it.
     """
 
-    request: Request
+    entry: Entry
 
     # Class defaults: most lanes never set these.
     held = 0
@@ -60,22 +60,21 @@ class RecordingLane(RecordedLane):
     looked = 0
     """How many spans of ``ended`` were weighed."""
     chunks: dict[str, int] | None = None
-    """How many chunks each body has left in."""
+    """How many chunks each message has left in."""
     abandoned = False
     took = 0
-    """Nanoseconds until the response was out, where that is asked for."""
+    """Nanoseconds until the outcome was there, where that is asked for."""
     triggered = False
     share: float | None = None
     """The share of such lanes that is kept, when it is known already."""
 
-    def __init__(self, output: Output, selection: Selection, request: Request) -> None:
-        super().__init__(output, request)
+    def __init__(self, output: Output, selection: Selection, entry: Entry) -> None:
+        super().__init__(output, entry)
         self.selection = selection
         self.ended: list[Ended] = []
-        self.entry: Span | None = None
+        self.entry_span: Span | None = None
         self.ended_entry: ReadableSpan | None = None
         self.path: Path | None = None
-        self.response: Response | None = None
         self.error: BaseException | None = None
         self.failed = False
         self.finished = False
@@ -86,15 +85,15 @@ class RecordingLane(RecordedLane):
         if self.kept or output.settings.span_payloads:
             self.note_draws()
 
-    def finish(self, response: Response | None, error: BaseException | None) -> None:
-        """Take the response; write once the entry's span has ended too."""
-        self.response, self.error, self.finished = response, error, True
+    def finish(self, error: BaseException | None) -> None:
+        """Take the outcome; write once the entry's span has ended too."""
+        self.error, self.finished = error, True
         if self.selection.timed:
             self.took = _now() - self.start
         if self.chunks is not None:
             self._send_rest_of_bodies()
         self._send_entry()
-        if self.entry is None or not self.entry.is_recording():
+        if self.entry_span is None or not self.entry_span.is_recording():
             self.write()
             return
         # ASGI instrumentors end the entry's span right after our send returned, within this step of the loop.
@@ -109,7 +108,7 @@ class RecordingLane(RecordedLane):
             return
         if span.status.status_code is StatusCode.ERROR:
             self.failed = True
-        if call is None and self.entry is not None and _same(span, self.entry):
+        if call is None and self.entry_span is not None and _same(span, self.entry_span):
             self._end_entry(span)
         elif self.written:
             self._append(Ended.of(self, span, call))
@@ -140,7 +139,7 @@ class RecordingLane(RecordedLane):
         if self.counted:
             output.memory.take(-self.counted)
         if self.kept:
-            size = _size(self.request) + _size(self.response) + sum(one.size() for one in ended)
+            size = sum(map(_size, self.entry.messages)) + sum(one.size() for one in ended)
             if output.sink.slow:  # even small ones will wait, and many
                 size += _weight(ended)
             self.kept = output.sink.submit(self.id, size, lambda: self._write(ended), is_lane=True)
@@ -180,8 +179,8 @@ class RecordingLane(RecordedLane):
 
     # Its size: what an open lane holds is counted, and leaves for the disk before it is much.
 
-    def grew(self, message: Request | Response, size: int) -> None:
-        """Take note that a body has grown."""
+    def grew(self, message: Message, size: int) -> None:
+        """Take note that a message of the entry has grown."""
         self._hold(size, message)
 
     def _weigh(self) -> None:
@@ -190,8 +189,8 @@ class RecordingLane(RecordedLane):
         self.looked += len(new)
         self._hold(_weight(new))
 
-    def _hold(self, size: int, message: Request | Response | None = None) -> None:
-        """Count bytes that the open lane holds from now on: of a body when ``message`` is given, else of spans."""
+    def _hold(self, size: int, message: Message | None = None) -> None:
+        """Count bytes that the open lane holds from now on: of ``message`` when it is given, else of spans."""
         self.held += size
         if self.held - self.counted < GRAIN:
             return
@@ -203,14 +202,14 @@ class RecordingLane(RecordedLane):
             return
         if self.held >= SPILL_BYTES:
             with output.relieving:
-                self._relieve(message)
+                self._relieve()
         if output.memory.take(self.held - self.counted):
             self.counted = self.held
         else:
             self.abandon(MEMORY, f"{output.memory.used} bytes are held")
 
-    def _relieve(self, message: Request | Response | None) -> None:
-        """Bring what is held to the ``.part`` file, and bodies to other exporters that get payloads."""
+    def _relieve(self) -> None:
+        """Bring what is held to the ``.part`` file, and messages to other exporters that get payloads."""
         # In place, because another thread of the lane may be appending to the list meanwhile.
         taken = self.ended[:]
         del self.ended[: len(taken)]
@@ -218,12 +217,11 @@ class RecordingLane(RecordedLane):
         if taken and not self.output.sink.submit(self.id, _weight(taken), partial(self._spill, taken)):
             self.abandon(MEMORY, "the writer has too much to do")
         self.held = 0
-        for one in (self.request, message if isinstance(message, Response) else None):
-            # A chunk needs the span that it belongs to: before the response, an instrumentor's may still come.
-            if one is not None and (self.entry is not None or isinstance(message, Response)):
-                self.held += self._relieve_body(one)
-            elif one is not None:
-                self.held += _size(one)
+        messages = self.entry.messages
+        # A chunk needs the span that it belongs to: before the outcome begins, an instrumentor's may still come.
+        has_span = self.entry_span is not None or len(messages) > 1
+        for one in messages:
+            self.held += self._relieve_body(one) if has_span else _size(one)
 
     def _spill(self, taken: Sequence[Ended]) -> None:
         try:
@@ -232,7 +230,7 @@ class RecordingLane(RecordedLane):
             self.abandon(DISK, error)
             raise
 
-    def _relieve_body(self, message: Request | Response, least: int = GRAIN) -> int:
+    def _relieve_body(self, message: Message, least: int = GRAIN) -> int:
         """Send a body's bytes away as chunks, unless they are few; the bytes that stay."""
         size = _size(message)
         if size < least:
@@ -241,7 +239,7 @@ class RecordingLane(RecordedLane):
         del message.body[: len(pieces)]
         data = b"".join(pieces)
         for start in range(0, max(len(data), 1), ATTRIBUTE):
-            self._send_chunk(_body_of(message), data[start : start + ATTRIBUTE])
+            self._send_chunk(message.payload, data[start : start + ATTRIBUTE])
         return 0
 
     def _send_chunk(self, name: str, data: bytes) -> None:
@@ -259,17 +257,17 @@ class RecordingLane(RecordedLane):
                 part = own_span("timetracer.chunk", parent.trace_id, self.output.provider.resource, (at, at), parent)
                 yield otlp.span_fragment(part, {spans.LANE_ID: self.id, spans.PART: "chunk", **attributes})
 
-        if leaving is not None and self.entry is not None:
-            leaving.submit(self.entry, encoded, len(data))  # counts by itself what it cannot send
+        if leaving is not None and self.entry_span is not None:
+            leaving.submit(self.entry_span, encoded, len(data))  # counts by itself what it cannot send
         if self.kept:
             lost = partial(self.abandon, DISK, "a part of its body")
             if not self.add_part(Part(None, len(data), fragments, lost)):
                 self.abandon(MEMORY, "the writer has too much to do")
 
     def _send_rest_of_bodies(self) -> None:
-        """Send what is left of the bodies that have left in chunks: nothing more will come."""
-        for message in (self.request, self.response):
-            if message is not None and message.body and _body_of(message) in (self.chunks or {}):
+        """Send what is left of the messages that have left in chunks: nothing more will come."""
+        for message in self.entry.messages:
+            if message.body and message.payload in (self.chunks or {}):
                 self._relieve_body(message, least=1)
 
     # Its file
@@ -303,23 +301,23 @@ class RecordingLane(RecordedLane):
             raise
 
     def _write_whole(self, ended: list[Ended]) -> None:
-        request, settings = self.request, self.output.settings
-        entry = self.ended_entry or self._unended_entry()
-        context = entry.get_span_context()
+        entry, settings = self.entry, self.output.settings
+        span = self.ended_entry or self._unended_entry()
+        context = span.get_span_context()
         if context is None or self.abandoned:
             return
         path = naming.lane_path(
             settings.dir,
             self.start,
-            request.method,
-            self.route(entry) or request.path,
+            entry.method,
+            self.route(span) or entry.path,
             f"{context.trace_id:032x}",
             f"{context.span_id:016x}",
             settings.compression,
         )
         extra = {spans.LANE_ID: self.id, **self.drawn, **self._entry_attributes()}
         whole = [(one.scope, one.fragment(self)) for one in ended]
-        whole.append((entry.instrumentation_scope, otlp.span_fragment(hidden(entry), extra)))
+        whole.append((span.instrumentation_scope, otlp.span_fragment(hidden(span), extra)))
         data = storage.compress(self.output.line(whole), settings.compression)
         self.spill.write_whole(path, data)
         self.path = path
@@ -334,12 +332,12 @@ class RecordingLane(RecordedLane):
     def _send_entry(self) -> None:
         """Send what the entry's seam saw by the host's exporters: a child span, because the entry's may have ended."""
         leaving = self.output.leaving
-        if leaving is not None and self.entry is not None and not self.abandoned:
-            leaving.send_entry(self.entry, {**self.drawn, **self._entry_attributes()})
+        if leaving is not None and self.entry_span is not None and not self.abandoned:
+            leaving.send_entry(self.entry_span, {**self.drawn, **self._entry_attributes()})
 
     def _entry_attributes(self) -> Attributes:
-        """Encode what the entry's seam saw; of a body that left in chunks, how many they are."""
-        attributes = entry_attributes(self.request, self.response, self.error)
+        """Encode what the entry's seam saw; of a message that left in chunks, how many they are."""
+        attributes = self.entry.attributes(self.error)
         for name, count in (self.chunks or {}).items():
             for ending in ("", ".codec", ".size"):
                 attributes.pop(name + ending, None)
@@ -353,20 +351,20 @@ class RecordingLane(RecordedLane):
 
     def route(self, entry: ReadableSpan | Span | None = None) -> str | None:
         """The route that an instrumentor has found, if any."""
-        span = entry or self.ended_entry or self.entry
+        span = entry or self.ended_entry or self.entry_span
         route = (span.attributes or {}).get("http.route") if span is not None else None
         return route if isinstance(route, str) else None
 
     @cached_property
     def entry_context(self) -> SpanContext:
         """Of the entry's span: an instrumentor's, else of the one that we make at the end."""
-        if self.entry is not None:
-            return self.entry.get_span_context()
+        if self.entry_span is not None:
+            return self.entry_span.get_span_context()
         return SpanContext(int.from_bytes(new_id(16), "big"), int.from_bytes(new_id(8), "big"), is_remote=False)
 
     def _unended_entry(self) -> ReadableSpan:
-        name = f"{self.request.method} {self.request.path}"
-        return unended(self.entry, name, self.entry_context, self.output.provider.resource, self.start)
+        kind, name = self.entry.span_kind, f"{self.entry.method} {self.entry.path}"
+        return unended(self.entry_span, kind, name, self.entry_context, self.output.provider.resource, self.start)
 
 
 def _same(span: ReadableSpan, entry: Span) -> bool:
@@ -374,15 +372,11 @@ def _same(span: ReadableSpan, entry: Span) -> bool:
     return context is not None and context.span_id == entry.get_span_context().span_id
 
 
-def _size(message: Request | Response | None) -> int:
-    return 0 if message is None else sum(map(len, message.body))
+def _size(message: Message) -> int:
+    return sum(map(len, message.body))
 
 
 def _weight(ended: Sequence[Ended]) -> int:
     """Bytes that ended spans hold, about."""
     encoded = [one.encoded for one in ended if one.encoded is not None]
     return sum(map(len, encoded)) + sum(one.size() + SPAN_OVERHEAD for one in ended)
-
-
-def _body_of(message: Request | Response) -> str:
-    return spans.HTTP_REQUEST_BODY if isinstance(message, Request) else spans.HTTP_RESPONSE_BODY

@@ -6,14 +6,13 @@ import hmac
 import re
 from dataclasses import dataclass
 from fnmatch import translate
-from http import HTTPStatus
 from typing import TYPE_CHECKING, Final, Protocol
 
 from timetracer_otel import redaction
 from timetracer_otel.config import Rule, Settings
 
 if TYPE_CHECKING:
-    from timetracer_otel.seams import Request, Response
+    from timetracer_otel.seams import Entry
 
 __all__ = ["Selection"]
 
@@ -22,7 +21,6 @@ _ROUTE_SIGNS: Final = re.compile(r"[<{]")
 
 class _Lane(Protocol):
     id: str
-    response: Response | None
     error: BaseException | None
     failed: bool
     took: int
@@ -30,7 +28,7 @@ class _Lane(Protocol):
     share: float | None
 
     @property
-    def request(self) -> Request | None: ...
+    def entry(self) -> Entry | None: ...
     def route(self) -> str | None: ...
 
 
@@ -72,19 +70,19 @@ class Selection:
         self._filters = settings.errors_only or self.timed
         self.everything = not self._rules and not self._filters and settings.sample_rate >= 1.0 and not self._trigger
 
-    def excludes(self, request: Request) -> bool:
-        """Whether a request is not to be recorded at all."""
-        return bool(self._excluded) and request.path.startswith(self._excluded)
+    def excludes(self, entry: Entry) -> bool:
+        """Whether an entry is not to be recorded at all."""
+        return bool(self._excluded) and entry.path.startswith(self._excluded)
 
     def begins(self, lane: _Lane) -> bool:
         """Whether a lane that begins may be kept in the end; notes on it what is known already."""
-        request = lane.request
-        if request is None or self.everything:
+        entry = lane.entry
+        if entry is None or self.everything:
             return True
-        if self._trigger and self._triggers(request):
+        if self._trigger and self._triggers(entry):
             lane.triggered = True
             return True
-        lane.share = self._share_by_path(request)
+        lane.share = self._share_by_path(entry)
         return lane.share is None or _chance(lane.id) < lane.share
 
     def ends(self, lane: _Lane) -> bool:
@@ -93,9 +91,9 @@ class Selection:
             return True
         if self._filters and not (self._is_slow(lane) or (self._settings.errors_only and _has_failed(lane))):
             return False
-        if lane.share is not None or lane.request is None:
+        if lane.share is not None or lane.entry is None:
             return True
-        return _chance(lane.id) < self._share_by_route(lane.request, lane.route())
+        return _chance(lane.id) < self._share_by_route(lane.entry, lane.route())
 
     def stands_out(self, lane: _Lane) -> bool:
         """Whether a lane is one that is given up last: triggered, failed, or slow where slow ones are asked for."""
@@ -104,23 +102,21 @@ class Selection:
     def _is_slow(self, lane: _Lane) -> bool:
         return self.timed and lane.took >= self._slow_ns
 
-    def _triggers(self, request: Request) -> bool:
-        value = request.header(self._trigger)
+    def _triggers(self, entry: Entry) -> bool:
+        value = entry.header(self._trigger)
         if value is None:
             return False
         if self._secret is None:
             return True
         # The secret stays out of the cassette; the app has the header as it was sent.
-        request.headers = [
-            (name, redaction.MASK if name.lower() == self._trigger else text) for name, text in request.headers
-        ]
+        entry.hide_header(self._trigger, redaction.MASK)
         return hmac.compare_digest(value.encode("utf-8", "surrogateescape"), self._secret)
 
-    def _share_by_path(self, request: Request) -> float | None:
-        """Give the share of a request; None when only its route will tell."""
-        path = request.path
+    def _share_by_path(self, entry: Entry) -> float | None:
+        """Give the share of an entry; None when only its route will tell."""
+        path = entry.path
         for rule in self._rules:
-            if rule.method and rule.method != request.method:
+            if rule.method and rule.method != entry.method:
                 continue
             if rule.by_route:
                 return None
@@ -128,19 +124,17 @@ class Selection:
                 return rule.share
         return self._settings.sample_rate
 
-    def _share_by_route(self, request: Request, route: str | None) -> float:
-        path = request.path
+    def _share_by_route(self, entry: Entry, route: str | None) -> float:
+        path = entry.path
         for rule in self._rules:
             subject = route if rule.by_route else path
-            if rule.method in {"", request.method} and subject is not None and rule.matches.match(subject):
+            if rule.method in {"", entry.method} and subject is not None and rule.matches.match(subject):
                 return rule.share
         return self._settings.sample_rate
 
 
 def _has_failed(lane: _Lane) -> bool:
-    response = lane.response
-    server_error = response is not None and response.code >= HTTPStatus.INTERNAL_SERVER_ERROR
-    return lane.failed or lane.error is not None or server_error
+    return lane.failed or lane.error is not None or (lane.entry is not None and lane.entry.failed)
 
 
 def _chance(lane_id: str) -> float:

@@ -22,7 +22,7 @@ from timetracer_otel.exporters.lanes.parts import Part
 from timetracer_otel.exporters.lanes.recorded_lane import RecordedLane
 from timetracer_otel.exporters.lanes.resource import program_name
 from timetracer_otel.exporters.writing.retention import hold
-from timetracer_otel.seams import Call, Response, children, places, streams
+from timetracer_otel.seams import Call, children, places, streams
 from timetracer_otel.seams.streams import Passed
 
 if TYPE_CHECKING:
@@ -69,8 +69,8 @@ class SessionLane(RecordedLane):
             attributes[spans.SESSION_PLACE] = self.place
         return attributes
 
-    def finish(self, response: Response | None, error: BaseException | None) -> None:
-        """A session has no response; it ends with its process."""
+    def finish(self, error: BaseException | None) -> None:
+        """A session has no outcome; it ends with its process."""
 
     def add(self, span: ReadableSpan, call: Call | None) -> None:
         """Append an ended span; a call of which a payload is still on its way when that is there, or at the end."""

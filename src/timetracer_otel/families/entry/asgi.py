@@ -21,7 +21,8 @@ from timetracer_otel.families.entry.exchange import (
     origin_form,
     quoted,
 )
-from timetracer_otel.seams import Request, Runtime, active
+from timetracer_otel.families.kinds.http import Request
+from timetracer_otel.seams import Runtime, active
 from timetracer_otel.seams import runtime as runtime_module
 from timetracer_otel.seams.door import install
 
@@ -107,7 +108,7 @@ async def _serve(runtime: Runtime, app: App, scope: Scope, receive: Receive, sen
     request = _request(scope)
     if request is None:
         return await app(scope, receive, send)
-    reads_ahead = runtime.wants_body(request)
+    reads_ahead = runtime.wants_whole(request)
     if reads_ahead:
         receive = await _read_ahead(request, receive)
     exchange = _open(runtime, scope, request)
@@ -203,9 +204,7 @@ class _Passing:
 
     @guarded("asgi.receive")
     def _take_request(self, message: Message) -> None:
-        request = self._exchange.lane.request
-        if request is None:
-            return
+        request = self._exchange.request
         if body := message.get("body"):
             request.body.append(held(body))
             self._exchange.lane.grew(request, len(body))
@@ -218,14 +217,14 @@ class _Passing:
         if kind == "http.response.body":
             self._exchange.sent(message.get("body", b""))
             self._ended = not (self._trailers or message.get("more_body", False))
-        elif kind == "http.response.start" and self._exchange.response is None:
+        elif kind == "http.response.start" and self._exchange.request.response is None:
             return self._take_start(message)
         elif kind == "http.response.pathsend":
             self._file = message["path"]
             self._ended = not self._trailers
         elif kind == "http.response.trailers":
-            if self._exchange.response is not None:
-                self._exchange.response.trailers += latin1(message.get("headers", ()))
+            if (response := self._exchange.request.response) is not None:
+                response.trailers += latin1(message.get("headers", ()))
             self._ended = not message.get("more_trailers", False)
         elif kind == "http.response.zerocopysend":
             self._exchange.unseen = True

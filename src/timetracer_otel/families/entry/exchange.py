@@ -9,8 +9,8 @@ from typing import Any, Concatenate, ParamSpec, TypeVar
 from urllib.parse import quote
 
 from timetracer_otel import spans
-from timetracer_otel.seams import Headers, Lane, Request, Response, Runtime, faults
-from timetracer_otel.seams.entries import Left
+from timetracer_otel.families.kinds.http import Left, Request, Response
+from timetracer_otel.seams import Headers, Lane, Runtime, faults
 
 __all__ = [
     "MARK",
@@ -80,14 +80,15 @@ class Exchange:
         place: ``wsgi`` or ``asgi``, for fault reports.
         carrier: the environ or scope that bears :data:`MARK` meanwhile.
         lane: opened for the request.
+        request: what is answered.
     """
 
-    __slots__ = ("_carrier", "finished", "lane", "left", "place", "response", "unseen")
+    __slots__ = ("_carrier", "finished", "lane", "left", "place", "request", "unseen")
 
-    def __init__(self, place: str, carrier: MutableMapping[str, Any], lane: Lane) -> None:
+    def __init__(self, place: str, carrier: MutableMapping[str, Any], lane: Lane, request: Request) -> None:
         self.place = place
         self.lane = lane
-        self.response: Response | None = None
+        self.request = request
         self.unseen = False
         """Whether a part of the body went out by a way that shows us no bytes."""
         self.left: int | None = None
@@ -99,20 +100,22 @@ class Exchange:
     @_step
     def start(self, status: str, headers: Headers) -> None:
         """Take the response's head; a later one replaces it (the server has refused it if that was too late)."""
-        body = [] if self.response is None else self.response.body
-        self.response = Response(status, headers, body)
+        earlier = self.request.response
+        body = [] if earlier is None else earlier.body
+        self.request.response = Response(status, headers, body)
         length = next((value for name, value in headers if name.lower() == "content-length"), "")
         self.left = None if (announced := spans.whole_number(length)) is None else announced - sum(map(len, body))
 
     @_step
     def sent(self, chunk: bytes | bytearray | memoryview) -> None:
         """Take a piece of the response's body."""
-        if self.response is not None and chunk:
+        response = self.request.response
+        if response is not None and chunk:
             data = held(chunk)
-            self.response.body.append(data)
+            response.body.append(data)
             if self.left is not None:
                 self.left -= len(data)
-            self.lane.grew(self.response, len(data))
+            self.lane.grew(response, len(data))
 
     @property
     def is_whole(self) -> bool:
@@ -122,9 +125,9 @@ class Exchange:
     @_step
     def client_left(self) -> None:
         """Take note that the client has left; only the first call counts, and none after the end."""
-        request = self.lane.request
-        if not self.finished and request is not None and request.left is None:
-            uploading = self.response is None and not request.complete
+        request = self.request
+        if not self.finished and request.left is None:
+            uploading = request.response is None and not request.complete
             request.left = Left("request" if uploading else "response", _now())
 
     def closed(self, error: BaseException | None = None) -> None:
@@ -133,7 +136,8 @@ class Exchange:
         Args:
             error: what closing it raised.
         """
-        if not self.finished and error is None and not (self.response and self._needs_no_more(self.response)):
+        response = self.request.response
+        if not self.finished and error is None and not (response and self._needs_no_more(response)):
             self.client_left()
         self.finish(ended=False, error=error)
 
@@ -151,17 +155,16 @@ class Exchange:
     @_step
     def _finish(self, ended: bool, error: BaseException | None) -> None:  # noqa: FBT001 - internal half of finish()
         self._carrier.pop(MARK, None)
-        response = self.response
+        response = self.request.response
         if response is not None:
             response.complete = error is None and not self.unseen and (ended or self._needs_no_more(response))
         if self.place == "wsgi":  # an ASGI app goes on behind its response: its own seam sees its end
             self.lane.end_code()
-        self.lane.finish(response, error)
+        self.lane.finish(error)
 
     def _needs_no_more(self, response: Response) -> bool:
         """Whether the body is whole although the app did not say so (RFC 9112, section 6.3)."""
-        request = self.lane.request
-        if (request is not None and request.method == "HEAD") or response.code in {204, 304}:
+        if self.request.method == "HEAD" or response.code in {204, 304}:
             return True
         return self.is_whole
 
@@ -169,7 +172,7 @@ class Exchange:
 def open_exchange(place: str, runtime: Runtime, carrier: MutableMapping[str, Any], request: Request) -> Exchange | None:
     """Open a lane for a request; None when it is not to be recorded."""
     lane = runtime.open_lane(request)
-    return None if lane is None else Exchange(place, carrier, lane)
+    return None if lane is None else Exchange(place, carrier, lane, request)
 
 
 def held(chunk: bytes | bytearray | memoryview) -> bytes:

@@ -16,7 +16,8 @@ from timetracer_otel.families.entry.exchange import (
     quoted,
 )
 from timetracer_otel.families.entry.wsgi_input import ObservedInput, read_whole
-from timetracer_otel.seams import Headers, Request, Runtime, active
+from timetracer_otel.families.kinds.http import Request
+from timetracer_otel.seams import Headers, Runtime, active
 from timetracer_otel.seams.door import install
 from timetracer_otel.seams.lanes import entering
 
@@ -90,7 +91,7 @@ class TimeTracerMiddleware:
 @guarded("wsgi.open")
 def _open(runtime: Runtime, environ: Environ) -> Exchange | None:
     request = _request(environ)
-    reads_ahead = runtime.wants_body(request)
+    reads_ahead = runtime.wants_whole(request)
     if reads_ahead:
         terminated = bool(environ.get("wsgi.input_terminated"))
         environ["wsgi.input"] = read_whole(environ["wsgi.input"], request, terminated=terminated)

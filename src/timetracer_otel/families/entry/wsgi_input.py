@@ -12,8 +12,7 @@ import wrapt
 
 from timetracer_otel import spans
 from timetracer_otel.families.entry.exchange import expects_body, guarded, held
-from timetracer_otel.seams import Request
-from timetracer_otel.seams.entries import Left
+from timetracer_otel.families.kinds.http import Left, Request
 from timetracer_otel.seams.lanes import entered_lane
 
 __all__ = ["ObservedInput", "read_whole"]
@@ -58,7 +57,7 @@ class _Taken:
         elif len(data) > max(known, 0):
             request.body.append(held(data[known:] if known else data))
             lane = entered_lane()
-            if lane is not None and lane.request is request:
+            if lane is not None and lane.entry is request:
                 lane.grew(request, len(data))
             self._seen = self._at
             request.complete = False

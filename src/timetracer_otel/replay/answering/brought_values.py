@@ -1,4 +1,4 @@
-"""What the request that started a lane brought: such a value is not fresh, it must be equal."""
+"""What the entry that started a lane brought: such a value is not fresh, it must be equal."""
 
 from __future__ import annotations
 
@@ -6,28 +6,25 @@ from functools import cached_property
 from typing import Final
 from urllib.parse import unquote_plus
 
-from timetracer_otel import spans
-from timetracer_otel.cassette import model
-from timetracer_otel.seams import Request, Value, value_forms, values
+from timetracer_otel.cassette import kinds, model
+from timetracer_otel.cassette.kinds import Texts
+from timetracer_otel.seams import Value, value_forms, values
 
-__all__ = ["Brought", "by_lane", "by_request"]
+__all__ = ["Brought", "by_lane"]
 
 _SEARCHED: Final = 256 * 1024
-"""Bytes of a request in which each value is searched for; the values of a longer one are looked up."""
+"""Bytes of an entry in which each value is searched for; the values of a longer one are looked up."""
 
 
 class Brought:
-    """The texts of a request, asked for values.
+    """The texts of an entry, asked for values.
 
     Args:
-        target: path and query.
-        headers: in order.
-        body: as far as it is read.
+        texts: what it brought, as far as it is read.
     """
 
-    def __init__(self, target: str, headers: list[tuple[str, str]], body: bytes) -> None:
-        self._head = [target, unquote_plus(target), *(f"{name}: {value}" for name, value in headers)]
-        self._body = body
+    def __init__(self, texts: Texts) -> None:
+        self._head, self._body = texts
 
     def __contains__(self, value: Value) -> bool:
         if any(form in text for text in self._searched for form in value_forms.written(value)):
@@ -49,24 +46,11 @@ class Brought:
         return frozenset(key for value in values.found_in(text) for key in value_forms.known_by(value))
 
 
-def by_request(request: Request) -> Brought:
-    """What a live request brought so far.
-
-    Args:
-        request: while its body is read.
-    """
-    return Brought(request.target, list(request.headers), b"".join(request.body))
-
-
 def by_lane(lane: model.Lane) -> Brought:
-    """What a recorded request brought; nothing, where the lane has none.
+    """What a recorded entry brought; nothing, where the lane has none of a kind that we know.
 
     Args:
         lane: recorded.
     """
-    entry = lane.entry
-    if entry is None:
-        return Brought("", [], b"")
-    headers = spans.decode_headers(entry.attributes, spans.HTTP_REQUEST_HEADERS)
-    body = entry.payload(spans.HTTP_REQUEST_BODY) or b""
-    return Brought(entry.text(spans.HTTP_TARGET) or "", list(headers), body)
+    kind = None if lane.entry is None else kinds.of(lane.entry.attributes)
+    return Brought(Texts() if kind is None or lane.entry is None else kind.texts(lane.entry))

@@ -10,11 +10,11 @@ from typing import Any, Final
 import orjson
 
 from timetracer_otel import seams, spans
-from timetracer_otel.cassette import model
+from timetracer_otel.cassette import kinds, model
 from timetracer_otel.replay.answering import trace
 from timetracer_otel.replay.answering.matching import Match, Matcher, Recorded
 from timetracer_otel.replay.journal import Journal
-from timetracer_otel.seams import Description, Lane, branches
+from timetracer_otel.seams import Description, Entry, Lane, branches
 
 __all__ = [
     "bounded",
@@ -23,6 +23,7 @@ __all__ = [
     "imported",
     "missed",
     "of_children",
+    "outcome",
     "rendered",
     "served",
     "session_end",
@@ -158,6 +159,19 @@ def of_children(calls: Iterable[Recorded]) -> list[dict[str, Any]]:
     calls = list(calls)
     noted = unused(calls, detailed=True)
     return [{**facts, "same": identity(call)} for facts, call in zip(noted, calls, strict=True)]
+
+
+def outcome(entry: Entry, error: BaseException | None) -> dict[str, object]:
+    """What to note of what came of an entry: nothing of one that is driven from outside, where its outcome shows.
+
+    Args:
+        entry: that has ended.
+        error: what left the app.
+    """
+    kind = kinds.named(entry.kind)
+    if kind is None or kind.outcome is None:
+        return {}
+    return {"outcome": kind.outcome(entry.attributes(error))}
 
 
 def imported(lane: model.Lane | None) -> str | None:

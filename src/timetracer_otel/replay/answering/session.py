@@ -7,19 +7,28 @@ import os
 import sys
 import threading
 from collections import OrderedDict, defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from functools import cached_property, partial
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import cached_property
 from itertools import chain, islice
 from pathlib import Path
 from typing import Any, NoReturn
 
-from timetracer_otel import redaction, seams, spans
+from opentelemetry.trace import SpanKind
+
+from timetracer_otel import seams, spans
 from timetracer_otel.cassette import model, shelf
 from timetracer_otel.config import Settings
 from timetracer_otel.errors import ReplayMiss
 from timetracer_otel.nondeterminism import Given
 from timetracer_otel.replay import variables
-from timetracer_otel.replay.answering import borrowing, brought_values, followed_session, journal_entries, trace
+from timetracer_otel.replay.answering import (
+    borrowing,
+    brought_values,
+    described_calls,
+    followed_session,
+    journal_entries,
+    trace,
+)
 from timetracer_otel.replay.answering.determinism import drawn_by_session, given_to_lane, given_to_session
 from timetracer_otel.replay.answering.entries import Entries
 from timetracer_otel.replay.answering.guard import refuse_outbound, watch_unseen
@@ -32,16 +41,15 @@ from timetracer_otel.seams import (
     Answer,
     Call,
     Description,
+    Entry,
     Lane,
-    Request,
-    Response,
     Value,
     children,
     lane_of,
     places,
     value_forms,
 )
-from timetracer_otel.seams.branches import branch_in, here, path_of
+from timetracer_otel.seams.branches import branch_in, here
 
 __all__ = ["Player", "start"]
 
@@ -52,35 +60,33 @@ _SEARCHED_FOR_FACTS = 1000
 class ReplayLane(Lane):
     """A live lane and the recorded one that it follows; ``recorded`` is None when no recorded one matched."""
 
-    def __init__(
-        self, runtime: Player, request: Request | None, recorded: model.Lane | None, index: Index | None
-    ) -> None:
-        super().__init__(recorded.id if recorded is not None else os.urandom(16).hex(), request)
+    def __init__(self, runtime: Player, entry: Entry | None, recorded: model.Lane | None, index: Index | None) -> None:
+        super().__init__(recorded.id if recorded is not None else os.urandom(16).hex(), entry)
         self.player = runtime
         self.recorded = recorded
         self._texts: tuple[int, brought_values.Brought] | None = None
         self.matcher = Matcher(index, self._brought) if index is not None else None
         journal = runtime.journal
-        self.draws = runtime.given() if request is None else given_to_lane(recorded, journal)
+        self.draws = runtime.given() if entry is None else given_to_lane(recorded, journal)
 
     def _brought(self, value: Value) -> bool:
-        if self.request is None:
+        if self.entry is None:
             return False
-        pieces = len(self.request.body)
+        pieces = len(self.entry.messages[0].body)
         if self._texts is None or self._texts[0] != pieces:  # the app reads its body while it calls
-            self._texts = pieces, brought_values.by_request(self.request)
+            self._texts = pieces, brought_values.Brought(self.entry.texts)
         return value in self._texts[1] or self.player.session_knows(value)
 
-    def finish(self, response: Response | None, error: BaseException | None) -> None:
-        if self.request is not None and self.player.tracing is not None:
-            self.player.tracing.finish(self, self.request, response, error)
-        if self.matcher is None or self.request is None:
+    def finish(self, error: BaseException | None) -> None:
+        if self.entry is not None and self.player.tracing is not None:
+            self.player.tracing.finish(self, self.entry, error)
+        if self.matcher is None or self.entry is None:
             return
         journal = self.player.journal
         unused = journal_entries.unused(self.matcher.unused(), detailed=journal.detailed)
-        asked = redaction.url(f"{self.request.method} {self.request.target}")
+        outcome = journal_entries.outcome(self.entry, error) if journal.detailed else {}
         of_children = {"of_children": journal_entries.of_children(found)} if (found := self._of_children()) else {}
-        journal.note("end", lane=self.id, request=asked, unused=unused, **of_children)
+        journal.note("end", lane=self.id, request=self.entry.name, unused=unused, **outcome, **of_children)
 
     def _of_children(self) -> Sequence[Recorded]:
         return self.player.of_children.get(self.id, ()) if self.player.journal.detailed else ()
@@ -151,6 +157,12 @@ class PluginResponder:
 
     def client_gone(self) -> bool:
         return self._player.journal.has_left(self._player.lane().id)
+
+    def hand_out(self, kind: str) -> Iterator[model.Lane]:
+        return self._player.hand_out(kind, self._plugin)
+
+    def follow(self, entry: Entry) -> ReplayLane | None:
+        return self._player.follow(entry)
 
     def facts(self, name: str) -> str | None:
         if name == spans.IMPORTED and name not in self._facts:  # known without reading every lane
@@ -230,14 +242,14 @@ class Player:
         """What a forked worker asks at its start it asks of the whole session again: its parent used other copies."""
         first = self._followed
         calls = sorted(self._session_calls, key=lambda span: first is not None and span.lane_id != first.id)
-        return ReplayLane(self, None, None, Index(self._described(calls), lambda _value: False))
+        return ReplayLane(self, None, None, Index(described_calls.matchable(calls), lambda _value: False))
 
     @cached_property
     def of_children(self) -> Mapping[str, Sequence[Recorded]]:
         """The calls of the recorded processes that entries started, by entry."""
         found: dict[str, list[Recorded]] = defaultdict(list)
         entries = {one.id: followed_session.entry_of(one) for one in self.cassette.sessions.values()}
-        for call in self._described(self._session_calls) if any(entries.values()) else ():
+        for call in described_calls.matchable(self._session_calls) if any(entries.values()) else ():
             if entry := entries[call.span.lane_id]:
                 found[entry].append(call)
         return found
@@ -268,19 +280,39 @@ class Player:
         lane = lane_of()
         return lane if isinstance(lane, ReplayLane) else self.session_lane
 
-    def open_lane(self, request: Request) -> ReplayLane:
+    def open_lane(self, entry: Entry) -> ReplayLane:
         """Begin an entry."""
         self.script.is_server()
-        recorded, remark = self._entries.choose(request)
-        asked = redaction.url(f"{request.method} {request.target}")
-        self.journal.note("lane", request=asked, recorded=recorded and recorded.id, remark=remark)
-        return ReplayLane(self, request, recorded, None if recorded is None else self._index(recorded))
+        recorded, remark = self._entries.choose(entry)
+        self.journal.note("lane", request=entry.name, recorded=recorded and recorded.id, remark=remark)
+        return ReplayLane(self, entry, recorded, None if recorded is None else self._index(recorded))
 
-    def wants_body(self, request: Request) -> bool:
-        """Whether the entry's seam must read the whole body before it opens the lane."""
-        return self._entries.wants_body(request)
+    def follow(self, entry: Entry) -> ReplayLane | None:
+        """Begin an entry that nothing but the app's own call started; None when none of the kind was recorded."""
+        recorded, remark = self._entries.choose(entry)
+        if recorded is None:
+            return None
+        self.journal.note("lane", request=entry.name, recorded=recorded.id, remark=remark)
+        return ReplayLane(self, entry, recorded, self._index(recorded))
 
-    def begin(self, name: str, attributes: Mapping[str, spans.Attribute]) -> Call | None:
+    def hand_out(self, kind: str, plugin: str) -> Iterator[model.Lane]:
+        """Give the recorded entries of a kind in order, each to one process of the replay.
+
+        Args:
+            kind: of the entries.
+            plugin: the integration that recorded them.
+        """
+        self.script.is_server()
+        self.journal.note("drives", kind=kind)
+        return self._entries.to_drive(kind, plugin)
+
+    def wants_whole(self, entry: Entry) -> bool:
+        """Whether the entry's seam must read it to its end before it opens the lane."""
+        return self._entries.wants_whole(entry)
+
+    def begin(
+        self, name: str, attributes: Mapping[str, spans.Attribute], kind: SpanKind = SpanKind.CLIENT
+    ) -> Call | None:
         """Start the span of a call; a replay records none."""
         return None
 
@@ -331,9 +363,9 @@ class Player:
 
     def _seen(self) -> Iterable[borrowing.Seen]:
         for lends, calls in chain([(False, self._session_calls)], ((True, lane.calls) for lane in self.cassette.lanes)):
-            for span, description in _descriptions(calls):
+            for span, description in described_calls.descriptions(calls):
                 failed = spans.ERROR in span.attributes
-                answer = b"" if failed or not description.read else _answer(span)
+                answer = b"" if failed or not description.read else described_calls.answer(span)
                 yield borrowing.Seen(span.lane_id, span.span_id, description, span.start, span.end, answer, lends)
 
     def miss(self, lane: ReplayLane, asked: Description, render: Callable[[], object]) -> NoReturn:
@@ -413,32 +445,14 @@ class Player:
                 texts = brought_values.by_lane(lane)
                 began = lane.spans[0].start if lane.entry is None else lane.entry.start
                 self._indexes[lane.id] = Index(
-                    self._described(lane.calls), lambda value: value in texts or self.session_knows(value), began
+                    described_calls.matchable(lane.calls),
+                    lambda value: value in texts or self.session_knows(value),
+                    began,
                 )
             self._indexes.move_to_end(lane.id)
             while len(self._indexes) > shelf.LANES_KEPT:
                 self._indexes.popitem(last=False)
             return self._indexes[lane.id]
-
-    def _described(self, calls: Iterable[model.Span]) -> Iterable[Recorded]:
-        for span, description in _descriptions(calls):
-            integration = seams.integrations[span.text(spans.PLUGIN) or ""]
-            replied = partial(integration.reply_values, span)
-            yield Recorded(span, description, replied, path_of(span.text(spans.BRANCH) or ""))
-
-
-def _descriptions(calls: Iterable[model.Span]) -> Iterable[tuple[model.Span, Description]]:
-    for span in calls:
-        integration = seams.integrations.get(span.text(spans.PLUGIN) or "")
-        if integration is None or integration.describe is None:
-            continue
-        description = integration.describe(span)
-        if description is not None:
-            yield span, description
-
-
-def _answer(span: model.Span) -> bytes:
-    return seams.integrations[span.text(spans.PLUGIN) or ""].answer(span)
 
 
 def _reached(lane: ReplayLane) -> int:

@@ -18,11 +18,9 @@ from timetracer_otel.cassette import model, naming, otlp, storage
 from timetracer_otel.errors import TimetracerError
 from timetracer_otel.seams import (
     Call,
+    Entry,
     Lane,
-    Request,
-    Response,
     branches,
-    entry_attributes,
     faults,
     lane_of,
     mark,
@@ -56,6 +54,7 @@ REPLAY_KEY: Final = "timetracer.replay.key"
 """On a call that nothing answered: its readable address, as JSON."""
 
 _CALLS: Final = (SpanKind.CLIENT, SpanKind.PRODUCER)
+_ENTRIES: Final = (SpanKind.SERVER, SpanKind.CONSUMER)
 _REQUEST: Final = (spans.REQUEST, spans.REQUEST + ".codec", spans.REQUEST + ".size")
 _new_id: Final = os.urandom  # as it is now: what the app draws is replayed
 _now: Final = time.time_ns
@@ -64,25 +63,25 @@ _now: Final = time.time_ns
 class _Tape:
     """One live lane's cassette: lines are appended as its spans end."""
 
-    def __init__(self, folder: Path, request: Request | None, lane_id: str) -> None:
+    def __init__(self, folder: Path, entry: Entry | None, lane_id: str) -> None:
         self.id = lane_id
         self.start = _now()
-        self.entry: Span | None = None
+        self.entry_span: Span | None = None
         self._folder = folder
-        self._request = request
+        self._entry = entry
         self._path: Path | None = None
 
     def path(self, span: ReadableSpan) -> Path:
         """The file, named when the first span is written."""
         if self._path is None:
-            context, request = span.get_span_context(), self._request
+            context, entry = span.get_span_context(), self._entry
             trace_id = f"{context.trace_id if context else 0:032x}"
             span_id = f"{context.span_id if context else 0:016x}"
-            if request is None:
+            if entry is None:
                 self._path = naming.session_path(self._folder, self.start, "replay", self.id, "none")
             else:
                 self._path = naming.lane_path(
-                    self._folder, self.start, request.method, request.path, trace_id, span_id, "none"
+                    self._folder, self.start, entry.method, entry.path, trace_id, span_id, "none"
                 )
         return self._path
 
@@ -108,7 +107,7 @@ class Tracing(SpanProcessor):
         """The cassette of a live lane."""
         if lane not in self._tapes:
             lane_id = self._session_id if lane.is_session else _new_id(16).hex()
-            self._tapes[lane] = _Tape(self._folder, lane.request, lane_id)
+            self._tapes[lane] = _Tape(self._folder, lane.entry, lane_id)
         return self._tapes[lane]
 
     def on_start(self, span: Span, parent_context: Context | None = None) -> None:
@@ -122,8 +121,8 @@ class Tracing(SpanProcessor):
                 call.attributes[spans.BRANCH] = trail
             pending.set(call)
         tape = self.tape(lane)
-        if span.kind is SpanKind.SERVER and tape.entry is None and not lane.is_session:
-            tape.entry = span
+        if span.kind in _ENTRIES and tape.entry_span is None and not lane.is_session:
+            tape.entry_span = span
             _link(span, lane)
         self._open[span.get_span_context().span_id] = (lane, call)
 
@@ -134,28 +133,27 @@ class Tracing(SpanProcessor):
         if lane is not None:
             self._write(lane, span, dict(call.attributes) if call is not None else {})
 
-    def finish(self, lane: Lane, request: Request, response: Response | None, error: BaseException | None) -> None:
+    def finish(self, lane: Lane, entry: Entry, error: BaseException | None) -> None:
         """Write what an entry's seam saw; as a part of the entry's span, or as that span when nobody made one.
 
         Args:
             lane: that ends.
-            request: what started it.
-            response: what the app answered.
+            entry: what started it, and what came of it.
             error: what left the app.
         """
         tape = self.tape(lane)
-        parent = None if tape.entry is None else tape.entry.get_span_context()
+        parent = None if tape.entry_span is None else tape.entry_span.get_span_context()
         trace_id = int.from_bytes(_new_id(16), "big") if parent is None else parent.trace_id
         span = ReadableSpan(
-            name=f"{request.method} {request.path}",
+            name=f"{entry.method} {entry.path}",
             context=SpanContext(trace_id, int.from_bytes(_new_id(8), "big"), is_remote=False),
             parent=parent,
             resource=self._provider.resource,
-            kind=SpanKind.SERVER if parent is None else SpanKind.INTERNAL,
+            kind=entry.span_kind if parent is None else SpanKind.INTERNAL,
             start_time=tape.start,
             end_time=_now(),
         )
-        attributes = entry_attributes(request, response, error) | _following(lane)
+        attributes = entry.attributes(error) | _following(lane)
         self._write(lane, span, attributes if parent is None else {spans.PART: "entry", **attributes})
 
     def _write(self, lane: Lane, span: ReadableSpan, extra: dict[str, spans.Attribute]) -> None:

@@ -29,6 +29,7 @@ class LaneNotes:
     Attributes:
         opened: whether the entry's seam saw the request.
         ended: whether it saw the end of the response.
+        outcome: what came of an entry that is not driven from outside; None of others.
         of_children: the calls that processes made in the recording which the entry had started.
     """
 
@@ -39,6 +40,7 @@ class LaneNotes:
     fresh: list[_Note] = field(default_factory=list)
     opened: bool = False
     ended: bool = False
+    outcome: object = None
     of_children: list[_Note] = field(default_factory=list)
 
     def still_unused(self) -> list[_Note]:
@@ -67,6 +69,8 @@ class Notes:
         self.started: list[_Note] = []
         """Of each process that an entry started, its session and that entry."""
         self.children = Children()
+        self.drives: set[str] = set()
+        """The kinds of entries that processes of the replay hand out by themselves."""
         self.unseen: dict[str, None] = {}
         """Imported libraries whose connections nobody watches, each once."""
         self._count = 0
@@ -89,23 +93,29 @@ class Notes:
                 self.lanes[note.get("lane", "")].refused.append(note)
             case "started_for":
                 self.started.append(note)
+            case "drives":
+                self.drives.add(note["kind"])
             case "unseen":
                 self.unseen[note["library"]] = None
             case "fresh":
                 self.lanes[note["lane"]].fresh.append(note)
             case "end" | "session_end":
-                lane = self.lanes[note["lane"]]
-                lane.ended = True
-                lane.unused = note["unused"]
-                lane.of_children = note.get("of_children", [])
-                if note["what"] == "session_end":
-                    self.sessions[note["lane"]] = lane
+                self._add_end(note)
 
     def _add_lane(self, note: _Note) -> None:
         if note["recorded"] is None:
             self.strangers.append(note["request"])
         else:
             self.lanes[note["recorded"]].opened = True
+
+    def _add_end(self, note: _Note) -> None:
+        lane = self.lanes[note["lane"]]
+        lane.ended = True
+        lane.unused = note["unused"]
+        lane.outcome = note.get("outcome")
+        lane.of_children = note.get("of_children", [])
+        if note["what"] == "session_end":
+            self.sessions[note["lane"]] = lane
 
     def own(self) -> set[str]:
         """The recorded calls that the lanes they belong to asked for."""

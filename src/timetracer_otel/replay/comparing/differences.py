@@ -12,7 +12,18 @@ from timetracer_otel.replay.comparing.values import FieldDifference
 __all__ = ["Difference", "Drawn", "Kind", "Result", "Verified"]
 
 Kind: TypeAlias = Literal[
-    "status", "header", "body", "missing", "extra", "changed", "reordered", "refused", "output", "exit status", "error"
+    "status",
+    "outcome",
+    "header",
+    "body",
+    "missing",
+    "extra",
+    "changed",
+    "reordered",
+    "refused",
+    "output",
+    "exit status",
+    "error",
 ]
 
 

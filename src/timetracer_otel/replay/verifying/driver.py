@@ -70,7 +70,7 @@ def grouped(lanes: Sequence[Outline], order: Order) -> list[Group]:
         return [[lane] for lane in lanes]
     groups: dict[str, list[Outline]] = {}
     for lane in lanes:
-        groups.setdefault(lane.cookies or lane.id, []).append(lane)
+        groups.setdefault(lane.group or lane.id, []).append(lane)
     return list(groups.values())
 
 

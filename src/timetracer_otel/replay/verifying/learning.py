@@ -8,6 +8,7 @@ from dataclasses import replace
 from typing import Final
 
 from timetracer_otel import spans
+from timetracer_otel.cassette import kinds
 from timetracer_otel.cassette.model import Lane, Span
 from timetracer_otel.replay.comparing.differences import Difference, Verified
 from timetracer_otel.replay.comparing.ignore import Entry, IgnoreList
@@ -110,8 +111,8 @@ def _used_by(span: Span, values: set[str]) -> set[str]:
 
 
 def _texts(span: Span) -> Iterator[str]:
-    yield span.text(spans.HTTP_TARGET) or ""
-    for name in (spans.REQUEST, spans.HTTP_REQUEST_BODY):
-        yield (span.payload(name) or b"").decode("utf-8", "replace")
-    for _name, value in spans.decode_headers(span.attributes, spans.HTTP_REQUEST_HEADERS):
-        yield value
+    yield (span.payload(spans.REQUEST) or b"").decode("utf-8", "replace")
+    if (kind := kinds.of(span.attributes)) is not None:  # of HTTP calls too, which have the same attributes
+        head, body = kind.texts(span)
+        yield from head
+        yield body.decode("utf-8", "replace")

@@ -8,7 +8,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Final, Self, TypeAlias
@@ -81,15 +81,27 @@ class App:
         """Whether it does not run any more."""
         return self._process.poll() is not None
 
+    @property
+    def how(self) -> str:
+        """How it ended, as a part of a sentence."""
+        return f"ended with status {self.exit_status}"
+
+    @property
+    def words(self) -> str:
+        """The last that it printed, as a part of a sentence."""
+        said = self.said()
+        return f"it said:\n{said}" if said.strip() else "it said nothing"
+
     def said(self) -> str:
         """The last lines that it printed."""
         return "\n".join(self._log.read_text("utf-8", "replace").splitlines()[-_LAST_LINES:])
 
-    def wait_listening(self, seconds: float) -> Target | None:
+    def wait_listening(self, seconds: float, gives_up: Callable[[], bool] = lambda: False) -> Target | None:
         """Wait until it accepts connections on a TCP port.
 
         Args:
             seconds: at most.
+            gives_up: says that it need not be waited for any more.
 
         Returns:
             Where; None when it ended or did not within that time.
@@ -100,6 +112,8 @@ class App:
         if not Path("/proc/net/tcp").exists():
             raise ConfigError("this system has no /proc/net/tcp to find the port in: name it with --url")
         for _ in self._while_running(seconds):
+            if gives_up():
+                return None
             if (found := _listening(self._process.pid)) is not None:
                 return found
         return None

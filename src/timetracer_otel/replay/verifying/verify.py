@@ -7,7 +7,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
@@ -16,11 +16,10 @@ from timetracer_otel.errors import ConfigError
 from timetracer_otel.replay import journal
 from timetracer_otel.replay.commands import Command
 from timetracer_otel.replay.comparing import ignore
-from timetracer_otel.replay.comparing.calls import LaneNotes, Notes, Unused, compare_calls
-from timetracer_otel.replay.comparing.consequences import gathered
-from timetracer_otel.replay.comparing.differences import Difference, Result, Verified
+from timetracer_otel.replay.comparing.calls import Notes
+from timetracer_otel.replay.comparing.differences import Result
 from timetracer_otel.replay.comparing.started_processes import StartedProcesses
-from timetracer_otel.replay.verifying import learning, scripts
+from timetracer_otel.replay.verifying import inside, learning, scripts, verdicts
 from timetracer_otel.replay.verifying.client import Target, parse_url
 from timetracer_otel.replay.verifying.driver import Driven, drive, grouped, progress, sharded
 from timetracer_otel.replay.verifying.options import Options
@@ -49,13 +48,18 @@ def verify(found: Catalog, options: Options) -> Result:
     """
     began = time.perf_counter()
     found = _of_service(found, options.service)
-    requests = [lane for lane in found.lanes if lane.is_request]
-    undriven = [lane for lane in found.lanes if not lane.is_request][options.shard[0] - 1 :: options.shard[1]]
+    drivable = [lane for lane in found.lanes if lane.is_drivable]
+    driver = _driver(found, drivable, options) if drivable else None
+    taken = {lane.id for lane in drivable if driver is not None and driver.takes(lane)}
+    undriven = [lane for lane in found.lanes if lane.id not in taken][options.shard[0] - 1 :: options.shard[1]]
     result = Result()
     with tempfile.TemporaryDirectory(prefix="timetracer-") as folder:
-        if requests or found.sessions or not undriven:
-            result = _how(requests, options)(found, options, Path(folder))
-    result.verified += _undriven(undriven, Shelf(found))
+        if driver is not None:
+            result = driver.run(found, options, Path(folder))
+        elif found.sessions or not undriven:
+            how = _start_only if Command.of(options.command).serves else scripts.run
+            result = how(found, options, Path(folder))
+    result.verified += verdicts.undriven(undriven, Shelf(found))
     compared = [options.ignored.apply(one) for one in result.verified]
     result.verified = [one for one, _hidden in compared]
     result.ignored = sum(hidden for _one, hidden in compared)
@@ -63,10 +67,35 @@ def verify(found: Catalog, options: Options) -> Result:
     return result
 
 
-def _how(requests: Sequence[Outline], options: Options) -> Callable[[Catalog, Options, Path], Result]:
-    if requests:
-        return _requests
-    return _start_only if Command.of(options.command).serves else scripts.run
+@dataclass(frozen=True, slots=True)
+class _Driver:
+    """A way to start recorded entries again.
+
+    Attributes:
+        takes: whether a lane is driven in this way.
+        run: drives all of them.
+    """
+
+    takes: Callable[[Outline], bool]
+    run: Callable[[Catalog, Options, Path], Result]
+
+
+def _driver(found: Catalog, drivable: Sequence[Outline], options: Options) -> _Driver:
+    """Choose how the command is driven. Where entries of both ways were recorded, what the command does first tells."""
+    ways = [way for way in (_OUTSIDE, _INSIDE) if any(map(way.takes, drivable))]
+    if len(ways) == 1:
+        return ways[0]
+    return _OUTSIDE if options.url or Command.of(options.command).serves or _listens(found, options) else _INSIDE
+
+
+def _listens(found: Catalog, options: Options) -> bool:
+    """Whether the command listens, and does not take entries by itself; it is started to find out."""
+    with (
+        tempfile.TemporaryDirectory(prefix="timetracer-") as folder,
+        App(options.command, options.environment(found, Path(folder)), Path(folder) / "app.log") as app,
+    ):
+        listening = app.wait_listening(options.wait, lambda: bool(Notes(journal.read(Path(folder))).drives))
+        return listening is not None
 
 
 def learn(found: Catalog, options: Options, file: Path) -> Result:
@@ -102,7 +131,7 @@ def learn(found: Catalog, options: Options, file: Path) -> Result:
 
 
 def _of_service(found: Catalog, service: str) -> Catalog:
-    known = sorted({lane.service for lane in found.lanes if lane.is_request})
+    known = sorted({lane.service for lane in found.lanes if lane.is_drivable})
     if service:
         if found.lanes and service not in known:
             raise ConfigError(f"--service {service}: recorded are {', '.join(known)}")
@@ -116,7 +145,7 @@ def _of_service(found: Catalog, service: str) -> Catalog:
 
 def _requests(found: Catalog, options: Options, folder: Path) -> Result:
     """Drive the app with the recorded requests."""
-    lanes = [lane for lane in found.lanes if lane.is_request]
+    lanes = list(filter(_OUTSIDE.takes, found.lanes))
     groups = sharded(grouped(lanes, options.order), options.shard)
     if not groups:
         raise ConfigError(f"--shard {options.shard[0]}/{options.shard[1]}: there are fewer requests than parts")
@@ -143,7 +172,11 @@ def _requests(found: Catalog, options: Options, folder: Path) -> Result:
                 )
             result.sending = time.perf_counter() - began
             _settle(folder, {one.outline.id for one in driven})
-            result.problems += [f"the command {_ended(app)} in the middle; {_said(app)}" for app in apps if app.ended]
+            result.problems += [
+                f"the command ended with status {app.exit_status} in the middle; {app.words}"
+                for app in apps
+                if app.ended
+            ]
             died = any(app.ended for app in apps)
     notes = Notes(journal.read(folder))
     if died:  # what it was sent behind its end it cannot have seen
@@ -153,9 +186,9 @@ def _requests(found: Catalog, options: Options, folder: Path) -> Result:
     if result.not_sent and not result.problems:
         result.problems.append("the command took no connections any more")
     started = StartedProcesses(notes)
-    result.verified = list(_compared(sent, driven, notes, started, options.unused))
+    result.verified = list(verdicts.compared(sent, driven, notes, started, options.unused))
     result.problems += started.apart({""})
-    result.notes += _remarks(notes, sent) + _hidden(driven, options)
+    result.notes += verdicts.remarks(notes, sent) + _hidden(driven, options)
     return result
 
 
@@ -194,17 +227,12 @@ def _listening(apps: Sequence[App], given: Target | None, wait: float, result: R
         if target is not None:
             yield target
             continue
-        what = f"{_ended(app)} before it listened" if app.ended else f"did not listen within {wait:g} s"
-        result.problems.append(f"the server never started: the command {what}; {_said(app)}")
-
-
-def _ended(app: App) -> str:
-    return f"ended with status {app.exit_status}"
-
-
-def _said(app: App) -> str:
-    said = app.said()
-    return f"it said:\n{said}" if said.strip() else "it said nothing"
+        what = (
+            f"ended with status {app.exit_status} before it listened"
+            if app.ended
+            else f"did not listen within {wait:g} s"
+        )
+        result.problems.append(f"the server never started: the command {what}; {app.words}")
 
 
 def _settle(folder: Path, lanes: set[str]) -> None:
@@ -219,70 +247,6 @@ def _settle(folder: Path, lanes: set[str]) -> None:
         time.sleep(max(_POLL, len(lanes) / 20_000))
 
 
-def _compared(
-    sent: Sequence[Outline], driven: Sequence[Driven], notes: Notes, started: StartedProcesses, unused: Unused
-) -> Iterator[Verified]:
-    by_lane = {one.outline.id: one for one in driven}
-    own, borrowed = notes.own(), notes.borrowed()
-    for outline in sent:
-        if (done := by_lane.get(outline.id)) is None:
-            continue
-        lane = notes.lanes.get(outline.id, LaneNotes())
-        theirs = started.of(outline.id)
-        answered = [*lane.answered, *theirs.answered]
-        if not done.answered:
-            differences: tuple[Difference, ...] = done.differences
-        elif not lane.opened:
-            unseen = "no lane was opened for the request: is the framework one that timetracer knows, and the app its?"
-            differences = (*done.differences, Difference("error", unseen))
-        else:
-            calls_differ = [
-                *compare_calls(lane, unused, own, borrowed, left=done.left),
-                *started.differences(outline.id, unused),
-            ]
-            differences = tuple(gathered(calls_differ, done.differences, answered))
-            if not lane.ended:
-                endless = "the end of the request was not seen: which of its calls are missing is not known"
-                differences = (*differences, Difference("error", endless, warning=done.as_far))
-        calls, drawn = len(answered), (*lane.drawn(), *theirs.drawn())
-        yield Verified(
-            outline.id, outline.name, outline.operation, outline.files[0], done.seconds, differences, calls, drawn
-        )
-
-
-def _undriven(lanes: Sequence[Outline], shelf: Shelf) -> Iterator[Verified]:
-    """Say of lanes that no request starts again that they were not verified."""
-    for outline in lanes:
-        lane = shelf.lane(outline.id)
-        entry = lane.entry if lane is not None else None
-        if entry is None:
-            name, why = outline.name.strip() or "a lane", "what started it is not in the cassettes"
-        elif outline.method:
-            name, why = entry.name, "its request was not recorded, only a span of it"
-        else:
-            name, why = entry.name, f"it is started by what a {entry.kind.name.lower()} took, not by a request"
-        told = Difference("error", f"nothing drives this lane: {why}")
-        yield Verified(outline.id, name, name, outline.files[0], 0.0, (told,), driven=False)
-
-
-def _remarks(notes: Notes, sent: Sequence[Outline]) -> list[str]:
-    remarks = [
-        f"a request that was not recorded was answered as far as possible: {one}" for one in notes.strangers[:_NAMED]
-    ]
-    if notes.unseen:
-        remarks.append(f"{journal.UNSEEN}: {', '.join(notes.unseen)}")
-    sent_ids = {lane.id for lane in sent}
-    driven = sent_ids | {note["lane"] for note in notes.started if note["entry"] in sent_ids}
-    for lane_id, lane in notes.lanes.items():
-        if lane_id not in driven:
-            remarks += [f"outside any recorded request: {miss['message']}" for miss in lane.misses[:_NAMED]]
-            remarks += [
-                f"outside any recorded request: a connection to {one} was refused"
-                for one in dict.fromkeys(note["address"] for note in lane.refused)
-            ]
-    return remarks
-
-
 def _hidden(driven: Sequence[Driven], options: Options) -> list[str]:
     """What to say of credentials that could not be sent as they were, and of those given instead."""
     given = {name.lower() for name, _ in options.headers}
@@ -291,3 +255,7 @@ def _hidden(driven: Sequence[Driven], options: Options) -> list[str]:
         f"{name} of {times} {'request' if times == 1 else 'requests'} {why}; if the app checks it, --header sets it"
         for (name, why), times in counted.items()
     ]
+
+
+_OUTSIDE: Final = _Driver(lambda lane: lane.is_drivable and not inside.takes(lane), _requests)
+_INSIDE: Final = _Driver(inside.takes, inside.run)

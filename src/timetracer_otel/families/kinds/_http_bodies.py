@@ -12,7 +12,7 @@ import orjson
 
 from timetracer_otel import spans
 from timetracer_otel.cassette.model import Lane
-from timetracer_otel.seams import Request
+from timetracer_otel.families.kinds._http_request import Request
 
 __all__ = ["WHOLE", "Key", "live_keys", "recorded_headers", "recorded_key", "recorded_target", "without_boundary"]
 

@@ -1,0 +1,199 @@
+"""A published message as a call: how it is recorded, compared and shown."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from hashlib import blake2b
+from typing import Any, Final, Self
+
+import pybase64
+from opentelemetry.trace import SpanKind
+
+from timetracer_otel import redaction, seams, spans
+from timetracer_otel.cassette.model import Span
+from timetracer_otel.families.http import bodies
+from timetracer_otel.seams import Call, Description, exceptions, faults, pending
+from timetracer_otel.seams.values import Blanker
+
+__all__ = ["Published", "begin", "describe", "end", "raise_recorded", "recorded", "render"]
+
+_JSON: Final = "application/json"
+
+
+@dataclass(frozen=True, slots=True)
+class Published:
+    """A message as it leaves the app.
+
+    Attributes:
+        system: that carries it, such as ``kombu``.
+        destination: where to: exchange and routing key, topic, queue.
+        name: of the task that it asks for; empty where there is none.
+        body: its bytes.
+        content_type: of the body.
+        content_encoding: likewise.
+        headers: that count when two messages are compared.
+        others: what is recorded beside them and never compared: ids of this one message, the sender's name.
+    """
+
+    system: str
+    destination: str
+    name: str
+    body: bytes
+    content_type: str = ""
+    content_encoding: str = ""
+    headers: Mapping[str, Any] = field(default_factory=dict)
+    others: Mapping[str, Any] = field(default_factory=dict)
+
+    def encoded(self) -> bytes:
+        """As it is recorded."""
+        return json.dumps(
+            {
+                "system": self.system,
+                "destination": self.destination,
+                "name": self.name,
+                "content_type": self.content_type,
+                "content_encoding": self.content_encoding,
+                "headers": _redacted(self.headers),
+                "others": _redacted(self.others),
+                "body": pybase64.b64encode_as_string(self.body),
+            },
+            default=str,
+        ).encode()
+
+    @classmethod
+    def decoded(cls, payload: bytes) -> Self:
+        """Read what :meth:`encoded` gave.
+
+        Args:
+            payload: recorded.
+        """
+        told: dict[str, Any] = json.loads(payload)
+        return cls(**{**told, "body": pybase64.b64decode(told["body"])})
+
+
+def _redacted(headers: Mapping[str, Any]) -> dict[str, Any]:
+    texts = redaction.headers((name, value) for name, value in headers.items() if isinstance(value, str))
+    return {**headers, **dict(texts)}
+
+
+def begin(plugin: str, message: Published) -> tuple[Call, bool] | None:
+    """Begin to record a message; None when nothing is recorded here. A fault of ours is reported, not raised.
+
+    Args:
+        plugin: the integration's name.
+        message: about to leave.
+
+    Returns:
+        The call, and whether its span is ours to end.
+    """
+    try:
+        runtime = seams.active()
+        if runtime is None or plugin in seams.switched_off:
+            return None
+        call, own = _instrumented(plugin), False
+        if call is None:
+            call, own = runtime.begin(f"publish {message.name}".strip(), _attributes(message), SpanKind.PRODUCER), True
+        if call is None:
+            return None
+        call.state = message
+        call.attributes[spans.PLUGIN] = plugin
+        call.put(spans.REQUEST, message.encoded())
+    except Exception as error:  # noqa: BLE001 - recording never breaks the app
+        faults.report(f"{plugin}.publish", error)
+        return None
+    return call, own
+
+
+def _instrumented(plugin: str) -> Call | None:
+    """The instrumentor's span, when there is one."""
+    call = pending.get()
+    if call is None or call.state is not None or not call.span.is_recording():
+        return None
+    made_by = call.span.instrumentation_scope
+    is_theirs = made_by is not None and made_by.name in seams.integrations[plugin].scopes
+    return call if is_theirs and call.span.kind is SpanKind.PRODUCER else None
+
+
+def _attributes(message: Published) -> dict[str, spans.Attribute]:
+    return {
+        "messaging.system": message.system,
+        "messaging.operation.type": "send",
+        "messaging.destination.name": message.destination,
+    }
+
+
+def end(plugin: str, begun: tuple[Call, bool] | None, error: BaseException | None) -> None:
+    """End what :func:`begin` gave.
+
+    Args:
+        plugin: the integration's name.
+        begun: None when nothing is recorded.
+        error: that publishing raised.
+    """
+    if begun is None:
+        return
+    try:
+        call, own = begun
+        if error is not None:
+            call.fail(error)
+        call.complete()
+        if own:
+            call.span.end()
+    except Exception as fault:  # noqa: BLE001 - recording never breaks the app
+        faults.report(f"{plugin}.published", fault)
+
+
+def recorded(span: Span) -> Published | None:
+    """Give a recorded message; None of a span without one.
+
+    Args:
+        span: the call.
+    """
+    payload = span.payload(spans.REQUEST)
+    return None if payload is None else Published.decoded(payload)
+
+
+def describe(message: Published) -> Description:
+    """Say what a message asks, so that the same one of another run compares equal. Ids and times count as values.
+
+    Args:
+        message: recorded or live.
+    """
+    blank, ignored = Blanker(), frozenset(seams.settings().ignore_fields)
+    head = bodies.canonical(
+        json.dumps(_counted(message), sort_keys=True, default=str).encode(), _JSON, "", blank, ignored
+    )
+    body = bodies.canonical(message.body, message.content_type, "", blank, ignored)
+    key = ("messaging", message.system, "publish", message.destination, message.name)
+    digest = blake2b(head + b"\0\0\0" + body, digest_size=16, person=b"message").digest()
+    return Description(key, digest, tuple(blank.values), read=False, subjects=(("messaging", message.destination),))
+
+
+def _counted(message: Published) -> dict[str, Any]:
+    return {"type": message.content_type, "encoding": message.content_encoding, "headers": _redacted(message.headers)}
+
+
+def render(message: Published) -> dict[str, Any]:
+    """Give a message for people, and for the difference in a miss.
+
+    Args:
+        message: recorded or live.
+    """
+    return {
+        "destination": message.destination,
+        "task": message.name,
+        **_counted(message),
+        "body": bodies.shown(message.body, message.content_type, ""),
+    }
+
+
+def raise_recorded(span: Span) -> None:
+    """Raise what publishing raised when it was recorded; nothing when it did not.
+
+    Args:
+        span: the call.
+    """
+    if (error := span.text(spans.ERROR)) is not None:
+        raise exceptions.rebuilt(error)

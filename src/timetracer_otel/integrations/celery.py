@@ -1,0 +1,448 @@
+"""Celery: each execution of a task is an entry, each message that is published a call.
+
+The seam is the function that a pool runs with the message as it came: below the pools, above the task's own code and
+all that the worker does for it (results, retries, links, chords). A replay has a transport of its own, and no broker.
+"""
+
+from __future__ import annotations
+
+import functools
+import importlib
+import inspect
+import json
+import traceback
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
+from queue import Empty
+from typing import Any, Final, TypeVar
+
+import pybase64
+
+from timetracer_otel import seams, spans
+from timetracer_otel.cassette.model import Lane as RecordedLane
+from timetracer_otel.cassette.model import Span
+from timetracer_otel.errors import ReplayMiss
+from timetracer_otel.families.kinds import task as tasks
+from timetracer_otel.families.kinds.task import Outcome, Payload, Task
+from timetracer_otel.families.messaging import publishing
+from timetracer_otel.families.messaging.publishing import Published
+from timetracer_otel.seams import Description, Instrumentor, Integration, Lane, Patch, Responder, faults
+from timetracer_otel.seams.lanes import entering
+
+__all__ = ["INTEGRATION", "NAME"]
+
+NAME: Final = "celery"
+_OWN_EXCHANGES: Final = ("celeryev", "celery.pidbox", "reply.celery.pidbox")
+"""Where workers talk among themselves: events and remote control."""
+_ADDED: Final = frozenset({"args", "kwargs", "delivery_info", "properties", "reply_to", "correlation_id", "hostname"})
+"""What a worker adds to the headers of a message for the task's request."""
+_OF_ONE: Final = frozenset({
+    "id", "root_id", "parent_id", "origin", "eta", "expires", "argsrepr", "kwargsrepr", "group", "stack",
+    "traceparent", "tracestate", "baggage", "replaced_task_nesting",
+})  # fmt: skip
+"""Headers that say the same as the body, or another thing in each run."""
+_POLL_SECONDS: Final = 0.02
+_T = TypeVar("_T")
+
+
+# --- executions ---
+
+
+def _traced(original: Any) -> Any:
+    """Around what a pool runs: ``(name, id, request, body, content type, content encoding)``."""
+
+    def trace(*args: Any, **kwargs: Any) -> Any:
+        lane = _open(*args)
+        if lane is None:
+            return original(*args, **kwargs)
+        try:
+            with lane.entered():
+                result = original(*args, **kwargs)
+        except ReplayMiss as miss:  # a worker of one process would end with it
+            _close(lane, miss)
+            return 0, repr(miss), 0.0
+        except BaseException as error:
+            _close(lane, error)
+            raise
+        _close(lane, None)
+        return result
+
+    return trace
+
+
+def _open(*args: Any) -> Lane | None:
+    runtime = seams.active()
+    if runtime is None or NAME in seams.switched_off or entering() is not None:
+        return None
+    try:
+        name, task_id, request, body, content_type, content_encoding, *_ = args
+        lane = runtime.open_lane(_task(name, task_id, request, body, content_type, content_encoding))
+        if runtime.strips_lane_header:
+            request.pop(spans.LANE_HEADER, None)
+    except Exception as error:  # noqa: BLE001 - recording never breaks the app
+        faults.report("celery.open", error)
+        return None
+    return lane
+
+
+def _task(  # noqa: PLR0913, PLR0917 - what a pool is given
+    name: str, task_id: str, request: Mapping[str, Any], body: Any, content_type: str | None, content_encoding: Any
+) -> Task:
+    delivery = request.get("delivery_info") or {}
+    data = body.encode() if isinstance(body, str) else bytes(body) if isinstance(body, bytes | memoryview) else b""
+    properties = {key: request.get(key) for key in ("reply_to", "correlation_id")} | dict(delivery)
+    return Task(
+        target=name,
+        id=task_id,
+        # As they are now: the task may change what it is given.
+        arguments=tasks.plain(_by_name(name, request.get("args") or (), request.get("kwargs") or {})),
+        plugin=NAME,
+        headers=[(key, _json(value)) for key, value in request.items() if key not in _ADDED],
+        queue=str(delivery.get("routing_key") or ""),
+        retries=int(request.get("retries") or 0),
+        eta=str(request.get("eta") or ""),
+        content_type=content_type or "",
+        content_encoding=str(content_encoding or ""),
+        properties=_json(properties),
+        came=Payload(tasks.BODY, [data] if data else []),
+    )
+
+
+def _json(value: object) -> str:
+    return json.dumps(value, default=str)
+
+
+def _by_name(name: str, args: Sequence[Any], kwargs: Mapping[str, Any]) -> object:
+    """Arguments by the names that the task's function has for them."""
+    try:
+        return dict(_signature(name).bind(*args, **kwargs).arguments)
+    except (TypeError, ValueError, KeyError):
+        return [list(args), dict(kwargs)]
+
+
+@functools.lru_cache(maxsize=1024)
+def _signature(name: str) -> inspect.Signature:
+    return inspect.signature(importlib.import_module("celery").current_app.tasks[name].run)
+
+
+def _close(lane: Lane, error: BaseException | None) -> None:
+    entry = lane.entry
+    if isinstance(entry, Task) and entry.outcome is not None and not isinstance(error, ReplayMiss):
+        error = None  # rejected, and passed on to the worker
+    _guarded("close", lane.end_code)
+    _guarded("close", lane.finish, error)
+
+
+def _guarded(where: str, step: Callable[..., _T], *args: Any) -> _T | None:
+    try:
+        return step(*args)
+    except Exception as error:  # noqa: BLE001 - recording never breaks the app
+        faults.report(f"{NAME}.{where}", error)
+        return None
+
+
+def _succeeded(original: Any) -> Any:
+    """Around ``Backend.mark_as_done(task_id, result, …)``, which sees what every task returned."""
+
+    def mark_as_done(self: Any, task_id: Any, result: Any, *args: Any, **kwargs: Any) -> Any:
+        _note(Outcome("SUCCESS", tasks.plain(result)), task_id)
+        return original(self, task_id, result, *args, **kwargs)
+
+    return mark_as_done
+
+
+def _failed(original: Any) -> Any:
+    """Around ``TraceInfo.__init__``: every other end of a task makes one."""
+
+    def init(self: Any, state: Any, retval: Any = None) -> None:
+        original(self, state, retval)
+        _guarded("outcome", _note_error, state, retval)
+
+    return init
+
+
+def _note_error(state: str, error: object) -> None:
+    if not isinstance(error, BaseException):
+        return
+    when = getattr(error, "when", None) if state == "RETRY" else None
+    reason = getattr(error, "exc", None) if state == "RETRY" else error
+    frames = "".join(traceback.format_tb(error.__traceback__))  # not the message, which may hold a secret
+    value = when if isinstance(when, int | float) else None
+    _note(Outcome(state, value, reason if isinstance(reason, BaseException) else None, frames))
+
+
+def _note(outcome: Outcome, task_id: str | None = None) -> None:
+    lane = entering()
+    entry = lane.entry if lane is not None else None
+    if isinstance(entry, Task) and entry.came.body and task_id in {None, entry.id}:
+        entry.outcome = outcome
+
+
+# --- a task called as a function, in a replay ---
+
+
+def _called(original: Any) -> Any:
+    """Around ``Task.__call__``: outside a worker, a call follows the lane of that task with those arguments."""
+
+    def call(self: Any, *args: Any, **kwargs: Any) -> Any:
+        return _followed(self, args, kwargs, lambda: original(self, *args, **kwargs))
+
+    return call
+
+
+def _applied(original: Any) -> Any:
+    """Around ``Task.apply``, which runs a task here and now."""
+
+    def apply(self: Any, args: Any = None, kwargs: Any = None, *more: Any, **options: Any) -> Any:
+        return _followed(self, args or (), kwargs or {}, lambda: original(self, args, kwargs, *more, **options))
+
+    return apply
+
+
+def _followed(task: Any, args: Sequence[Any], kwargs: Mapping[str, Any], run: Callable[[], _T]) -> _T:
+    responder = seams.responder(NAME)
+    if responder is None or entering() is not None:
+        return run()
+    entry = Task(task.name, "", tasks.plain(_by_name(task.name, args, kwargs)), NAME)
+    lane = responder.follow(entry)
+    if lane is None:
+        return run()
+    try:
+        with lane.entered():
+            result = run()
+    except BaseException as error:
+        entry.outcome = Outcome("FAILURE", error=error)
+        _close(lane, error)
+        raise
+    entry.outcome = Outcome("SUCCESS", tasks.plain(result))
+    _close(lane, None)
+    return result
+
+
+# --- messages ---
+
+
+def _published(original: Any) -> Any:
+    """Around kombu's ``Producer._publish``, below serializing and above retries of the connection."""
+
+    def publish(self: Any, *args: Any, **kwargs: Any) -> Any:
+        message = _guarded("message", _message, *args)
+        if message is None:
+            return original(self, *args, **kwargs)
+        responder = seams.responder(NAME)
+        if responder is not None:
+            return _answer(responder, message)
+        begun = publishing.begin(NAME, message)
+        try:
+            result = original(self, *args, **kwargs)
+        except BaseException as error:
+            publishing.end(NAME, begun, error)
+            raise
+        publishing.end(NAME, begun, None)
+        return result
+
+    return publish
+
+
+def _message(  # noqa: PLR0913, PLR0917 - as kombu calls it
+    body: Any,
+    priority: Any,
+    content_type: Any,
+    content_encoding: Any,
+    headers: Mapping[str, Any] | None,
+    properties: Mapping[str, Any],
+    routing_key: Any,
+    _mandatory: Any,
+    _immediate: Any,
+    exchange: Any,
+    *_: Any,
+) -> Published | None:
+    """Give a message that the app sends; None for what workers tell one another."""
+    if seams.active() is None or str(exchange or "").startswith(_OWN_EXCHANGES):
+        return None
+    told = dict(headers or {})
+    counted = {key: value for key, value in told.items() if key not in _OF_ONE}
+    return Published(
+        system="kombu",
+        destination=f"{exchange}/{routing_key}" if exchange else str(routing_key),
+        name=str(told.get("task") or ""),
+        body=body.encode() if isinstance(body, str) else bytes(body),
+        content_type=str(content_type or ""),
+        content_encoding=str(content_encoding or ""),
+        headers={**counted, "priority": priority},
+        others={key: value for key, value in told.items() if key in _OF_ONE} | {"properties": _json(dict(properties))},
+    )
+
+
+def _answer(responder: Responder, message: Published) -> None:
+    answer = responder.answer(publishing.describe(message), lambda: publishing.render(message))
+    publishing.raise_recorded(answer.recorded)
+
+
+# --- the broker of a replay ---
+
+
+def _transport_class(original: Any) -> Any:
+    """Around ``Connection.get_transport_cls``: in a replay every broker's address leads to our transport."""
+
+    def get_transport_cls(self: Any) -> Any:
+        return original(self) if seams.responder(NAME) is None else _transport()
+
+    return get_transport_cls
+
+
+def _never_expires(original: Any) -> Any:
+    """Around ``Request.maybe_expire``: a recorded task has expired long ago, and ran all the same."""
+
+    def maybe_expire(self: Any) -> Any:
+        return original(self) if seams.responder(NAME) is None else False
+
+    return maybe_expire
+
+
+@functools.cache
+def _transport() -> type:
+    """A broker that has the recorded messages, takes everything and keeps nothing."""
+    virtual = importlib.import_module("kombu.transport.virtual")
+    recorded = _Recorded()
+
+    class Channel(virtual.Channel):  # type: ignore[misc, name-defined] # kombu ships no types
+        do_restore = False
+        supports_fanout = True
+
+        def _get(self, queue: str, timeout: float | None = None) -> dict[str, Any]:
+            return recorded.next(queue, self._next_delivery_tag)
+
+        def _put(self, queue: str, message: Any, **_: Any) -> None:
+            pass
+
+        def _put_fanout(self, exchange: str, message: Any, routing_key: str | None = None, **_: Any) -> None:
+            pass
+
+        def _queue_bind(self, *_: Any) -> None:
+            pass
+
+        def _purge(self, queue: str) -> int:
+            return 0
+
+    class Transport(virtual.Transport):  # type: ignore[misc, name-defined] # as above
+        polling_interval = _POLL_SECONDS
+        driver_type = "timetracer"
+        driver_name = "timetracer"
+
+        def driver_version(self) -> str:
+            return "replay"
+
+    Transport.Channel = Channel
+    return Transport
+
+
+class _Recorded:
+    """The recorded messages that wait for the worker. Behind the last one it is told to end."""
+
+    def __init__(self) -> None:
+        self._waiting: deque[tuple[str, RecordedLane]] | None = None
+
+    def next(self, queue: str, tag: Callable[[], str]) -> dict[str, Any]:
+        """Give the next message for a queue.
+
+        Args:
+            queue: that a worker asks.
+            tag: makes a delivery tag.
+
+        Raises:
+            Empty: there is none.
+            TimeoutError: there will be none.
+        """
+        responder = seams.responder(NAME)
+        if responder is None or queue.endswith(".pidbox") or queue.startswith("celeryev"):
+            raise Empty
+        if self._waiting is None:
+            self._waiting = deque((_queue_of(lane), lane) for lane in responder.hand_out("task"))
+        known = importlib.import_module("celery").current_app.amqp.queues
+        for _ in range(len(self._waiting)):
+            wanted, lane = self._waiting.popleft()
+            if wanted == queue or wanted not in known:
+                return _raw(lane, tag())
+            self._waiting.append((wanted, lane))
+        if not self._waiting:
+            _stop_when_done()
+        raise Empty
+
+
+def _stop_when_done() -> None:
+    """End the worker behind its last task.
+
+    Raises:
+        TimeoutError: there is nothing to wait for.
+    """
+    state: Any = importlib.import_module("celery.worker.state")
+    if not state.requests:
+        state.should_stop = 0
+        raise TimeoutError
+
+
+def _queue_of(lane: RecordedLane) -> str:
+    return (lane.entry.text(tasks.QUEUE) if lane.entry is not None else None) or ""
+
+
+def _raw(lane: RecordedLane, tag: str) -> dict[str, Any]:
+    """A message as virtual transports keep it."""
+    entry = lane.entry
+    assert entry is not None  # noqa: S101 - only lanes with one are handed out
+    headers = {name: json.loads(value) for name, value in spans.decode_headers(entry.attributes, tasks.HEADERS)}
+    told: dict[str, Any] = json.loads(entry.text(tasks.PROPERTIES) or "{}")
+    info = {"exchange": told.get("exchange") or "", "routing_key": told.get("routing_key") or ""}
+    return {
+        "body": pybase64.b64encode_as_string(entry.payload(tasks.BODY) or b""),
+        "content-type": entry.text(tasks.CONTENT_TYPE),
+        "content-encoding": entry.text(tasks.CONTENT_ENCODING),
+        "headers": {**headers, spans.LANE_HEADER: lane.id},
+        "properties": {
+            "body_encoding": "base64",
+            "delivery_tag": tag,
+            "delivery_info": info,
+            "priority": told.get("priority"),
+            "reply_to": told.get("reply_to"),
+            "correlation_id": told.get("correlation_id"),
+        },
+    }
+
+
+def _describe(recorded: Span) -> Description | None:
+    message = publishing.recorded(recorded)
+    return None if message is None else publishing.describe(message)
+
+
+def _render(recorded: Span) -> dict[str, Any]:
+    message = publishing.recorded(recorded)
+    shown: dict[str, Any] = {} if message is None else {"request": publishing.render(message)}
+    if (error := recorded.text(spans.ERROR)) is not None:
+        shown["error"] = spans.json_or_text(error)
+    return shown
+
+
+INTEGRATION = Integration(
+    name=NAME,
+    patches=(
+        # The module that has them first: what is imported from it later is wrapped then.
+        Patch("celery.app.trace", "trace_task_ret", maker=_traced),
+        Patch("celery.app.trace", "fast_trace_task", maker=_traced),
+        Patch("celery.worker.request", "trace_task_ret", maker=_traced),
+        Patch("celery.worker.request", "fast_trace_task", maker=_traced),
+        Patch("celery.app.trace", "TraceInfo.__init__", maker=_failed),
+        Patch("celery.backends.base", "Backend.mark_as_done", maker=_succeeded),
+        Patch("celery.app.task", "Task.__call__", maker=_called),
+        Patch("celery.app.task", "Task.apply", maker=_applied),
+        Patch("celery.worker.request", "Request.maybe_expire", maker=_never_expires),
+        Patch("kombu.messaging", "Producer._publish", maker=_published),
+        Patch("kombu.connection", "Connection.get_transport_cls", maker=_transport_class),
+    ),
+    describe=_describe,
+    render=_render,
+    packages={name: name for name in (NAME, "kombu", "billiard")},
+    instrumentors=(Instrumentor(NAME, NAME),),
+    oldest=(NAME, (5, 2)),
+    plumbing=("celery.app.trace", "celery.concurrency.", "celery.worker.", "billiard."),
+    apart=("kombu.transport.", "kombu.common", "kombu.connection", "kombu.pools", "kombu.resource"),
+)

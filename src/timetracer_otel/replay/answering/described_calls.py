@@ -1,0 +1,50 @@
+"""Recorded calls as their integrations describe them, ready to be matched."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from functools import partial
+
+from timetracer_otel import seams, spans
+from timetracer_otel.cassette import model
+from timetracer_otel.replay.answering.matching import Recorded
+from timetracer_otel.seams import Description
+from timetracer_otel.seams.branches import path_of
+
+__all__ = ["answer", "descriptions", "matchable"]
+
+
+def matchable(calls: Iterable[model.Span]) -> Iterator[Recorded]:
+    """Give recorded calls as a matcher takes them; those that never count are left out.
+
+    Args:
+        calls: in order of start.
+    """
+    for span, description in descriptions(calls):
+        integration = seams.integrations[span.text(spans.PLUGIN) or ""]
+        replied = partial(integration.reply_values, span)
+        yield Recorded(span, description, replied, path_of(span.text(spans.BRANCH) or ""))
+
+
+def descriptions(calls: Iterable[model.Span]) -> Iterator[tuple[model.Span, Description]]:
+    """Give recorded calls with what they ask; those that never count are left out.
+
+    Args:
+        calls: in order of start.
+    """
+    for span in calls:
+        integration = seams.integrations.get(span.text(spans.PLUGIN) or "")
+        if integration is None or integration.describe is None:
+            continue
+        description = integration.describe(span)
+        if description is not None:
+            yield span, description
+
+
+def answer(span: model.Span) -> bytes:
+    """Give the digest of what a recorded call was told.
+
+    Args:
+        span: the call.
+    """
+    return seams.integrations[span.text(spans.PLUGIN) or ""].answer(span)
