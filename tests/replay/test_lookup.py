@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, SupportsIndex
@@ -44,7 +45,7 @@ def calls(count: int) -> list[Recorded]:
 
 def test_the_last_of_many_identical_calls_takes_as_few_steps_as_the_first() -> None:
     """Each is answered by its own recorded call, in order, and what was used is not stepped over again."""
-    recorded = calls(5000)
+    recorded = calls(40_000)
     index = Index(recorded, brought=lambda _value: True)
     for bucket in index.exact:
         index.exact[bucket] = CountedList(index.exact[bucket])
@@ -57,6 +58,37 @@ def test_the_last_of_many_identical_calls_takes_as_few_steps_as_the_first() -> N
         steps.append(CountedList.steps)
     assert answered == [call.span.span_id for call in recorded]
     assert max(steps[1:]) == steps[1] <= 3
+
+
+class CountedDict(dict[Any, Any]):
+    """A dict that counts how often somebody goes through it."""
+
+    rounds = 0
+
+    def __iter__(self) -> Iterator[Any]:
+        """Count."""
+        CountedDict.rounds += 1
+        return super().__iter__()
+
+
+def test_what_is_bound_is_not_gone_through_for_each_call() -> None:
+    """Of calls that bring a fresh id each, every answer has all bindings until then, and none is a copy."""
+    recorded = [with_value(call, b"\x07recorded%04d" % number) for number, call in enumerate(calls(2000))]
+    matcher = Matcher(Index(recorded, brought=lambda _value: False), brought=lambda _value: False)
+    matcher.to_live = CountedDict()
+    matcher._bound = CountedDict()
+    for number, call in enumerate(recorded):
+        match = matcher.match(with_value(call, b"\x07live....%04d" % number).description)
+        assert match is not None
+        assert match.recorded is call
+        assert len(matcher.bindings) == number + 1
+    assert matcher.bindings[b"\x07recorded0007"] == b"\x07live....0007"
+    assert CountedDict.rounds == 0
+
+
+def with_value(call: Recorded, value: bytes) -> Recorded:
+    """A call that asks with a value."""
+    return replace(call, description=replace(call.description, values=(value,)))
 
 
 def test_siblings_that_ask_alike_get_their_own_answers() -> None:

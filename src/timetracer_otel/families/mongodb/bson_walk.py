@@ -322,17 +322,37 @@ def rebind(document: bytes, bindings: Mapping[Value, Value]) -> bytes:
     Raises:
         CassetteError: the bytes are no BSON document.
     """
-    wanted = {old: new for old, new in bindings.items() if old != new and _fits(old, new)}
-    if len(wanted) <= _WORTH_A_SEARCH:
-        wanted = {old: new for old, new in wanted.items() if _may_hold(document, old)}
-    if not wanted:
-        return document
+    wanted: Mapping[Value, Value] = _Fitting(bindings)
+    if len(bindings) <= _WORTH_A_SEARCH:
+        pairs = dict(bindings).items()  # a copy: another thread may bind more
+        wanted = {old: new for old, new in pairs if old != new and _fits(old, new) and _may_hold(document, old)}
+        if not wanted:
+            return document
     rebound = bytearray(document)
     for tag, first, last in scan(document, 4, document_end(document, 0, len(document)) - 1):
         raw = _rebound_at(document, tag, first, last, wanted)
         if len(raw) == last - first:
             rebound[first:last] = raw
     return document if rebound == document else bytes(rebound)
+
+
+class _Fitting(Mapping[Value, Value]):
+    """Bindings without those that never apply, which are left out where they are asked for: there may be many."""
+
+    def __init__(self, bindings: Mapping[Value, Value]) -> None:
+        self._bindings = bindings
+
+    def __getitem__(self, value: Value) -> Value:
+        new = self._bindings[value]
+        if not _fits(value, new):
+            raise KeyError(value)
+        return new
+
+    def __iter__(self) -> Iterator[Value]:
+        return iter(self._bindings)
+
+    def __len__(self) -> int:
+        return len(self._bindings)
 
 
 def _fits(old: Value, new: Value) -> bool:

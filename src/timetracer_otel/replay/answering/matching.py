@@ -102,6 +102,11 @@ class Index:
                     self.preferred[key].append(call)
             self.by_key[asked.key].append(call)
 
+    @cached_property
+    def by_span(self) -> dict[str, Recorded]:
+        """The calls by the ids of their spans."""
+        return {call.span.span_id: call for call in self.calls}
+
     def preferences(self, bucket: object, asker: bytes, branch: str) -> Iterator[object]:
         """Where to look first for calls that are alike otherwise, the best place first.
 
@@ -137,6 +142,35 @@ def _generated(calls: list[Recorded], brought: Callable[[Value], bool]) -> froze
     return frozenset(generated)
 
 
+class Bindings(Mapping[Value, Value]):
+    """The first of the pairs that a lane has bound: what is bound later, by other threads, is not seen in here.
+
+    It is no copy, which would cost more with every call.
+
+    Args:
+        bound: by recorded value, the pair's number and the live value; only ever added to.
+        count: how many pairs.
+    """
+
+    __slots__ = ("_bound", "_count")
+
+    def __init__(self, bound: Mapping[Value, tuple[int, Value]], count: int) -> None:
+        self._bound = bound
+        self._count = count
+
+    def __getitem__(self, value: Value) -> Value:
+        number, live = self._bound[value]
+        if number >= self._count:
+            raise KeyError(value)
+        return live
+
+    def __iter__(self) -> Iterator[Value]:
+        return iter([*self._bound][: self._count])
+
+    def __len__(self) -> int:
+        return self._count
+
+
 @dataclass
 class Matcher:
     """One live lane that follows a recorded one: what is used up, and which live value stands for which recorded one.
@@ -154,7 +188,9 @@ class Matcher:
     to_recorded: dict[Value, Value] = field(default_factory=dict)
     to_live: dict[Value, Value] = field(default_factory=dict)
     _served: list[Recorded] = field(default_factory=list)
-    _bindings: Mapping[Value, Value] | None = None
+    bindings: Bindings = field(default_factory=lambda: Bindings({}, 0))
+    """The live value of each recorded one that differs from it, for now."""
+    _bound: dict[Value, tuple[int, Value]] = field(default_factory=dict)
     _known: set[Value] = field(default_factory=set)
     _began: int = field(default_factory=_now)
     _first: dict[object, int] = field(default_factory=dict)
@@ -186,14 +222,6 @@ class Matcher:
                 alike = self.index.preferred.get((bucket, asked.preference)) or same
                 return self._use(alike[-1], "repeated")
             return None
-
-    @property
-    def bindings(self) -> Mapping[Value, Value]:
-        """The live value of each recorded one that differs from it, for now: no other thread changes what was given."""
-        with self._lock:
-            if self._bindings is None:
-                self._bindings = {theirs: mine for theirs, mine in self.to_live.items() if theirs != mine}
-            return self._bindings
 
     def _next_ranked(self, bucket: object, calls: list[Recorded], asker: bytes, branch: str) -> Recorded | None:
         """The first of :meth:`_ranked`."""
@@ -269,7 +297,7 @@ class Matcher:
             changed = any(mine != theirs and not self._is_new_each_time(theirs, mine) for mine, theirs in new.items())
             self.to_recorded |= new
             self.to_live |= {theirs: mine for mine, theirs in new.items()}
-            self._bindings = None
+            self._bind((theirs, mine) for mine, theirs in new.items() if theirs != mine)
             return call, changed
         return None
 
@@ -322,7 +350,12 @@ class Matcher:
             if theirs in self.index.generated and theirs not in self.to_live:
                 self.to_recorded[mine], self.to_live[theirs] = theirs, mine
                 if mine != theirs:
-                    self._bindings = None
+                    self._bind([(theirs, mine)])
+
+    def _bind(self, pairs: Iterable[tuple[Value, Value]]) -> None:
+        for theirs, mine in pairs:
+            self._bound[theirs] = len(self._bound), mine
+        self.bindings = Bindings(self._bound, len(self._bound))
 
     def _is_fresh(self, value: Value) -> bool:
         for call in self._served:

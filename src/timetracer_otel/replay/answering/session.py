@@ -353,8 +353,8 @@ class Player:
         found = self.cassette.lane(lender.lane) if lender is not None else None
         if lender is None or found is None:
             return None
-        calls = self._index(found).calls
-        return next((one for one in calls if one.span.span_id == lender.span and one.description == asked), None)
+        lent = self._index(found).by_span.get(lender.span)
+        return lent if lent is not None and lent.description == asked else None
 
     @cached_property
     def _lending(self) -> borrowing.Lending:
