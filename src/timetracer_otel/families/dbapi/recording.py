@@ -142,7 +142,8 @@ class Recording:
                 self._end()
             else:
                 self.over = True
-                call.late("body", lambda: [call.encoded()], call.size())
+                # What is not written yet is weighed when it is.
+                call.late("body", lambda: [call.encoded()], call.size() if call.written else 0)
         except Exception as error:  # noqa: BLE001 - recording never breaks the app
             self._fault(error)
 
