@@ -7,6 +7,8 @@ from __future__ import annotations
 import asyncio
 import os
 import random
+import secrets
+import tempfile
 import threading
 import time
 import uuid
@@ -21,6 +23,7 @@ import pytest
 from tests.nondeterminism.drawing import DRAWS, Moment
 from timetracer_otel import seams, testing
 from timetracer_otel.config import NONDETERMINISM
+from timetracer_otel.nondeterminism.draws import FULL
 from timetracer_otel.nondeterminism.kinds import KINDS
 from timetracer_otel.replay.answering.session import Player
 
@@ -132,6 +135,39 @@ def test_a_list_of_another_length_is_drawn_from_anew(tmp_path: Path) -> None:
     while (both := twice(tmp_path / os.urandom(4).hex(), pick, shrink))[0] == 0:
         items[:] = range(1000)
     assert both[1] == 7
+
+
+def test_statements_and_threads_that_take_turns_have_their_own(tmp_path: Path) -> None:
+    """One function of a library, asked by two statements in turn, two kinds in one loop, and a thread in between."""
+
+    def pick() -> list[Any]:
+        found: list[Any] = []
+        for _ in range(6):
+            found.append([random.choice(range(10**9)) for _ in range(3)])
+            found.append(random.choice(range(10**9)))
+            found.append((random.choice("abcdefgh"), random.randrange(10**9), random.choice(range(10**9))))
+            thread = threading.Thread(target=lambda: found.append(random.choice(range(10**9))))
+            thread.start()
+            thread.join()
+            found.append((secrets.choice(range(10**9)), tempfile.mktemp(), tempfile.mktemp()))  # noqa: S306 - a name only
+        return found
+
+    recorded, replayed = twice(tmp_path, pick)
+    assert replayed == recorded
+
+
+def test_more_draws_than_a_lane_keeps_come_back_in_order(tmp_path: Path) -> None:
+    """What is written meanwhile, from the lane's own flow and from a thread, is lost nowhere."""
+
+    def pick() -> list[Any]:
+        found = [random.choice(range(90)) for _ in range(FULL)]
+        thread = threading.Thread(target=lambda: found.extend(random.choice(range(10**6)) for _ in range(FULL + 10)))
+        thread.start()
+        thread.join()
+        return found
+
+    recorded, replayed = twice(tmp_path, pick)
+    assert replayed == recorded
 
 
 def test_tasks_have_their_own(tmp_path: Path) -> None:

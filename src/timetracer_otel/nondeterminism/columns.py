@@ -26,7 +26,8 @@ Packed: TypeAlias = "list[Json] | str | dict[str, Any]"
 _CHARACTERS: Final = "".join(chr(code) for code in range(0x23, 0x7F) if chr(code) != "\\")
 """Those that neither JSON nor JSON in JSON escapes."""
 _NUMBERS: Final = {character: number for number, character in enumerate(_CHARACTERS)}
-_BYTES: Final = _CHARACTERS.encode().ljust(256, b"#")
+_NO_CHARACTER: Final = b"\\"
+_BYTES: Final = _CHARACTERS.encode().ljust(256, _NO_CHARACTER)
 """The same, for numbers that are bytes."""
 _UNITS: Final = (10_000_000, 1_000_000_000)
 """A double of today's time of day has room for tenths of microseconds, one of a monotonic clock for nanoseconds."""
@@ -48,12 +49,21 @@ def pack(values: list[Json]) -> Packed:
     if type(first) is float:
         return _by_steps(values)
     if type(first) is int and set(map(type, values)) == {int}:
+        small = _characters(values)
+        if small is not None:
+            return small
         smallest, largest = min(values), max(values)
-        if smallest >= 0 and largest < len(_CHARACTERS):
-            return bytes(values).translate(_BYTES).decode("ascii")
         if first >= _LARGEST >> 3 and smallest > 0 and largest < _LARGEST:
             return {"unit": 0, "steps": _steps(values)}  # readings in nanoseconds: large, and near to one another
     return values
+
+
+def _characters(values: list[int]) -> str | None:
+    try:
+        text = bytes(values).translate(_BYTES)
+    except ValueError:  # no bytes
+        return None
+    return None if _NO_CHARACTER in text else text.decode("ascii")
 
 
 def _by_steps(values: list[Json]) -> Packed:

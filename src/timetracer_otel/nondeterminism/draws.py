@@ -4,21 +4,22 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from types import FrameType
+from threading import get_ident
+from types import CodeType, FrameType
 from typing import Any, Final, TypeAlias
 
 from timetracer_otel import encoding, spans
 from timetracer_otel.nondeterminism import callers, sites
-from timetracer_otel.nondeterminism.callers import LIBRARY, NOT_COUNTED, Asker, asker, imports
+from timetracer_otel.nondeterminism.callers import LIBRARY, NOT_COUNTED, PLUMBING, Asker, asker, imports
 from timetracer_otel.nondeterminism.columns import Json, Reader, pack
 from timetracer_otel.nondeterminism.kinds import KINDS, Kind, NotFit, as_it_is
 from timetracer_otel.nondeterminism.recorded import NO_MORE, Cursor, Here, Index, Key
-from timetracer_otel.nondeterminism.sites import Site, own
+from timetracer_otel.nondeterminism.sites import Site, busy
 from timetracer_otel.seams import Lane, active
 from timetracer_otel.seams.branches import Branch, branch_in, current_lane, here
 from timetracer_otel.seams.lanes import NO_CONTEXT, current_context, entered_lane, process
 
-__all__ = ["FULL", "Given", "Noted", "attributes", "give", "live", "note"]
+__all__ = ["FULL", "Given", "Noted", "attributes", "column_of", "give", "live", "note"]
 
 _MONOTONIC: Final = KINDS["time.monotonic"]
 FULL: Final = 5000
@@ -54,11 +55,29 @@ def _find_session() -> Lane | None:
     return _session
 
 
+def _asked(frame: FrameType) -> int | Asker | None:
+    """What :func:`sites.at` takes for a draw; None where it does not count."""
+    module = callers.known.get(frame.f_code.co_filename)
+    if module is None:
+        module = callers.classify(frame)
+    if module == PLUMBING:
+        return None
+    if module != LIBRARY:
+        return frame.f_lasti
+    outer = frame.f_back  # usually a draw of many in one function, or in a generator expression of one
+    found: object = None if outer is None else outer.f_trace
+    asked = found if type(found) is Asker else asker(frame)
+    return None if asked is NOT_COUNTED else asked
+
+
 # Recording
 
 
 _Address: TypeAlias = tuple[Kind, Site, Branch | None]
 """Kind, site and branch: that of a column."""
+_Last: TypeAlias = tuple[CodeType | None, Kind | None, int, Asker | None, list[Any]]
+"""The column that was drawn for last, and what tells a draw that it is for it once more, as most draws of a loop are:
+the code that draws, the kind, and the instruction where that is the app's code, else the mark on its caller's frame."""
 
 
 class Noted:
@@ -69,22 +88,33 @@ class Noted:
         full: called when there is much.
     """
 
-    __slots__ = ("columns", "count", "full", "groups", "own", "taken")
+    __slots__ = ("columns", "count", "full", "groups", "last", "own", "taken")
 
     def __init__(self, groups: frozenset[str], full: Callable[[], None]) -> None:
         self.columns: dict[_Address, list[Any]] = {}
         self.own: dict[tuple[int, int | Asker, Kind], list[Any]] = {}
         """Those of the lane's own flow once more, by what a draw knows of its site without looking it up."""
+        self.last: _Last = (None, None, -1, None, [])
         self.count = 0
         self.groups = groups
         self.full = full
         self.taken = 0
 
-    def column(self, kind: Kind, frame: FrameType, asked: int | Asker, branch: Branch | None) -> list[Any]:
-        """Give the column of a draw; ``asked`` as :func:`sites.at` takes it."""
-        column = self.columns.setdefault((kind, sites.at(frame, asked), branch), [])
-        if branch is None:
-            self.own[id(frame.f_code), asked, kind] = column
+    def column(self, kind: Kind, frame: FrameType) -> list[Any] | None:
+        """Count a draw in and give its column; None where it does not count."""
+        asked = _asked(frame)
+        if asked is None:
+            return None
+        self.count += 1
+        branch = here()
+        if branch is not None:
+            return self.columns.setdefault((kind, sites.at(frame, asked), branch), [])
+        key = (id(frame.f_code), asked, kind)
+        column = self.own.get(key)
+        if column is None:
+            column = self.own[key] = self.columns.setdefault((kind, sites.at(frame, asked), None), [])
+        told_by = (asked, None) if isinstance(asked, int) else (-1, asked)
+        self.last = (frame.f_code, kind, *told_by, column)
         return column
 
     def take(self) -> list[tuple[_Address, list[Any]]]:
@@ -102,34 +132,42 @@ class Noted:
         return taken
 
 
-def note(  # noqa: PLR0913, PLR0917 - in one object they would cost every draw
-    kind: Kind, frame: FrameType, module: str, sample: Callable[..., Any], args: Any, kwargs: Any
-) -> Any:
+def note(kind: Kind, frame: FrameType, _module: str, sample: Callable[..., Any], args: Any, kwargs: Any) -> Any:
     """Draw, and keep the value for the lane."""
-    value = sample(*args, **kwargs)
-    lane = _lane_of_draw(frame)
-    if lane is None or lane.draws is None or own.busy:
-        return value
-    asked: Any
-    if module == LIBRARY:
-        outer = frame.f_back  # usually a draw of many in one function, or in a generator expression of one
-        asked = None if outer is None else outer.f_trace
-        if type(asked) is not Asker:
-            asked = asker(frame)
-        if asked is NOT_COUNTED:
-            return value
-    else:
-        asked = frame.f_lasti
-    noted: Any = lane.draws  # in a recording it is a Noted; asking costs what every draw would pay
-    branch = here()
-    column = noted.own.get((id(frame.f_code), asked, kind)) if branch is None else None
-    if column is None:
-        column = noted.column(kind, frame, asked, branch)
-    column.append(value)
-    noted.count += 1
+    value = sample(*args, **kwargs) if kwargs else sample(*args)
+    column = column_of(kind, frame)
+    if column is not None:
+        column.append(value)
+    return value
+
+
+def column_of(kind: Kind, frame: FrameType) -> list[Any] | None:
+    """Count a draw in; what was drawn is for the caller to append.
+
+    Args:
+        kind: of the draw.
+        frame: that draws.
+
+    Returns:
+        The lane's column for it; None where the draw does not count.
+    """
+    lane = entered_lane()
+    if lane is None and current_context() is NO_CONTEXT:
+        lane = _session
+    if lane is None or lane.life is not process.life or lane.code_ended is not None or imports:
+        lane = _lane_of_draw(frame)
+    noted = None if lane is None else lane.draws
+    if type(noted) is not Noted or (busy and get_ident() in busy):
+        return None
     if noted.count >= FULL:
         noted.full()
-    return value
+    code, last_kind, instruction, mark, column = noted.last
+    if code is frame.f_code and last_kind is kind and here() is None:
+        outer = frame.f_back
+        if frame.f_lasti == instruction if mark is None else outer is not None and outer.f_trace is mark:
+            noted.count += 1
+            return column
+    return noted.column(kind, frame)
 
 
 def attributes(lane: Lane, noted: Noted) -> dict[str, spans.Attribute]:
@@ -243,11 +281,11 @@ def give(  # noqa: PLR0913, PLR0917 - as note
     """Give the lane what it drew here when it was recorded; else draw."""
     lane = _lane_of_draw(frame)
     given = None if lane is None else lane.draws
-    if lane is None or type(given) is not Given or own.busy:
+    if lane is None or type(given) is not Given or (busy and get_ident() in busy):
         return sample(*args, **kwargs)
     asked: Any
     if module == LIBRARY:
-        outer = frame.f_back  # as in note
+        outer = frame.f_back  # as in _asked
         asked = None if outer is None else outer.f_trace
         if type(asked) is not Asker:
             asked = asker(frame)

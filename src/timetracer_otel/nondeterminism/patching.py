@@ -189,6 +189,8 @@ def _random(module: ModuleType) -> None:
     plain.keep(module)
     for name in names:
         maker = _PICKS.get(name, wrappers.function)
+        if maker is wrappers.choice and not _gives:
+            maker = wrappers.noted_choice
         _wrap(module.Random, name, f"random.{name}", maker)
         if name in vars(module.SystemRandom):
             _wrap(module.SystemRandom, name, f"random.{name}", maker)

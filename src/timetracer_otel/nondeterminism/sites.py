@@ -25,7 +25,7 @@ from typing import Final, TypeAlias
 from timetracer_otel.nondeterminism import callers
 from timetracer_otel.nondeterminism.callers import Asker
 
-__all__ = ["Site", "at", "by_same_library", "forget", "of", "own", "shown", "still_there", "watch"]
+__all__ = ["Site", "at", "busy", "by_same_library", "forget", "of", "shown", "still_there", "watch"]
 
 Site: TypeAlias = tuple[str, ...]
 """A module and the text of one of its statements, without comments and layout, of a compound one its head; behind them
@@ -43,12 +43,8 @@ _collects_again = False
 """Whether garbage was collected before the thread that parses began, and is to be when it has ended."""
 
 
-class _Busy(threading.local):
-    busy = False
-
-
-own = _Busy()
-"""Whether this thread is ``busy``: reads a source or collects garbage.
+busy: Final[set[int]] = set()
+"""Identities of the threads that read a source or collect garbage: empty nearly always, which costs a draw little.
 
 What a finalizer draws comes at no certain moment, so it does not count; and it must not wait for its own thread.
 """
@@ -56,12 +52,12 @@ What a finalizer draws comes at no certain moment, so it does not count; and it 
 
 def _collection_begins(phase: str, _info: object) -> None:
     if phase == "start":
-        own.busy = True
+        busy.add(threading.get_ident())
 
 
 def _collection_ends(phase: str, _info: object) -> None:
     if phase == "stop":
-        own.busy = False
+        busy.discard(threading.get_ident())
 
 
 def watch() -> None:
@@ -77,11 +73,11 @@ def _alone() -> Iterator[None]:
     global _collects_again  # noqa: PLW0603 - of the process, as the switch is
     _collects_again = gc.isenabled()
     gc.disable()
-    own.busy = True
+    busy.add(threading.get_ident())
     try:
         yield
     finally:
-        own.busy = False
+        busy.discard(threading.get_ident())
         _collect_again()
 
 
@@ -96,6 +92,7 @@ def _after_fork() -> None:
     """In a child, undo what another thread of the parent had begun: that thread is not there to end it."""
     global _parsing  # noqa: PLW0603 - a lock that is held cannot be taken away
     _parsing = threading.Lock()
+    busy.intersection_update({threading.get_ident()})
     _collect_again()
 
 

@@ -14,6 +14,7 @@ from typing import Any, Final, TypeAlias
 
 from timetracer_otel.nondeterminism import draws
 from timetracer_otel.nondeterminism.callers import PLUMBING, classify, known, outside
+from timetracer_otel.nondeterminism.draws import column_of
 from timetracer_otel.nondeterminism.kinds import Kind
 from timetracer_otel.seams.c_names import Builtin
 
@@ -25,6 +26,7 @@ __all__ = [
     "class_clock",
     "clock",
     "function",
+    "noted_choice",
     "object_id",
     "shuffled",
     "temporary_name",
@@ -121,6 +123,22 @@ def choice(kind: Kind, original: Callable[..., Any]) -> Callable[..., Any]:
         if module == PLUMBING or not (type(seq) in _SEQUENCES or isinstance(seq, Sequence)):
             return original(self, seq)
         return seq[_draw(kind, frame, module, original, (self, range(len(seq))), _NOTHING)]
+
+    return wrapper
+
+
+def noted_choice(kind: Kind, original: Callable[..., Any]) -> Callable[..., Any]:
+    """Go around ``Random.choice`` in a recording, with as few steps as there can be: a test suite makes millions."""
+
+    @wraps(original)
+    def wrapper(self: Any, seq: Any) -> Any:
+        if not (type(seq) in _SEQUENCES or isinstance(seq, Sequence)) or not len(seq):
+            return original(self, seq)
+        place = self._randbelow(len(seq))  # all that the original does
+        column = column_of(kind, _getframe(1))
+        if column is not None:
+            column.append(place)
+        return seq[place]
 
     return wrapper
 
