@@ -8,14 +8,14 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
-from threading import Thread
 from typing import Any
 
 from examples.support import Program, free_port
+from tests.support.serving import serving
 
 __all__ = ["APPS", "Sample", "Verified", "rates", "record", "send", "verify"]
 
@@ -81,13 +81,9 @@ class _Rates(BaseHTTPRequestHandler):
         """Say nothing."""
 
 
-@contextmanager
-def rates() -> Iterator[str]:
+def rates() -> AbstractContextManager[str]:
     """Run the service of rates; give its URL."""
-    with ThreadingHTTPServer(("127.0.0.1", 0), _Rates) as server:
-        Thread(target=server.serve_forever, daemon=True).start()
-        yield f"http://127.0.0.1:{server.server_port}"
-        server.shutdown()
+    return serving(_Rates)
 
 
 def environment(**settings: str) -> dict[str, str]:

@@ -5,18 +5,16 @@ from __future__ import annotations
 import os
 import random
 import time
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from itertools import count, product
 from pathlib import Path
-from threading import Thread
 
 import pytest
 
 from examples.support import Program, free_port
 from tests.matrix.harness import APPS, Sample, environment, send, verify
+from tests.support.serving import serving
 
 FLASK = Sample("threads", ("flask", "--app", "threads_flask", "run", "--port", "{port}"))
 FASTAPI = Sample("tasks", ("uvicorn", "tasks_fastapi:app", "--loop", "uvloop", "--port", "{port}", "--no-access-log"))
@@ -65,27 +63,11 @@ class _Peer(BaseHTTPRequestHandler):
         """Say nothing."""
 
 
-class _Server(ThreadingHTTPServer):
-    """Has room for all that connect at once."""
-
-    request_queue_size = 128
-    daemon_threads = True
-
-
-@contextmanager
-def peer() -> Iterator[str]:
-    """Run the peer; give its URL."""
-    with _Server(("127.0.0.1", 0), _Peer) as server:
-        Thread(target=server.serve_forever, daemon=True).start()
-        yield f"http://127.0.0.1:{server.server_port}"
-        server.shutdown()
-
-
 def recorded(sample: Sample, folder: Path, **settings: str) -> Path:
     """Record a sample app that is sent eight requests at a time; give the folder of its cassettes."""
     port = free_port()
     command = ["opentelemetry-instrument", "--traces_exporter", "timetracer", *sample.started(port)]
-    with peer() as url:
+    with serving(_Peer) as url:
         env = environment(TIMETRACER_DIR=str(folder / "cassettes"), RATES_URL=url, **settings)
         (folder / "rates").write_text(url)
         with Program(command, log=folder / "record.log", env=env, cwd=APPS) as program, ThreadPoolExecutor(8) as pool:

@@ -8,14 +8,12 @@ import os
 import subprocess
 import sys
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from functools import partial
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
-from threading import Thread
 from typing import Any, TypeAlias
 
 import jwt
@@ -23,6 +21,7 @@ import pytest
 from pymongo import MongoClient
 
 from examples.support import Program, free_port
+from tests.support.serving import serving
 
 HERE = Path(__file__).parent
 COMMANDS = {
@@ -65,15 +64,6 @@ class _Bank(BaseHTTPRequestHandler):
 
     def log_message(self, *_: object) -> None:
         """Say nothing."""
-
-
-@contextmanager
-def bank() -> Iterator[str]:
-    """Run the bank; give its URL."""
-    with ThreadingHTTPServer(("127.0.0.1", 0), _Bank) as server:
-        Thread(target=server.serve_forever, daemon=True).start()
-        yield f"http://127.0.0.1:{server.server_port}"
-        server.shutdown()
 
 
 def environment(home: Path, **settings: str) -> dict[str, str]:
@@ -135,7 +125,7 @@ def recorded(
     command, folder = COMMANDS[request.param], tmp_path_factory.mktemp(request.param)
     with MongoClient[dict[str, Any]](mongo_uri) as client:
         client.drop_database(f"timetracer_members_{request.param}")
-    with bank() as url:
+    with serving(_Bank) as url:
         port = free_port()
         env = environment(folder, MONGODB_URI=mongo_uri, BANK_URL=url, TIMETRACER_DIR=str(folder / "cassettes"))
         ours = ["opentelemetry-instrument", "--traces_exporter", "timetracer"]

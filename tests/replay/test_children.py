@@ -8,16 +8,16 @@ import sys
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from itertools import count
 from pathlib import Path
-from threading import Thread
 
 import pytest
 
 from examples.asking import Ask
 from examples.support import Program, free_port
 from tests.support.commands import OTEL, REPLAY
+from tests.support.serving import serving
 
 pytestmark = pytest.mark.system  # minutes: each case starts programs that start programs
 
@@ -38,11 +38,8 @@ def counting() -> Iterator[str]:
         def log_message(self, *_: object) -> None:
             pass
 
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Counts)
-    Thread(target=server.serve_forever, daemon=True).start()
-    yield f"http://127.0.0.1:{server.server_port}"
-    server.shutdown()
-    server.server_close()
+    with serving(Counts) as url:
+        yield url
 
 
 def environment(**settings: str) -> dict[str, str]:

@@ -7,15 +7,14 @@ import pty
 import shlex
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from collections.abc import Mapping
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
-from threading import Thread
 
 import pytest
 
 from tests.support.commands import OTEL
+from tests.support.serving import serving
 
 REPLAY = [sys.executable, "-c", "from timetracer_otel.replay.launcher import run; run()"]
 
@@ -33,16 +32,6 @@ class Echo(BaseHTTPRequestHandler):
 
     def log_message(self, *_: object) -> None:
         """Say nothing."""
-
-
-@contextmanager
-def peer() -> Iterator[str]:
-    """A server on loopback, for as long as the block."""
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Echo)
-    Thread(target=server.serve_forever, daemon=True).start()
-    yield f"http://127.0.0.1:{server.server_port}"
-    server.shutdown()
-    server.server_close()
 
 
 class Script:
@@ -190,7 +179,7 @@ if __name__ == "__main__":
 def test_children_are_recorded_answered_and_verified(started: tuple[str, ...], tmp_path: Path) -> None:
     """However a script starts another Python, it is the script's: recorded with it, and answered with the peer gone."""
     script = Script(tmp_path, STARTS)
-    with peer() as base:
+    with serving(Echo) as base:
         live = script.run([sys.executable, "job.py", *started], env={"BASE": base}).stdout
         recorded = script.record(*started, env={"BASE": base})
     again = script.run([*REPLAY, "cassettes", "--", sys.executable, "job.py", *started], env={"BASE": base})
