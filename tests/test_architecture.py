@@ -11,10 +11,20 @@ from collections.abc import Collection, Iterator, Mapping
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
+from timetracer_otel.integrations import discover
+
 ROOT = Path(__file__).parents[1]
 SOURCES = sorted((ROOT / "src").rglob("*.py"))
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 MAX_LINES = 500
+CORE = tuple(
+    f"timetracer_otel.{room}"
+    for room in (
+        "cassette", "config", "encoding", "errors", "nondeterminism", "redaction", "sealing", "seams", "spans",
+    )
+)  # fmt: skip
+MAY_NAME = {"commands.py"}
+"""Modules that know command lines, of which one is named as a framework is: ``flask run``."""
 IGNORE = re.compile(r"#\s*(?:noqa|type:\s*ignore)\b")
 IGNORE_WITH_REASON = re.compile(r"#\s*(?:noqa:\s*\w+(?:,\s*\w+)*|type:\s*ignore\[[\w, -]+\])\s+(?:#|-)\s*\S")
 
@@ -25,7 +35,7 @@ def place(source: Path) -> str:
 
 
 def test_dependencies_between_rooms_point_down() -> None:
-    """No room imports one above it, nor a neighbour, and the core imports no library."""
+    """No room imports one above it, nor a neighbour."""
     # In a process of its own: it disables every logger of the process that it does not know.
     program = "from importlinter.cli import lint_imports; raise SystemExit(lint_imports(no_cache=True, no_logo=True))"
     done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=False)
@@ -54,6 +64,36 @@ def imported(source: Path, modules: Collection[str]) -> Iterator[str]:
             for one in node.names:
                 inner = f"{node.module}.{one.name}"
                 yield inner if inner in modules else node.module
+
+
+def test_the_core_knows_no_library() -> None:
+    """Below the families nothing imports a package of a library that an integration declares."""
+    libraries = {package for one in discover().values() for package in one.packages} - sys.stdlib_module_names
+    assert {"pymongo", "flask", "httpx", "urllib3"} <= libraries
+    core = [source for source in SOURCES if module_name(source).startswith(CORE)]
+    known = {place(source): {one.partition(".")[0] for one in imported(source, ())} & libraries for source in core}
+    assert "src/timetracer_otel/seams/calls.py" in known
+    assert {name: found for name, found in known.items() if found} == {}
+
+
+def test_no_integration_is_named_outside() -> None:
+    """No module but its own and its family says the name of an integration as a text: what is said is declared."""
+    names = {name for one in discover().values() for name in one.names} - {"requests"}  # a word of every report
+    elsewhere = [
+        source
+        for source in SOURCES
+        if not module_name(source).startswith(("timetracer_otel.integrations.", "timetracer_otel.families."))
+        and source.name not in MAY_NAME
+    ]
+    said = {
+        place(source): {
+            node.value
+            for node in ast.walk(ast.parse(source.read_text(encoding="utf-8")))
+            if isinstance(node, ast.Constant) and isinstance(node.value, str) and node.value in names
+        }
+        for source in elsewhere
+    }
+    assert {name: found for name, found in said.items() if found} == {}
 
 
 def first_circle(imports: Mapping[str, Collection[str]]) -> list[str]:

@@ -9,6 +9,7 @@ import importlib.util
 import logging
 import os
 import sys
+from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import replace
 from functools import partial
@@ -97,9 +98,17 @@ def install(**settings: Any) -> Settings:
         if _installed.mode != wanted.mode and not stays:
             raise ConfigError(f"timetracer is in mode {_installed.mode} already; it cannot change to {wanted.mode}")
         return _installed
-    if wanted.mode != "off":
-        _set_up(wanted)
-        _instrument_on_import()
+    if wanted.mode == "off":
+        return wanted
+    try:
+        _set_up(wanted, from_code=True)
+    except TimetracerError:
+        raise
+    except Exception:
+        if wanted.mode == "replay":  # which must never run against what is live
+            raise
+        _log.exception("timetracer is off: it could not be set up")
+        return replace(wanted, mode="off")
     return wanted
 
 
@@ -157,19 +166,41 @@ def _integration(name: str) -> Integration:
 
 def uninstall() -> None:
     """Put every patched object back and stop recording or replaying."""
+    steps: tuple[Callable[[], object], ...] = (
+        carrying.uninstall,
+        patching.undo_all,
+        imports.stop,
+        _undoing.close,
+        nondeterminism.uninstall,
+        partial(seams.set_active, None),
+        seams.integrations.clear,
+        runtime_module.switched_off.clear,
+        _forget,
+    )
+    with ExitStack() as stack:  # each step is taken, whatever one before it raised
+        for step in reversed(steps):
+            stack.callback(_undo, step)
+
+
+def _undo(step: Callable[[], object]) -> None:
+    try:
+        step()
+    except Exception as error:  # noqa: BLE001 - the rest is undone all the same
+        faults.report("uninstall", error)
+
+
+def _forget() -> None:
     global _installed, _from_outside
-    carrying.uninstall()
-    patching.undo_all()
-    imports.stop()
-    _undoing.close()
-    nondeterminism.uninstall()
-    seams.set_active(None)
-    seams.integrations.clear()
-    runtime_module.switched_off.clear()
     _installed, _from_outside = None, False
 
 
-def _set_up(settings: Settings) -> None:
+def _set_up(settings: Settings, *, from_code: bool = False) -> None:
+    """Set the process up whole or not at all.
+
+    Args:
+        settings: in force from now on.
+        from_code: whether nobody else turns the standard instrumentors on.
+    """
     global _installed  # noqa: PLW0603 - a process has one installation
     if _installed is not None:
         return
@@ -177,10 +208,13 @@ def _set_up(settings: Settings) -> None:
     _check_plugins(settings, {name for one in known.values() for name in one.names})
     try:
         _begin(settings, known)
+        _installed = settings
+        if from_code:
+            _instrument_on_import(settings)
     except BaseException:
-        uninstall()  # nothing is in force yet, so nothing is written
+        _installed = None  # so that nothing is written
+        uninstall()
         raise
-    _installed = settings
 
 
 def _begin(settings: Settings, known: dict[str, Integration]) -> None:
@@ -279,8 +313,7 @@ def instrumentors() -> list[Instrumentor]:
     return [THREADS, *(one for one in declared if one.library)]
 
 
-def _instrument_on_import() -> None:
-    mine = _installed
+def _instrument_on_import(mine: Settings) -> None:
     installed = {found.name: found for found in entry_points(group="opentelemetry_instrumentor")}
     for instrumentor in instrumentors():
         found = installed.get(instrumentor.name)

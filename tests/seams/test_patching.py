@@ -9,7 +9,7 @@ import sys
 from collections.abc import Callable, Iterator
 from importlib.machinery import ModuleSpec, PathFinder
 from pathlib import Path
-from types import ModuleType
+from types import FunctionType, ModuleType
 from typing import Any
 
 import pytest
@@ -235,3 +235,41 @@ def test_a_hook_that_raises_does_not_break_the_import(driver: str, monkeypatch: 
 
     imports.after_import(driver, broken)
     assert importlib.import_module(driver).Connection().ask() == "live"
+
+
+def test_a_patch_that_fails_while_it_is_made_leaves_the_module(driver: str, caplog: pytest.LogCaptureFixture) -> None:
+    """Whatever it raises: the import goes on, each name is the object that it was, and that is said once."""
+
+    def broken(_original: object) -> Callable[..., Any]:
+        raise RuntimeError("ours")
+
+    patches = (Patch(driver, "Connection.ask", maker=broken), Patch(driver, "connect", maker=broken))
+    with caplog.at_level(logging.WARNING, logger="timetracer_otel"):
+        patching.apply(Integration("made-up", patches))
+        module: Any = importlib.import_module(driver)
+        importlib.reload(module)
+    assert module.Connection().ask() == module.connect().ask() == "live"
+    assert type(vars(module.Connection)["ask"]) is type(vars(module)["connect"]) is FunctionType
+    said = [record.message for record in caplog.records]
+    assert len(said) == 2
+    assert all("cannot be patched (RuntimeError: ours), so made-up calls are not fully captured" in one for one in said)
+
+
+def test_what_cannot_be_put_back_keeps_no_other_patched(driver: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A module that refuses to be restored is reported; the rest is what it was."""
+    monkeypatch.delenv("TIMETRACER_RAISE_FAULTS", raising=False)
+    patches = (Patch(driver, "Connection.ask", stand_in), Patch(driver, "connect", returns=lambda made: made))
+    patching.apply(Integration("made-up", patches))
+    module: Any = importlib.import_module(driver)
+    original = module.connect.__wrapped__
+    restore = patching._restore
+
+    def refuse(done: Any) -> None:
+        if done.name == "ask":
+            raise TypeError("immutable")
+        restore(done)
+
+    monkeypatch.setattr(patching, "_restore", refuse)
+    patching.undo("made-up")
+    assert module.connect is original
+    assert module.Connection().ask() == "patched live"

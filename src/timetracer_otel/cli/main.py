@@ -155,6 +155,21 @@ def _tell(left_out: list[CassetteError]) -> None:
         raise typer.Exit(2)
 
 
+@app.command("plugins")
+def _plugins(
+    as_json: Annotated[bool, typer.Option("--json", help="Print a JSON array, an object a library.")] = False,
+) -> None:
+    """List the libraries that are recorded and replayed, with their installed versions."""
+    from timetracer_otel.cli import plugins  # noqa: PLC0415 - the others need it not
+    from timetracer_otel.integrations import discover  # noqa: PLC0415 - imports every integration
+
+    described = plugins.describe(discover().values())
+    if as_json:
+        output.write_array(described)
+    else:
+        plugins.print_table(described)
+
+
 @app.command("import")
 def _import(
     sources: Annotated[

@@ -19,7 +19,7 @@ from timetracer_otel.families.mongodb import pymongo_replay as replaying
 from timetracer_otel.families.mongodb import pymongo_server as server
 from timetracer_otel.families.mongodb import pymongo_topology as topologies
 from timetracer_otel.families.mongodb.pymongo_cursors import CONTINUES
-from timetracer_otel.seams import Call, Description, Instrumentor, Integration, Patch, Runtime, Value, faults
+from timetracer_otel.seams import Call, Description, Instrumentor, Integration, Patch, Value, faults
 from timetracer_otel.seams.integration import Wrapper
 
 __all__ = ["INTEGRATION"]
@@ -52,7 +52,7 @@ class _Sending:
         if runtime.answers:
             replaying.refuse_live(runtime)
         try:
-            self._call = _begin(runtime, buf)
+            self._call = _begin(buf)
         except Exception as error:  # noqa: BLE001 - recording never breaks the app
             faults.report("pymongo.send", error)
 
@@ -67,35 +67,32 @@ class _Sending:
                 _failed(self._call, error)
                 return
             opcode, flags = _kind_of(self._buf, 12)
-            if opcode == _COMPRESSED or flags & _MORE_TO_COME:
+            if opcode == _COMPRESSED:
                 self._call.complete()
-                if opcode != _COMPRESSED:
-                    _end_own(self._call)
+            elif flags & _MORE_TO_COME:
+                self._call.end()
         except Exception as fault:  # noqa: BLE001 - recording never breaks the app
-            faults.report("pymongo.send", fault)
+            self._call.lose("pymongo.send", fault)
 
 
-def _begin(runtime: Runtime, buf: bytes) -> Call | None:
-    """Find the call that a message belongs to: the instrumentor's span, or one of ours when there is none."""
-    call = seams.pending.get()
-    if call is not None and (call.state is not None or not _is_mongodb(call)):
-        call = None
+def _begin(buf: bytes) -> Call | None:
+    """Begin to record a message of the app's; what the driver sends for itself is none."""
     name = family.command_name(buf)
     if (name is None or name in server.ADMINISTRATION) and _is_drivers_own(name, buf):
+        call = seams.instrumented(NAME)
         if call is not None:
-            call.state = "administration"  # log-ins among them: not even masked do they belong into a cassette
+            call.taken = call.over = True  # log-ins among them: not even masked do they belong into a cassette
         return None
-    if call is None:
-        attributes = {"db.system.name": "mongodb", "db.operation.name": name or ""}
-        call = runtime.begin(f"mongodb.{name or 'command'}", attributes)
-        if call is None:
-            return None
-        call.attributes["timetracer.own_span"] = True
-    call.state = "sent"
-    call.attributes[spans.PLUGIN] = NAME
-    may_hold_secret = name is None or name.lower() in family.GUARDED
-    call.put_binary(spans.REQUEST, family.redacted(buf) if may_hold_secret else buf)
+    call = seams.begin(NAME, lambda: _named(name))
+    if call is not None:
+        may_hold_secret = name is None or name.lower() in family.GUARDED
+        call.put_binary(spans.REQUEST, family.redacted(buf) if may_hold_secret else buf)
     return call
+
+
+def _named(operation: str | None) -> tuple[str, dict[str, spans.Attribute]]:
+    attributes: dict[str, spans.Attribute] = {"db.system.name": "mongodb", "db.operation.name": operation or ""}
+    return f"mongodb.{operation or 'command'}", attributes
 
 
 def _is_drivers_own(name: str | None, buf: bytes) -> bool:
@@ -104,21 +101,11 @@ def _is_drivers_own(name: str | None, buf: bytes) -> bool:
     return server.is_drivers_own(family.parse_message(buf))
 
 
-def _is_mongodb(call: Call) -> bool:
-    scope = call.span.instrumentation_scope
-    return scope is not None and "pymongo" in scope.name
-
-
 def _failed(call: Call, error: BaseException) -> None:
-    call.state = "failed"
+    # Cancelled, or interrupted: the driver then tells its listeners nothing, and the span would never end.
+    call.own = call.own or not isinstance(error, Exception)
     call.fail(error)
-    call.complete()
-    if isinstance(error, Exception):
-        _end_own(call)
-    else:
-        # Cancelled, or interrupted: the driver then tells its listeners nothing, and the span would never end.
-        call.attributes.pop("timetracer.own_span", None)
-        call.span.end()
+    call.end()
 
 
 class _Receiving:
@@ -133,11 +120,11 @@ class _Receiving:
         if error is None:
             return
         call = seams.pending.get()
-        try:
-            if call is not None and call.state == "sent":
+        if call is not None and not call.over and call.attributes.get(spans.PLUGIN) == NAME:
+            try:
                 _failed(call, error)
-        except Exception as fault:  # noqa: BLE001 - recording never breaks the app
-            faults.report("pymongo.receive", fault)
+            except Exception as fault:  # noqa: BLE001 - recording never breaks the app
+                call.lose("pymongo.receive", fault)
 
 
 _receiving = _Receiving()
@@ -146,24 +133,24 @@ _receiving = _Receiving()
 def _received(conn: Any, reply: Any) -> Any:
     """Keep a reply with its call, and hand it on."""
     call = seams.pending.get()
-    if call is not None:
+    if call is not None and not call.over and (call.attributes.get(spans.PLUGIN) == NAME or _continues(call, conn)):
         try:
             _keep_reply(call, conn, reply)
         except Exception as error:  # noqa: BLE001 - recording never breaks the app
-            faults.report("pymongo.receive", error)
+            call.lose("pymongo.receive", error)
     return reply
 
 
+def _continues(call: Call, conn: Any) -> bool:
+    """Whether a reply is the next batch of an exhaust cursor, which nothing asked for: its call is none yet."""
+    if seams.instrumented(NAME) is not call:
+        return False
+    call.taken = True
+    call.attributes |= {spans.PLUGIN: NAME, CONTINUES: getattr(conn, "_timetracer_last", "")}
+    return True
+
+
 def _keep_reply(call: Call, conn: Any, reply: Any) -> None:
-    if call.attributes.get(spans.PLUGIN) is not NAME and not _is_mongodb(call):
-        return
-    if call.state is None:
-        # An exhaust cursor's next batch: a reply that nothing asked for.
-        call.attributes[spans.PLUGIN] = NAME
-        call.attributes[CONTINUES] = getattr(conn, "_timetracer_last", "")
-    elif call.state != "sent":
-        return
-    call.state = "answered"
     call.put_binary(spans.RESPONSE, reply.payload_document)
     facts = _server(conn)
     if getattr(conn, "_timetracer_told", None) != (call.lane.id, facts):
@@ -173,14 +160,7 @@ def _keep_reply(call: Call, conn: Any, reply: Any) -> None:
     if reply.more_to_come:
         call.attributes[replaying.MORE_TO_COME] = True
         conn._timetracer_last = f"{call.span.get_span_context().span_id:016x}"  # noqa: SLF001 - our own name on their object
-    call.complete()
-    if "timetracer.own_span" in call.attributes:
-        _end_own(call)
-
-
-def _end_own(call: Call) -> None:
-    if call.attributes.pop("timetracer.own_span", False):
-        call.span.end()
+    call.end()
 
 
 def _server(conn: Any) -> str:
@@ -319,16 +299,13 @@ def _is_monitors(instance: Any) -> bool:
 
 
 def _record_early(instance: Any, step: str, error: Exception) -> None:
-    runtime = seams.active()
-    if runtime is None or _is_monitors(instance) or not replaying.is_driver_error(error):
+    if seams.active() is None or _is_monitors(instance) or not replaying.is_driver_error(error):
         return
-    call = runtime.begin(f"mongodb.{step}", {"db.system.name": "mongodb", "db.operation.name": step})
+    call = seams.start(NAME, lambda: _named(step))
     if call is not None:
-        call.state = "answered"
-        call.attributes |= {spans.PLUGIN: NAME, replaying.STEP: step}
+        call.attributes[replaying.STEP] = step
         call.fail(error)
-        call.complete()
-        call.span.end()
+        call.end()
 
 
 def _describe(recorded: Span) -> Description | None:
@@ -336,6 +313,8 @@ def _describe(recorded: Span) -> Description | None:
     if step is not None:
         return replaying.early_description(step)
     request = recorded.payload(spans.REQUEST)
+    if request is None and spans.LOST in recorded.attributes:
+        return None
     if request is None:
         # The next batch of an exhaust cursor: served in turn, never asked for.
         return Description(("mongodb", "", "getMore", ""), b"", (), read=True)

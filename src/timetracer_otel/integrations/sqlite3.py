@@ -69,7 +69,6 @@ def _c() -> _C:
     driver = Driver(
         plugin=NAME,
         system=_SYSTEM,
-        scope=_INSTRUMENTOR.scope,
         binding=Binding(module.adapters, lambda value: module.adapt(value, protocol, value)),
         converters=module.converters,
         error=module.Error,

@@ -196,11 +196,9 @@ def _observed(request: Any, recording: Recording) -> Any:
     streams = request.streaming_callback
     if streams is None:
         return request
-    pieces: list[bytes] = []
-    recording.call.state = pieces  # they come before the head is known
 
     def observed(piece: bytes) -> Any:
-        pieces.append(piece)
+        recording.streamed.append(piece)
         return streams(piece)
 
     inner = copy.copy(request.request)
@@ -227,8 +225,7 @@ def _record(response: Any, recording: Recording) -> None:
     if response.effective_url != recording.request.url:
         recording.call.attributes[messages.EFFECTIVE_URL] = redaction.url(response.effective_url)
     recording.head(response.code, response.reason or "", "1.1", headers, time.monotonic_ns())
-    streamed = recording.call.state if isinstance(recording.call.state, list) else []
-    for piece in streamed or [response.buffer.getvalue() if response.buffer is not None else b""]:
+    for piece in recording.streamed or [response.buffer.getvalue() if response.buffer is not None else b""]:
         recording.received(piece)
     recording.done()
 

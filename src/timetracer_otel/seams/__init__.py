@@ -16,8 +16,10 @@ from timetracer_otel.seams.lanes import Entered, Lane, lane_of, mark
 from timetracer_otel.seams.runtime import (
     Runtime,
     active,
+    begin,
     current_lane,
     installed,
+    instrumented,
     integrations,
     live_io,
     owner,
@@ -25,6 +27,7 @@ from timetracer_otel.seams.runtime import (
     set_active,
     set_settings,
     settings,
+    start,
     switched_off,
 )
 
@@ -45,8 +48,10 @@ __all__ = [
     "Runtime",
     "Value",
     "active",
+    "begin",
     "current_lane",
     "installed",
+    "instrumented",
     "integrations",
     "lane_of",
     "live_io",
@@ -57,5 +62,6 @@ __all__ = [
     "set_active",
     "set_settings",
     "settings",
+    "start",
     "switched_off",
 ]

@@ -1,18 +1,32 @@
-"""One outbound call while it happens: its span and the payloads that wait beside it."""
+"""One outbound call while it happens: its span, whoever started it, and the payloads that wait beside it."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+import asyncio
+from collections.abc import Callable, Iterable, Mapping
 from contextvars import ContextVar
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Final, Protocol, TypeAlias
+
+from opentelemetry.trace import SpanKind, Status, StatusCode
 
 from timetracer_otel import spans
-from timetracer_otel.seams import exceptions
+from timetracer_otel.seams import exceptions, faults
 
 if TYPE_CHECKING:
     from opentelemetry.sdk.trace import Span
 
-__all__ = ["Call", "CallLane", "pending"]
+__all__ = [
+    "CARRIED",
+    "Call",
+    "CallLane",
+    "Named",
+    "begin",
+    "instrumented",
+    "pending",
+    "start",
+    "starting",
+    "switched_off",
+]
 
 
 class UnderWay(Protocol):
@@ -53,7 +67,7 @@ class Call:
         on_span: whether its payloads are put on its span, which must be open then.
     """
 
-    __slots__ = ("attributes", "lane", "on_span", "payloads", "span", "state", "under_way", "written")
+    __slots__ = ("attributes", "lane", "on_span", "over", "own", "payloads", "span", "taken", "under_way", "written")
 
     def __init__(self, span: Span, lane: CallLane, *, on_span: bool = False) -> None:
         self.span = span
@@ -61,8 +75,12 @@ class Call:
         self.on_span = on_span
         self.payloads: list[tuple[Callable[[str, Any], dict[str, spans.Attribute]], str, Any]] = []
         self.attributes: dict[str, spans.Attribute] = {}
-        self.state: Any = None
-        """The integration's own, while the call is under way."""
+        self.taken = False
+        """Whether a seam knows that this span is the call that it sees: no other takes it then."""
+        self.own = False
+        """Whether the span is ours to end."""
+        self.over = False
+        """Whether nothing more will be put."""
         self.under_way: UnderWay | None = None
         """What still sees a payload pass: the lane then encodes the call only when it is written."""
         self.written = False
@@ -77,8 +95,10 @@ class Call:
         self.payloads.append((spans.encode_binary, name, payload))
 
     def fail(self, error: BaseException) -> None:
-        """Keep the exception that the call's I/O raised."""
+        """Keep the exception that the call's I/O raised; that an app gave up waiting is no error of the call."""
         self.attributes[spans.ERROR] = exceptions.encoded(error)
+        if self.own and not isinstance(error, asyncio.CancelledError | GeneratorExit):
+            self.span.set_status(Status(StatusCode.ERROR))
 
     def size(self) -> int:
         """Bytes of payload held."""
@@ -125,6 +145,119 @@ class Call:
         if self.on_span:
             self.lane.complete(self)
 
+    def end(self) -> None:
+        """Say that nothing more will be put, and end the span if it is ours; what is late for it gets child spans."""
+        is_late, self.under_way, self.over = self.under_way is not None, None, True
+        if self.on_span:
+            self.lane.complete(self)
+        if self.own and self.span.is_recording():
+            self.span.end()
+        elif is_late:
+            self.late("body", lambda: [self.encoded()], self.size() if self.written else 0)
 
+    def lose(self, where: str, error: Exception) -> None:
+        """Give up after a fault of ours, which is reported: what is known is kept, and no replay answers from it.
+
+        Args:
+            where: a stable name of the place, such as ``pymongo.send``.
+            error: what was raised there.
+        """
+        self.attributes[spans.LOST] = True
+        try:
+            if not self.over:
+                self.end()
+        except Exception as worse:  # noqa: BLE001 - recording never breaks the app
+            error = worse
+        faults.report(where, error)
+
+
+CARRIED: Final = "_timetracer_call"
+"""Where a span has its call, for who started it."""
 pending: ContextVar[Call | None] = ContextVar("timetracer_pending", default=None)
 """The call whose span was last started in this context. A seam below the driver finds its span here."""
+
+Named: TypeAlias = Callable[[], tuple[str, Mapping[str, spans.Attribute]]]
+"""Gives the name and the semantic-convention attributes of a span, when one must be started."""
+
+
+switched_off: set[str] = set()
+"""Integrations that are left alone although their patches may be in force for another one's sake."""
+
+
+class Starter(Protocol):
+    """Starts the span of a call, and gives the call; None when calls are not recorded."""
+
+    def __call__(self, name: str, attributes: Mapping[str, spans.Attribute], kind: SpanKind) -> Call | None:
+        """See :meth:`timetracer_otel.seams.runtime.Runtime.begin`."""
+        ...
+
+
+class _Starting:
+    """Who starts the spans that no instrumentor made, and the scopes of the instrumentors: by the runtime in force."""
+
+    __slots__ = ("scopes", "starter")
+
+    def __init__(self) -> None:
+        self.starter: Starter | None = None
+        self.scopes: dict[str, frozenset[str]] = {}
+
+
+starting: Final = _Starting()
+
+
+def begin(plugin: str, named: Named, kind: SpanKind = SpanKind.CLIENT) -> Call | None:
+    """Begin to record a call; None when nothing is recorded here. A fault of ours is reported, not raised.
+
+    Args:
+        plugin: the integration's name.
+        named: names the span where the library's instrumentor made none.
+        kind: CLIENT or PRODUCER.
+    """
+    try:
+        call = instrumented(plugin, kind)
+        if call is None:
+            return start(plugin, named, kind)
+        call.taken = True
+        call.attributes[spans.PLUGIN] = plugin
+    except Exception as error:  # noqa: BLE001 - recording never breaks the app
+        faults.report(f"{plugin}.begin", error)
+        return None
+    else:
+        return call
+
+
+def start(plugin: str, named: Named, kind: SpanKind = SpanKind.CLIENT) -> Call | None:
+    """As :func:`begin`, on a span of ours whatever the instrumentor has.
+
+    Args:
+        plugin: the integration's name.
+        named: names the span.
+        kind: CLIENT or PRODUCER.
+    """
+    try:
+        starter = starting.starter
+        call = None if starter is None or plugin in switched_off else starter(*named(), kind)
+        if call is not None:
+            call.taken = call.own = True
+            call.attributes[spans.PLUGIN] = plugin
+    except Exception as error:  # noqa: BLE001 - recording never breaks the app
+        faults.report(f"{plugin}.begin", error)
+        return None
+    else:
+        return call
+
+
+def instrumented(plugin: str, kind: SpanKind = SpanKind.CLIENT) -> Call | None:
+    """Give the call whose span the library's instrumentor started last in this context, if no seam has taken it.
+
+    Args:
+        plugin: the integration's name.
+        kind: CLIENT or PRODUCER.
+    """
+    call = pending.get()
+    if call is None or call.taken or plugin in switched_off or not call.span.is_recording():
+        return None
+    scope = call.span.instrumentation_scope
+    if scope is None or scope.name not in starting.scopes.get(plugin, ()):
+        return None
+    return call if call.span.kind is kind else None

@@ -97,7 +97,10 @@ def _catch_up(patch: Patch) -> None:
 def _take_back(patch: Patch) -> None:
     for done in reversed([done for done in _done if done.patch == patch]):
         _done.remove(done)
-        _restore(done)
+        try:
+            _restore(done)
+        except Exception as error:  # noqa: BLE001 - the others are put back all the same
+            faults.report(f"restore.{patch.module}.{patch.name}", error)
 
 
 def _check_age(library: str, oldest: tuple[int, int]) -> Any:

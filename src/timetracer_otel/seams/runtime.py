@@ -10,20 +10,22 @@ from opentelemetry.trace import SpanKind
 
 from timetracer_otel import spans
 from timetracer_otel.config import Settings
+from timetracer_otel.seams.calls import Call, begin, instrumented, start, starting, switched_off
 from timetracer_otel.seams.lanes import Lane, lane_of, process
 
 if TYPE_CHECKING:
     from opentelemetry.context import Context
 
-    from timetracer_otel.seams.calls import Call
     from timetracer_otel.seams.entries import Entry
     from timetracer_otel.seams.integration import Integration, Responder
 
 __all__ = [
     "Runtime",
     "active",
+    "begin",
     "current_lane",
     "installed",
+    "instrumented",
     "integrations",
     "live_io",
     "owner",
@@ -31,6 +33,8 @@ __all__ = [
     "set_active",
     "set_settings",
     "settings",
+    "start",
+    "switched_off",
 ]
 
 
@@ -85,9 +89,6 @@ stopper: Callable[[], None] | None = None
 live_io: ContextVar[bool] = ContextVar("timetracer_live_io", default=False)
 """Set while an integration that stays live connects, so that a replay's guard lets it through."""
 
-switched_off: set[str] = set()
-"""Integrations that are left alone although their patches may be in force for another one's sake."""
-
 
 class _Installed:
     """What is installed in this process."""
@@ -106,6 +107,8 @@ _settings = Settings()
 def set_active(runtime: Runtime | None) -> None:
     """Install the runtime of this process, or remove it."""
     installed.runtime = runtime
+    starting.starter = None if runtime is None else runtime.begin
+    starting.scopes = {name: integration.scopes for name, integration in integrations.items()}
     if runtime is None:
         process.end_lanes()
 

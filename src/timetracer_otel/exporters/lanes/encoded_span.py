@@ -87,7 +87,7 @@ def _encode(lane: Lane, span: ReadableSpan, call: Call | None) -> bytes:
                 pieces.append(otlp.binary_json(name, payload))
             else:
                 pieces.append(otlp.attributes_json(encode(name, payload)))
-    return otlp.span_fragment(span, None, b",".join(pieces))
+    return otlp.span_fragment(span, None, b",".join(filter(None, pieces)))  # a body that left in parts has no more
 
 
 def own_span(

@@ -12,6 +12,7 @@ from timetracer_otel.exporters.lanes.recorded_lane import RecordedLane
 from timetracer_otel.exporters.lanes.recorder import Recorder
 from timetracer_otel.exporters.lanes.recording_lane import RecordingLane
 from timetracer_otel.seams import Call, branches, faults, lane_of, mark, pending
+from timetracer_otel.seams.calls import CARRIED
 
 if TYPE_CHECKING:
     from opentelemetry.context import Context
@@ -47,6 +48,7 @@ class LaneProcessor(SpanProcessor):
                 call = Call(span, lane, on_span=self._span_payloads)
                 if trail := branches.trail(lane):
                     call.attributes[spans.BRANCH] = trail
+                setattr(span, CARRIED, call)
                 pending.set(call)
             elif kind in _ENTRIES and isinstance(lane, RecordingLane) and lane.entry_span is None:
                 lane.entry_span = span

@@ -18,7 +18,8 @@ from timetracer_otel.exporters.lanes.recording_lane import RecordingLane
 from timetracer_otel.exporters.lanes.selection import Selection
 from timetracer_otel.exporters.lanes.session import SessionLane
 from timetracer_otel.exporters.writing.retention import PASS_SECONDS
-from timetracer_otel.seams import Call, Entry, Lane, children, pending, streams
+from timetracer_otel.seams import Call, Entry, Lane, children, streams
+from timetracer_otel.seams.calls import CARRIED
 from timetracer_otel.seams.streams import Passed
 
 if TYPE_CHECKING:
@@ -138,8 +139,8 @@ class Recorder(Output):
     ) -> Call | None:
         """Start a span of our own for a call whose instrumentor is absent or was installed too late."""
         span = self._tracer.start_span(name, kind=kind, attributes=dict(attributes))
-        call = pending.get()
-        return call if call is not None and call.span is span else None
+        call: Call | None = getattr(span, CARRIED, None)  # none of a span that is not recorded
+        return call
 
     @cached_property
     def _tracer(self) -> Tracer:

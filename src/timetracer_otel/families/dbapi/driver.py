@@ -20,7 +20,6 @@ class Driver:
     Args:
         plugin: the integration's name.
         system: the database's, by the semantic conventions.
-        scope: of the standard instrumentor.
         binding: how parameters are bound.
         converters: what makes values of columns, by name.
         error: the root of the module's exceptions.
@@ -36,7 +35,6 @@ class Driver:
 
     plugin: str
     system: str
-    scope: str
     binding: Binding
     converters: MutableMapping[str, Callable[[bytes], Any]]
     error: type[Exception]

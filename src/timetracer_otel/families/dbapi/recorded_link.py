@@ -163,7 +163,7 @@ class RecordedLink(Link):
             raise self.driver.unusable("this connection was opened before the replay began: connect again")
 
     def _begin(self, asked: Asked) -> Recording | None:
-        under_way = recording.begin(self.driver.plugin, self.driver.scope, asked)
+        under_way = recording.begin(self.driver.plugin, asked)
         self._told = None if under_way is None else under_way.told
         return under_way
 

@@ -5,49 +5,35 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from opentelemetry.instrumentation.utils import is_instrumentation_enabled
-from opentelemetry.trace import Status, StatusCode
 
 from timetracer_otel import seams, spans
 from timetracer_otel.families.dbapi import asking, told
 from timetracer_otel.families.dbapi.asking import Asked
 from timetracer_otel.families.dbapi.told import Told
-from timetracer_otel.seams import Call, exceptions, faults, pending
+from timetracer_otel.seams import Call, exceptions, faults
 
 __all__ = ["Recording", "begin"]
 
 
-def begin(plugin: str, scope: str, asked: Asked) -> Recording | None:
+def begin(plugin: str, asked: Asked) -> Recording | None:
     """Begin to record a call; None when nothing is recorded here. A fault of ours is reported, not raised.
 
     Args:
         plugin: the integration's name.
-        scope: of the standard instrumentor, whose span is the call's where there is one.
         asked: what is asked; it is encoded when the call is written.
     """
     try:
-        runtime = seams.active()
-        if runtime is None or plugin in seams.switched_off or not is_instrumentation_enabled():
+        if seams.active() is None or not is_instrumentation_enabled():
             return None
-        call, own = _instrumented(scope), False
-        if call is None:
-            call, own = _own_call(runtime, asked), True
-        return None if call is None else Recording(call, plugin, asked, own=own)
+        call = seams.begin(plugin, lambda: _named(asked))
+        return None if call is None else Recording(call, plugin, asked)
     except Exception as error:  # noqa: BLE001 - recording never breaks the app
         faults.report(f"{plugin}.begin", error)
         return None
 
 
-def _instrumented(scope: str) -> Call | None:
-    """The instrumentor's call that this is, if no other one took it."""
-    call = pending.get()
-    if call is None or call.state is not None or not call.span.is_recording():
-        return None
-    made_by = call.span.instrumentation_scope
-    return call if made_by is not None and made_by.name == scope else None
-
-
-def _own_call(runtime: seams.Runtime, asked: Asked) -> Call | None:
-    """Begin a span of ours, named by the semantic conventions."""
+def _named(asked: Asked) -> tuple[str, dict[str, spans.Attribute]]:
+    """Name a span of ours by the semantic conventions."""
     one = asked.outline
     verb = one.verb or asked.operation.upper()
     attributes: dict[str, spans.Attribute] = {"db.system.name": asked.system, "db.operation.name": verb}
@@ -57,7 +43,7 @@ def _own_call(runtime: seams.Runtime, asked: Asked) -> Call | None:
         attributes["db.query.text"] = asked.sql
     if one.target:
         attributes["db.collection.name"] = one.target
-    return runtime.begin(f"{verb} {one.target}" if one.target else verb, attributes)
+    return f"{verb} {one.target}" if one.target else verb, attributes
 
 
 class Recording:
@@ -67,21 +53,17 @@ class Recording:
         call: the span, and what waits beside it.
         plugin: the integration's name.
         asked: what is asked.
-        own: whether the span is ours to end.
     """
 
-    __slots__ = ("_own", "_plugin", "call", "exhausted", "over", "told")
+    __slots__ = ("_plugin", "call", "exhausted", "over", "told")
 
-    def __init__(self, call: Call, plugin: str, asked: Asked, *, own: bool) -> None:
+    def __init__(self, call: Call, plugin: str, asked: Asked) -> None:
         self.call = call
         self.told = Told()
         self.over = False
         self.exhausted: Callable[[], bool] = lambda: False
         """Whether the app is known to have all rows although nobody said so."""
         self._plugin = plugin
-        self._own = own
-        call.state = self
-        call.attributes[spans.PLUGIN] = plugin
         call.payloads.append((asking.encode, spans.REQUEST, asked))
 
     def answered(self) -> None:
@@ -94,10 +76,10 @@ class Recording:
             self.told.ended = False
             self.call.under_way = self
             self.call.attributes[spans.INCOMPLETE] = "response"
-            if self._own and self.call.on_span:
+            if self.call.own and self.call.on_span:
                 return  # it takes the rows too
             self.call.complete()
-            if self._own:
+            if self.call.own:
                 self.call.span.end()
         except Exception as error:  # noqa: BLE001 - recording never breaks the app
             self._fault(error)
@@ -111,8 +93,6 @@ class Recording:
         try:
             self.call.payloads.append((told.encode, spans.RESPONSE, self.told))
             self.call.fail(error)
-            if self._own:
-                self.call.span.set_status(Status(StatusCode.ERROR))
             self._end()
         except Exception as fault:  # noqa: BLE001 - recording never breaks the app
             self._fault(fault)
@@ -137,13 +117,7 @@ class Recording:
             self.told.ended = ended
             call = self.call
             call.attributes.pop(spans.INCOMPLETE, None)
-            call.under_way = None
-            if self._own and call.span.is_recording():
-                self._end()
-            else:
-                self.over = True
-                # What is not written yet is weighed when it is.
-                call.late("body", lambda: [call.encoded()], call.size() if call.written else 0)
+            self._end()
         except Exception as error:  # noqa: BLE001 - recording never breaks the app
             self._fault(error)
 
@@ -158,10 +132,8 @@ class Recording:
 
     def _end(self) -> None:
         self.over = True
-        self.call.complete()
-        if self._own:
-            self.call.span.end()
+        self.call.end()
 
     def _fault(self, error: Exception) -> None:
         self.over = True
-        faults.report(f"{self._plugin}.record", error)
+        self.call.lose(f"{self._plugin}.record", error)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -17,7 +16,7 @@ from timetracer_otel import redaction, seams, spans
 from timetracer_otel.families.http import messages
 from timetracer_otel.families.http.body_stream import Body
 from timetracer_otel.families.http.messages import Sent
-from timetracer_otel.seams import Call, exceptions, faults, pending
+from timetracer_otel.seams import Call, exceptions, faults
 
 __all__ = ["Recording", "begin", "in_exchange", "suppressed", "within"]
 
@@ -53,25 +52,13 @@ def begin(plugin: str, request: Sent) -> Recording | None:
         request: without its body.
     """
     try:
-        runtime = seams.active()
-        if runtime is None or suppressed() or plugin in seams.switched_off:
+        if seams.active() is None or suppressed():
             return None
-        call, own = _instrumented(plugin), False
-        if call is None:
-            call, own = runtime.begin(request.method, _span_attributes(request)), True
-        return None if call is None else Recording(call, plugin, request, own=own)
+        call = seams.begin(plugin, lambda: (request.method, _span_attributes(request)))
+        return None if call is None else Recording(call, plugin, request)
     except Exception as error:  # noqa: BLE001 - recording never breaks the app
         faults.report(f"{plugin}.begin", error)
         return None
-
-
-def _instrumented(plugin: str) -> Call | None:
-    """The instrumentor's call that this exchange belongs to, if no other exchange took it (a redirect's hop before)."""
-    call = pending.get()
-    if call is None or call.state is not None or not call.span.is_recording():
-        return None
-    scope = call.span.instrumentation_scope
-    return call if scope is not None and scope.name in seams.integrations[plugin].scopes else None
 
 
 def _span_attributes(request: Sent) -> dict[str, spans.Attribute]:
@@ -101,7 +88,7 @@ def _step(method: Callable[Concatenate[Recording, _P], None]) -> Callable[Concat
             method(self, *args, **kwargs)
         except Exception as error:  # noqa: BLE001 - recording never breaks the app
             self.over = True
-            faults.report(f"{self.plugin}.{method.__name__}", error)
+            self.call.lose(f"{self.plugin}.{method.__name__}", error)
 
     return call
 
@@ -113,14 +100,12 @@ class Recording:
         call: the span, and what waits beside it.
         plugin: the integration's name.
         request: without its body.
-        own: whether the span is ours to end.
     """
 
     __slots__ = (
         "_head",
         "_late",
         "_lock",
-        "_own",
         "_request_body",
         "_response_body",
         "_unseen",
@@ -129,14 +114,14 @@ class Recording:
         "over",
         "plugin",
         "request",
+        "streamed",
     )
 
-    def __init__(self, call: Call, plugin: str, request: Sent, *, own: bool) -> None:
+    def __init__(self, call: Call, plugin: str, request: Sent) -> None:
         self.call = call
         self.plugin = plugin
         self.request = request
         self.over = False
-        self._own = own
         self._lock = threading.Lock()
         self._request_body: Body | None = None
         self._response_body: Body | None = None
@@ -144,9 +129,10 @@ class Recording:
         self._unseen: list[Callable[[], None]] = []
         self.framing: Callable[[], dict[str, spans.Attribute]] | None = None
         """Gives how the response was written and arrived, where the connection is seen."""
+        self.streamed: list[bytes] = []
+        """Pieces of the body that came before the head is known."""
         # What an instrumentor's span is to carry must be seen before the instrumentor ends it.
-        self._late = 0 if call.on_span and not own else _FIRST
-        call.state = self
+        self._late = 0 if call.on_span and not call.own else _FIRST
         call.under_way = self
         call.payloads.append((self._encode_heads, "", b""))
         call.attributes[spans.INCOMPLETE] = "request,response"
@@ -171,6 +157,7 @@ class Recording:
             try:
                 look()
             except Exception as error:  # noqa: BLE001 - recording never breaks the app
+                self.call.attributes[spans.LOST] = True
                 faults.report(f"{self.plugin}.look", error)
 
     @_step
@@ -208,12 +195,12 @@ class Recording:
                 they came from the peer, and so are not kept.
         """
         self._head = (status, reason, version, headers)
-        if self._own:
+        if self.call.own:
             self.call.attributes[spans.HTTP_STATUS] = status
             if status >= 400:  # noqa: PLR2004 - the semantic conventions: of a client's span, 4xx and 5xx are errors
                 self.call.span.set_status(Status(StatusCode.ERROR))
         self._response_body = Body(self.call, spans.HTTP_RESPONSE_BODY, since)
-        if not self._own:
+        if not self.call.own:
             self.call.complete()  # the instrumentor may end its span now; of the body it then gets a part
 
     @_step
@@ -252,10 +239,8 @@ class Recording:
             error: as the seam raised it.
             phase: ``connect``, ``head`` or ``body``.
         """
-        self.call.attributes |= {spans.ERROR: exceptions.encoded(error), messages.PHASE: phase}
-        if self._own:
-            cancelled = isinstance(error, asyncio.CancelledError | GeneratorExit)
-            self.call.span.set_status(Status(StatusCode.UNSET if cancelled else StatusCode.ERROR))
+        self.call.attributes[messages.PHASE] = phase
+        self.call.fail(error)
         self._finish(response=False)
 
     @_step
@@ -303,9 +288,4 @@ class Recording:
         for body in (self._request_body, self._response_body):
             if body is not None and not body.complete:
                 body.end(failed=not response)
-        call.under_way = None
-        call.complete()
-        if self._own:
-            call.span.end()
-        else:
-            call.late("body", lambda: [call.encoded()], call.size())
+        call.end()

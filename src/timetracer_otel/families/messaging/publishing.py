@@ -14,7 +14,7 @@ from opentelemetry.trace import SpanKind
 from timetracer_otel import redaction, seams, spans
 from timetracer_otel.cassette.model import Span
 from timetracer_otel.families.http import bodies
-from timetracer_otel.seams import Call, Description, exceptions, faults, pending
+from timetracer_otel.seams import Call, Description, exceptions
 from timetracer_otel.seams.values import Blanker
 
 __all__ = ["Published", "begin", "describe", "end", "raise_recorded", "recorded", "render"]
@@ -78,42 +78,21 @@ def _redacted(headers: Mapping[str, Any]) -> dict[str, Any]:
     return {**headers, **dict(texts)}
 
 
-def begin(plugin: str, message: Published) -> tuple[Call, bool] | None:
+def begin(plugin: str, message: Published) -> Call | None:
     """Begin to record a message; None when nothing is recorded here. A fault of ours is reported, not raised.
 
     Args:
         plugin: the integration's name.
         message: about to leave.
-
-    Returns:
-        The call, and whether its span is ours to end.
     """
-    try:
-        runtime = seams.active()
-        if runtime is None or plugin in seams.switched_off:
+    call = seams.begin(plugin, lambda: (f"publish {message.name}".strip(), _attributes(message)), SpanKind.PRODUCER)
+    if call is not None:
+        try:
+            call.put(spans.REQUEST, message.encoded())
+        except Exception as error:  # noqa: BLE001 - recording never breaks the app
+            call.lose(f"{plugin}.publish", error)
             return None
-        call, own = _instrumented(plugin), False
-        if call is None:
-            call, own = runtime.begin(f"publish {message.name}".strip(), _attributes(message), SpanKind.PRODUCER), True
-        if call is None:
-            return None
-        call.state = message
-        call.attributes[spans.PLUGIN] = plugin
-        call.put(spans.REQUEST, message.encoded())
-    except Exception as error:  # noqa: BLE001 - recording never breaks the app
-        faults.report(f"{plugin}.publish", error)
-        return None
-    return call, own
-
-
-def _instrumented(plugin: str) -> Call | None:
-    """The instrumentor's span, when there is one."""
-    call = pending.get()
-    if call is None or call.state is not None or not call.span.is_recording():
-        return None
-    made_by = call.span.instrumentation_scope
-    is_theirs = made_by is not None and made_by.name in seams.integrations[plugin].scopes
-    return call if is_theirs and call.span.kind is SpanKind.PRODUCER else None
+    return call
 
 
 def _attributes(message: Published) -> dict[str, spans.Attribute]:
@@ -124,25 +103,22 @@ def _attributes(message: Published) -> dict[str, spans.Attribute]:
     }
 
 
-def end(plugin: str, begun: tuple[Call, bool] | None, error: BaseException | None) -> None:
+def end(plugin: str, call: Call | None, error: BaseException | None) -> None:
     """End what :func:`begin` gave.
 
     Args:
         plugin: the integration's name.
-        begun: None when nothing is recorded.
+        call: None when nothing is recorded.
         error: that publishing raised.
     """
-    if begun is None:
+    if call is None:
         return
     try:
-        call, own = begun
         if error is not None:
             call.fail(error)
-        call.complete()
-        if own:
-            call.span.end()
+        call.end()
     except Exception as fault:  # noqa: BLE001 - recording never breaks the app
-        faults.report(f"{plugin}.published", fault)
+        call.lose(f"{plugin}.published", fault)
 
 
 def recorded(span: Span) -> Published | None:

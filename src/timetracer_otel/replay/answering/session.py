@@ -127,6 +127,9 @@ class PluginResponder:
         journal.note("answered", **facts)
         if player.tracing is not None:
             trace.answered(recorded, match.how, asked)
+        if spans.LOST in recorded.attributes:
+            asked_for = " ".join(filter(None, description.key))
+            self.refuse(f"the recorded call that answers {asked_for} could not be written whole: record it again")
         return Answer(recorded, matcher.bindings)
 
     def refuse(self, message: str) -> NoReturn:

@@ -1,0 +1,134 @@
+"""One recording of a call: on whose span it stands, and how it ends."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+import pytest
+from opentelemetry import trace
+from opentelemetry.trace import SpanKind
+
+from timetracer_otel import seams, spans, testing
+from timetracer_otel.cassette import loading
+from timetracer_otel.cassette.model import Kind, Span
+from timetracer_otel.seams import Call, faults
+
+NAME = "httpx"
+SCOPE = "opentelemetry.instrumentation.httpx"
+
+
+def begin(kind: SpanKind = SpanKind.CLIENT) -> Call:
+    """Begin a call where something is recorded."""
+    call = seams.begin(NAME, lambda: ("asked", {"peer": "p"}), kind)
+    assert call is not None
+    return call
+
+
+def calls(folder: Path) -> list[Span]:
+    """The calls that were recorded."""
+    (session,) = loading.load(sorted(folder.rglob("SESSION__*"))).sessions.values()
+    return [span for span in session.spans if span.kind in {Kind.CLIENT, Kind.PRODUCER}]
+
+
+@pytest.mark.parametrize(("kind", "recorded"), [(SpanKind.CLIENT, Kind.CLIENT), (SpanKind.PRODUCER, Kind.PRODUCER)])
+def test_a_span_is_started_where_no_instrumentor_did(tmp_path: Path, kind: SpanKind, recorded: Kind) -> None:
+    """Of the right kind, named and described by the seam; it ends with the call."""
+    with testing.record(tmp_path):
+        call = begin(kind)
+        call.put(spans.REQUEST, b"what")
+        assert call.own
+        assert call.span.is_recording()
+        call.end()
+        assert not call.span.is_recording()
+    (span,) = calls(tmp_path)
+    assert (span.name, span.kind, span.text("peer")) == ("asked", recorded, "p")
+    assert (span.text(spans.PLUGIN), span.payload(spans.REQUEST)) == (NAME, b"what")
+
+
+def test_the_instrumentors_span_is_adopted_once(tmp_path: Path) -> None:
+    """The next call in that context is not it, and it is the instrumentor who ends it."""
+    with testing.record(tmp_path):
+        span = trace.get_tracer(SCOPE).start_span("theirs", kind=SpanKind.CLIENT)
+        first, second = begin(), begin()
+        assert first.span is span
+        assert second.span is not span
+        for call in (first, second):
+            call.put(spans.REQUEST, b"x")
+            call.end()
+        assert span.is_recording()
+        span.end()
+    assert sorted(one.name for one in calls(tmp_path)) == ["asked", "theirs"]
+
+
+@pytest.mark.parametrize("scope", ["opentelemetry.instrumentation.redis", "app"])
+def test_another_librarys_span_is_not_adopted(tmp_path: Path, scope: str) -> None:
+    """Only scopes count that the integration declares."""
+    with testing.record(tmp_path):
+        span = trace.get_tracer(scope).start_span("theirs", kind=SpanKind.CLIENT)
+        call = begin()
+        assert call.span is not span
+        call.end()
+        span.end()
+
+
+def test_nothing_begins_where_nothing_is_recorded(tmp_path: Path) -> None:
+    """Without a recording, and of a library that is switched off."""
+    assert seams.begin(NAME, lambda: ("asked", {})) is None
+    with testing.record(tmp_path):
+        seams.switched_off.add(NAME)
+        assert seams.begin(NAME, lambda: ("asked", {})) is None
+
+
+@pytest.mark.parametrize(("error", "status"), [(OSError("no"), 2), (asyncio.CancelledError(), 0)])
+def test_a_failure_is_kept(tmp_path: Path, error: BaseException, status: int) -> None:
+    """As the exception that it was; that the app gave up waiting is no error of a span of ours."""
+    with testing.record(tmp_path):
+        call = begin()
+        call.fail(error)
+        call.end()
+    (span,) = calls(tmp_path)
+    assert type(error).__name__ in str(span.text(spans.ERROR))
+    assert span.status_code == status
+
+
+class Passing:
+    """A payload that is still passing."""
+
+    def catch_up(self) -> None:
+        """Nothing waits."""
+
+    def abandoned(self) -> None:
+        """Nothing is lost."""
+
+
+def test_what_completes_after_the_instrumentors_span_is_folded_back(tmp_path: Path) -> None:
+    """A stream is read to its end when the span has long been ended."""
+    with testing.record(tmp_path):
+        span = trace.get_tracer(SCOPE).start_span("theirs", kind=SpanKind.CLIENT)
+        call = begin()
+        call.under_way = Passing()
+        span.end()
+        call.put(spans.RESPONSE, b"late")
+        call.end()
+    (recorded,) = calls(tmp_path)
+    assert recorded.payload(spans.RESPONSE) == b"late"
+
+
+def test_a_fault_of_ours_loses_the_call_and_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The span ends all the same, the fault is counted, and nothing is raised into the app."""
+    monkeypatch.delenv("TIMETRACER_RAISE_FAULTS", raising=False)
+    before = faults.counts["made-up.place"]
+    with testing.record(tmp_path):
+        call = begin()
+        call.put(spans.REQUEST, b"what")
+        call.lose("made-up.place", RuntimeError("ours"))
+        assert not call.span.is_recording()
+
+        def broken() -> tuple[str, dict[str, spans.Attribute]]:
+            raise RuntimeError("ours")
+
+        assert seams.begin(NAME, broken) is None
+    assert faults.counts["made-up.place"] == before + 1
+    (span,) = calls(tmp_path)
+    assert span.attributes[spans.LOST] is True
