@@ -23,6 +23,7 @@ import pytest
 from tests.nondeterminism.drawing import DRAWS, Moment
 from timetracer_otel import seams, testing
 from timetracer_otel.config import NONDETERMINISM
+from timetracer_otel.nondeterminism import draws
 from timetracer_otel.nondeterminism.draws import FULL
 from timetracer_otel.nondeterminism.kinds import KINDS
 from timetracer_otel.replay.answering.session import Player
@@ -168,6 +169,19 @@ def test_more_draws_than_a_lane_keeps_come_back_in_order(tmp_path: Path) -> None
 
     recorded, replayed = twice(tmp_path, pick)
     assert replayed == recorded
+
+
+def test_a_fault_of_ours_does_not_reach_the_app(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever goes wrong while a draw is noted, the app has its value."""
+
+    def fail(*_: object) -> None:
+        raise LookupError("a fault of ours")
+
+    monkeypatch.delenv("TIMETRACER_RAISE_FAULTS")
+    with testing.record(tmp_path):
+        monkeypatch.setattr(draws.Noted, "column", fail)
+        assert 0 <= random.choice(range(90)) < 90
+        assert isinstance(uuid.uuid4(), uuid.UUID)
 
 
 def test_tasks_have_their_own(tmp_path: Path) -> None:

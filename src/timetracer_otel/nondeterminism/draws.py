@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from functools import partial
 from threading import get_ident
 from types import CodeType, FrameType
-from typing import Any, Final, TypeAlias
+from typing import Any, Final, TypeAlias, TypeVar
 
 from timetracer_otel import encoding, spans
 from timetracer_otel.nondeterminism import callers, sites
@@ -15,12 +16,13 @@ from timetracer_otel.nondeterminism.columns import Json, Reader, pack
 from timetracer_otel.nondeterminism.kinds import KINDS, Kind, NotFit, as_it_is
 from timetracer_otel.nondeterminism.recorded import NO_MORE, Cursor, Here, Index, Key
 from timetracer_otel.nondeterminism.sites import Site, busy
-from timetracer_otel.seams import Lane, active
+from timetracer_otel.seams import Lane, active, faults
 from timetracer_otel.seams.branches import Branch, branch_in, current_lane, here
 from timetracer_otel.seams.lanes import NO_CONTEXT, current_context, entered_lane, process
 
 __all__ = ["FULL", "Given", "Noted", "attributes", "column_of", "give", "live", "note"]
 
+_R = TypeVar("_R")
 _MONOTONIC: Final = KINDS["time.monotonic"]
 FULL: Final = 5000
 """How many draws a lane keeps in memory before they go to its file."""
@@ -160,14 +162,23 @@ def column_of(kind: Kind, frame: FrameType) -> list[Any] | None:
     if type(noted) is not Noted or (busy and get_ident() in busy):
         return None
     if noted.count >= FULL:
-        noted.full()
+        _guarded(noted.full)
     code, last_kind, instruction, mark, column = noted.last
     if code is frame.f_code and last_kind is kind and here() is None:
         outer = frame.f_back
         if frame.f_lasti == instruction if mark is None else outer is not None and outer.f_trace is mark:
             noted.count += 1
             return column
-    return noted.column(kind, frame)
+    return _guarded(partial(noted.column, kind, frame))
+
+
+def _guarded(step: Callable[[], _R]) -> _R | None:
+    """Take a step that few draws take; a fault of ours is reported, not raised into the app."""
+    try:
+        return step()
+    except Exception as error:  # noqa: BLE001 - recording never breaks the app
+        faults.report("draws.note", error)
+        return None
 
 
 def attributes(lane: Lane, noted: Noted) -> dict[str, spans.Attribute]:
