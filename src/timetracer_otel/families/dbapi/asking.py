@@ -7,11 +7,8 @@ from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from typing import Any, Final, TypeAlias
 
-import orjson
-
 from timetracer_otel import redaction, spans
 from timetracer_otel.cassette.model import Span
-from timetracer_otel.errors import CassetteError
 from timetracer_otel.families.dbapi import typed
 from timetracer_otel.families.dbapi.statements import Outline, outline
 
@@ -179,25 +176,21 @@ def read(recorded: Span) -> Asked | None:
     Raises:
         CassetteError: it is damaged.
     """
-    payload = recorded.payload(spans.REQUEST)
-    if payload is None:
-        return None
-    try:
-        document = orjson.loads(payload)
-        given, many = document.get("parameters", []), bool(document.get("many"))
-        parameters = [_parameters(item) for item in given] if many else _parameters(given)
-        asked = Asked(
-            document["system"],
-            document["do"],
-            typed.decoded(document.get("database", "")),
-            typed.decoded(document.get("sql", "")),
-            parameters,
-            many,
-            bool(document.get("in_transaction")),
-        )
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise CassetteError(f"a recorded statement is damaged ({error!r}): record it again") from error
-    return asked.opened()
+    asked = typed.read(recorded, spans.REQUEST, "statement", _asked)
+    return None if asked is None else asked.opened()
+
+
+def _asked(document: dict[str, Any], _payload: bytes) -> Asked:
+    given, many = document.get("parameters", []), bool(document.get("many"))
+    return Asked(
+        document["system"],
+        document["do"],
+        typed.decoded(document.get("database", "")),
+        typed.decoded(document.get("sql", "")),
+        [_parameters(item) for item in given] if many else _parameters(given),
+        many,
+        bool(document.get("in_transaction")),
+    )
 
 
 def _parameters(given: Any) -> Parameters:

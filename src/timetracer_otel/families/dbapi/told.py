@@ -6,11 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-import orjson
-
 from timetracer_otel import spans
 from timetracer_otel.cassette.model import Span
-from timetracer_otel.errors import CassetteError
 from timetracer_otel.families.dbapi import typed
 from timetracer_otel.families.dbapi.asking import weight
 from timetracer_otel.seams import Value
@@ -88,27 +85,24 @@ def read(recorded: Span) -> Told | None:
     Raises:
         CassetteError: it is damaged.
     """
-    payload = recorded.payload(spans.RESPONSE)
-    if payload is None:
-        return None
-    try:
-        document = orjson.loads(payload)
-        columns = document.get("columns")
-        return Told(
-            None if columns is None else typed.decoded(columns),
-            _rows(document.get("rows", []), payload),
-            bool(document.get("ended", True)),
-            document.get("count", -1),
-            document.get("last_count"),
-            document.get("last_id"),
-            document.get("changes", 0),
-            document.get("in_transaction", False),
-            typed.decoded(document.get("value")),
-            typed.decoded(document.get("noticed", [])),
-            document.get("failed"),
-        )
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise CassetteError(f"a recorded result is damaged ({error!r}): record it again") from error
+    return typed.read(recorded, spans.RESPONSE, "result", _told)
+
+
+def _told(document: dict[str, Any], payload: bytes) -> Told:
+    columns = document.get("columns")
+    return Told(
+        None if columns is None else typed.decoded(columns),
+        _rows(document.get("rows", []), payload),
+        bool(document.get("ended", True)),
+        document.get("count", -1),
+        document.get("last_count"),
+        document.get("last_id"),
+        document.get("changes", 0),
+        document.get("in_transaction", False),
+        typed.decoded(document.get("value")),
+        typed.decoded(document.get("noticed", [])),
+        document.get("failed"),
+    )
 
 
 def _rows(rows: list[list[Any]], payload: bytes) -> list[tuple[Any, ...]]:

@@ -6,14 +6,17 @@ from base64 import b64decode, b64encode
 from collections.abc import Callable
 from dataclasses import dataclass
 from math import isfinite
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import orjson
 
 from timetracer_otel import encoding
+from timetracer_otel.cassette.model import Span
 from timetracer_otel.errors import CassetteError
 
-__all__ = ["Converted", "Text", "Unknown", "decoded", "encoded", "plain"]
+__all__ = ["Converted", "Text", "Unknown", "decoded", "encoded", "plain", "read"]
+
+_T = TypeVar("_T")
 
 _PLAIN: Final = frozenset({int, float, str, bytes, bool, type(None)})
 _COPIES: Final[dict[type, Callable[[Any], Any]]] = {str: str.__str__, int: int.__int__, float: float.__float__}
@@ -158,3 +161,24 @@ def decoded(value: Any) -> Any:
         return _READERS[tag](text)
     except (ValueError, KeyError, TypeError) as error:
         raise CassetteError(f"a recorded value is damaged ({error!r}): record it again") from error
+
+
+def read(recorded: Span, name: str, what: str, made_of: Callable[[dict[str, Any], bytes], _T]) -> _T | None:
+    """Read a payload that :func:`encoded` wrote; None when the call has none.
+
+    Args:
+        recorded: the call's span.
+        name: of the payload.
+        what: it is, for the error.
+        made_of: makes it of the JSON object and of its bytes.
+
+    Raises:
+        CassetteError: it is damaged.
+    """
+    payload = recorded.payload(name)
+    if payload is None:
+        return None
+    try:
+        return made_of(orjson.loads(payload), payload)
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise CassetteError(f"a recorded {what} is damaged ({error!r}): record it again") from error
