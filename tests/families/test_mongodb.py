@@ -18,7 +18,8 @@ from hypothesis import strategies as st
 from pymongo import compression_support
 
 from timetracer_otel.errors import CassetteError
-from timetracer_otel.families.mongodb import family
+from timetracer_otel.families.mongodb import bson_walk, family, report
+from timetracer_otel.families.mongodb import wire as messages
 from timetracer_otel.families.mongodb.bson_walk import MAX_DEPTH
 from timetracer_otel.seams import value_forms
 
@@ -56,7 +57,7 @@ def compressed(buf: bytes, data: bytes, compressor: int, size: int | None = None
 
 def describe(body: Mapping[str, Any] | bytes, *sections: tuple[str, Documents]) -> Any:
     """Describe the message of that body."""
-    return family.describe(family.parse_message(wire(body, *sections)))
+    return family.describe(messages.parse_message(wire(body, *sections)))
 
 
 def raw_document(*elements: bytes) -> bytes:
@@ -80,7 +81,7 @@ def test_op_msg_is_taken_apart() -> None:
     """Flags, body and document sequences of an OP_MSG come out as they went in."""
     body = {"insert": "c", "$db": "app"}
     buf = wire(body, ("documents", [{"n": 1}, {"n": 2}]), flags=1 << 1 | 1 << 16, request_id=42)
-    message = family.parse_message(buf)
+    message = messages.parse_message(buf)
     assert (message.opcode, message.request_id) == (2013, 42)
     assert (message.more_to_come, message.exhaust_allowed) == (True, True)
     assert message.body == bson.encode(body)
@@ -89,12 +90,12 @@ def test_op_msg_is_taken_apart() -> None:
 
 def test_checksum_is_no_section() -> None:
     """An OP_MSG with a checksum behind it reads as one without."""
-    assert family.parse_message(wire({"ping": 1}, flags=1)).body == bson.encode({"ping": 1})
+    assert messages.parse_message(wire({"ping": 1}, flags=1)).body == bson.encode({"ping": 1})
 
 
 def test_op_query_is_taken_apart() -> None:
     """The hello that drivers up to 4.16 send is described like a command of its database."""
-    message = family.parse_message(legacy({"ismaster": 1, "helloOk": True}))
+    message = messages.parse_message(legacy({"ismaster": 1, "helloOk": True}))
     assert (message.opcode, message.request_id, message.namespace) == (2004, 9, "admin.$cmd")
     assert family.describe(message).key == ("mongodb", "admin", "ismaster", "")
 
@@ -102,9 +103,9 @@ def test_op_query_is_taken_apart() -> None:
 def test_zlib_is_decompressed() -> None:
     """A message compressed by zlib, or by nothing, equals the one inside."""
     buf = wire({"find": "c", "$db": "app"}, ("x", [{"a": 1}]))
-    plain = family.parse_message(buf)
-    assert family.parse_message(compressed(buf, zlib.compress(buf[16:]), 2)) == plain
-    assert family.parse_message(compressed(buf, buf[16:], 0)) == plain
+    plain = messages.parse_message(buf)
+    assert messages.parse_message(compressed(buf, zlib.compress(buf[16:]), 2)) == plain
+    assert messages.parse_message(compressed(buf, buf[16:], 0)) == plain
 
 
 def test_other_compressors_are_the_drivers(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -121,7 +122,7 @@ def test_other_compressors_are_the_drivers(monkeypatch: pytest.MonkeyPatch) -> N
 
     for function in (two, three):
         monkeypatch.setattr(compression_support, "decompress", function)
-        assert family.parse_message(compressed(buf, buf[:15:-1], 3)).body == bson.encode({"ping": 1})
+        assert messages.parse_message(compressed(buf, buf[:15:-1], 3)).body == bson.encode({"ping": 1})
 
 
 def test_missing_compressor_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -133,10 +134,10 @@ def test_missing_compressor_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     buf = wire({"ping": 1})
     monkeypatch.setattr(compression_support, "decompress", fails)
     with pytest.raises(CassetteError, match="snappy that reads it is not installed"):
-        family.parse_message(compressed(buf, b"", 1))
+        messages.parse_message(compressed(buf, b"", 1))
     monkeypatch.setitem(sys.modules, "pymongo", None)
     with pytest.raises(CassetteError, match="pip install pymongo"):
-        family.parse_message(compressed(buf, b"", 1))
+        messages.parse_message(compressed(buf, b"", 1))
 
 
 @pytest.mark.parametrize(
@@ -162,16 +163,16 @@ def test_missing_compressor_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_damaged_messages_are_refused(buf: bytes) -> None:
     """Bytes that are no whole wire message raise our error, with what to do."""
     with pytest.raises(CassetteError, match="record again"):
-        family.parse_message(buf)
+        messages.parse_message(buf)
 
 
 def test_command_name_is_the_first_field() -> None:
     """The name of an OP_MSG's command is read without a parse; other messages have none."""
-    assert family.command_name(wire({"find": "c", "$db": "app"})) == "find"
-    assert family.command_name(legacy({"ismaster": 1})) is None
-    assert family.command_name(compressed(wire({"ping": 1}), b"", 2)) is None
-    assert family.command_name(wire({})) is None
-    assert family.command_name(wire({"ping": 1})[:24]) is None
+    assert messages.command_name(wire({"find": "c", "$db": "app"})) == "find"
+    assert messages.command_name(legacy({"ismaster": 1})) is None
+    assert messages.command_name(compressed(wire({"ping": 1}), b"", 2)) is None
+    assert messages.command_name(wire({})) is None
+    assert messages.command_name(wire({"ping": 1})[:24]) is None
 
 
 # --- describing
@@ -328,7 +329,7 @@ def test_depth_is_bounded() -> None:
     """Nesting is followed as far as a server follows it; beyond that, however deep, our error says so."""
     assert describe(nested(MAX_DEPTH)).key[2] == "find"
     for levels in (MAX_DEPTH + 1, 3000):
-        for function in (describe, lambda body: family.difference(wire(body), wire(body)), family.values):
+        for function in (describe, lambda body: report.difference(wire(body), wire(body)), bson_walk.values):
             with pytest.raises(CassetteError, match="deep"):
                 function(nested(levels))
 
@@ -385,14 +386,16 @@ EVERY_VALUE = [
 
 def test_every_type_is_walked() -> None:
     """All BSON types are followed, deprecated ones and a code's scope too, and their ids are found."""
-    assert list(family.values(EVERY_TYPE)) == EVERY_VALUE
-    swapped = family.rebind(
+    assert list(bson_walk.values(EVERY_TYPE)) == EVERY_VALUE
+    swapped = bson_walk.rebind(
         EVERY_TYPE, {b"\x07" + OID_A.binary: b"\x07" + OID_B.binary, b"\x07" + OID_B.binary: b"\x07" + OID_A.binary}
     )
-    assert [value[1:] for value in family.values(swapped) if value[0] == 7] == [x.binary for x in (OID_B, OID_A, OID_B)]
+    assert [value[1:] for value in bson_walk.values(swapped) if value[0] == 7] == [
+        x.binary for x in (OID_B, OID_A, OID_B)
+    ]
     command = raw_document(b"\x02find\0\2\0\0\0c\0", b"\x03q\0" + EVERY_TYPE)
     assert list(describe(command).values) == EVERY_VALUE
-    assert family.difference(wire(command), wire(command)) == "nothing but what the driver adds"
+    assert report.difference(wire(command), wire(command)) == "nothing but what the driver adds"
 
 
 # --- properties
@@ -495,7 +498,7 @@ def test_shapes_differ_exactly_when_what_counts_differs(kept: dict[str, Any], na
     same = canonical(one) == canonical(other)
     assert (describe(left).shape == describe(right).shape) is same
     if not same:
-        assert family.difference(wire(left), wire(right)).startswith((name, "the same fields, in another order"))
+        assert report.difference(wire(left), wire(right)).startswith((name, "the same fields, in another order"))
 
 
 @unhurried
@@ -503,32 +506,32 @@ def test_shapes_differ_exactly_when_what_counts_differs(kept: dict[str, Any], na
 def test_rebind_there_and_back(kept: dict[str, Any], olds: list[Any], news: list[Any]) -> None:
     """Rebound values are all replaced, nothing else is touched, and the way back gives the same values."""
     document = bson.encode({**kept, "ids": olds})
-    before = list(family.values(document))
+    before = list(bson_walk.values(document))
     bindings: dict[bytes, bytes] = {}
     for old, new in zip(olds, news, strict=False):
-        source, target = (next(family.values(bson.encode({"x": value}))) for value in (old, new))
+        source, target = (next(bson_walk.values(bson.encode({"x": value}))) for value in (old, new))
         if source[0] == target[0] and len(source) == len(target) and target not in (*before, *bindings.values()):
             bindings.setdefault(source, target)
-    rebound = family.rebind(document, bindings)
-    assert list(family.values(rebound)) == [bindings.get(value, value) for value in before]
+    rebound = bson_walk.rebind(document, bindings)
+    assert list(bson_walk.values(rebound)) == [bindings.get(value, value) for value in before]
     assert len(rebound) == len(document)
-    back = family.rebind(rebound, {new: old for old, new in bindings.items()})
-    assert list(family.values(back)) == before  # digits without a letter do not say in which case they were written
+    back = bson_walk.rebind(rebound, {new: old for old, new in bindings.items()})
+    assert list(bson_walk.values(back)) == before  # digits without a letter do not say in which case they were written
     assert len(back) == len(document)
 
 
 FUNCTIONS: list[Callable[[bytes], object]] = [
-    family.parse_message,
-    family.command_name,
-    family.redacted,
-    family.values,
-    family.cursor_id,
-    lambda buf: family.set_cursor_id(buf, 3),
-    lambda buf: family.rebind(buf, {b"\x07" + buf[:12]: b"\x07" + bytes(12)}),
-    lambda buf: family.redacted_reply("hello", buf),
-    lambda buf: family.describe(family.parse_message(buf)),
-    lambda buf: family.getmore_cursor_id(family.parse_message(buf)),
-    lambda buf: family.difference(buf, wire({"find": "c", "q": {"a": [1]}})),
+    messages.parse_message,
+    messages.command_name,
+    messages.redacted,
+    bson_walk.values,
+    messages.cursor_id,
+    lambda buf: messages.set_cursor_id(buf, 3),
+    lambda buf: bson_walk.rebind(buf, {b"\x07" + buf[:12]: b"\x07" + bytes(12)}),
+    lambda buf: messages.redacted_reply("hello", buf),
+    lambda buf: family.describe(messages.parse_message(buf)),
+    lambda buf: messages.getmore_cursor_id(messages.parse_message(buf)),
+    lambda buf: report.difference(buf, wire({"find": "c", "q": {"a": [1]}})),
 ]
 SAMPLES = [
     wire({"find": "c", "q": {"a": [1, OID_A]}, "$db": "app"}),
@@ -557,7 +560,7 @@ def tried(function: Callable[[bytes], object], buf: bytes) -> bool:
 def test_random_bytes_raise_only_our_error(buf: bytes) -> None:
     """Whatever the bytes, each function answers or raises CassetteError, and rendering always answers."""
     assert {tried(function, buf) for function in FUNCTIONS} <= {True, False}
-    assert set(family.render(buf, buf)) == {"request", "response"}
+    assert set(report.render(buf, buf)) == {"request", "response"}
 
 
 @unhurried
@@ -571,7 +574,7 @@ def test_damaged_bytes_raise_only_our_error(sample: bytes, data: st.DataObject) 
     if data.draw(st.booleans()):
         damaged[:4] = struct.pack("<i", len(damaged))
     assert {tried(function, bytes(damaged)) for function in FUNCTIONS} <= {True, False}
-    assert set(family.render(bytes(damaged), bytes(damaged))) == {"request", "response"}
+    assert set(report.render(bytes(damaged), bytes(damaged))) == {"request", "response"}
 
 
 # --- replies
@@ -584,13 +587,13 @@ def test_rebind_gives_the_same_object_when_nothing_applies() -> None:
     many = {b"\x07" + bytes([number]) * 12: b"\x07" + OID_B.binary for number in range(99)}
     unequal = {b"\x02" + b"0" * 24: b"\x02" + b"0" * 32, b"\x07" + OID_A.binary: b"\x04" + OID_A.binary}
     for bindings in ({}, same_type, many, unequal):
-        assert family.rebind(reply, bindings) is reply
+        assert bson_walk.rebind(reply, bindings) is reply
 
 
 def test_rebind_with_many_bindings() -> None:
     """Above the number that is worth a search each, bindings still apply."""
     bindings = {b"\x07" + bytes([number]) * 12: b"\x07" + OID_B.binary for number in range(99)}
-    rebound = family.rebind(bson.encode({"_id": ObjectId(bytes([7]) * 12)}), bindings)
+    rebound = bson_walk.rebind(bson.encode({"_id": ObjectId(bytes([7]) * 12)}), bindings)
     assert bson.decode(rebound) == {"_id": OID_B}
 
 
@@ -598,10 +601,10 @@ def test_cursor_ids_are_read_and_set() -> None:
     """The cursor's id is read from a reply and another one put in its place; the rest is untouched."""
     reply = {"cursor": {"firstBatch": [{"id": Int64(1)}], "id": Int64(77), "ns": "a.b"}, "ok": 1.0}
     encoded = bson.encode(reply)
-    assert family.cursor_id(encoded) == 77
-    changed = family.set_cursor_id(encoded, 1 << 62)
-    assert family.cursor_id(changed) == 1 << 62
-    assert family.set_cursor_id(changed, 77) == encoded
+    assert messages.cursor_id(encoded) == 77
+    changed = messages.set_cursor_id(encoded, 1 << 62)
+    assert messages.cursor_id(changed) == 1 << 62
+    assert messages.set_cursor_id(changed, 77) == encoded
 
 
 @pytest.mark.parametrize("batch", [[], [{"id": Int64(0)}], [{"id": Int64(5)}], [{"id": 0}], [{"id": {"id": Int64(0)}}]])
@@ -609,29 +612,29 @@ def test_cursor_ids_are_read_and_set() -> None:
 def test_ids_in_documents_are_no_cursors(batch: list[dict[str, Any]], number: int) -> None:
     """The cursor's id is found whatever the documents hold, in 32 bits or 64."""
     reply = {"cursor": {"firstBatch": batch, "id": number, "ns": "a.b"}, "ok": 1.0}
-    assert family.cursor_id(bson.encode(reply)) == number
-    assert family.cursor_id(bson.encode({"value": batch, "ok": 1.0})) == 0
+    assert messages.cursor_id(bson.encode(reply)) == number
+    assert messages.cursor_id(bson.encode({"value": batch, "ok": 1.0})) == 0
 
 
 @pytest.mark.parametrize("reply", [{"ok": 1.0}, {"cursor": 5}, {"cursor": {"ns": "a"}}, {"cursor": {"id": "x"}}])
 def test_reply_without_a_cursor(reply: dict[str, Any]) -> None:
     """Where there is no cursor its id is 0, and there is nothing to set."""
     encoded = bson.encode(reply)
-    assert family.cursor_id(encoded) == 0
-    assert family.set_cursor_id(encoded, 5) is encoded
+    assert messages.cursor_id(encoded) == 0
+    assert messages.set_cursor_id(encoded, 5) is encoded
 
 
 def test_cursor_id_that_does_not_fit_is_refused() -> None:
     """An id of more than 64 bits is refused with our error."""
     with pytest.raises(CassetteError):
-        family.set_cursor_id(bson.encode({"cursor": {"id": Int64(1)}}), 1 << 64)
+        messages.set_cursor_id(bson.encode({"cursor": {"id": Int64(1)}}), 1 << 64)
 
 
 def test_cursor_id_of_a_getmore() -> None:
     """A getMore says which cursor it continues; no other command does."""
-    assert family.getmore_cursor_id(family.parse_message(wire({"getMore": Int64(-5), "collection": "c"}))) == -5
+    assert messages.getmore_cursor_id(messages.parse_message(wire({"getMore": Int64(-5), "collection": "c"}))) == -5
     for body in ({"find": "getMore"}, {"getMore": "five, as a text"}):
-        assert family.getmore_cursor_id(family.parse_message(wire(body))) is None
+        assert messages.getmore_cursor_id(messages.parse_message(wire(body))) is None
 
 
 # --- secrets
@@ -652,14 +655,14 @@ def test_cursor_id_of_a_getmore() -> None:
 def test_secrets_are_masked(body: dict[str, Any]) -> None:
     """Commands that carry a password leave it out, and stay whole messages with all other fields."""
     for buf in (wire(body), wire(body, flags=1), legacy(body)):
-        masked = family.redacted(buf)
+        masked = messages.redacted(buf)
         assert b"hunter2" not in masked
         assert b"[redacted]" in masked
-        shown = bson.decode(family.parse_message(masked).body)
+        shown = bson.decode(messages.parse_message(masked).body)
         assert list(shown) == list(body)
         kept = set(body) - {"pwd", "payload", "nonce", "key", "speculativeAuthenticate"}
         assert {name: shown[name] for name in kept} == {name: body[name] for name in kept}
-        assert family.redacted(masked) is masked
+        assert messages.redacted(masked) is masked
 
 
 def test_other_messages_are_not_touched() -> None:
@@ -672,16 +675,16 @@ def test_other_messages_are_not_touched() -> None:
         b"x",
     )
     for buf in others:
-        assert family.redacted(buf) is buf
+        assert messages.redacted(buf) is buf
 
 
 def test_secrets_of_replies_are_masked() -> None:
     """The payloads in log-in and hello replies are masked; other replies come back as the same object."""
     reply = bson.encode({"ok": 1.0, "payload": b"r=,s=,i=15000", "speculativeAuthenticate": {"payload": b"v=abc"}})
     for command in ("saslStart", "saslContinue", "hello", "isMaster"):
-        shown = bson.decode(family.redacted_reply(command, reply))
+        shown = bson.decode(messages.redacted_reply(command, reply))
         assert shown == {"ok": 1.0, "payload": b"[redacted]", "speculativeAuthenticate": {"payload": b"[redacted]"}}
-    assert family.redacted_reply("find", reply) is reply
+    assert messages.redacted_reply("find", reply) is reply
 
 
 # --- for people
@@ -717,26 +720,26 @@ def test_text_forms_of_times() -> None:
 def test_render_shows_extended_json() -> None:
     """A call is shown as relaxed extended JSON, its document sequences as arrays of the command."""
     request = wire({"insert": "c", "$db": "app"}, ("documents", [{"_id": OID_A, "n": 1}]))
-    shown = family.render(request, bson.encode({"ok": 1.0, "at": dt.datetime(2024, 5, 1, tzinfo=dt.UTC)}))
+    shown = report.render(request, bson.encode({"ok": 1.0, "at": dt.datetime(2024, 5, 1, tzinfo=dt.UTC)}))
     assert shown == {
         "request": {"insert": "c", "$db": "app", "documents": [{"_id": {"$oid": str(OID_A)}, "n": 1}]},
         "response": {"ok": 1.0, "at": {"$date": "2024-05-01T00:00:00Z"}},
     }
-    assert family.render(None, None) == {"request": None, "response": None}
+    assert report.render(None, None) == {"request": None, "response": None}
     far = raw_document(b"\x09t\0" + struct.pack("<q", 1 << 62), b"\x06u\0", b"\x05b\0\x10\0\0\0\4" + bytes(16))
-    assert set(family.render(None, far)["response"]) == {"t", "u", "b"}
+    assert set(report.render(None, far)["response"]) == {"t", "u", "b"}
 
 
 def test_render_notes_what_it_cannot_show(monkeypatch: pytest.MonkeyPatch) -> None:
     """Damaged bytes, and a missing pymongo, give a note in place of the document."""
-    shown = family.render(b"xx", b"yy")
+    shown = report.render(b"xx", b"yy")
     assert "record again" in shown["request"]["note"]
     assert shown["response"]["bytes"] == 2
-    damaged = family.parse_message(wire({"insert": "c"}, ("documents", [{"n": 1}])))
+    damaged = messages.parse_message(wire({"insert": "c"}, ("documents", [{"n": 1}])))
     damaged.sections[0] = ("documents", b"\x07")
-    assert "record again" in family.render_message(damaged)["note"]
+    assert "record again" in report.render_message(damaged)["note"]
     monkeypatch.setitem(sys.modules, "bson", None)
-    assert family.render(None, b"y") == {
+    assert report.render(None, b"y") == {
         "request": None,
         "response": {"note": "pip install pymongo to see this document", "bytes": 1},
     }
@@ -774,24 +777,24 @@ def test_render_notes_what_it_cannot_show(monkeypatch: pytest.MonkeyPatch) -> No
 )
 def test_difference_names_the_first_field(recorded: dict[str, Any], asked: dict[str, Any], line: str) -> None:
     """A miss report says which field differs, and both values; ids and times only when nothing else does."""
-    assert family.difference(wire({"find": "c", **recorded}), wire({"find": "c", **asked})) == line
+    assert report.difference(wire({"find": "c", **recorded}), wire({"find": "c", **asked})) == line
 
 
 def test_difference_of_commands_and_sections() -> None:
     """Another command is said first; a document sequence is named by its number; an explained command by its path."""
     insert = wire({"insert": "c"}, ("documents", [{"n": 1}, {"n": 2}]))
     other = wire({"insert": "c"}, ("documents", [{"n": 1}, {"n": 3}]))
-    assert family.difference(insert, other) == "documents.1.n: 2 recorded, 3 asked"
-    assert family.difference(insert, wire({"find": "c"})) == "command: insert recorded, find asked"
+    assert report.difference(insert, other) == "documents.1.n: 2 recorded, 3 asked"
+    assert report.difference(insert, wire({"find": "c"})) == "command: insert recorded, find asked"
     one, two = (wire({"explain": {"find": "c", "comment": comment, "limit": n}}) for comment, n in (("a", 1), ("b", 2)))
-    assert family.difference(one, two) == "explain.limit: 1 recorded, 2 asked"
+    assert report.difference(one, two) == "explain.limit: 1 recorded, 2 asked"
     more = (wire({"getMore": Int64(number), "collection": "c"}) for number in (1, 2))
-    assert family.difference(*more) == "nothing but what the driver adds"
+    assert report.difference(*more) == "nothing but what the driver adds"
 
 
 def test_difference_of_long_values_is_shortened_to_where_they_differ() -> None:
     """Long values are cut on both sides of the first character that differs."""
-    line = family.difference(
+    line = report.difference(
         wire({"find": "c", "x": "a" * 200 + "L" + "b" * 200}), wire({"find": "c", "x": "a" * 200 + "R"})
     )
     assert "L" in line

@@ -9,7 +9,7 @@ import pytest
 from bson import ObjectId
 
 from tests.families.test_mongodb import describe, wire
-from timetracer_otel.families.mongodb import family
+from timetracer_otel.families.mongodb import report
 
 ITEMS: dict[str, list[Any]] = {
     "ids": [ObjectId(bytes([n]) * 12) for n in (7, 3, 9, 200)],
@@ -68,7 +68,7 @@ def test_order_means_nothing(place: Callable[[list[Any]], Any], items: list[Any]
     assert one == other
     assert hash(one) == hash(other)
     assert one.identity == other.identity
-    shown = [family.render(wire(*place(way)), None) for way in (items, items[::-1])]
+    shown = [report.render(wire(*place(way)), None) for way in (items, items[::-1])]
     assert shown[0] == shown[1]
     for changed in (items[:-1], [*items, items[0]], [*items[:-1], 99]):
         assert describe(*place(changed)) != one

@@ -25,7 +25,7 @@ from hypothesis import strategies as st
 from tests.families.test_mongodb import describe
 from timetracer_otel.families.http import description
 from timetracer_otel.families.http.messages import Sent
-from timetracer_otel.families.mongodb import family
+from timetracer_otel.families.mongodb import bson_walk
 from timetracer_otel.seams import Value, values
 from timetracer_otel.seams.value_clock import as_far_from, new_each_time
 from timetracer_otel.seams.value_forms import known_by
@@ -191,7 +191,7 @@ def test_documents(make: Callable[[], object]) -> None:
     assert one.shape == other.shape
     assert one.values
     reply, live = bson.encode(mine["d"]), bson.encode(theirs["d"])  # type: ignore[arg-type]  # a document
-    assert family.rebind(reply, dict(zip(one.values, other.values, strict=True))) == live
+    assert bson_walk.rebind(reply, dict(zip(one.values, other.values, strict=True))) == live
 
 
 def test_content_is_no_value() -> None:
@@ -203,10 +203,10 @@ def test_content_is_no_value() -> None:
 def test_a_time_is_known_by_its_moment() -> None:
     """What one family brought as a text another has as a date; a mere second is not enough to be known by."""
     moment = datetime(2026, 1, 2, 3, 4, 5, 678000, tzinfo=UTC)
-    (stored,) = family.values(bson.encode({"at": moment}))
+    (stored,) = bson_walk.values(bson.encode({"at": moment}))
     (_, (written,)) = blanked(moment.isoformat())
     assert set(known_by(stored)) & set(known_by(written))
-    (stored,) = family.values(bson.encode({"at": moment.replace(microsecond=0)}))
+    (stored,) = bson_walk.values(bson.encode({"at": moment.replace(microsecond=0)}))
     (_, (written,)) = blanked(moment.replace(microsecond=0).isoformat())
     assert not set(known_by(stored)) & set(known_by(written))
 

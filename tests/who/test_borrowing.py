@@ -10,7 +10,7 @@ import pytest
 from tests.cli.conftest import op_msg
 from timetracer_otel.families.http.description import describe as describe_http
 from timetracer_otel.families.http.messages import Sent
-from timetracer_otel.families.mongodb import answers, family
+from timetracer_otel.families.mongodb import answers, family, wire
 from timetracer_otel.replay.answering.borrowing import Lending, Seen
 from timetracer_otel.seams import Description
 
@@ -19,7 +19,7 @@ FIND = {"find": "users", "filter": {"_id": "ann"}, "$db": "shop"}
 
 def mongo(command: dict[str, Any]) -> Description:
     """A command's description."""
-    return family.describe(family.parse_message(op_msg(command)))
+    return family.describe(wire.parse_message(op_msg(command)))
 
 
 def http(method: str, path: str) -> Description:

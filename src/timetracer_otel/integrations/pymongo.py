@@ -14,7 +14,7 @@ from typing import Any
 from timetracer_otel import seams, spans
 from timetracer_otel.cassette.model import Span
 from timetracer_otel.cassette.version1 import Library
-from timetracer_otel.families.mongodb import answers, family
+from timetracer_otel.families.mongodb import answers, bson_walk, family, report, wire
 from timetracer_otel.families.mongodb import pymongo_replay as replaying
 from timetracer_otel.families.mongodb import pymongo_server as server
 from timetracer_otel.families.mongodb import pymongo_topology as topologies
@@ -77,7 +77,7 @@ class _Sending:
 
 def _begin(buf: bytes) -> Call | None:
     """Begin to record a message of the app's; what the driver sends for itself is none."""
-    name = family.command_name(buf)
+    name = wire.command_name(buf)
     if (name is None or name in server.ADMINISTRATION) and _is_drivers_own(name, buf):
         call = seams.instrumented(NAME)
         if call is not None:
@@ -85,8 +85,8 @@ def _begin(buf: bytes) -> Call | None:
         return None
     call = seams.begin(NAME, lambda: _named(name))
     if call is not None:
-        may_hold_secret = name is None or name.lower() in family.GUARDED
-        call.put_binary(spans.REQUEST, family.redacted(buf) if may_hold_secret else buf)
+        may_hold_secret = name is None or name.lower() in wire.GUARDED
+        call.put_binary(spans.REQUEST, wire.redacted(buf) if may_hold_secret else buf)
     return call
 
 
@@ -98,7 +98,7 @@ def _named(operation: str | None) -> tuple[str, dict[str, spans.Attribute]]:
 def _is_drivers_own(name: str | None, buf: bytes) -> bool:
     if name is None:
         return bool(_kind_of(buf, 12)[0] == _OP_QUERY)  # only greetings still go by it
-    return server.is_drivers_own(family.parse_message(buf))
+    return server.is_drivers_own(wire.parse_message(buf))
 
 
 def _failed(call: Call, error: BaseException) -> None:
@@ -318,13 +318,13 @@ def _describe(recorded: Span) -> Description | None:
     if request is None:
         # The next batch of an exhaust cursor: served in turn, never asked for.
         return Description(("mongodb", "", "getMore", ""), b"", (), read=True)
-    message = family.parse_message(request)
+    message = wire.parse_message(request)
     return None if server.is_drivers_own(message) else family.describe(message)
 
 
 def _reply_values(recorded: Span) -> Iterable[Value]:
     reply = recorded.payload(spans.RESPONSE)
-    return () if reply is None else family.values(reply)
+    return () if reply is None else bson_walk.values(reply)
 
 
 def _answer(recorded: Span) -> bytes:
@@ -333,7 +333,7 @@ def _answer(recorded: Span) -> bytes:
 
 
 def _render(recorded: Span) -> dict[str, Any]:
-    shown = family.render(recorded.payload(spans.REQUEST), recorded.payload(spans.RESPONSE))
+    shown = report.render(recorded.payload(spans.REQUEST), recorded.payload(spans.RESPONSE))
     if (error := recorded.text(spans.ERROR)) is not None:
         shown["error"] = spans.json_or_text(error)
     return shown
@@ -413,7 +413,7 @@ INTEGRATION = Integration(
     reply_values=_reply_values,
     answer=_answer,
     render=_render,
-    volatile=frozenset(name.decode() for name in family.VOLATILE),
+    volatile=frozenset(name.decode() for name in wire.VOLATILE),
     oldest=(NAME, (4, 9)),
     packages={"pymongo": "pymongo", "bson": "pymongo", "gridfs": "pymongo", "motor": "motor"},
     instrumentors=(

@@ -22,50 +22,14 @@ from timetracer_otel.families.mongodb.bson_walk import (
     documents,
     elements,
     guarded,
-    rebind,
     scan,
     taken,
-    values,
 )
-from timetracer_otel.families.mongodb.report import difference, render, render_message
 from timetracer_otel.families.mongodb.unordered_lists import lists_without_order, may_have_lists
-from timetracer_otel.families.mongodb.wire import (
-    GUARDED,
-    VOLATILE,
-    Message,
-    command_name,
-    cursor_id,
-    cursor_namespace,
-    getmore_cursor_id,
-    max_time_ms,
-    parse_message,
-    redacted,
-    redacted_reply,
-    sections_of,
-    set_cursor_id,
-)
+from timetracer_otel.families.mongodb.wire import VOLATILE, Message, sections_of
 from timetracer_otel.seams.integration import Description, Value
 
-__all__ = [
-    "GUARDED",
-    "VOLATILE",
-    "Message",
-    "command_name",
-    "cursor_id",
-    "cursor_namespace",
-    "describe",
-    "difference",
-    "getmore_cursor_id",
-    "max_time_ms",
-    "parse_message",
-    "rebind",
-    "redacted",
-    "redacted_reply",
-    "render",
-    "render_message",
-    "set_cursor_id",
-    "values",
-]
+__all__ = ["describe"]
 
 # Commands that change nothing, in small letters: old servers also know "ismaster", "collstats", "buildinfo".
 _READS = frozenset(

@@ -10,7 +10,7 @@ from weakref import WeakKeyDictionary
 
 from timetracer_otel import spans
 from timetracer_otel.cassette.model import Span
-from timetracer_otel.families.mongodb import family
+from timetracer_otel.families.mongodb import wire
 from timetracer_otel.seams import Responder
 
 __all__ = ["CONTINUES", "OpenCursor", "close", "continued", "opened"]
@@ -37,7 +37,7 @@ class OpenCursor:
     def __init__(self, responder: Responder, opener: Span, recorded_id: int, namespace: str) -> None:
         self.id = next(_ids)
         self.namespace = namespace
-        body = family.parse_message(opener.payload(spans.REQUEST) or b"").body
+        body = wire.parse_message(opener.payload(spans.REQUEST) or b"").body
         self._awaits = b"$changeStream\0" in body or b"\x08awaitData\0\1" in body
         self.tailable = self._awaits or b"\x08tailable\0\1" in body
         self._batches = _history(responder, opener).batches(opener, recorded_id)
@@ -103,10 +103,10 @@ class _History:
         if (last := call.text(CONTINUES)) is not None:
             self._followers[last] = call
         elif (request := call.payload(spans.REQUEST)) is not None:
-            asked = family.getmore_cursor_id(family.parse_message(request))
+            asked = wire.getmore_cursor_id(wire.parse_message(request))
             if asked is not None:
                 self._asked[asked].append((place, call))
-            elif (reply := call.payload(spans.RESPONSE)) is not None and (cursor := family.cursor_id(reply)):
+            elif (reply := call.payload(spans.RESPONSE)) is not None and (cursor := wire.cursor_id(reply)):
                 self._openers[cursor].append(place)
 
     def batches(self, opener: Span, cursor: int) -> Iterator[Span]:

@@ -14,7 +14,7 @@ from typing import Any, NoReturn
 from timetracer_otel import seams, spans
 from timetracer_otel.cassette.model import Span
 from timetracer_otel.errors import CassetteError
-from timetracer_otel.families.mongodb import family
+from timetracer_otel.families.mongodb import bson_walk, family, report, wire
 from timetracer_otel.families.mongodb import pymongo_cursors as cursors
 from timetracer_otel.families.mongodb import pymongo_server as server
 from timetracer_otel.seams import Answer, Description, Responder, Runtime, exceptions
@@ -69,7 +69,7 @@ class Connection:
     def __init__(self, responder: Responder, address: tuple[str, int | None]) -> None:
         self._responder = responder
         self._address = address
-        self._asked: deque[tuple[family.Message, bytes]] = deque()
+        self._asked: deque[tuple[wire.Message, bytes]] = deque()
         self._timeout: float | None = None
         self._streaming: cursors.OpenCursor | None = None
         self.closed = False
@@ -104,10 +104,10 @@ class Connection:
 
     def send(self, buf: bytes) -> None:
         """Take a message; what expects no reply is answered for now, so that a miss shows where it happened."""
-        name = family.command_name(buf)
-        if name is None or name.lower() in family.GUARDED:
-            buf = family.redacted(buf)  # as it was recorded
-        message = family.parse_message(buf)
+        name = wire.command_name(buf)
+        if name is None or name.lower() in wire.GUARDED:
+            buf = wire.redacted(buf)  # as it was recorded
+        message = wire.parse_message(buf)
         if message.more_to_come:
             self._answer(message, buf)
         else:
@@ -142,18 +142,18 @@ class Connection:
             self._responder.refuse("an exhaust cursor asks for more batches than were recorded: record it to its end")
         return self._decode(self._responder.serve(recorded), cursor)
 
-    def _answer(self, message: family.Message, buf: bytes) -> _Reply:
+    def _answer(self, message: wire.Message, buf: bytes) -> _Reply:
         name = message.name
         if name in server.ADMINISTRATION and server.is_drivers_own(message):
             return _saying(server.made_up(message, self._responder, self._address))
         if name == "getMore":
             return self._next_batch(message)
-        asked = self._responder.answer(family.describe(message), lambda: family.render(buf, None)["request"])
+        asked = self._responder.answer(family.describe(message), lambda: report.render(buf, None)["request"])
         return self._decode(asked)
 
-    def _next_batch(self, message: family.Message) -> _Reply:
+    def _next_batch(self, message: wire.Message) -> _Reply:
         """Only the cursor's own next batch will do: what another cursor was given looks the same from here."""
-        cursor = cursors.continued(family.getmore_cursor_id(message))
+        cursor = cursors.continued(wire.getmore_cursor_id(message))
         recorded = cursor.next() if cursor is not None else None
         if cursor is None or (recorded is None and not cursor.tailable):
             what = " ".join(family.describe(message).key)
@@ -162,7 +162,7 @@ class Connection:
                 "record it to where it is read now"
             )
         if recorded is None:  # the recording ended while it was open: it has nothing new
-            return _saying(server.no_batch(cursor), wait=cursor.patience(family.max_time_ms(message)))
+            return _saying(server.no_batch(cursor), wait=cursor.patience(wire.max_time_ms(message)))
         return self._decode(self._responder.serve(recorded), cursor)
 
     def _decode(self, answer: Answer, cursor: cursors.OpenCursor | None = None) -> _Reply:
@@ -175,11 +175,11 @@ class Connection:
         if document is None:
             return self._unanswered(recorded)
         if answer.bindings:
-            document = family.rebind(document, answer.bindings)
-        recorded_id = family.cursor_id(document)
+            document = bson_walk.rebind(document, answer.bindings)
+        recorded_id = wire.cursor_id(document)
         if recorded_id:
-            cursor = cursor or cursors.opened(self._responder, recorded, recorded_id, family.cursor_namespace(document))
-            document = family.set_cursor_id(document, cursor.id)
+            cursor = cursor or cursors.opened(self._responder, recorded, recorded_id, wire.cursor_namespace(document))
+            document = wire.set_cursor_id(document, cursor.id)
         elif cursor is not None:
             cursors.close([cursor.id])
         more = bool(recorded.attributes.get(MORE_TO_COME))
@@ -205,7 +205,7 @@ class Connection:
 
     def _unanswered(self, recorded: Span) -> _Reply:
         request = recorded.payload(spans.REQUEST)
-        if request is None or not family.parse_message(request).more_to_come:
+        if request is None or not wire.parse_message(request).more_to_come:
             self._responder.refuse("the recording ended before this call was answered: record it to its end")
         return _saying(server.acknowledged())  # the driver awaits none
 

@@ -12,9 +12,9 @@ from datetime import UTC, datetime
 from typing import Any
 
 from timetracer_otel import seams
-from timetracer_otel.families.mongodb import family
 from timetracer_otel.families.mongodb import pymongo_cursors as cursors
 from timetracer_otel.families.mongodb import pymongo_topology as topologies
+from timetracer_otel.families.mongodb import wire
 from timetracer_otel.seams import Responder
 from timetracer_otel.seams.integration import Wrapper
 
@@ -54,12 +54,12 @@ _seeds: dict[tuple[str, int | None], Any] = {}
 """The topology settings by server address: what the URI wants the server to be."""
 
 
-def is_drivers_own(message: family.Message) -> bool:
+def is_drivers_own(message: wire.Message) -> bool:
     """Whether the driver sends a command by itself. A greeting with a session is the app's own."""
     return message.name in ADMINISTRATION and not (message.name in _GREETINGS and b"\x03lsid\0" in message.body)
 
 
-def made_up(message: family.Message, responder: Responder, address: tuple[str, int | None]) -> bytes:
+def made_up(message: wire.Message, responder: Responder, address: tuple[str, int | None]) -> bytes:
     """Answer a command of :data:`ADMINISTRATION`.
 
     Args:
@@ -90,7 +90,7 @@ def no_batch(cursor: cursors.OpenCursor) -> bytes:
     return _document({"cursor": {"nextBatch": [], "id": bson.Int64(cursor.id), "ns": cursor.namespace}, "ok": 1.0})
 
 
-def _killed(message: family.Message) -> list[int]:
+def _killed(message: wire.Message) -> list[int]:
     import bson  # noqa: PLC0415 - part of the driver, which is there when it asks
 
     return [bson.Int64(cursor) for cursor in bson.decode(message.body).get("cursors", [])]
