@@ -104,7 +104,7 @@ def install(**settings: Any) -> Settings:
         _set_up(wanted, from_code=True)
     except TimetracerError:
         raise
-    except Exception:
+    except Exception:  # whatever it was: the app runs on, unrecorded
         if wanted.mode == "replay":  # which must never run against what is live
             raise
         _log.exception("timetracer is off: it could not be set up")
