@@ -7,7 +7,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from opentelemetry.trace import SpanKind
+
 from tests.cli.conftest import MS, Command, Recording
+from timetracer_otel.families.kinds.task import BODY, Outcome, Payload, Task
 
 INSERT = {"insert": "orders", "documents": [{"_id": "a", "total": 5}], "$db": "shop"}
 UPDATE = {"update": "stock", "updates": [{"q": {"_id": "tea"}, "u": {"$inc": {"left": -1}}}], "$db": "shop"}
@@ -50,6 +53,31 @@ def test_every_kind_of_difference_is_told(timetracer: Command, tmp_path: Path) -
     }
     assert ended.returncode == 1
     assert "total: 5 recorded, 6 now" in timetracer("diff", first, second).stdout
+
+
+def ran(path: Path, number: int, outcome: Outcome) -> Path:
+    """Write the lane of a task."""
+    entry = Task("shop.pay", "1", {"order": 7}, "celery", came=Payload(BODY, [b"[]"]), outcome=outcome)
+    recording = Recording(number)
+    recording.span("TASK shop.pay", SpanKind.CONSUMER, entry.attributes(None))
+    return recording.write(path)
+
+
+def test_what_came_of_tasks_is_compared(timetracer: Command, tmp_path: Path) -> None:
+    """Another value, another end: exit status 1. The same one is equal, whenever it ran."""
+    paid, same, more, failed = (
+        ran(tmp_path / f"{number}.jsonl", number, outcome)
+        for number, outcome in enumerate(
+            [Outcome("SUCCESS", 5), Outcome("SUCCESS", 5), Outcome("SUCCESS", 6), Outcome("FAILURE", error=KeyError(1))]
+        )
+    )
+    assert timetracer("diff", paid, same).returncode == 0
+    ended = timetracer("diff", paid, more)
+    assert (ended.returncode, "$.value: 5 recorded, 6 now" in ended.stdout) == (1, True), ended.stdout
+    ended = timetracer("diff", paid, failed, "--json")
+    ((told,),) = (one["differences"] for one in json.loads(ended.stdout)["differing"])
+    assert (ended.returncode, told["kind"]) == (1, "outcome")
+    assert "$.state" in {field["path"] for field in told["fields"]}
 
 
 def test_requests_without_a_counterpart_are_named(timetracer: Command, tmp_path: Path) -> None:

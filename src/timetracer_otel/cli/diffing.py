@@ -19,8 +19,8 @@ from timetracer_otel.integrations import discover
 from timetracer_otel.replay.answering.journal_entries import without_volatile
 from timetracer_otel.replay.answering.trace import REPLAY_ASKED, REPLAY_CALL, REPLAY_KEY, REPLAY_OF
 from timetracer_otel.replay.comparing.differences import Difference
+from timetracer_otel.replay.comparing.entry_ends import compare_ends
 from timetracer_otel.replay.comparing.pairing import Asked, compare_lists
-from timetracer_otel.replay.comparing.responses import compare_response, recorded_reply
 from timetracer_otel.seams import Integration
 
 __all__ = ["Diff", "compare", "print_diff"]
@@ -119,10 +119,7 @@ def _sessions(first: Shelf, second: Shelf, integrations: Mapping[str, Integratio
 def _lanes(first: Lane, second: Lane, integrations: Mapping[str, Integration]) -> Iterator[Difference]:
     yield from _calls(first, second, integrations)
     if first.entry is not None and second.entry is not None:
-        method = first.entry.text(spans.HTTP_METHOD) or ""
-        mine, theirs = recorded_reply(first.entry), recorded_reply(second.entry)
-        if mine != theirs:  # two that raised are equal
-            yield from compare_response(method, mine, theirs)
+        yield from compare_ends(first.entry, second.entry)
 
 
 def _calls(first: Lane, second: Lane, integrations: Mapping[str, Integration]) -> Iterator[Difference]:

@@ -18,8 +18,8 @@ from timetracer_otel.errors import ConfigError
 from timetracer_otel.replay import journal
 from timetracer_otel.replay.comparing.calls import LaneNotes, Notes
 from timetracer_otel.replay.comparing.differences import Difference, Result
+from timetracer_otel.replay.comparing.entry_ends import compare_outcomes
 from timetracer_otel.replay.comparing.started_processes import StartedProcesses
-from timetracer_otel.replay.comparing.values import differences
 from timetracer_otel.replay.journal import Journal, driven_by
 from timetracer_otel.replay.verifying import verdicts
 from timetracer_otel.replay.verifying.driver import Driven
@@ -117,5 +117,5 @@ def _driven(lanes: Sequence[Outline], shelf: Shelf, notes: Notes) -> Iterator[Dr
 
 def _compared(recorded: object, live: LaneNotes) -> Iterator[Difference]:
     """Compare what came of an entry, when that is known: verdicts say so of one whose end was not seen."""
-    if live.ended and (fields := tuple(differences(recorded, live.outcome))):
-        yield Difference("outcome", "", fields)
+    if live.ended:
+        yield from compare_outcomes(recorded, live.outcome)
