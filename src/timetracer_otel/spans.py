@@ -249,6 +249,22 @@ def decode_payload(attributes: Mapping[str, object], name: str) -> bytes | None:
     return data
 
 
+def payload_is_there(attributes: Mapping[str, object], name: str) -> bool | None:
+    """Say whether a span has a payload that is not empty, on itself or in the chunks that it left in.
+
+    Args:
+        attributes: of the span.
+        name: of the payload.
+
+    Returns:
+        None where the span says nothing of it.
+    """
+    if attributes.get(name + PARTS):
+        return True
+    size = attributes.get(name + ".size")
+    return None if size is None else bool(size)
+
+
 def json_or_text(text: str) -> Any:
     """Give what an attribute says in JSON; the text as it is, when somebody else wrote it.
 

@@ -5,11 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from opentelemetry.trace import SpanKind
 
 from tests.cli.conftest import Recording
+from timetracer_otel import spans
 from timetracer_otel.cassette import shelf
 from timetracer_otel.cassette.shelf import Catalog, Shelf, catalog, read_catalog
 from timetracer_otel.errors import CassetteError
+from timetracer_otel.families.kinds import task
 
 
 def recorded(folder: Path, count: int) -> list[Path]:
@@ -84,3 +87,13 @@ def test_lane_that_is_gone_meanwhile(tmp_path: Path) -> None:
     files[0].unlink()
     with pytest.raises(CassetteError, match=r"lane-1\.jsonl"):
         own.lane(f"{1:032x}")
+
+
+def test_a_task_whose_message_left_in_chunks_is_driven(tmp_path: Path) -> None:
+    """A message of a megabyte and more is no reason to leave its task out of a verification."""
+    recording = Recording()
+    facts = {task.KIND_NAME: "task", task.NAME: "shop.resize", task.BODY + spans.PARTS: 2}
+    recording.span("run/shop.resize", SpanKind.CONSUMER, facts)
+    (outline,) = catalog([recording.write(tmp_path / "lane.jsonl")]).lanes
+    assert outline.has_body
+    assert outline.is_drivable

@@ -7,6 +7,7 @@ import json
 from pathlib import Path
 
 import pytest
+from opentelemetry.trace import SpanKind
 
 from tests.cli.conftest import Recording
 from tests.who.conftest import use
@@ -68,6 +69,22 @@ def test_a_body_that_was_not_read_is_told_by_its_length_and_kind(tmp_path: Path)
 
     assert [follow("a/b", b"word"), follow("a/b", b"word"), follow("a/c", b"word")] == [1, 2, 3]
     assert follow("a/b", b"longer") == 0
+
+
+def test_a_body_that_left_in_chunks_is_waited_for(tmp_path: Path) -> None:
+    """A large upload is told from others by its body, so that is read before the app asks anything."""
+    recording = Recording()
+    left = spans.encode_payload(spans.HTTP_REQUEST_BODY, b"word")
+    entry = recording.entry("POST", "/x", extra={spans.HTTP_REQUEST_BODY + spans.PARTS: 1})
+    for name in left:
+        recording.spans[0][1]["attributes"] = [one for one in recording.spans[0][1]["attributes"] if one["key"] != name]
+    chunk = {spans.PART: "chunk", spans.PART_OF: spans.HTTP_REQUEST_BODY, spans.PART_INDEX: 0, **left}
+    recording.span("chunk", SpanKind.INTERNAL, chunk, parent=entry)
+    found = Entries(Shelf.of([recording.write(tmp_path / "lane.jsonl")], opened=True), lambda _name: True)
+
+    assert found.wants_whole(Request("POST", "/x", []))
+    assert found.choose(Request("POST", "/x", [("Host", "shop.example")], body=[b"other"])).lane is None
+    assert found.choose(Request("POST", "/x", [("Host", "shop.example")], body=[b"word"])).lane is not None
 
 
 def test_with_credentials_and_without_are_never_one(tmp_path: Path) -> None:

@@ -30,8 +30,8 @@ def _facts(attributes: Mapping[str, object]) -> dict[str, Any]:
     if spans.HTTP_REQUEST_HEADERS in attributes:
         headers = spans.decode_headers(attributes, spans.HTTP_REQUEST_HEADERS)
         found["group"] = "; ".join(value for name, value in headers if name.lower() == "cookie")
-    if (size := attributes.get(spans.HTTP_REQUEST_BODY + ".size")) is not None:
-        found["has_body"] = bool(size)
+    if (has_body := spans.payload_is_there(attributes, spans.HTTP_REQUEST_BODY)) is not None:
+        found["has_body"] = has_body
     return found
 
 

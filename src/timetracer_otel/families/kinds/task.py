@@ -239,7 +239,7 @@ def _recorded_texts(entry: Span) -> Texts:
 def _facts(attributes: Mapping[str, object]) -> dict[str, Any]:
     name = str(attributes.get(NAME, ""))
     found: dict[str, Any] = {"method": _METHOD, "target": name, "route": name}
-    return {**found, "has_body": True} if BODY in attributes else found
+    return {**found, "has_body": True} if spans.payload_is_there(attributes, BODY) is not None else found
 
 
 def _outcome(attributes: Mapping[str, object]) -> object:
