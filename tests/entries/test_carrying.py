@@ -355,6 +355,28 @@ def test_tasks_have_places_by_their_creation(runtime: NotingRuntime, loop: str, 
     assert [[place.replace("1", "0", 1) for place in part] for part in runs[1]] == runs[0]
 
 
+@pytest.mark.parametrize("loop", LOOPS)
+def test_awaitables_start_in_the_order_in_which_they_are_given(runtime: NotingRuntime, loop: str) -> None:
+    """Python starts those of ``as_completed`` by their addresses, in another order in each run."""
+    lane, started = opened(runtime), []
+
+    async def work(number: int) -> int:
+        started.append(number)
+        return number
+
+    async def main() -> None:
+        several = [work(number) for number in range(50)]
+        later = asyncio.ensure_future(work(50))
+        done = [await one for one in asyncio.as_completed([*several, several[0], later])]
+        assert sorted(done) == list(range(51))  # each once, as ever
+
+    with lane.entered():
+        LOOPS[loop](main())
+    assert [number for number in started if number != 50] == list(range(50))
+    with pytest.raises(TypeError, match="expect an iterable"):
+        list(asyncio.as_completed(asyncio.Future(loop=asyncio.new_event_loop())))
+
+
 def test_work_in_a_copied_context_has_a_place_of_its_own(runtime: NotingRuntime, pools: Pools) -> None:
     """``submit(copy_context().run, work)``, as people carry their context variables."""
     lane = opened(runtime)

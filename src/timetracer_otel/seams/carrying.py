@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import queue
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from threading import Thread
 from typing import Any, Final
 
@@ -129,6 +129,32 @@ def _start_task(original: Callable[..., Any]) -> Callable[..., Any]:
     return create_task
 
 
+def _start_in_order(original: Callable[..., Any]) -> Callable[..., Any]:
+    """Go around ``asyncio.as_completed``, which starts coroutines in the order of a set: that of their addresses."""
+
+    def as_completed(fs: Any, *args: Any, **kwargs: Any) -> Any:
+        is_one = asyncio.isfuture(fs) or asyncio.iscoroutine(fs)  # an error, which the original raises
+        return original(fs if is_one else _InOrder(fs), *args, **kwargs)
+
+    return as_completed
+
+
+class _InOrder:
+    """Awaitables as tasks that are started in the given order, when they are asked for.
+
+    Args:
+        given: the awaitables.
+    """
+
+    __slots__ = ("_given",)
+
+    def __init__(self, given: Any) -> None:
+        self._given = given
+
+    def __iter__(self) -> Iterator[Any]:
+        return iter([asyncio.ensure_future(one) for one in dict.fromkeys(self._given)])
+
+
 def _get(original: Callable[..., Any]) -> Callable[..., Any]:
     """Go around ``queue.Queue.get``. Pools of connections are queues too, last in first out."""
 
@@ -171,6 +197,7 @@ _STARTS: Final = Integration(
         Patch("uvloop", "Loop.create_task", maker=_start_task),
         # It creates tasks past the loop where an eager factory of Python's own is set.
         Patch("anyio._backends._asyncio", "TaskGroup._spawn", maker=_start_task, required=False),
+        Patch("asyncio.tasks", "as_completed", maker=_start_in_order, everywhere=True),
         Patch("queue", "Queue.get", maker=_get),
         Patch("asyncio.queues", "Queue.get", maker=_get_async),
         *POOLS,
