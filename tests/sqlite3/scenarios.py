@@ -10,7 +10,7 @@ from contextlib import closing
 from decimal import Decimal
 from typing import Any
 
-__all__ = ["SCENARIOS", "Connect"]
+__all__ = ["SCENARIOS", "Connect", "error_of", "filled"]
 
 Connect = Callable[..., Any]
 """As ``sqlite3.connect`` with a database; untyped, because much of what follows is wrong use."""
@@ -18,7 +18,8 @@ Connect = Callable[..., Any]
 _SCHEMA = "CREATE TABLE IF NOT EXISTS item (id INTEGER PRIMARY KEY, name TEXT UNIQUE, price REAL, data BLOB)"
 
 
-def _filled(connect: Connect, **options: Any) -> Any:
+def filled(connect: Connect, **options: Any) -> Any:
+    """Open a database with four items in it."""
     connection = connect(**options)
     connection.execute("DROP TABLE IF EXISTS item")
     connection.execute(_SCHEMA)
@@ -28,7 +29,8 @@ def _filled(connect: Connect, **options: Any) -> Any:
     return connection
 
 
-def _error(do: Callable[[], Any]) -> Any:
+def error_of(do: Callable[[], Any]) -> Any:
+    """Give the exception of a call as its class, arguments and attributes; else what it gives."""
     try:
         return do()
     except Exception as error:  # noqa: BLE001 - which one it is, is what is looked at
@@ -65,7 +67,7 @@ def types_of_values(connect: Connect) -> Any:
 def fetching(connect: Connect) -> Any:
     """Rows come by every method of a cursor, in any mixture, and none after the last."""
     seen: list[Any] = []
-    with closing(_filled(connect)) as connection:
+    with closing(filled(connect)) as connection:
         cursor = connection.cursor()
         seen += [
             cursor.description,
@@ -99,7 +101,7 @@ def fetching(connect: Connect) -> Any:
 def counts(connect: Connect) -> Any:
     """Counts of rows and the last id are told after each statement."""
     seen: list[Any] = []
-    with closing(_filled(connect)) as connection:
+    with closing(filled(connect)) as connection:
         cursor = connection.cursor()
         for sql in (
             "INSERT INTO item (name) VALUES ('juice')",
@@ -143,22 +145,22 @@ def parameters(connect: Connect) -> Any:
             ask("SELECT :a, @b, $c, ':d', :a", {"a": 1, "b": b"2", "c": None, "unused": object()}),
             ask("SELECT :abc", Making()),
             ask("SELECT /* :not */ 1 -- ?\n"),
-            _error(lambda: ask("SELECT :a", {})),
-            _error(lambda: ask("SELECT ?", (1, 2))),
-            _error(lambda: ask("SELECT ?", (object(),))),
-            _error(lambda: ask("SELECT ?", (2**70,))),
-            _error(lambda: ask("SELECT ?", ("\ud800",))),
-            _error(lambda: ask("SELECT ?", 5)),
-            _error(lambda: connection.execute(5)),
-            _error(connection.execute),
-            _error(lambda: connection.executemany("SELECT 1", [()])),
+            error_of(lambda: ask("SELECT :a", {})),
+            error_of(lambda: ask("SELECT ?", (1, 2))),
+            error_of(lambda: ask("SELECT ?", (object(),))),
+            error_of(lambda: ask("SELECT ?", (2**70,))),
+            error_of(lambda: ask("SELECT ?", ("\ud800",))),
+            error_of(lambda: ask("SELECT ?", 5)),
+            error_of(lambda: connection.execute(5)),
+            error_of(connection.execute),
+            error_of(lambda: connection.executemany("SELECT 1", [()])),
         ]
 
 
 def transactions(connect: Connect) -> Any:
     """What was committed, rolled back, or left by an exception, as each isolation level has it."""
     seen: list[Any] = []
-    with closing(_filled(connect)) as connection:
+    with closing(filled(connect)) as connection:
 
         def count() -> Any:
             return connection.execute("SELECT count(*) FROM item").fetchone()
@@ -186,7 +188,7 @@ def transactions(connect: Connect) -> Any:
         connection.execute("ROLLBACK TO one")
         seen += [count(), connection.in_transaction]
         connection.execute("COMMIT")
-        seen.append(_error(lambda: setattr(connection, "isolation_level", "WRONG")))
+        seen.append(error_of(lambda: setattr(connection, "isolation_level", "WRONG")))
         return seen
 
 
@@ -197,7 +199,7 @@ def factories(connect: Connect) -> Any:
     def as_dict(cursor: sqlite3.Cursor, row: tuple[Any, ...]) -> dict[str, Any]:
         return {column[0]: value for column, value in zip(cursor.description, row, strict=True)}
 
-    with closing(_filled(connect)) as connection:
+    with closing(filled(connect)) as connection:
         connection.row_factory = sqlite3.Row
         row = connection.execute("SELECT id, name AS 'the \"name\"', id FROM item ORDER BY id").fetchone()
         seen += [type(row), tuple(row), row.keys(), row["ID"], row['the "name"'], len(row), row[-1]]
@@ -227,7 +229,7 @@ def undecodable(connect: Connect) -> Any:
         cursor = connection.cursor()
         sql = "SELECT 1 UNION ALL SELECT CAST(x'ff41' AS TEXT)"
         first = cursor.execute(sql).fetchone()
-        failed = _error(cursor.fetchone)
+        failed = error_of(cursor.fetchone)
         connection.text_factory = lambda raw: raw.decode("utf-8", "surrogateescape")
         return [first, failed, cursor.execute(sql).fetchall()]
 
@@ -285,32 +287,32 @@ def converters(connect: Connect) -> Any:
 
 def errors(connect: Connect) -> Any:
     """Errors have their class, arguments and codes; those of a wrong use too."""
-    connection = _filled(connect)
+    connection = filled(connect)
     cursor = connection.cursor()
     other = connection.cursor()
     other.close()
     seen = [
-        _error(lambda: connection.execute("SELECT * FROM nowhere")),
-        _error(lambda: connection.execute("SELEC 1")),
-        _error(lambda: connection.execute("INSERT INTO item (name) VALUES ('tea')")),
-        _error(lambda: connection.execute("SELECT 1; SELECT 2")),
-        _error(lambda: cursor.executescript("SELECT 1; nonsense")),
-        _error(other.fetchone),
-        _error(lambda: other.execute("SELECT 1")),
-        _error(lambda: connection.cursor(factory=int))[0],
+        error_of(lambda: connection.execute("SELECT * FROM nowhere")),
+        error_of(lambda: connection.execute("SELEC 1")),
+        error_of(lambda: connection.execute("INSERT INTO item (name) VALUES ('tea')")),
+        error_of(lambda: connection.execute("SELECT 1; SELECT 2")),
+        error_of(lambda: cursor.executescript("SELECT 1; nonsense")),
+        error_of(other.fetchone),
+        error_of(lambda: other.execute("SELECT 1")),
+        error_of(lambda: connection.cursor(factory=int))[0],
         connection.in_transaction,
         connection.rollback(),
     ]
     connection.close()
     seen += [
-        _error(lambda: connection.execute("SELECT 1")),
-        _error(connection.commit),
-        _error(lambda: connection.in_transaction),
+        error_of(lambda: connection.execute("SELECT 1")),
+        error_of(connection.commit),
+        error_of(lambda: connection.in_transaction),
     ]
     seen += [
-        _error(connection.cursor),
-        _error(cursor.fetchall),
-        _error(lambda: connection.total_changes),
+        error_of(connection.cursor),
+        error_of(cursor.fetchall),
+        error_of(lambda: connection.total_changes),
         connection.close(),
     ]
     return seen
@@ -318,7 +320,7 @@ def errors(connect: Connect) -> Any:
 
 def scripts(connect: Connect) -> Any:
     """A script runs, and its cursor has no rows; a dump is the database as a script."""
-    with closing(_filled(connect)) as connection:
+    with closing(filled(connect)) as connection:
         connection.execute("INSERT INTO item (name) VALUES ('before')")
         cursor = connection.executescript("BEGIN; CREATE TABLE IF NOT EXISTS s (a); INSERT INTO s VALUES (1); COMMIT;")
         seen = [cursor.fetchall(), cursor.description, cursor.rowcount, connection.in_transaction]
@@ -345,7 +347,7 @@ def functions(connect: Connect) -> Any:
 
         finalize = value
 
-    with closing(_filled(connect)) as connection:
+    with closing(filled(connect)) as connection:
         connection.create_function("twice", 1, lambda value: value * 2, deterministic=True)
         connection.create_aggregate("total_of", 1, Sum)
         connection.create_window_function("running", 1, Sum)
@@ -356,8 +358,8 @@ def functions(connect: Connect) -> Any:
             connection.execute("SELECT total_of(id) FROM item").fetchone(),
             connection.execute("SELECT running(id) OVER (ORDER BY id ROWS 1 PRECEDING) FROM item").fetchall(),
             connection.execute("SELECT name FROM item ORDER BY name COLLATE backwards").fetchall(),
-            _error(lambda: connection.execute("SELECT fails()").fetchone()),
-            _error(lambda: connection.create_function("f", "x", print)),
+            error_of(lambda: connection.execute("SELECT fails()").fetchone()),
+            error_of(lambda: connection.create_function("f", "x", print)),
         ]
 
 
@@ -365,7 +367,7 @@ def callbacks(connect: Connect) -> Any:
     """Traces tell the app's callback; an authorizer forbids; a progress handler interrupts."""
     traced: list[str] = []
     seen: list[Any] = []
-    with closing(_filled(connect)) as connection:
+    with closing(filled(connect)) as connection:
         connection.set_trace_callback(traced.append)
         connection.execute("SELECT ?", (5,)).fetchall()
         connection.execute("INSERT INTO item (name) VALUES (?)", ("traced",))
@@ -375,10 +377,10 @@ def callbacks(connect: Connect) -> Any:
         connection.set_authorizer(
             lambda action, *_: sqlite3.SQLITE_DENY if action == sqlite3.SQLITE_READ else sqlite3.SQLITE_OK
         )
-        seen.append(_error(lambda: connection.execute("SELECT name FROM item")))
+        seen.append(error_of(lambda: connection.execute("SELECT name FROM item")))
         connection.set_authorizer(None)
         connection.set_progress_handler(lambda: 1, 1)
-        seen.append(_error(lambda: connection.execute("SELECT count(*) FROM item a, item b, item c").fetchall()))
+        seen.append(error_of(lambda: connection.execute("SELECT count(*) FROM item a, item b, item c").fetchall()))
         connection.set_progress_handler(None, 1)
         connection.interrupt()
         limit = connection.getlimit(sqlite3.SQLITE_LIMIT_SQL_LENGTH)
@@ -386,14 +388,14 @@ def callbacks(connect: Connect) -> Any:
             connection.setlimit(sqlite3.SQLITE_LIMIT_SQL_LENGTH, 50) == limit,
             connection.getlimit(sqlite3.SQLITE_LIMIT_SQL_LENGTH),
         ]
-        seen.append(_error(lambda: connection.execute("SELECT " + "1 + " * 50 + "1")))
+        seen.append(error_of(lambda: connection.execute("SELECT " + "1 + " * 50 + "1")))
         return [*seen, traced]
 
 
 def blobs(connect: Connect) -> Any:
     """A blob is read, written and sought in place."""
     seen: list[Any] = []
-    with closing(_filled(connect)) as connection:
+    with closing(filled(connect)) as connection:
         connection.execute("UPDATE item SET data = zeroblob(10) WHERE id = 1")
         connection.commit()
         with connection.blobopen("item", "data", 1) as blob:
@@ -403,17 +405,17 @@ def blobs(connect: Connect) -> Any:
             blob[5:7] = b"ab"
             seen += [blob.tell(), blob.read(), blob.seek(2), blob.read(3), blob.tell(), blob[0], blob[-1], blob[0:8:2]]
             seen += [
-                _error(lambda: blob.write(b"too long for it")),
-                _error(lambda: blob[10]),
-                _error(lambda: blob.seek(99)),
+                error_of(lambda: blob.write(b"too long for it")),
+                error_of(lambda: blob[10]),
+                error_of(lambda: blob.seek(99)),
             ]
             blob.seek(-2, 2)
             seen.append(blob.read(100))
-        seen.append(_error(blob.read))
+        seen.append(error_of(blob.read))
         connection.commit()
         with connection.blobopen("item", "data", 1, readonly=True, name="main") as blob:
-            seen += [blob.read(), _error(lambda: blob.write(b"x"))]
-        seen.append(_error(lambda: connection.blobopen("item", "data", 77)))
+            seen += [blob.read(), error_of(lambda: blob.write(b"x"))]
+        seen.append(error_of(lambda: connection.blobopen("item", "data", 77)))
         seen.append(connection.execute("SELECT data FROM item WHERE id = 1").fetchone())
         return seen
 
@@ -422,7 +424,7 @@ def copies(connect: Connect) -> Any:
     """A backup goes page by page; what is serialized is the database."""
     progress: list[tuple[int, ...]] = []
     in_memory: Any = sqlite3.connect(":memory:")
-    with closing(_filled(connect)) as connection, closing(in_memory) as copy:
+    with closing(filled(connect)) as connection, closing(in_memory) as copy:
         connection.backup(copy, pages=5, progress=lambda *left: progress.append(left))
         seen: list[Any] = [progress, copy.execute("SELECT id, name FROM item").fetchall()]
         if hasattr(copy, "serialize"):
@@ -431,7 +433,7 @@ def copies(connect: Connect) -> Any:
             with closing(sqlite3.connect(":memory:")) as again:
                 again.deserialize(image)
                 seen.append(again.execute("SELECT count(*) FROM item").fetchone())
-        seen.append(_error(lambda: connection.backup(5)))
+        seen.append(error_of(lambda: connection.backup(5)))
         return seen
 
 
@@ -491,10 +493,10 @@ def subclasses(connect: Connect) -> Any:
 def threads(connect: Connect) -> Any:
     """A connection that is bound to its thread says so in another one; one that is not works there."""
     seen: list[Any] = []
-    with closing(_filled(connect)) as bound, closing(connect(check_same_thread=False)) as free:
+    with closing(filled(connect)) as bound, closing(connect(check_same_thread=False)) as free:
 
         def work() -> None:
-            failed = _error(lambda: bound.execute("SELECT 1"))
+            failed = error_of(lambda: bound.execute("SELECT 1"))
             seen.append((failed[0], failed[1][0].partition(" The")[0]) if isinstance(failed, tuple) else failed)
             seen.append(free.execute("SELECT name FROM item WHERE id = 1").fetchone())
 

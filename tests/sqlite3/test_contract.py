@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from tests.sqlite3.edge_scenarios import EDGES
 from tests.sqlite3.scenarios import SCENARIOS
 from timetracer_otel import testing
 
@@ -23,10 +24,10 @@ def same(one: Any, other: Any) -> bool:
     return type(one) is type(other) and (one == other or repr(one) == repr(other))
 
 
-@pytest.mark.parametrize("name", SCENARIOS)
+@pytest.mark.parametrize("name", [*SCENARIOS, *EDGES])
 def test_nothing_changes(name: str, tmp_path: Path) -> None:
     """A recorded program sees what it sees without us; replayed it sees that again, and no file is made."""
-    scenario, folder = SCENARIOS[name], tmp_path / "data"
+    scenario, folder = (SCENARIOS | EDGES)[name], tmp_path / "data"
     without = scenario(partial(sqlite3.connect, tmp_path / "plain.db"))
     folder.mkdir()
     connect = sqlite3.connect, sqlite3.Connection, sqlite3.Cursor

@@ -133,9 +133,10 @@ def test_an_empty_database_answers_nobody(tmp_path: Path) -> None:
 
 
 def test_a_database_that_cannot_be_opened(tmp_path: Path) -> None:
-    """Its error comes back, also where the path could be opened now."""
+    """Its error comes back, also where the path could be opened now; the databases opened before are not it."""
 
     def opened(path: Path) -> Any:
+        sqlite3.connect(tmp_path / "other.db").close()
         with pytest.raises(sqlite3.OperationalError) as caught:
             sqlite3.connect(path)
         return caught.value.args, caught.value.sqlite_errorname
@@ -143,9 +144,9 @@ def test_a_database_that_cannot_be_opened(tmp_path: Path) -> None:
     with testing.record(tmp_path / "c"):
         recorded = opened(tmp_path / "no" / "folder.db")
     with testing.replay(tmp_path / "c"):
-        assert opened(tmp_path / "some.db") == recorded
+        assert opened(tmp_path / "folder.db") == recorded
         sqlite3.connect(tmp_path / "no" / "folder.db").close()
-    assert not (tmp_path / "some.db").exists()
+    assert not (tmp_path / "folder.db").exists()
 
 
 def test_names_that_were_imported_before(tmp_path: Path) -> None:

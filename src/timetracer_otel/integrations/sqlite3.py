@@ -10,6 +10,7 @@ from __future__ import annotations
 import gc
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache, partial
 from importlib import import_module
@@ -20,7 +21,7 @@ from timetracer_otel import seams
 from timetracer_otel.families.dbapi import matching, rendering
 from timetracer_otel.families.dbapi.binding import Binding
 from timetracer_otel.families.dbapi.blobs import Blob
-from timetracer_otel.families.dbapi.cursors import cursor_class
+from timetracer_otel.families.dbapi.cursors import cursor_class, is_statement
 from timetracer_otel.families.dbapi.driver import Driver
 from timetracer_otel.families.dbapi.recorded_link import RecordedLink
 from timetracer_otel.families.dbapi.replayed_link import ReplayedLink
@@ -81,8 +82,16 @@ def _c() -> _C:
         description=cursor.description.__get__,
         exhausted=_is_exhausted,
     )
-    statement = type(connection(":memory:")("SELECT 1"))  # it has no name in the module
-    return _C(module, connection, cursor, cursor_class(cursor), statement, driver)
+    return _C(module, connection, cursor, cursor_class(cursor), _statement_class(connection), driver)
+
+
+def _statement_class(connection: Any) -> type:
+    """Find the class of prepared statements, which has no name in the module."""
+    opened = connection(":memory:")
+    try:
+        return type(opened("SELECT 1"))
+    finally:
+        opened.close()
 
 
 def _has_statement(cursor: Any) -> bool:
@@ -108,6 +117,16 @@ def _is_exhausted(cursor: Any) -> bool:
 
 def _argument(args: Sequence[Any], kwargs: Mapping[str, Any], place: int, name: str, default: Any = None) -> Any:
     return args[place] if len(args) > place else kwargs.get(name, default)
+
+
+def _heeded(callback: Any) -> Any:
+    """Give a callback whose exceptions stop nothing, as the module calls it."""
+
+    def called(*args: Any) -> None:
+        with suppress(Exception):
+            callback(*args)
+
+    return called if callable(callback) else None
 
 
 def _is_tools(frame: FrameType | None) -> bool:
@@ -140,17 +159,15 @@ class _Recorded(RecordedLink):
         try:
             init(*args, **kwargs)
         except Exception as error:
-            self.failed_to_connect(error)
+            if self.database:  # else the module finds by itself that it is no database's name
+                self.failed_to_connect(error)
             raise
 
     def set_text_factory(self, connection: Any, factory: Any) -> None:
         _c().connection.text_factory.__set__(connection, self.noted_texts(factory))
 
-    def set_trace(self, connection: Any, callback: Any) -> None:
-        _c().connection.set_trace_callback(connection, self.noticing("trace", callback))
-
-    def set_authorizer(self, connection: Any, *args: Any, **kwargs: Any) -> None:
-        _c().connection.set_authorizer(connection, *args, **kwargs)
+    def hear(self, connection: Any, setter: str, callback: Any, more: Sequence[Any]) -> None:
+        getattr(_c().connection, setter)(connection, self.noticing(setter, callback), *more)
 
     def backup(self, connection: Any, go: Callable[..., Any], *args: Any, **kwargs: Any) -> None:
         if "progress" in kwargs:
@@ -182,10 +199,11 @@ class _Replayed(ReplayedLink):
         """Whether that database runs a statement of ours."""
 
     def open(self, connection: Any, init: Callable[..., None], args: Any, kwargs: Any) -> None:
-        self.connect()
-        if args:
+        if self.database:
+            self.connect()
+        if self.database and args:
             args = (":memory:", *args[1:])
-        elif "database" in kwargs:
+        elif self.database:
             kwargs = {**kwargs, "database": ":memory:"}
         init(*args, **kwargs)
         _c().connection.set_authorizer(connection, self._authorize)
@@ -209,16 +227,12 @@ class _Replayed(ReplayedLink):
     def set_text_factory(self, _connection: Any, factory: Any) -> None:
         self.text_factory = factory
 
-    def set_trace(self, connection: Any, callback: Any) -> None:
-        _c().connection.set_trace_callback(connection, None)  # which says when the connection is closed
-        self.callbacks["trace"] = callback
-
-    def set_authorizer(self, _connection: Any, *_args: Any, **_kwargs: Any) -> None:
-        """Nothing is prepared that an authorizer of the app could be asked about."""
+    def hear(self, connection: Any, setter: str, callback: Any, more: Sequence[Any]) -> None:
+        """Let a callback hear what it heard in the recording; whatever it allows, the recorded answer stands."""
+        getattr(_c().connection, setter)(connection, self._authorize if setter == "set_authorizer" else None, *more)
+        self.callbacks[setter] = _heeded(callback)
 
     def backup(self, connection: Any, go: Callable[..., Any], *args: Any, **kwargs: Any) -> None:
-        if not isinstance(_argument(args, kwargs, 0, "target"), _c().connection):
-            go(*args, **kwargs)  # raises
         self.callbacks["progress"] = kwargs.get("progress")
         self.call(connection, "backup", [kwargs.get("name", "main")], go)
 
@@ -272,21 +286,19 @@ def _connection_class() -> Any:  # noqa: C901 - the methods of one class, which 
             return cursor
 
         def execute(self, *args: Any, **kwargs: Any) -> Any:
-            return (
-                super().execute(*args, **kwargs)
-                if self._timetracer is None
-                else self._cursor().execute(*args, **kwargs)
-            )
+            if self._timetracer is None or not is_statement(args, kwargs):
+                return super().execute(*args, **kwargs)
+            return self._cursor().execute(*args)
 
         def executemany(self, *args: Any, **kwargs: Any) -> Any:
-            if self._timetracer is None:
+            if self._timetracer is None or not is_statement(args, kwargs):
                 return super().executemany(*args, **kwargs)
-            return self._cursor().executemany(*args, **kwargs)
+            return self._cursor().executemany(*args)
 
         def executescript(self, *args: Any, **kwargs: Any) -> Any:
-            if self._timetracer is None:
+            if self._timetracer is None or not is_statement(args, kwargs, most=1):
                 return super().executescript(*args, **kwargs)
-            return self._cursor().executescript(*args, **kwargs)
+            return self._cursor().executescript(*args)
 
         def commit(self) -> None:
             self._ending("commit", super().commit)
@@ -366,19 +378,22 @@ def _connection_class() -> Any:  # noqa: C901 - the methods of one class, which 
                 self._timetracer.set_text_factory(self, factory)
 
         def set_trace_callback(self, *args: Any, **kwargs: Any) -> None:
-            if self._timetracer is None or len(args) + len(kwargs) != 1:
-                super().set_trace_callback(*args, **kwargs)
-            else:
-                self._timetracer.set_trace(self, *args, *kwargs.values())
+            self._hear("set_trace_callback", ("trace_callback",), args, kwargs)
 
         def set_authorizer(self, *args: Any, **kwargs: Any) -> None:
-            if self._timetracer is None:
-                super().set_authorizer(*args, **kwargs)
-            else:
-                self._timetracer.set_authorizer(self, *args, **kwargs)
+            self._hear("set_authorizer", ("authorizer_callback",), args, kwargs)
+
+        def set_progress_handler(self, *args: Any, **kwargs: Any) -> None:
+            self._hear("set_progress_handler", ("progress_handler", "n"), args, kwargs)
+
+        def _hear(self, setter: str, names: Sequence[str], args: Sequence[Any], kwargs: Mapping[str, Any]) -> None:
+            getattr(base, setter)(self, *args, **kwargs)  # says what is wrong
+            if self._timetracer is not None:
+                callback, *more = (_argument(args, kwargs, place, name) for place, name in enumerate(names))
+                self._timetracer.hear(self, setter, callback, more)
 
         def backup(self, *args: Any, **kwargs: Any) -> None:
-            if self._timetracer is None:
+            if self._timetracer is None or not isinstance(_argument(args, kwargs, 0, "target"), base):
                 super().backup(*args, **kwargs)
             else:
                 self._timetracer.backup(self, super().backup, *args, **kwargs)

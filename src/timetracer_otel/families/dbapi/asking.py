@@ -18,6 +18,8 @@ Parameters: TypeAlias = Sequence[Any] | Mapping[str, Any]
 
 _SAMPLED: Final = 64
 """Items that are weighed of a longer list."""
+_HEAVY: Final = 64 * 1024
+"""Bytes above which an item of a sample is an exception."""
 _ANY: Final = "x" * 64
 """A value that may be a secret if its name says so."""
 _EACH: Final = 8
@@ -145,8 +147,10 @@ def weight(values: Any) -> int:
         return _EACH
     if len(values) <= _SAMPLED:
         return sum(map(weight, values))
-    sample = values[:: len(values) // _SAMPLED]
-    return sum(map(weight, sample)) * len(values) // len(sample)
+    sample = list(map(weight, values[:: len(values) // _SAMPLED]))
+    if max(sample) > _HEAVY:  # nothing is said by it of the others
+        return sum(map(weight, values))
+    return sum(sample) * len(values) // len(sample)
 
 
 def encode(name: str, asked: Any) -> dict[str, spans.Attribute]:

@@ -36,9 +36,18 @@ class Blob:
 
     def _call(self, operation: str, parameters: list[Any], go: Callable[[], Any]) -> Any:
         """Move bytes. In a replay the blob checks first, so that a wrong use fails as it would."""
-        if isinstance(self._link, ReplayedLink):
-            go()
-        return self._link.call(self._connection, operation, [plain(value) for value in (*self._place, *parameters)], go)
+        call = partial(
+            self._link.call, self._connection, operation, [plain(value) for value in (*self._place, *parameters)], go
+        )
+        if not isinstance(self._link, ReplayedLink):
+            return call()
+        before = self._blob.tell()
+        go()
+        try:
+            return call()
+        except BaseException:
+            self._blob.seek(before)
+            raise
 
     def read(self, *args: Any) -> Any:
         """Read from where the blob is."""
@@ -54,6 +63,8 @@ class Blob:
 
     def __setitem__(self, key: Any, value: Any) -> None:
         self._call("blob write", [str(key), value], partial(self._blob.__setitem__, key, value))
+
+    __iter__ = None
 
     def __len__(self) -> int:
         return len(self._blob)

@@ -3,16 +3,43 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import Any
+from operator import index
+from typing import Any, Final
 
 from timetracer_otel.families.dbapi.standing import Stands, named_as
 
-__all__ = ["cursor_class"]
+__all__ = ["cursor_class", "is_statement"]
+
+_SIZES: Final = range(-(2**31), 2**31)
+"""What the module takes as a number of rows: an int of C."""
 
 
-def _is_statement(args: tuple[Any, ...], kwargs: dict[str, Any], most: int = 2) -> bool:
-    """Whether a method is called as the module has it; else that says what is wrong."""
+def is_statement(args: tuple[Any, ...], kwargs: dict[str, Any], most: int = 2) -> bool:
+    """Whether a method is called as the module has it; else that says what is wrong.
+
+    Args:
+        args: that it is called with; the first is the statement.
+        kwargs: likewise; it takes none.
+        most: how many arguments it takes.
+    """
     return 1 <= len(args) <= most and not kwargs and isinstance(args[0], str)
+
+
+def _has_items(args: tuple[Any, ...]) -> bool:
+    """Whether parameters come with a statement, one after the other."""
+    return len(args) > 1 and (hasattr(args[1], "__iter__") or hasattr(args[1], "__getitem__"))
+
+
+def _size(args: tuple[Any, ...], kwargs: dict[str, Any], default: int) -> int | None:
+    """How many rows ``fetchmany`` is asked for; None when it is called wrongly. Up to 0 it gives all of them."""
+    given = (*args, *kwargs.values()) or (default,)
+    if len(given) > 1 or kwargs.keys() - {"size"}:
+        return None
+    try:
+        size = index(given[0])
+    except TypeError:
+        return None
+    return size if size in _SIZES else None
 
 
 def cursor_class(base: Any) -> Any:  # noqa: C901 - the methods of one class, which can only be made when its base is known
@@ -33,17 +60,17 @@ def cursor_class(base: Any) -> Any:  # noqa: C901 - the methods of one class, wh
                 self._timetracer, self._timetracer_rows = link, link.rows()
 
         def execute(self, *args: Any, **kwargs: Any) -> Any:
-            if self._timetracer is None or not _is_statement(args, kwargs):
+            if self._timetracer is None or not is_statement(args, kwargs):
                 return super().execute(*args, **kwargs)
             return self._timetracer.statement(self, self._timetracer_rows, super().execute, "execute", *args)
 
         def executemany(self, *args: Any, **kwargs: Any) -> Any:
-            if self._timetracer is None or not _is_statement(args, kwargs) or len(args) < 2:  # noqa: PLR2004 - it takes two
+            if self._timetracer is None or not is_statement(args, kwargs) or not _has_items(args):
                 return super().executemany(*args, **kwargs)
             return self._timetracer.statement(self, self._timetracer_rows, super().executemany, "executemany", *args)
 
         def executescript(self, *args: Any, **kwargs: Any) -> Any:
-            if self._timetracer is None or not _is_statement(args, kwargs, most=1):
+            if self._timetracer is None or not is_statement(args, kwargs, most=1):
                 return super().executescript(*args, **kwargs)
             return self._timetracer.statement(
                 self, self._timetracer_rows, super().executescript, "executescript", *args
@@ -57,12 +84,10 @@ def cursor_class(base: Any) -> Any:  # noqa: C901 - the methods of one class, wh
             return row if row is None or state.row_factory is None else state.row_factory(self, row)
 
         def fetchmany(self, *args: Any, **kwargs: Any) -> Any:
-            state = self._timetracer_rows
-            if state is None:
+            state, size = self._timetracer_rows, _size(args, kwargs, self.arraysize)
+            if state is None or size is None:
                 return super().fetchmany(*args, **kwargs)
-            size = args[0] if args else kwargs.get("size", self.arraysize)
-            size = size if isinstance(size, int) and size >= 0 else None
-            return self._rows(state, state.many(self, size, partial(super().fetchmany, *args, **kwargs)))
+            return self._rows(state, state.many(self, size if size > 0 else None, partial(super().fetchmany, size)))
 
         def fetchall(self) -> Any:
             state = self._timetracer_rows

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, MutableMapping
 from dataclasses import dataclass
+from pathlib import PurePath
 from typing import Any
 
 from timetracer_otel.families.dbapi.asking import Asked, Parameters
@@ -61,6 +62,10 @@ class Link:
         self.database = os.fsdecode(database) if isinstance(database, str | bytes | os.PathLike) else ""
         self.row_factory: Any = None
         self.text_factory: Any = str
+
+    def opening(self) -> Asked:
+        """Say what opening the connection asks: in another run the folder may be another one, the name is not."""
+        return Asked(self.driver.system, "connect", self.database, parameters=[PurePath(self.database).name])
 
     def in_transaction(self, connection: Any) -> bool:
         """Whether a connection has a transaction open.

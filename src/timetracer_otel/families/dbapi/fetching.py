@@ -7,7 +7,7 @@ from typing import Any
 
 from timetracer_otel.families.dbapi import below, replaying, typed
 from timetracer_otel.families.dbapi.recording import Recording
-from timetracer_otel.families.dbapi.told import Told
+from timetracer_otel.families.dbapi.told import Row, Told
 from timetracer_otel.seams import Responder
 
 __all__ = ["GivenRows", "SeenRows"]
@@ -98,9 +98,8 @@ class SeenRows:
         except (StopIteration, self._misuse):
             raise
         except BaseException as error:
-            under_way, self.recording = self.recording, None
-            if under_way is not None:
-                under_way.fetching_failed(error)
+            if self.recording is not None:
+                self.recording.fetching_failed(error)
             raise
         if found is None:
             return None, []
@@ -197,15 +196,20 @@ class GivenRows:
     def _take(self, size: int | None) -> list[Any]:
         told, start = self._told, self._at
         rows = told.rows[start : None if size is None else start + size]
+        if typed.Failed in map(type, rows):
+            self._fail(rows)
         self._at = start + len(rows)
         if size is None or len(rows) < size:
             self._end(told)
-        return [self._made(row) for row in rows]
+        return [self._made(row) for row in rows if type(row) is tuple]
+
+    def _fail(self, rows: list[Row]) -> None:
+        """Raise what fetching raised. The rows before it in the same fetch are lost, as they were."""
+        number, failed = next((number, row) for number, row in enumerate(rows) if isinstance(row, typed.Failed))
+        self._at += number + 1
+        raise replaying.error_of(self._responder(), failed.error)
 
     def _end(self, told: Told) -> None:
-        if told.failed is not None:
-            failed, told.failed = told.failed, None
-            raise replaying.error_of(self._responder(), failed)
         if not told.ended:
             self._responder().refuse(
                 f"the app fetches more rows than the {len(told.rows)} that it fetched in the recording: "

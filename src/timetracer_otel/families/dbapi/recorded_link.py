@@ -15,6 +15,7 @@ from timetracer_otel.families.dbapi.driver import Driver, Link
 from timetracer_otel.families.dbapi.fetching import SeenRows
 from timetracer_otel.families.dbapi.recording import Recording
 from timetracer_otel.families.dbapi.told import Told
+from timetracer_otel.families.dbapi.typed import plain
 
 __all__ = ["RecordedLink"]
 
@@ -60,8 +61,8 @@ class RecordedLink(Link):
             what: it is.
             callback: the app's; None for none.
         """
-        if callback is None:
-            return None
+        if not callable(callback):
+            return callback  # None for none; else the module says what is wrong
 
         def noticed(*args: Any) -> Any:
             if self._told is not None:
@@ -76,7 +77,7 @@ class RecordedLink(Link):
         Args:
             error: what was raised.
         """
-        under_way = self._begin(Asked(self.driver.system, "connect", self.database))
+        under_way = self._begin(self.opening())
         if under_way is not None:
             under_way.failed(error)
 
@@ -118,7 +119,7 @@ class RecordedLink(Link):
         rows.end(cursor, ended=False)
         sql, given = args[0], args[1:]
         recorded, passed, many = self._parameters(operation, given)
-        asked = self.asked(cursor.connection, operation, recorded, sql, many=many)
+        asked = self.asked(cursor.connection, operation, recorded, plain(sql), many=many)
         under_way = self._begin(asked)
         if under_way is None:
             return go(*args)
@@ -147,11 +148,7 @@ class RecordedLink(Link):
             recorded, passed = self.driver.binding.watched(given[0])
             return recorded, (passed,), False
         taken: list[Any] = []
-        try:
-            items = iter(given[0])
-        except TypeError:  # the module says so itself
-            return taken, given, False
-        return taken, (self.driver.binding.watched_many(items, taken),), True
+        return taken, (self.driver.binding.watched_many(given[0], taken),), True
 
     def refuse_in_replay(self) -> None:
         """Keep a connection that was opened before a replay from being used in it.

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from opentelemetry.instrumentation.utils import is_instrumentation_enabled
 
 from timetracer_otel import seams, spans
-from timetracer_otel.families.dbapi import asking, told
+from timetracer_otel.families.dbapi import asking, told, typed
 from timetracer_otel.families.dbapi.asking import Asked
 from timetracer_otel.families.dbapi.told import Told
 from timetracer_otel.seams import Call, exceptions, faults
@@ -98,12 +98,11 @@ class Recording:
             self._fault(fault)
 
     def fetching_failed(self, error: BaseException) -> None:
-        """Take the exception that fetching a row raised; there are no more."""
+        """Take the exception that fetching raised. Whether there are rows behind it, the next fetch says."""
         try:
-            self.told.failed = exceptions.encoded(error)
+            self.told.rows.append(typed.Failed(exceptions.encoded(error)))
         except Exception as fault:  # noqa: BLE001 - recording never breaks the app
             self._fault(fault)
-        self.finish(ended=True)
 
     def finish(self, *, ended: bool) -> None:
         """The app fetches no more rows.

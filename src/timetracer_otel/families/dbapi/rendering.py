@@ -68,7 +68,6 @@ def _told(found: Told) -> dict[str, Any]:
         ("last id", found.last_id),
         ("value", _plain(found.value)),
         ("noticed", _plain(found.noticed) or None),
-        ("failed", spans.json_or_text(found.failed) if found.failed else None),
     ):
         if value is not None:
             document[name] = value
@@ -96,10 +95,11 @@ def _bytes(data: bytes) -> str:
     return f"{len(data)} bytes: {data[:_LONGEST].hex()}{'…' if len(data) > _LONGEST else ''}"
 
 
-_SHOWN: Final[dict[type, Callable[[Any], str]]] = {
+_SHOWN: Final[dict[type, Callable[[Any], Any]]] = {
     str: _text,
     bytes: _bytes,
     typed.Converted: lambda value: f"{value.converter} {_raw(value.raw)}",
     typed.Text: lambda value: _raw(value.raw),
+    typed.Failed: lambda value: {"failed": spans.json_or_text(value.error)},
     typed.Unknown: lambda value: f"<{value.kind}>",
 }

@@ -11,6 +11,7 @@ from timetracer_otel.families.dbapi.asking import Asked, Parameters
 from timetracer_otel.families.dbapi.driver import Driver, Link
 from timetracer_otel.families.dbapi.fetching import GivenRows
 from timetracer_otel.families.dbapi.told import Told
+from timetracer_otel.families.dbapi.typed import plain
 from timetracer_otel.seams import Responder
 
 __all__ = ["ReplayedLink"]
@@ -45,7 +46,7 @@ class ReplayedLink(Link):
 
     def connect(self) -> None:
         """Fail to open the connection, if the recorded program did."""
-        replaying.raise_upcoming(self.responder(), Asked(self.driver.system, "connect", self.database))
+        replaying.raise_upcoming(self.responder(), self.opening())
 
     def rows(self) -> GivenRows:
         """Give what gives the rows of a new cursor."""
@@ -86,7 +87,7 @@ class ReplayedLink(Link):
         if len(args) > 1:
             needed = self.driver.binding.needed
             parameters = [needed(args[0], one) for one in args[1]] if many else needed(args[0], args[1])
-        told = self._tell(self.asked(cursor.connection, operation, parameters, args[0], many=many))
+        told = self._tell(self.asked(cursor.connection, operation, parameters, plain(args[0]), many=many))
         rows.begin(told)
         self._show(cursor, told.columns)
         return cursor

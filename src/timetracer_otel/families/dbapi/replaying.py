@@ -30,7 +30,7 @@ def ask(responder: Responder, asked: Asked) -> tuple[Told, BaseException | None]
     found = _told(responder, answer)
     if found is None and raised is None:
         responder.refuse("the recording ended before this statement was answered: record it to its end")
-    return found or Told(), raised
+    return (Told() if found is None else found), raised
 
 
 def _told(responder: Responder, answer: Answer) -> Told | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeAlias
 
 from timetracer_otel import spans
 from timetracer_otel.cassette.model import Span
@@ -13,7 +13,9 @@ from timetracer_otel.families.dbapi.asking import weight
 from timetracer_otel.seams import Value
 from timetracer_otel.seams import values as kinds
 
-__all__ = ["Told", "encode", "read", "rebound"]
+__all__ = ["Row", "Told", "encode", "read", "rebound"]
+
+Row: TypeAlias = "tuple[Any, ...] | typed.Failed"
 
 _LEAST_EPOCH, _MOST_EPOCH = 1.4e9, 2.2e12
 
@@ -24,7 +26,7 @@ class Told:
 
     Attributes:
         columns: names of the result's columns; None when it has none.
-        rows: as many as the app fetched.
+        rows: as many as the app fetched; a :class:`typed.Failed` where fetching raised.
         ended: whether it fetched all of them.
         count: the cursor's number of rows.
         last_count: likewise after the last row, where that is another one.
@@ -33,11 +35,10 @@ class Told:
         in_transaction: whether a transaction was open afterwards.
         value: what a method gave that gives no rows.
         noticed: what callbacks of the app were called with meanwhile.
-        failed: what fetching raised, encoded.
     """
 
     columns: list[str] | None = None
-    rows: list[tuple[Any, ...]] = field(default_factory=list)
+    rows: list[Row] = field(default_factory=list)
     ended: bool = True
     count: int = -1
     last_count: int | None = None
@@ -46,7 +47,6 @@ class Told:
     in_transaction: bool = False
     value: Any = None
     noticed: list[Any] = field(default_factory=list)
-    failed: str | None = None
 
     def __len__(self) -> int:
         return weight(self.rows) + weight(self.value) + weight(self.noticed)
@@ -70,7 +70,7 @@ def encode(name: str, told: Any) -> dict[str, spans.Attribute]:
     for key, usual in (("count", -1), ("last_count", None), ("last_id", None), ("changes", 0), ("value", None)):
         if (value := getattr(told, key)) != usual:
             document[key] = value
-    for key in ("in_transaction", "noticed", "failed"):
+    for key in ("in_transaction", "noticed"):
         if value := getattr(told, key):
             document[key] = value
     return spans.encode_payload(name, typed.encoded(document))
@@ -101,20 +101,20 @@ def _told(document: dict[str, Any], payload: bytes) -> Told:
         document.get("in_transaction", False),
         typed.decoded(document.get("value")),
         typed.decoded(document.get("noticed", [])),
-        document.get("failed"),
     )
 
 
-def _rows(rows: list[list[Any]], payload: bytes) -> list[tuple[Any, ...]]:
+def _rows(rows: list[Any], payload: bytes) -> list[Row]:
     if payload.find(b'{"', 1) < 0:  # no value has a tag
         return list(map(tuple, rows))
-    return [tuple(map(typed.decoded, row)) for row in rows]
+    return [tuple(map(typed.decoded, row)) if type(row) is list else typed.decoded(row) for row in rows]
 
 
 def values_in(told: Told) -> list[Value]:
     """Give the ids and times that a call was told."""
     found: list[Value] = []
-    for item in (value for row in (*told.rows, (told.value, told.last_id)) for value in row):
+    rows = [row for row in told.rows if type(row) is tuple]
+    for item in (value for row in (*rows, (told.value, told.last_id)) for value in row):
         found += _values(item)
     return found
 
@@ -140,7 +140,7 @@ def rebound(told: Told, bindings: Mapping[Value, Value]) -> Told:
         bindings: the live value of each recorded one.
     """
     if bindings:
-        told.rows = [tuple(_bound(item, bindings) for item in row) for row in told.rows]
+        told.rows = [tuple(_bound(item, bindings) for item in row) if type(row) is tuple else row for row in told.rows]
         told.value = _bound(told.value, bindings)
     return told
 

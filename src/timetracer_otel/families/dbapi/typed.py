@@ -14,7 +14,7 @@ from timetracer_otel import encoding
 from timetracer_otel.cassette.model import Span
 from timetracer_otel.errors import CassetteError
 
-__all__ = ["Converted", "Text", "Unknown", "decoded", "encoded", "plain", "read"]
+__all__ = ["Converted", "Failed", "Text", "Unknown", "decoded", "encoded", "plain", "read"]
 
 _T = TypeVar("_T")
 
@@ -50,6 +50,17 @@ class Text:
     """
 
     raw: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """Stands among the rows of a result where fetching one raised.
+
+    Args:
+        error: what was raised, encoded.
+    """
+
+    error: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +113,8 @@ def _tagged(value: Any) -> dict[str, Any]:
         return {"converter": value.converter, "bytes": b64encode(value.raw).decode()}
     if isinstance(value, Text):
         return {"raw": b64encode(value.raw).decode()}
+    if isinstance(value, Failed):
+        return {"failed": value.error}
     return {"object": value.kind if isinstance(value, Unknown) else type(value).__qualname__}
 
 
@@ -138,6 +151,7 @@ _READERS: Final[dict[str, Callable[[str], Any]]] = {
     "int": int,
     "text": lambda text: b64decode(text).decode("utf-8", "surrogatepass"),
     "object": Unknown,
+    "failed": Failed,
 }
 
 
