@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
 import socketserver
-import subprocess
 import sys
 import threading
 from collections.abc import Iterator
@@ -14,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.commands import OTEL, REPLAY
+from tests.support.made_up import install, run
 
 LIBRARY = """
 import os, socket
@@ -112,24 +111,10 @@ def port() -> Iterator[int]:
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     """Where the library is installed with what declares it: one file, and the metadata of any installed package."""
-    (tmp_path / "inkwell.py").write_text(LIBRARY)
+    install(tmp_path, "inkwell", LIBRARY, DECLARATION)
     (tmp_path / "inkpot.py").write_text(DRAWING)
-    (tmp_path / "timetracer_inkwell.py").write_text(DECLARATION)
     (tmp_path / "program.py").write_text(PROGRAM)
-    info = tmp_path / "inkwell-7.1.dist-info"
-    info.mkdir()
-    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: inkwell\nVersion: 7.1\n")
-    (info / "entry_points.txt").write_text("[timetracer_otel.integrations]\ninkwell = timetracer_inkwell\n")
     return tmp_path
-
-
-def run(folder: Path, *command: str, **env: str) -> subprocess.CompletedProcess[str]:
-    """Run a command where the library is installed."""
-    path = os.pathsep.join(filter(None, (str(folder), os.environ.get("PYTHONPATH"))))
-    environment = {**os.environ, "PYTHONPATH": path, **env}
-    return subprocess.run(
-        command, cwd=folder, env=environment, capture_output=True, text=True, timeout=120, check=False
-    )
 
 
 def recorded(folder: Path, port: int) -> str:

@@ -56,6 +56,8 @@ LATE_MAX = "timetracer.late.max_ms"
 """Likewise: the longest such delay."""
 PLUGIN = "timetracer.plugin"
 """Which integration can decode the span's payloads: ``pymongo``, ``httpx`` …"""
+ENTRY_KIND = "timetracer.entry.kind"
+"""On an entry that is no HTTP request: its kind, such as ``task``."""
 PART = "timetracer.part"
 """On a child span that completes its parent: ``entry`` (what an entry's seam saw), ``body`` (what completed after the
 parent had ended) or ``chunk`` (a piece of a large payload)."""

@@ -92,7 +92,7 @@ def test_lane_that_is_gone_meanwhile(tmp_path: Path) -> None:
 def test_a_task_whose_message_left_in_chunks_is_driven(tmp_path: Path) -> None:
     """A message of a megabyte and more is no reason to leave its task out of a verification."""
     recording = Recording()
-    facts = {task.KIND_NAME: "task", task.NAME: "shop.resize", task.BODY + spans.PARTS: 2}
+    facts = {spans.ENTRY_KIND: "task", task.NAME: "shop.resize", task.BODY + spans.PARTS: 2}
     recording.span("run/shop.resize", SpanKind.CONSUMER, facts)
     (outline,) = catalog([recording.write(tmp_path / "lane.jsonl")]).lanes
     assert outline.has_body

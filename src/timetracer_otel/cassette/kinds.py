@@ -13,7 +13,20 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeAlias
 if TYPE_CHECKING:
     from timetracer_otel.cassette.model import Lane, Span
 
-__all__ = ["Chosen", "Claim", "EntryKind", "Follower", "Outlined", "Side", "Texts", "finders", "known", "named", "of"]
+__all__ = [
+    "Chosen",
+    "Claim",
+    "EntryKind",
+    "Follower",
+    "Outlined",
+    "Side",
+    "Texts",
+    "finders",
+    "known",
+    "named",
+    "of",
+    "sealed",
+]
 
 Claim: TypeAlias = Callable[[str], bool]
 """Takes a name that only one process of a replay may have; says whether this one got it."""
@@ -124,6 +137,7 @@ class EntryKind:
         told: what an entry's end is called when it failed without an exception; empty when it did not.
         outcome: what came of one, JSON-like, from the attributes of its entry: for kinds that are driven again inside
             the program, by the integration that hands it its entries. None for those that are driven from outside.
+        sealed: attributes in JSON, beside the headers of both sides, that may hold sealed secrets.
     """
 
     name: str
@@ -138,6 +152,7 @@ class EntryKind:
     status: Callable[[Attributes], int | None] = lambda _attributes: None
     told: Callable[[Attributes], str] = lambda _attributes: ""
     outcome: Callable[[Attributes], object] | None = None
+    sealed: frozenset[str] = frozenset()
 
 
 finders: list[Callable[[], Iterable[EntryKind]]] = []
@@ -148,6 +163,14 @@ finders: list[Callable[[], Iterable[EntryKind]]] = []
 def known() -> Mapping[str, EntryKind]:
     """All kinds by name."""
     return {kind.name: kind for find in finders for kind in find()}
+
+
+@cache
+def sealed() -> frozenset[str]:
+    """Attributes in JSON that may hold sealed secrets."""
+    every = known().values()
+    headers = (name for kind in every for side in (kind.request, kind.response) for name in side.headers.values())
+    return frozenset(headers).union(*(kind.sealed for kind in every))
 
 
 def named(name: str) -> EntryKind | None:

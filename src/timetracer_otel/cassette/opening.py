@@ -7,18 +7,14 @@ from typing import Final
 import orjson
 
 from timetracer_otel import redaction, spans
+from timetracer_otel.cassette import kinds
 from timetracer_otel.cassette.model import Lane, Span
 
 __all__ = ["open_lane"]
 
 _TEXTS: Final = (spans.HTTP_TARGET, "url.full", "timetracer.http.effective_url")
-_JSON: Final = (
-    spans.HTTP_REQUEST_HEADERS,
-    spans.HTTP_RESPONSE_HEADERS,
-    spans.HTTP_RESPONSE_TRAILERS,
-    spans.ERROR,
-    "timetracer.http.response.syntax",
-)
+_JSON: Final = (spans.ERROR, "timetracer.http.response.syntax")
+"""Beside what the kinds of entries name, HTTP's headers among it."""
 
 
 def open_lane(lane: Lane) -> Lane:
@@ -36,7 +32,7 @@ def _open(span: Span) -> None:
     for name in _TEXTS:
         if (text := span.text(name)) is not None:
             span.attributes[name] = redaction.opened(text)
-    for name in _JSON:
+    for name in (*_JSON, *kinds.sealed()):
         if (text := span.text(name)) is not None:
             span.attributes[name] = redaction.opened(text, _in_json)
 

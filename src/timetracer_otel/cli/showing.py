@@ -47,10 +47,10 @@ def _print_lane(out: Console, lane: Json) -> None:
         out.print(Text.assemble((f"  {name:<11}", "dim"), one_line(str(value))))
     if lane["kind"] == "session":
         for stream, payload in lane["output"].items():
-            _print_section(out, stream, [], payload)
+            _print_section(out, stream, {"headers": [], "body": payload})
     else:
         for title in ("request", "response"):
-            _print_section(out, title, lane[title]["headers"], lane[title]["body"], lane[title].get("trailers"))
+            _print_section(out, title, lane[title])
     out.print(Text("spans", "bold"))
     out.print(_tree(lane["spans"]))
 
@@ -77,14 +77,15 @@ def _facts(lane: Json) -> Iterator[tuple[str, object]]:
         yield "command", " ".join(map(str, command))
 
 
-def _print_section(
-    out: Console, title: str, headers: list[list[str]], body: Json | None, trailers: list[list[str]] | None = None
-) -> None:
-    if not headers and not body:
+def _print_section(out: Console, title: str, side: Json) -> None:
+    facts = [(name, str(value)) for name, value in side.items() if isinstance(value, str | int) and value != ""]
+    pairs = [*facts, *side["headers"], *side.get("trailers", ())]
+    body = side["body"]
+    if not pairs and not body:
         return
     out.print(Text(title, "bold"))
-    for name, value in [*headers, *(trailers or [])]:
-        out.print(Text.assemble("  ", (one_line(name), "dim"), ": ", one_line(value)))
+    for name, value in pairs:
+        out.print(Text.assemble("  ", (one_line(name), "dim"), ": ", _shortened(one_line(value))))
     if body and body.get("size") != 0:
         out.print(_indented(_payload(body)))
 

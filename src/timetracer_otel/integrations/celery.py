@@ -11,7 +11,6 @@ import importlib
 import inspect
 import json
 import traceback
-from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from queue import Empty
 from typing import Any, Final, TypeVar
@@ -22,6 +21,8 @@ from timetracer_otel import seams, spans
 from timetracer_otel.cassette.model import Lane as RecordedLane
 from timetracer_otel.cassette.model import Span
 from timetracer_otel.errors import ReplayMiss
+from timetracer_otel.families.entry.handing_out import Waiting
+from timetracer_otel.families.entry.running import Running
 from timetracer_otel.families.kinds import task as tasks
 from timetracer_otel.families.kinds.task import Outcome, Payload, Task
 from timetracer_otel.families.messaging import publishing
@@ -174,7 +175,7 @@ def _note_error(state: str, error: object) -> None:
 def _note(outcome: Outcome, task_id: str | None = None) -> None:
     lane = entering()
     entry = lane.entry if lane is not None else None
-    if isinstance(entry, Task) and entry.came.body and task_id in {None, entry.id}:
+    if isinstance(entry, Task) and entry.is_message and task_id in {None, entry.id}:
         entry.outcome = outcome
 
 
@@ -207,15 +208,9 @@ def _followed(task: Any, args: Sequence[Any], kwargs: Mapping[str, Any], run: Ca
     lane = responder.follow(entry)
     if lane is None:
         return run()
-    try:
-        with lane.entered():
-            result = run()
-    except BaseException as error:
-        entry.outcome = Outcome("FAILURE", error=error)
-        _close(lane, error)
-        raise
-    entry.outcome = Outcome("SUCCESS", tasks.plain(result))
-    _close(lane, None)
+    with Running(entry, lane) as running:
+        result = run()
+        running.returned(result)
     return result
 
 
@@ -304,14 +299,22 @@ def _never_expires(original: Any) -> Any:
 def _transport() -> type:
     """A broker that has the recorded messages, takes everything and keeps nothing."""
     virtual = importlib.import_module("kombu.transport.virtual")
-    recorded = _Recorded()
+    broker = _Broker()
 
     class Channel(virtual.Channel):  # type: ignore[misc, name-defined] # kombu ships no types
         do_restore = False
         supports_fanout = True
 
         def _get(self, queue: str, timeout: float | None = None) -> dict[str, Any]:
-            return recorded.next(queue, self._next_delivery_tag)
+            return broker.next(queue, self._next_delivery_tag)
+
+        def basic_ack(self, delivery_tag: str, multiple: bool = False) -> None:  # noqa: FBT001, FBT002 - as kombu calls it
+            super().basic_ack(delivery_tag, multiple)
+            broker.unsettled.discard(delivery_tag)
+
+        def basic_reject(self, delivery_tag: str, requeue: bool = False) -> None:  # noqa: FBT001, FBT002 - as above
+            super().basic_reject(delivery_tag, requeue)
+            broker.unsettled.discard(delivery_tag)
 
         def _put(self, queue: str, message: Any, **_: Any) -> None:
             pass
@@ -337,11 +340,13 @@ def _transport() -> type:
     return Transport
 
 
-class _Recorded:
+class _Broker:
     """The recorded messages that wait for the worker. Behind the last one it is told to end."""
 
     def __init__(self) -> None:
-        self._waiting: deque[tuple[str, RecordedLane]] | None = None
+        self._waiting = Waiting(NAME, tasks.KIND.name, _queue_of)
+        self.unsettled: set[str] = set()
+        """Delivery tags that the worker has said nothing of: such a task may wait for its time."""
 
     def next(self, queue: str, tag: Callable[[], str]) -> dict[str, Any]:
         """Give the next message for a queue.
@@ -354,18 +359,15 @@ class _Recorded:
             Empty: there is none.
             TimeoutError: there will be none.
         """
-        responder = seams.responder(NAME)
-        if responder is None or queue.endswith(".pidbox") or queue.startswith("celeryev"):
+        if queue.endswith(".pidbox") or queue.startswith("celeryev"):
             raise Empty
-        if self._waiting is None:
-            self._waiting = deque((_queue_of(lane), lane) for lane in responder.hand_out("task"))
         known = importlib.import_module("celery").current_app.amqp.queues
-        for _ in range(len(self._waiting)):
-            wanted, lane = self._waiting.popleft()
-            if wanted == queue or wanted not in known:
-                return _raw(lane, tag())
-            self._waiting.append((wanted, lane))
-        if not self._waiting:
+        lane = self._waiting.next(lambda wanted: wanted == queue or wanted not in known)
+        if lane is not None:
+            given = tag()
+            self.unsettled.add(given)
+            return _raw(lane, given)
+        if self._waiting.is_over and not self.unsettled:
             _stop_when_done()
         raise Empty
 

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import json
-from collections import defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
 from opentelemetry.trace import SpanKind
 
 from timetracer_otel import redaction, spans
-from timetracer_otel.cassette.kinds import Chosen, Claim, EntryKind, Follower, Outlined, Side, Texts
-from timetracer_otel.cassette.model import Lane, Span
+from timetracer_otel.cassette.kinds import EntryKind, Side, Texts
+from timetracer_otel.cassette.model import Span
+from timetracer_otel.families.kinds._follower import by_keys
+from timetracer_otel.families.kinds._outcome import Outcome, Payload, outcome_in, plain, shown
 from timetracer_otel.seams import exceptions
 from timetracer_otel.seams.entries import Headers, Message
 
@@ -31,7 +32,6 @@ __all__ = [
     "plain",
 ]
 
-KIND_NAME: Final = "timetracer.entry.kind"
 NAME: Final = "timetracer.task.name"
 TASK_ID: Final = "timetracer.task.id"
 QUEUE: Final = "timetracer.task.queue"
@@ -52,46 +52,6 @@ OUTCOME: Final = "timetracer.task.outcome"
 STATE: Final = "timetracer.task.state"
 TRACEBACK: Final = "timetracer.task.traceback"
 _METHOD: Final = "TASK"
-_UNKNOWN_CLASS: Final = "object at 0x"
-
-
-@dataclass(slots=True)
-class Payload:
-    """A message of a task.
-
-    Attributes:
-        payload: the attribute that it goes into.
-        body: its pieces.
-    """
-
-    payload: str
-    body: list[bytes] = field(default_factory=list)
-
-
-@dataclass(frozen=True, slots=True)
-class Outcome:
-    """How an execution ended.
-
-    Attributes:
-        state: such as ``SUCCESS``, ``FAILURE``, ``RETRY``, ``REJECTED``, ``IGNORED``.
-        value: what it returned; of a retry, when it is to be tried again.
-        error: what it raised, or why it is tried again.
-        traceback: of that, for people.
-    """
-
-    state: str
-    value: object = None
-    error: BaseException | None = None
-    traceback: str = ""
-
-    @property
-    def encoded(self) -> bytes:
-        """As a verification compares it."""
-        told: dict[str, object] = {"state": self.state, "value": plain(self.value)}
-        if self.error is not None:
-            described = json.loads(exceptions.encoded(self.error))
-            told["error"] = {name: described.get(name) for name in ("type", "args", "text")}
-        return json.dumps(told, sort_keys=True).encode()
 
 
 @dataclass(slots=True)
@@ -127,6 +87,11 @@ class Task:
     properties: str = ""
     came: Payload = field(default_factory=lambda: Payload(BODY))
     outcome: Outcome | None = None
+    is_message: bool = field(init=False)
+    """Whether it came as a message, which a plain call does not; the pieces of a large one leave for the disk."""
+
+    def __post_init__(self) -> None:
+        self.is_message = bool(self.came.body)
 
     @property
     def kind(self) -> str:
@@ -166,7 +131,7 @@ class Task:
     @property
     def texts(self) -> Texts:
         """Id, headers, arguments and body."""
-        return _texts(self.id, self.headers, _shown(self.arguments), b"".join(self.came.body))
+        return _texts(self.id, self.headers, shown(self.arguments), b"".join(self.came.body))
 
     def header(self, name: str) -> str | None:
         """The first header of that lower-case name, as text."""
@@ -181,14 +146,14 @@ class Task:
     def attributes(self, error: BaseException | None) -> dict[str, spans.Attribute]:
         """Encode message and outcome."""
         encoded: dict[str, spans.Attribute] = {
-            KIND_NAME: self.kind,
+            spans.ENTRY_KIND: self.kind,
             spans.PLUGIN: self.plugin,
             NAME: self.target,
             TASK_ID: self.id,
             RETRIES: self.retries,
-            ARGUMENTS: _shown(self.arguments),
+            ARGUMENTS: shown(self.arguments),
         }
-        if self.came.body:  # of a plain call there is no message
+        if self.is_message:
             encoded |= spans.encode_headers(HEADERS, redaction.headers(self.headers))
             encoded |= spans.encode_payload(BODY, self.came.body)
         more = {QUEUE: self.queue, ETA: self.eta, CONTENT_TYPE: self.content_type}
@@ -207,26 +172,6 @@ class Task:
         return encoded
 
 
-def plain(value: object) -> object:
-    """Give a value as JSON holds it; what JSON does not know, by what it says of itself.
-
-    Args:
-        value: an argument or a result.
-    """
-    if value is None or isinstance(value, str | bool | int | float):
-        return value
-    if isinstance(value, Mapping):
-        return {str(key): plain(one) for key, one in value.items()}
-    if isinstance(value, list | tuple):
-        return [plain(one) for one in value]
-    told = repr(value)
-    return type(value).__qualname__ if _UNKNOWN_CLASS in told else told
-
-
-def _shown(arguments: object) -> str:
-    return json.dumps(plain(arguments), sort_keys=True)
-
-
 def _texts(task_id: str, headers: Headers, arguments: str, body: bytes) -> Texts:
     return Texts([task_id, arguments, *(f"{name}: {value}" for name, value in headers)], body)
 
@@ -242,69 +187,17 @@ def _facts(attributes: Mapping[str, object]) -> dict[str, Any]:
     return {**found, "has_body": True} if spans.payload_is_there(attributes, BODY) is not None else found
 
 
-def _outcome(attributes: Mapping[str, object]) -> object:
-    """What is compared; a plain call has no message, and is compared all the same."""
-    encoded = spans.decode_payload(attributes, OUTCOME)
-    return None if encoded is None else json.loads(encoded)
+def _recorded_keys(entry: Span) -> Iterator[Hashable]:
+    if task_id := entry.text(TASK_ID):
+        yield task_id, entry.attributes.get(RETRIES)
+    if (arguments := entry.text(ARGUMENTS)) is not None:
+        yield arguments
 
 
-class _TaskFollower:
-    """The recorded executions, looked up by id and retries, else by name and arguments.
-
-    Args:
-        outlines: of them.
-        read: gives one by its id.
-        claim: takes a name that only one process of the replay may have.
-    """
-
-    def __init__(self, outlines: Sequence[Outlined], read: Callable[[str], Lane | None], claim: Claim) -> None:
-        self._read = read
-        self._claim = claim
-        self._by_name: dict[str, list[str]] = defaultdict(list)
-        self._followed: dict[str, int] = defaultdict(int)
-        for outline in outlines:
-            self._by_name[outline.target].append(outline.id)
-
-    def wants_whole(self, entry: Task) -> bool:
-        """A message is always whole."""
-        return False
-
-    def choose(self, entry: Task) -> Chosen:
-        """Give the lane that an execution follows, and count it as followed.
-
-        The one of the same id and number of retries; else, of those with the same arguments, the least followed, then
-        the earliest.
-
-        Args:
-            entry: as it begins.
-        """
-        lanes = [lane for one in self._by_name[entry.target] if (lane := self._read(one)) is not None and lane.entry]
-        same = [lane for lane in lanes if _is_same(lane, entry)]
-        alike = same or [lane for lane in lanes if _arguments(lane) == _shown(entry.arguments)]
-        while alike:
-            lane = min(alike, key=lambda one: self._followed[one.id])
-            followed = self._followed[lane.id]
-            self._followed[lane.id] += 1
-            if self._claim(f"{lane.id}-{followed}"):
-                return Chosen(lane)
-        return Chosen(None)
-
-    def forked(self) -> None:
-        """There is no lock."""
-
-
-def _is_same(lane: Lane, entry: Task) -> bool:
-    assert lane.entry is not None  # noqa: S101 - only such are asked about
-    attributes = lane.entry.attributes
-    return bool(entry.id) and (attributes.get(TASK_ID), attributes.get(RETRIES)) == (entry.id, entry.retries)
-
-
-def _arguments(lane: Lane) -> str | None:
-    return None if lane.entry is None else lane.entry.text(ARGUMENTS)
-
-
-def _follower(outlines: Sequence[Outlined], read: Callable[[str], Lane | None], claim: Claim) -> Follower:
-    return _TaskFollower(outlines, read, claim)
+def _live_keys(task: Task) -> Iterator[Hashable]:
+    if task.id:
+        yield task.id, task.retries
+    yield shown(task.arguments)
 
 
 def _label(attributes: Mapping[str, object]) -> tuple[str | None, str | None]:
@@ -319,7 +212,7 @@ def _told(attributes: Mapping[str, object]) -> str:
 
 KIND = EntryKind(
     name="task",
-    reads=lambda attributes: attributes.get(KIND_NAME) == "task",
+    reads=lambda attributes: attributes.get(spans.ENTRY_KIND) == "task",
     facts=_facts,
     needed=frozenset({"method", "target", "has_body"}),
     texts=_recorded_texts,
@@ -330,7 +223,7 @@ KIND = EntryKind(
     ),
     response=Side(facts={"state": STATE, "traceback": TRACEBACK}, body=OUTCOME),
     label=_label,
-    follower=_follower,
+    follower=by_keys(_recorded_keys, _live_keys),
     told=_told,
-    outcome=_outcome,
+    outcome=lambda attributes: outcome_in(attributes, OUTCOME),
 )

@@ -72,7 +72,7 @@ class ReplayLane(Lane):
     def _brought(self, value: Value) -> bool:
         if self.entry is None:
             return False
-        pieces = len(self.entry.messages[0].body)
+        pieces = sum(len(came.body) for came in self.entry.messages[:1])
         if self._texts is None or self._texts[0] != pieces:  # the app reads its body while it calls
             self._texts = pieces, brought_values.Brought(self.entry.texts)
         return value in self._texts[1] or self.player.session_knows(value)

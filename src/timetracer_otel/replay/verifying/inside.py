@@ -12,6 +12,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Final
 
+from timetracer_otel import spans
 from timetracer_otel.cassette import kinds
 from timetracer_otel.cassette.shelf import Catalog, Outline, Shelf
 from timetracer_otel.errors import ConfigError
@@ -67,7 +68,8 @@ def run(found: Catalog, options: Options, folder: Path) -> Result:
         began = time.perf_counter()
         result.problems += _watch(apps, {lane.id for lane in mine}, options, folder)
         result.sending = time.perf_counter() - began
-        result.problems += [f"the command {app.how}; {app.words}" for app in apps if app.ended and app.exit_status]
+        known = {None, 0, *_recorded_statuses(found)}  # None of one that still runs
+        result.problems += [f"the command {app.how}; {app.words}" for app in apps if app.exit_status not in known]
     notes = Notes(journal.read(folder))
     started = StartedProcesses(notes)
     opened = [lane for lane in mine if notes.lanes[lane.id].opened]
@@ -77,6 +79,12 @@ def run(found: Catalog, options: Options, folder: Path) -> Result:
     result.problems += started.apart({""})
     result.notes += verdicts.remarks(notes, mine)
     return result
+
+
+def _recorded_statuses(found: Catalog) -> Iterator[object]:
+    """How the recorded processes ended: a program that ends by an exception of its last entry ends so again."""
+    for session in Shelf(found).sessions.values():
+        yield from (span.attributes.get(spans.SESSION_EXIT_STATUS) for span in session.spans)
 
 
 def _leave_to_others(every: Sequence[Outline], mine: Sequence[Outline], folder: Path) -> None:

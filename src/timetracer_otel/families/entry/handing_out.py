@@ -1,0 +1,60 @@
+"""The recorded entries that wait for a program which takes them by itself, in a replay."""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from collections.abc import Callable, Iterator
+
+from timetracer_otel import seams
+from timetracer_otel.cassette.model import Lane
+
+__all__ = ["Waiting"]
+
+
+class Waiting:
+    """Recorded entries of one kind, in order. Each is read only when its turn comes, and given to one process.
+
+    Args:
+        plugin: the integration that recorded them.
+        kind: of the entries.
+        place: where a recorded one came by: a queue, a topic.
+    """
+
+    def __init__(self, plugin: str, kind: str, place: Callable[[Lane], str]) -> None:
+        self._plugin = plugin
+        self._kind = kind
+        self._place = place
+        self._lock = threading.Lock()
+        self._coming: Iterator[Lane] | None = None
+        self._aside: deque[tuple[str, Lane]] = deque()
+        self._are_all_taken = False
+
+    def next(self, suits: Callable[[str], bool]) -> Lane | None:
+        """Give the next entry that suits who asks; None when none does, or nothing is replayed.
+
+        Args:
+            suits: whether a place is one of those that are asked for.
+        """
+        with self._lock:
+            for place, lane in self._aside:
+                if suits(place):
+                    self._aside.remove((place, lane))
+                    return lane
+            for lane in self._rest():
+                place = self._place(lane)
+                if suits(place):
+                    return lane
+                self._aside.append((place, lane))
+            self._are_all_taken = self._coming is not None
+        return None
+
+    @property
+    def is_over(self) -> bool:
+        """Whether every entry has been given to somebody."""
+        return self._are_all_taken and not self._aside
+
+    def _rest(self) -> Iterator[Lane]:
+        if self._coming is None and (responder := seams.responder(self._plugin)) is not None:
+            self._coming = iter(responder.hand_out(self._kind))
+        return self._coming or iter(())
