@@ -12,7 +12,7 @@ import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from functools import cache, partial
+from functools import cache, lru_cache, partial
 from importlib import import_module
 from types import FrameType
 from typing import Any, Final
@@ -96,7 +96,7 @@ def _statement_class(connection: Any) -> type:
 
 def _has_statement(cursor: Any) -> bool:
     """Whether a cursor holds on to its statement: the module lets it go with the last row."""
-    return any(type(held) is _c().statement for held in gc.get_referents(cursor))
+    return _c().statement in map(type, gc.get_referents(cursor))
 
 
 @cache
@@ -137,6 +137,13 @@ def _is_tools(frame: FrameType | None) -> bool:
             return name.startswith(_TOOLS)
         frame = frame.f_back
     return False
+
+
+@lru_cache(maxsize=256)
+def _without_rows(columns: tuple[str, ...]) -> str:
+    """Write a statement whose result has these columns and no row."""
+    names = [name.replace('"', '""') for name in columns]
+    return "SELECT " + ", ".join(f'NULL AS "{name}"' for name in names) + " WHERE 0"
 
 
 # Connections in a recording and in a replay.
@@ -221,8 +228,7 @@ class _Replayed(ReplayedLink):
 
     def _show_columns(self, cursor: Any, columns: list[str] | None) -> None:
         """Have a real cursor check what it checks, and know the columns: a ``Row`` takes them from there."""
-        names = [name.replace('"', '""') for name in columns or ["nothing"]]
-        self._execute(cursor, "SELECT " + ", ".join(f'NULL AS "{name}"' for name in names) + " WHERE 0")
+        self._execute(cursor, _without_rows(tuple(columns or ["nothing"])))
 
     def set_text_factory(self, _connection: Any, factory: Any) -> None:
         self.text_factory = factory

@@ -22,6 +22,7 @@ _HEAVY: Final = 64 * 1024
 """Bytes above which an item of a sample is an exception."""
 _ANY: Final = "x" * 64
 """A value that may be a secret if its name says so."""
+_NUMBERS: Final = frozenset({int, float, type(None)})
 _EACH: Final = 8
 """Bytes that a value is taken to have which is no text."""
 
@@ -146,7 +147,11 @@ def weight(values: Any) -> int:
     elif kind is not list and kind is not tuple:
         return _EACH
     if len(values) <= _SAMPLED:
-        return sum(map(weight, values))
+        total = 0
+        for value in values:
+            kind = type(value)
+            total += len(value) if kind is str or kind is bytes else _EACH if kind in _NUMBERS else weight(value)
+        return total
     sample = list(map(weight, values[:: len(values) // _SAMPLED]))
     if max(sample) > _HEAVY:  # nothing is said by it of the others
         return sum(map(weight, values))
@@ -164,7 +169,7 @@ def encode(name: str, asked: Any) -> dict[str, spans.Attribute]:
     document: dict[str, Any] = {"system": asked.system, "do": asked.operation}
     document |= {key: value for key, value in (("database", asked.database), ("sql", asked.sql)) if value}
     if asked.parameters or asked.many:
-        document["parameters"] = asked.parameters if isinstance(asked.parameters, Mapping) else list(asked.parameters)
+        document["parameters"] = asked.parameters
     for key in ("many", "in_transaction"):
         if getattr(asked, key):
             document[key] = True

@@ -218,9 +218,10 @@ class GivenRows:
 
     def _made(self, row: tuple[Any, ...]) -> tuple[Any, ...]:
         """Let converters and the factory of texts make their values."""
-        if not any(isinstance(value, typed.Converted | typed.Text) for value in row):
+        kinds = set(map(type, row))
+        if typed.Converted not in kinds and typed.Text not in kinds:
             return row
-        return tuple(self._value(value) for value in row)
+        return tuple(map(self._value, row))
 
     def _value(self, value: Any) -> Any:
         if isinstance(value, typed.Text):

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import replace
+from functools import lru_cache
 from hashlib import blake2b
 from typing import Any, Final
 
@@ -19,6 +20,8 @@ from timetracer_otel.seams.values import Blanker
 __all__ = ["answer", "describe", "describe_blind", "describe_recorded", "reply_values"]
 
 _STATEMENTS: Final = frozenset({"execute", "executemany", "executescript"})
+_KEPT: Final = 4096
+"""Characters of the longest statement that is remembered."""
 _READS: Final = frozenset({"serialize", "blob read"})
 
 
@@ -32,13 +35,26 @@ def describe(asked: Asked) -> Description:
     Args:
         asked: recorded or live.
     """
+    sql, values = _statement(asked.sql) if len(asked.sql) <= _KEPT else _statement.__wrapped__(asked.sql)
     blanker = Blanker()
-    shape = [asked.operation, blanker.text(normal(asked.sql)), asked.many, _blanked(asked.parameters or [], blanker)]
+    shape = [asked.operation, sql, asked.many, _blanked(asked.parameters or [], blanker)]
     digest = blake2b(typed.encoded(shape), digest_size=16).digest()
-    where = asked.database.encode("utf-8", "surrogateescape") if asked.database else b""
-    preference = blake2b(where, digest_size=16).digest() if where else b""
     subjects = () if asked.outline.sets else None
-    return Description(_key(asked), digest, tuple(blanker.values), _is_read(asked), preference, subjects=subjects)
+    values = (*values, *blanker.values)
+    return Description(_key(asked), digest, values, _is_read(asked), _place(asked.database), subjects=subjects)
+
+
+@lru_cache(maxsize=1024)
+def _statement(sql: str) -> tuple[str, tuple[Value, ...]]:
+    """Give the text of a statement as it counts, and the values that were in it: an app asks with few texts, often."""
+    blanker = Blanker()
+    return blanker.text(normal(sql)), tuple(blanker.values)
+
+
+@lru_cache(maxsize=1024)
+def _place(database: str) -> bytes:
+    """Digest of a database's name; empty when it has none."""
+    return blake2b(database.encode("utf-8", "surrogateescape"), digest_size=16).digest() if database else b""
 
 
 def describe_blind(asked: Asked) -> tuple[Description, ...]:
@@ -77,15 +93,16 @@ def _is_read(asked: Asked) -> bool:
 
 
 def _blanked(value: Any, blanker: Blanker) -> Any:
-    if isinstance(value, Mapping):
-        return {name: _blanked(value[name], blanker) for name in sorted(value)}
-    if isinstance(value, list | tuple):
-        return [_blanked(item, blanker) for item in value]
-    if isinstance(value, str):
+    kind = type(value)
+    if kind is str:
         return blanker.text(value)
-    if type(value) in {int, float}:
+    if kind is int or kind is float:
         return blanker.number(value)
-    if isinstance(value, bytes) and (found := kinds.of_bytes(value)) is not None:
+    if kind is list or kind is tuple:
+        return [_blanked(item, blanker) for item in value]
+    if kind is dict:
+        return {name: _blanked(value[name], blanker) for name in sorted(value)}
+    if kind is bytes and (found := kinds.of_bytes(value)) is not None:
         blanker.values.append(found)
         return {"\0bytes": len(value)}
     return value
