@@ -57,19 +57,24 @@ def _alone() -> CassetteSpanExporter | None:
 def set_aside(provider: TracerProvider) -> Callable[[], None]:
     """Take the processors of :class:`TimetracerSpanExporter` out of a provider while a recorder sees every span.
 
-    They would queue two thousand spans, lock for each and wake a thread, to write nothing.
+    They would queue two thousand spans, lock for each and wake a thread, to write nothing. The thread ends, too: gevent
+    exchanges the locks of the interpreter only while there is no thread but the main one, and programs that it patches
+    behind us would stop for ever.
 
     Args:
         provider: the host's.
 
     Returns:
-        What puts them back.
+        What puts others of their kind in their place.
     """
     ours = tracing.take_out(provider, _is_ours)
+    for one in ours:
+        one.shutdown()
 
     def put_back() -> None:
+        again = [type(one)(one.span_exporter) for one in ours]  # type: ignore[call-arg, attr-defined]  # so says _is_ours
         active_processor = provider._active_span_processor  # noqa: SLF001 - the SDK can only add at the end
-        active_processor._span_processors = (*ours, *active_processor._span_processors)  # noqa: SLF001 - as above
+        active_processor._span_processors = (*again, *active_processor._span_processors)  # noqa: SLF001 - as above
 
     return put_back
 

@@ -8,7 +8,6 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, Final, TypeAlias, cast
 
@@ -148,6 +147,7 @@ class Leaving:
             self._bytes += size
             self._work.append((size, partial(self._send, parent, chunks, now)))
             self._notify()
+        self._start()
         return True
 
     def wake(self) -> None:
@@ -155,14 +155,15 @@ class Leaving:
         if self._waiting.total() > HIGH:
             with self._changed:
                 self._notify()
+            self._start()
 
     def soon(self) -> None:
         """Have what the host's exporters hold sent soon: they wait for five seconds, and a process can be killed."""
         if self._due is None:
             with self._changed:
                 self._due = time.monotonic() + SOON_SECONDS
-                self._start()
                 self._changed.notify_all()
+            self._start()
 
     def send_all(self, timeout: float) -> None:
         """Have everything sent, chunks that wait included.
@@ -200,16 +201,19 @@ class Leaving:
         return False
 
     def _notify(self) -> None:
-        self._start()
         self._awake = True
         self._changed.notify_all()
 
     def _start(self) -> None:
-        if self._thread is None:
-            thread = threading.Thread(target=self._run, name="timetracer-chunks", daemon=True)
-            with suppress(RuntimeError):  # no memory for its stack: the next payload tries again
-                thread.start()
-                self._thread = thread
+        """Start the thread, without the lock, as :class:`Sink` does."""
+        with self._changed:
+            if self._thread is not None:
+                return
+            thread = self._thread = threading.Thread(target=self._run, name="timetracer-chunks", daemon=True)
+        try:
+            thread.start()
+        except RuntimeError:  # no memory for its stack: the next payload tries again
+            self._thread = None
 
     def _run(self) -> None:
         while True:

@@ -116,8 +116,8 @@ class Sink:
             self._work.append(task)
             self._waiting[key] = self._waiting.get(key, 0) + 1
             self._bytes += task.size
-            self._start()
             self._changed.notify_all()
+        self._start()
         self._help()
         return True
 
@@ -146,8 +146,8 @@ class Sink:
         if self._thread is None or self._wakes > self._soon_due:
             with self._changed:
                 self._wakes = self._soon_due
-                self._start()
                 self._changed.notify_all()
+            self._start()
 
     def every(self, seconds: float, run: Callable[[], None]) -> None:
         """Run something by the thread at intervals, as soon as there is a thread.
@@ -187,11 +187,15 @@ class Sink:
             self.tally.slow(took)
 
     def _start(self) -> None:
-        if self._thread is None:
-            thread = threading.Thread(target=self._write_all, name="timetracer-writer", daemon=True)
-            with suppress(RuntimeError):  # no memory for its stack: the callers write meanwhile, and the next one tries
-                thread.start()
-                self._thread = thread
+        """Start the thread, without the lock: a greenlet lets others run here, and all of them may pass a lock of C."""
+        with self._changed:
+            if self._thread is not None:
+                return
+            thread = self._thread = threading.Thread(target=self._write_all, name="timetracer-writer", daemon=True)
+        try:
+            thread.start()
+        except RuntimeError:  # no memory for its stack: the callers write meanwhile, and the next one tries
+            self._thread = None
 
     def _help(self) -> None:
         """Do the oldest write, when it has waited too long and the disk is not the reason."""
