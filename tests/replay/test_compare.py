@@ -137,7 +137,7 @@ def notes(*noted: dict[str, Any]) -> Notes:
 
 def kinds(noted: Notes, lane: str = "l", *, unused: Any = "error") -> list[tuple[str, str]]:
     """What is wrong with a lane's calls."""
-    found = compare_calls(noted.lanes.get(lane, LaneNotes()), unused, noted.own(), noted.borrowed())
+    found = compare_calls(noted.lanes.get(lane, LaneNotes()), unused, noted.everywhere())
     return [(one.kind, one.what) for one in found if not one.warning]
 
 
@@ -158,6 +158,19 @@ def unused(*spans: str, **more: Any) -> dict[str, Any]:
 def test_calls_that_match_are_nothing() -> None:
     """All answered, none left, none once more."""
     assert kinds(notes(answered("1"), answered("2", "translated"), unused())) == []
+
+
+def test_what_each_process_settles_is_asked_by_any_of_them() -> None:
+    """An index that a model needs: in another lane, more often than recorded, but at least once."""
+    index = {"span": "1", "key": ["mongodb", "shop", "createIndexes", "users"], "shown": {}, "settles": "users"}
+    left = {"what": "end", "unused": [index]}
+    borrowed = answered("7", "borrowed", settles="users", lane="other")
+    assert kinds(notes(borrowed, answered("7", settles="users", lane="third"), left)) == []
+    assert kinds(notes(borrowed, answered("7", settles="users", lane="third")), "other") == []
+    assert kinds(notes(answered("1", settles="users"), answered("1", "repeated", settles="users"))) == []
+    assert kinds(notes(answered("7", settles="orders", lane="other"), left)) == [
+        ("missing", "mongodb shop createIndexes users")
+    ]
 
 
 def test_miss_goes_with_the_likest_unused_call() -> None:

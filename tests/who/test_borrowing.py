@@ -65,6 +65,24 @@ def test_where_answers_differ_nobody_lends(other: bytes) -> None:
     assert "not all answered alike" in told
 
 
+INDEX = {"createIndexes": "users", "indexes": [{"key": {"email": 1}, "name": "email_1"}], "$db": "shop"}
+
+
+def test_an_index_is_made_by_whoever_needs_it_first() -> None:
+    """Whether it was there before is chance, and no document changes; one that could not be made is lent to none."""
+    made = bson.encode({"numIndexesBefore": 1, "numIndexesAfter": 2, "createdCollectionAutomatically": True, "ok": 1.0})
+    there = bson.encode({"numIndexesBefore": 2, "numIndexesAfter": 2, "note": "all indexes already exist", "ok": 1.0})
+    refused = bson.encode({"ok": 0.0, "code": 85, "errmsg": "exists with other options"})
+    first, second, failed = (
+        answers.digest(reply, unique) for reply, unique in ((made, "a"), (there, "b"), (refused, "c"))
+    )
+    index, write = mongo(INDEX), mongo({"insert": "users", "documents": [], "$db": "shop"})
+    assert index.settles
+    assert Recorded().add(index, first).add(write).add(index, second).lends(index, 150) == "lane-1"
+    assert Recorded().add(index, first).add(index, failed).lends(index, 150) is None
+    assert Recorded().add(mongo(FIND)).add(index, first).add(mongo(FIND)).lends(mongo(FIND), 250) == "lane-1"
+
+
 WRITES = [
     {"insert": "users", "documents": [], "$db": "shop"},
     {"dropDatabase": 1, "$db": "shop"},

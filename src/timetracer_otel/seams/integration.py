@@ -87,6 +87,8 @@ class Description:
         subjects: what it reads or writes, from the general to the special (system, namespace, collection); none when it
             touches no data, None when its family does not say. A write concerns a read when one of their subjects
             begins with the other.
+        settles: whether each process asks it when it first needs what the call makes, such as an index, and is told the
+            same however often it is asked: which request comes first is chance.
     """
 
     key: tuple[str, ...]
@@ -96,6 +98,7 @@ class Description:
     preference: bytes = b""
     unordered: tuple[tuple[int, int, int], ...] = ()
     subjects: tuple[tuple[str, ...], ...] | None = None
+    settles: bool = False
 
     @property
     def concerns(self) -> tuple[tuple[str, ...], ...]:

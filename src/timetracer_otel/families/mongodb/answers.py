@@ -10,7 +10,13 @@ from timetracer_otel.families.mongodb.wire import cursor_id
 
 __all__ = ["digest"]
 
-_VOLATILE: Final = frozenset({b"$clusterTime", b"operationTime", b"electionId", b"$configTime", b"$topologyTime"})
+_VOLATILE: Final = frozenset(
+    {
+        b"$clusterTime", b"operationTime", b"electionId", b"$configTime", b"$topologyTime",
+        # of createIndexes: whether the index was there before; after it, it is
+        b"numIndexesBefore", b"numIndexesAfter", b"createdCollectionAutomatically", b"note", b"commitQuorum",
+    }
+)  # fmt: skip
 
 
 @guarded

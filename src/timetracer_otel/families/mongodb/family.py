@@ -38,6 +38,8 @@ _READS = frozenset(
     b" isdbgrid ismaster listcollections listcommands listdatabases listindexes listshards lockinfo ping"
     b" replsetgetconfig replsetgetstatus rolesinfo serverstatus top usersinfo whatsmyuri".split()
 )
+_SETTLES = b"createindexes"
+"""Object mappers send it when a model is first used in a process. It changes no document."""
 _WRITING_STAGES = (b"$out", b"$merge")
 _STATEMENTS = frozenset({"updates", "deletes"})
 _JOINING_STAGES = (b"$lookup", b"$graphLookup", b"$unionWith")
@@ -204,8 +206,10 @@ def describe(message: Message) -> Description:
             shape.add_section(name, content)
     digest = blake2b(b"".join(shape.pieces), digest_size=16).digest()
     values, unordered = tuple(shape.values), tuple(shape.unordered)
-    key, read = _key(message, command), _is_read(body, command)
-    return Description(key, digest, values, read, unordered=unordered, subjects=_subjects(key, body, command))
+    key, settles = _key(message, command), command[0][1].lower() == _SETTLES
+    subjects = () if settles else _subjects(key, body, command)
+    read = settles or _is_read(body, command)
+    return Description(key, digest, values, read, unordered=unordered, subjects=subjects, settles=settles)
 
 
 def _subjects(key: tuple[str, ...], body: bytes, command: list[Element]) -> tuple[tuple[str, ...], ...]:

@@ -87,6 +87,8 @@ def details(
         facts |= {"at": _now(), "branch_now": branches.trail(lane)}
     if lane.is_session:
         facts["same"] = identity(match.recorded)
+    if description.settles:
+        facts["settles"] = identity(match.recorded)
     if match.changed and strict:
         facts["recorded"] = bounded(rendered(recorded))
         facts["asked"] = bounded(without_volatile(asked(), _volatile(recorded)))
@@ -146,6 +148,8 @@ def unused(calls: Iterable[Recorded], *, detailed: bool) -> list[dict[str, Any]]
         facts: dict[str, Any] = {"key": call.description.key, "span": call.span.span_id, "start": call.span.start}
         if detailed:
             facts["shown"] = bounded(rendered(call.span))
+        if call.description.settles:
+            facts["settles"] = identity(call)
         noted.append(facts)
     return noted
 

@@ -12,7 +12,7 @@ from timetracer_otel.replay.comparing.ordering import Happened, Write, reordered
 from timetracer_otel.replay.comparing.values import differences, pairs_by_likeness
 from timetracer_otel.replay.journal import Children
 
-__all__ = ["AGAIN", "LaneNotes", "Notes", "Unused", "asked_again", "compare_calls"]
+__all__ = ["AGAIN", "Everywhere", "LaneNotes", "Notes", "Unused", "asked_again", "compare_calls"]
 
 Unused: TypeAlias = Literal["error", "warn", "ignore"]
 """What a recorded call that was not asked for is: see ``--unused``."""
@@ -20,6 +20,39 @@ Unused: TypeAlias = Literal["error", "warn", "ignore"]
 _Note: TypeAlias = Mapping[str, Any]
 AGAIN = ("repeated", "session again")
 """Answers that an identical call had before, so that this one is one too many."""
+
+
+@dataclass(frozen=True, slots=True)
+class Everywhere:
+    """What all lanes of a replay were answered, whoever asked.
+
+    Attributes:
+        own: the recorded calls that the lanes they belong to asked for.
+        borrowed: the recorded reads that answered another lane.
+        settled: what calls asked that processes make at their first need; see :attr:`Description.settles`.
+    """
+
+    own: frozenset[str] = frozenset()
+    borrowed: frozenset[str] = frozenset()
+    settled: frozenset[str] = frozenset()
+
+    def has(self, unused: _Note) -> bool:
+        """Whether another lane asked what one left out.
+
+        Args:
+            unused: the note of that call.
+        """
+        return unused["span"] in self.borrowed or unused.get("settles") in self.settled
+
+    def too_often(self, answered: _Note) -> bool:
+        """Whether a call was one too many.
+
+        Args:
+            answered: its note.
+        """
+        if "settles" in answered:
+            return False
+        return answered["how"] in AGAIN or (answered["how"] == "borrowed" and answered["span"] in self.own)
 
 
 @dataclass(slots=True)
@@ -117,32 +150,33 @@ class Notes:
         if note["what"] == "session_end":
             self.sessions[note["lane"]] = lane
 
-    def own(self) -> set[str]:
-        """The recorded calls that the lanes they belong to asked for."""
-        return {note["span"] for lane in self.lanes.values() for note in lane.answered if note["how"] != "borrowed"}
-
-    def borrowed(self) -> set[str]:
-        """The recorded reads that answered another lane."""
-        return {note["span"] for lane in self.lanes.values() for note in lane.answered if note["how"] == "borrowed"}
+    def everywhere(self) -> Everywhere:
+        """What all lanes were answered."""
+        answered = [note for lane in self.lanes.values() for note in lane.answered]
+        return Everywhere(
+            own=frozenset(note["span"] for note in answered if note["how"] != "borrowed"),
+            borrowed=frozenset(note["span"] for note in answered if note["how"] == "borrowed"),
+            settled=frozenset(note["settles"] for note in answered if "settles" in note),
+        )
 
 
 def compare_calls(
-    lane: LaneNotes, unused: Unused, own: set[str], borrowed: set[str], *, left: bool = False
+    lane: LaneNotes, unused: Unused, everywhere: Everywhere, *, left: bool = False
 ) -> Iterator[Difference]:
     """Say what is different about the calls of a lane.
 
     A read that another lane's recording answered is no difference when that lane did not ask it any more, and the
-    other way round: what the app keeps for all requests is read by whichever comes first.
+    other way round: what the app keeps for all requests is read by whichever comes first. What each process settles
+    when it first needs it may be asked by any, and as often as there are processes.
 
     Args:
         lane: its notes.
         unused: what calls that were not asked for are.
-        own: see :meth:`Notes.own`.
-        borrowed: see :meth:`Notes.borrowed`.
+        everywhere: see :meth:`Notes.everywhere`.
         left: whether the recorded client left before the end. When the app notices is not the same in two runs: it may
             go on for a while with calls of the kinds that it had made.
     """
-    remaining = [note for note in lane.still_unused() if note["span"] not in borrowed]
+    remaining = [note for note in lane.still_unused() if not everywhere.has(note)]
     changed, missing, extra = _paired(remaining, lane.misses)
     goes_on = _going_on(lane) if left else ()
     yield from changed
@@ -150,7 +184,7 @@ def compare_calls(
     for note in (note for note in extra if note not in goes_on):
         yield Difference("extra", call_name(note["key"]) + _reason(note), number=note["number"])
     for note in (note for note in lane.answered if note not in goes_on):
-        if note["how"] in AGAIN or (note["how"] == "borrowed" and note["span"] in own):
+        if everywhere.too_often(note):
             yield asked_again(note)
     for note in {note["address"]: note for note in reversed(lane.refused)}.values():
         yield Difference("refused", f"a connection to {note['address']}", number=note["number"])

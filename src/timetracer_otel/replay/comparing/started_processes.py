@@ -36,8 +36,8 @@ class StartedProcesses:
         recorded = [(entry, note) for entry, lane in notes.lanes.items() for note in lane.of_children]
         self._recorded = {note["span"]: note for _entry, note in recorded}
         self._entry_of = {note["span"]: entry for entry, note in recorded}
-        self._own, self._borrowed = notes.own(), notes.borrowed()
-        self._left = {span: note for span, note in self._recorded.items() if span not in self._own}
+        self._everywhere = notes.everywhere()
+        self._left = {span: note for span, note in self._recorded.items() if span not in self._everywhere.own}
         self._extra = self._one_too_many()
 
     def of(self, entry: str) -> LaneNotes:
@@ -64,7 +64,7 @@ class StartedProcesses:
             unused: what calls that were not asked for are.
         """
         together = self.of(entry)
-        for one in compare_calls(together, unused, self._own, self._borrowed):
+        for one in compare_calls(together, unused, self._everywhere):
             yield replace(one, what=f"{one.what} {_WHERE}")
         for note in together.answered:
             if note["number"] in self._extra:

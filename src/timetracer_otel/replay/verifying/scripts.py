@@ -154,14 +154,14 @@ def _cannot_run(again: _Run, attributes: dict[str, object]) -> str | None:
 
 def _calls(notes: Notes, unused: Unused) -> Iterator[Difference]:
     """Compare the calls of all processes of the script as one: which of them asks for what is its own affair."""
-    own, borrowed, all_ = notes.own(), notes.borrowed(), LaneNotes()
+    everywhere, all_ = notes.everywhere(), LaneNotes()
     ends = [lane.unused for lane in notes.sessions.values()]
     for lane in notes.lanes.values():
         all_.answered += lane.answered
         all_.misses += lane.misses
         all_.refused += lane.refused
-    all_.unused = [note for note in (ends[0] if ends else []) if note["span"] not in own]
-    yield from compare_calls(all_, unused, own, borrowed)
+    all_.unused = [note for note in (ends[0] if ends else []) if note["span"] not in everywhere.own]
+    yield from compare_calls(all_, unused, everywhere)
 
 
 def _ending(recorded: dict[str, object], status: int | None, seconds: float) -> Iterator[Difference]:

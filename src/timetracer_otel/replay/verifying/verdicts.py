@@ -31,7 +31,7 @@ def compared(
         unused: what calls that were not asked for are.
     """
     by_lane = {one.outline.id: one for one in driven}
-    own, borrowed = notes.own(), notes.borrowed()
+    everywhere = notes.everywhere()
     for outline in sent:
         if (done := by_lane.get(outline.id)) is None:
             continue
@@ -45,7 +45,7 @@ def compared(
             differences = (*done.differences, Difference("error", unseen))
         else:
             calls_differ = [
-                *compare_calls(lane, unused, own, borrowed, left=done.left),
+                *compare_calls(lane, unused, everywhere, left=done.left),
                 *started.differences(outline.id, unused),
             ]
             differences = tuple(gathered(calls_differ, done.differences, answered))
