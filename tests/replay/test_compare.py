@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from timetracer_otel.replay.comparing.calls import LaneNotes, Notes, compare_calls
-from timetracer_otel.replay.comparing.responses import Reply, compare_headers, compare_response
+from timetracer_otel.replay.comparing.responses import ComparedResponse, compare_headers, compare_response
 from timetracer_otel.replay.comparing.values import ABSENT, differences, pairs_by_likeness
 
 # Adding zero makes -0.0, which equals 0.0 and is written otherwise, 0.0.
@@ -104,8 +104,8 @@ def test_what_the_server_adds_does_not_count() -> None:
 def test_bodies_are_compared_by_value_through_their_coding() -> None:
     """JSON may be written in another way, compressed or not; text may not."""
 
-    def reply(body: bytes, *headers: tuple[str, str]) -> Reply:
-        return Reply(200, list(headers), body)
+    def reply(body: bytes, *headers: tuple[str, str]) -> ComparedResponse:
+        return ComparedResponse(200, list(headers), body)
 
     zipped = ("Content-Encoding", "gzip")
     assert not list(compare_response("GET", reply(b'{"a":1,"b":2}'), reply(b'{"b": 2, "a": 1}')))
@@ -118,16 +118,16 @@ def test_bodies_are_compared_by_value_through_their_coding() -> None:
 
 def test_response_seen_in_part_is_compared_so_far() -> None:
     """A client that left early has shown the beginning of the body."""
-    recorded = Reply(200, [], b"abc", "left")
-    assert not list(compare_response("GET", recorded, Reply(200, [], b"abcdef")))
-    assert list(compare_response("GET", recorded, Reply(200, [], b"abX")))
+    recorded = ComparedResponse(200, [], b"abc", "left")
+    assert not list(compare_response("GET", recorded, ComparedResponse(200, [], b"abcdef")))
+    assert list(compare_response("GET", recorded, ComparedResponse(200, [], b"abX")))
 
 
 def test_recorded_exception_asks_for_a_server_error() -> None:
     """When the app raised, its server answered: with 500 or more."""
-    raised = Reply(None, [], b"")
-    assert not list(compare_response("GET", raised, Reply(500, [], b"")))
-    assert [one.kind for one in compare_response("GET", raised, Reply(200, [], b""))] == ["status"]
+    raised = ComparedResponse(None, [], b"")
+    assert not list(compare_response("GET", raised, ComparedResponse(500, [], b"")))
+    assert [one.kind for one in compare_response("GET", raised, ComparedResponse(200, [], b""))] == ["status"]
 
 
 def notes(*noted: dict[str, Any]) -> Notes:

@@ -10,7 +10,7 @@ from timetracer_otel import spans
 from timetracer_otel.cassette.model import Kind, Lane, Span
 from timetracer_otel.errors import ConfigError
 from timetracer_otel.replay.comparing.differences import Difference, Verified
-from timetracer_otel.replay.comparing.ignore import Entry, IgnoreList, read, write
+from timetracer_otel.replay.comparing.ignore import IgnoreList, IgnoreRule, read, write
 from timetracer_otel.replay.comparing.values import ABSENT, FieldDifference
 from timetracer_otel.replay.verifying.learning import propose, used_values
 
@@ -32,14 +32,14 @@ STATUS = Difference("status", "", (FieldDifference("$", 200, 500),))
 @pytest.mark.parametrize(
     ("entry", "hidden"),
     [
-        (Entry("GET /orders/<id>", body="$.at"), {"$.at", "$.at.zone"}),
-        (Entry("*", body="$.items[*].at"), {"$.items[0].at", "$.items[12].at"}),
-        (Entry("POST /orders", body="$.at"), set()),
-        (Entry("*", header="x-id"), {"x-id"}),
-        (Entry("*", header="x-other"), set()),
+        (IgnoreRule("GET /orders/<id>", body="$.at"), {"$.at", "$.at.zone"}),
+        (IgnoreRule("*", body="$.items[*].at"), {"$.items[0].at", "$.items[12].at"}),
+        (IgnoreRule("POST /orders", body="$.at"), set()),
+        (IgnoreRule("*", header="x-id"), {"x-id"}),
+        (IgnoreRule("*", header="x-other"), set()),
     ],
 )
-def test_entry_hides_its_place_only(entry: Entry, hidden: set[str]) -> None:
+def test_entry_hides_its_place_only(entry: IgnoreRule, hidden: set[str]) -> None:
     """An entry hides what it names and what is below it, in the requests that it names."""
     paths = ["$.at", "$.at.zone", "$.attic", "$.items[0].at", "$.items[12].at", "$.items[0].n"]
     seen = verified(*map(body, paths), HEADER, STATUS)
@@ -72,7 +72,10 @@ def test_list_that_hides_too_much_is_refused(tmp_path: Path, text: str, says: st
 
 def test_list_is_read_as_it_was_written(tmp_path: Path) -> None:
     """Quotes, backslashes and control characters survive; a list that is not there is empty."""
-    entries = (Entry("GET /a", body='$["odd \\ \\" name"].b', seen="'\x7f\n' recorded"), Entry("*", header="x-a"))
+    entries = (
+        IgnoreRule("GET /a", body='$["odd \\ \\" name"].b', seen="'\x7f\n' recorded"),
+        IgnoreRule("*", header="x-a"),
+    )
     write(tmp_path / "list.toml", IgnoreList(entries), ["GET /a: body $ (why\nnot)"])
     assert read([tmp_path / "list.toml", tmp_path / "none.toml"]) == IgnoreList(entries)
 

@@ -15,7 +15,7 @@ from timetracer_otel import redaction, spans
 from timetracer_otel.cassette.shelf import Shelf
 from timetracer_otel.families.kinds.http import Request
 from timetracer_otel.replay.answering.entries import Entries
-from timetracer_otel.replay.comparing.responses import Reply, compare_headers
+from timetracer_otel.replay.comparing.responses import ComparedResponse, compare_headers
 from timetracer_otel.replay.verifying.client import hidden_places, recorded_request
 
 pytestmark = pytest.mark.usefixtures("key")
@@ -201,7 +201,7 @@ def test_headers_of_responses() -> None:
     """Compared by their secrets where these are known, else by all the rest; a difference does not print them."""
 
     def compared(one: str, other: str) -> list[str]:
-        replies = (Reply(200, [("Set-Cookie", value)], b"") for value in (one, other))
+        replies = (ComparedResponse(200, [("Set-Cookie", value)], b"") for value in (one, other))
         return [str(found) for found in compare_headers(*(reply.headers for reply in replies))]
 
     assert compared("sid=abc; Path=/", "sid=abc; Path=/") == []

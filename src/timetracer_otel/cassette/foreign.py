@@ -6,7 +6,7 @@ from itertools import islice
 from os import PathLike
 from typing import Any, Final
 
-from timetracer_otel.cassette.framing import Message, read_messages
+from timetracer_otel.cassette.framing import TracesMessage, read_messages
 from timetracer_otel.errors import CassetteError
 
 __all__ = ["not_json", "not_traces"]
@@ -16,7 +16,7 @@ _HEAD: Final = 40
 _TIMETRACER_1: Final = "looks like a cassette of timetracer 1.x, which is not OTLP: `timetracer import` converts it"
 
 
-def not_json(message: Message, path: str | PathLike[str], error: ValueError) -> str:
+def not_json(message: TracesMessage, path: str | PathLike[str], error: ValueError) -> str:
     """Say why a message that should be is not JSON.
 
     Args:

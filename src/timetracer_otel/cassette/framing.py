@@ -22,7 +22,7 @@ from timetracer_otel.errors import CassetteError
 if TYPE_CHECKING:
     from typing_extensions import Buffer  # collections.abc has it from Python 3.12
 
-__all__ = ["Framing", "Message", "framing_of", "read_messages"]
+__all__ = ["Framing", "TracesMessage", "framing_of", "read_messages"]
 
 HEAD: Final = 64
 """First bytes by which the framing is told."""
@@ -46,7 +46,7 @@ class Framing(Enum):
 
 
 @dataclass(frozen=True, slots=True)
-class Message:
+class TracesMessage:
     """One ``TracesData``, encoded.
 
     Attributes:
@@ -100,7 +100,7 @@ def _is_traces(head: bytes) -> bool:
     return end > 0 and (head[end + 1 : end + 2] == b"" or head[end + 1] in _WITHIN)
 
 
-def read_messages(path: str | PathLike[str]) -> Iterator[Message]:
+def read_messages(path: str | PathLike[str]) -> Iterator[TracesMessage]:
     """Read the messages of a file in its order; empty ones are left out, but counted.
 
     Args:
@@ -137,13 +137,13 @@ class _Joined(io.RawIOBase):
         return size
 
 
-def _lines(stream: io.BufferedReader, path: str | PathLike[str]) -> Iterator[Message]:
+def _lines(stream: io.BufferedReader, path: str | PathLike[str]) -> Iterator[TracesMessage]:
     number = 1
     while line := _line(stream, path, number):
         if len(line) > files.MAX_MESSAGE:
-            raise _too_long(Message(number, b""), path)
+            raise _too_long(TracesMessage(number, b""), path)
         if stripped := line.strip():
-            yield Message(number, stripped)
+            yield TracesMessage(number, stripped)
         number += 1
 
 
@@ -151,13 +151,13 @@ def _line(stream: io.BufferedReader, path: str | PathLike[str], number: int) -> 
     try:
         return stream.readline(files.MAX_MESSAGE + 1)
     except files.DAMAGED as error:
-        raise _damaged(Message(number, b""), path, error) from error
+        raise _damaged(TracesMessage(number, b""), path, error) from error
 
 
-def _lengths(stream: io.BufferedReader, path: str | PathLike[str]) -> Iterator[Message]:
+def _lengths(stream: io.BufferedReader, path: str | PathLike[str]) -> Iterator[TracesMessage]:
     offset, number = 0, 1
-    while prefix := _exactly(stream, _LENGTH, Message(number, b"", offset), path):
-        here = Message(number, b"", offset)
+    while prefix := _exactly(stream, _LENGTH, TracesMessage(number, b"", offset), path):
+        here = TracesMessage(number, b"", offset)
         size = int.from_bytes(prefix, "big")
         if len(prefix) < _LENGTH:
             raise here.fault(path, _cut(f"{len(prefix)} of the {_LENGTH} bytes of its length"))
@@ -169,23 +169,23 @@ def _lengths(stream: io.BufferedReader, path: str | PathLike[str]) -> Iterator[M
         if data.startswith(files.ZSTD_MAGIC):
             data = _unpacked(data, here, path)
         if data:
-            yield Message(number, data, offset)
+            yield TracesMessage(number, data, offset)
         offset += _LENGTH + size
         number += 1
 
 
-def _alone(stream: io.BufferedReader, path: str | PathLike[str]) -> Iterator[Message]:
-    here = Message(1, b"", 0)
+def _alone(stream: io.BufferedReader, path: str | PathLike[str]) -> Iterator[TracesMessage]:
+    here = TracesMessage(1, b"", 0)
     data = _exactly(stream, files.MAX_MESSAGE + 1, here, path)
     if len(data) > files.MAX_MESSAGE:
         raise _too_long(here, path)
-    yield Message(1, data, 0)
+    yield TracesMessage(1, data, 0)
 
 
 _READERS: Final = {Framing.LINES: _lines, Framing.LENGTHS: _lengths, Framing.ALONE: _alone}
 
 
-def _exactly(stream: io.BufferedReader, size: int, here: Message, path: str | PathLike[str]) -> bytes:
+def _exactly(stream: io.BufferedReader, size: int, here: TracesMessage, path: str | PathLike[str]) -> bytes:
     """Read so many bytes; fewer only at the end of the file."""
     pieces = []
     try:
@@ -197,7 +197,7 @@ def _exactly(stream: io.BufferedReader, size: int, here: Message, path: str | Pa
     return b"".join(pieces)
 
 
-def _unpacked(data: bytes, here: Message, path: str | PathLike[str]) -> bytes:
+def _unpacked(data: bytes, here: TracesMessage, path: str | PathLike[str]) -> bytes:
     try:
         plain = files.unzstd(data, files.MAX_MESSAGE)
     except EOFError as error:
@@ -207,11 +207,11 @@ def _unpacked(data: bytes, here: Message, path: str | PathLike[str]) -> bytes:
     return plain
 
 
-def _too_long(here: Message, path: str | PathLike[str]) -> CassetteError:
+def _too_long(here: TracesMessage, path: str | PathLike[str]) -> CassetteError:
     return here.fault(path, f"is longer than {files.MAX_MESSAGE} bytes: this is no cassette")
 
 
-def _damaged(here: Message, path: str | PathLike[str], error: Exception) -> CassetteError:
+def _damaged(here: TracesMessage, path: str | PathLike[str], error: Exception) -> CassetteError:
     return here.fault(
         path,
         f"the compressed data is damaged or ends early ({error}): copy the file again, or record again; "

@@ -13,7 +13,7 @@ from timetracer_otel.cassette import finding, framing, storage, version1
 from timetracer_otel.cassette.decoding import attributes_of
 from timetracer_otel.cassette.naming import ENDINGS, LATEST, lane_path, safe_session_id, session_file_id, session_path
 from timetracer_otel.cassette.outlines import Outline
-from timetracer_otel.cassette.reading import Json, Part, document_of, encoded, parted
+from timetracer_otel.cassette.reading import DocumentPart, Json, document_of, encoded, parted
 from timetracer_otel.cassette.sniffing import is_version_1
 from timetracer_otel.cassette.sorting import Sorter
 from timetracer_otel.cassette.spool import Pieces
@@ -100,7 +100,9 @@ def _is_wanted(path: Path) -> bool:
     return finding.is_cassette(path) or is_version_1(path)
 
 
-def _messages(path: Path, done: Imported, libraries: Mapping[str, version1.Library]) -> Iterator[dict[str, Part]]:
+def _messages(
+    path: Path, done: Imported, libraries: Mapping[str, version1.Library]
+) -> Iterator[dict[str, DocumentPart]]:
     """What is whole in a file, by lane; what is not is noted."""
     empty = True
     for parts in _of_version_1(path, done, libraries) if is_version_1(path) else _salvaged(path, done):
@@ -112,17 +114,19 @@ def _messages(path: Path, done: Imported, libraries: Mapping[str, version1.Libra
         raise _Nothing
 
 
-def _of_version_1(path: Path, done: Imported, libraries: Mapping[str, version1.Library]) -> Iterator[dict[str, Part]]:
+def _of_version_1(
+    path: Path, done: Imported, libraries: Mapping[str, version1.Library]
+) -> Iterator[dict[str, DocumentPart]]:
     try:
         document, problems = version1.convert(path, libraries)
     except CassetteError as error:
         done.left_out.append(error.with_traceback(None))
         return
     done.cannot += [(path, problem) for problem in problems]
-    yield parted(document, framing.Message(1, b""), path)
+    yield parted(document, framing.TracesMessage(1, b""), path)
 
 
-def _salvaged(path: Path, done: Imported) -> Iterator[dict[str, Part]]:
+def _salvaged(path: Path, done: Imported) -> Iterator[dict[str, DocumentPart]]:
     messages = framing.read_messages(path)
     while True:
         try:

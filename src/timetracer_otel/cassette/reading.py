@@ -28,10 +28,10 @@ from timetracer_otel.cassette.decoding import (
     text_of,
     uint64_of,
 )
-from timetracer_otel.cassette.framing import Message, read_messages
+from timetracer_otel.cassette.framing import TracesMessage, read_messages
 from timetracer_otel.cassette.model import Event, Kind, Link, Scope, Span
 
-__all__ = ["Part", "document_of", "document_spans", "encoded", "parted", "read_spans"]
+__all__ = ["DocumentPart", "document_of", "document_spans", "encoded", "parted", "read_spans"]
 
 Json = dict[str, Any]
 
@@ -53,7 +53,7 @@ def read_spans(path: str | PathLike[str]) -> Iterator[Span]:
         yield from document_spans(document_of(message, path), message, path)
 
 
-def document_of(message: Message, path: str | PathLike[str]) -> dict[str, Any]:
+def document_of(message: TracesMessage, path: str | PathLike[str]) -> dict[str, Any]:
     """Give a message as OTLP/JSON, whatever it was encoded in.
 
     Args:
@@ -91,7 +91,7 @@ def encoded(document: Json) -> bytes:
         return json.dumps(document).encode("ascii")
 
 
-def document_spans(document: dict[str, Any], message: Message, path: str | PathLike[str]) -> list[Span]:
+def document_spans(document: dict[str, Any], message: TracesMessage, path: str | PathLike[str]) -> list[Span]:
     """Give the spans of a message.
 
     Args:
@@ -111,7 +111,7 @@ def document_spans(document: dict[str, Any], message: Message, path: str | PathL
 
 
 @dataclass(slots=True)
-class Part:
+class DocumentPart:
     """What one message holds of one lane.
 
     Attributes:
@@ -123,7 +123,7 @@ class Part:
     spans: list[Span]
 
 
-def parted(document: Json, message: Message, path: str | PathLike[str]) -> dict[str, Part]:
+def parted(document: Json, message: TracesMessage, path: str | PathLike[str]) -> dict[str, DocumentPart]:
     """Part a message by the lanes that its spans belong to.
 
     Args:
@@ -137,7 +137,7 @@ def parted(document: Json, message: Message, path: str | PathLike[str]) -> dict[
     Raises:
         CassetteError: a value in it is not what OTLP has in its place.
     """
-    parts: dict[str, Part] = {}
+    parts: dict[str, DocumentPart] = {}
     try:
         for entry, group, spans in _groups(document):
             of_group: dict[str, list[Json]] = {}
@@ -145,7 +145,7 @@ def parted(document: Json, message: Message, path: str | PathLike[str]) -> dict[
                 lane_id = span.lane_id
                 if (mine := of_group.get(lane_id)) is None:
                     mine = of_group[lane_id] = []
-                    part = parts.setdefault(lane_id, Part({"resourceSpans": []}, []))
+                    part = parts.setdefault(lane_id, DocumentPart({"resourceSpans": []}, []))
                     part.document["resourceSpans"].append(_like(entry, group, mine))
                 mine.append(raw)
                 parts[lane_id].spans.append(span)

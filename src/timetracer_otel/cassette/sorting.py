@@ -10,7 +10,7 @@ from timetracer_otel.cassette import loading, scratch
 from timetracer_otel.cassette.framing import read_messages
 from timetracer_otel.cassette.model import Span
 from timetracer_otel.cassette.outlines import Draft
-from timetracer_otel.cassette.reading import Part, document_of, parted
+from timetracer_otel.cassette.reading import DocumentPart, document_of, parted
 from timetracer_otel.cassette.sessions import SessionSearch
 from timetracer_otel.cassette.spool import Spool
 
@@ -62,7 +62,7 @@ class Sorter:
         draft.files[str(path)] = None
         return True
 
-    def take_apart(self, path: Path, messages: Iterable[dict[str, Part]]) -> None:
+    def take_apart(self, path: Path, messages: Iterable[dict[str, DocumentPart]]) -> None:
         """Copy what a file holds of each lane to the spool.
 
         Args:
@@ -94,6 +94,6 @@ class Sorter:
         return draft
 
 
-def _parts(path: Path) -> Iterator[dict[str, Part]]:
+def _parts(path: Path) -> Iterator[dict[str, DocumentPart]]:
     for message in read_messages(path):
         yield parted(document_of(message, path), message, path)

@@ -14,7 +14,7 @@ from typing import Final
 import zstandard
 
 from timetracer_otel.cassette import scratch
-from timetracer_otel.cassette.framing import Message
+from timetracer_otel.cassette.framing import TracesMessage
 from timetracer_otel.cassette.model import Span
 from timetracer_otel.cassette.reading import Json, document_of, document_spans, encoded
 from timetracer_otel.errors import CassetteError
@@ -118,13 +118,13 @@ class Pieces:
         """
         return (document for document, _ in self._documents(pieces))
 
-    def _documents(self, pieces: Iterable[Piece]) -> Iterator[tuple[Json, Message]]:
+    def _documents(self, pieces: Iterable[Piece]) -> Iterator[tuple[Json, TracesMessage]]:
         for start, length in pieces:
             try:
                 data = zstandard.ZstdDecompressor().decompress(os.pread(self._file, length, start))
             except (OSError, zstandard.ZstdError) as error:
                 raise CassetteError(f"cannot be read any more ({error}): start again", file=self._path) from error
-            message = Message(1, data, start)
+            message = TracesMessage(1, data, start)
             yield document_of(message, self._path), message
 
     def __del__(self) -> None:

@@ -28,7 +28,7 @@ import orjson
 
 from timetracer_otel.cassette import files, protobuf
 from timetracer_otel.cassette.decoding import Malformed
-from timetracer_otel.cassette.framing import Message
+from timetracer_otel.cassette.framing import TracesMessage
 from timetracer_otel.cassette.reading import document_spans, encoded
 from timetracer_otel.cassette.urls import Url
 from timetracer_otel.errors import CassetteError
@@ -72,7 +72,7 @@ def trace(url: Url) -> bytes:
         )
     ask = _from_jaeger if url.scheme.startswith("jaeger") else _from_tempo
     document = ask(url, base, trace_id.lower().zfill(32))
-    if not document_spans(document, Message(1, b"", 0), str(url)):
+    if not document_spans(document, TracesMessage(1, b"", 0), str(url)):
         raise _absent(url)
     return encoded(document)
 

@@ -20,7 +20,7 @@ from timetracer_otel.replay.answering.journal_entries import without_volatile
 from timetracer_otel.replay.answering.trace import REPLAY_ASKED, REPLAY_CALL, REPLAY_KEY, REPLAY_OF
 from timetracer_otel.replay.comparing.differences import Difference
 from timetracer_otel.replay.comparing.entry_ends import compare_ends
-from timetracer_otel.replay.comparing.pairing import Asked, compare_lists
+from timetracer_otel.replay.comparing.pairing import PairedCall, compare_lists
 from timetracer_otel.seams import Integration
 
 __all__ = ["Diff", "compare", "print_diff"]
@@ -129,25 +129,25 @@ def _calls(first: Lane, second: Lane, integrations: Mapping[str, Integration]) -
     yield from compare_lists(*sides)
 
 
-def _asked(span: Span, integrations: Mapping[str, Integration]) -> Asked | None:
+def _asked(span: Span, integrations: Mapping[str, Integration]) -> PairedCall | None:
     """A call as it is compared; None for what is none, such as a driver's own."""
     answered_by = span.text(REPLAY_CALL) or ""
     if (key := span.text(REPLAY_KEY)) is not None:
         told = spans.json_or_text(key)
         missed = tuple(map(str, told)) if isinstance(told, list) else (key,)
-        return Asked(span.span_id, missed, span.span_id, _asked_json(span), False, span.start, span.end)  # noqa: FBT003 - a field
+        return PairedCall(span.span_id, missed, span.span_id, _asked_json(span), False, span.start, span.end)  # noqa: FBT003 - a field
     integration = integrations.get(span.text(spans.PLUGIN) or "")
     if integration is None or integration.describe is None or integration.render is None:
         return None
     if REPLAY_ASKED in span.attributes:  # a changed value, so not the recorded bytes
-        return Asked(span.span_id, (), span.span_id, _asked_json(span), True, span.start, span.end, answered_by)  # noqa: FBT003 - a field
+        return PairedCall(span.span_id, (), span.span_id, _asked_json(span), True, span.start, span.end, answered_by)  # noqa: FBT003 - a field
     description = integration.describe(span)
     if description is None:
         return None
     shown = without_volatile(integration.render(span).get("request"), integration.volatile)
     identity = (description.key, description.shape, description.values)
     trail = span.text(spans.BRANCH) or ""
-    return Asked(
+    return PairedCall(
         span.span_id, description.key, identity, shown, description.read, span.start, span.end, answered_by, trail
     )
 

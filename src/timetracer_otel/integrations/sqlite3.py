@@ -149,7 +149,7 @@ def _without_rows(columns: tuple[str, ...]) -> str:
 # Connections in a recording and in a replay.
 
 
-class _Recorded(RecordedLink):
+class _RecordedConnection(RecordedLink):
     """Behind a recorded connection.
 
     Args:
@@ -192,7 +192,7 @@ class _Recorded(RecordedLink):
         return opened[0]
 
 
-class _Replayed(ReplayedLink):
+class _ReplayedConnection(ReplayedLink):
     """Behind a replayed connection, which is one to a database in memory.
 
     Args:
@@ -254,11 +254,11 @@ class _Replayed(ReplayedLink):
 # The classes in place of the module's.
 
 
-def _link(args: Sequence[Any], kwargs: Mapping[str, Any]) -> _Recorded | _Replayed | None:
+def _link(args: Sequence[Any], kwargs: Mapping[str, Any]) -> _RecordedConnection | _ReplayedConnection | None:
     """What a connection that is being made is linked to; None when it is none of our business."""
     if seams.active() is None or NAME in seams.switched_off or _is_tools(sys._getframe(2)):  # noqa: SLF001 - the cheap way
         return None
-    return _Recorded(args, kwargs) if seams.responder(NAME) is None else _Replayed(args, kwargs)
+    return _RecordedConnection(args, kwargs) if seams.responder(NAME) is None else _ReplayedConnection(args, kwargs)
 
 
 @cache
@@ -266,7 +266,7 @@ def _connection_class() -> Any:  # noqa: C901 - the methods of one class, which 
     base = _c().connection
 
     class Connection(base, metaclass=Stands):  # type: ignore[misc, valid-type]  # as Cursor
-        _timetracer: _Recorded | _Replayed | None = None
+        _timetracer: _RecordedConnection | _ReplayedConnection | None = None
 
         def __init__(self, *args: Any, **kwargs: Any) -> None:
             self._timetracer = link = _link(args, kwargs)
@@ -341,7 +341,7 @@ def _connection_class() -> Any:  # noqa: C901 - the methods of one class, which 
             link = self._timetracer
             if link is not None and level is None and link.in_transaction(self):
                 link.call(self, "commit", [], go)  # which is what the module does then
-            if link is None or level is not None or isinstance(link, _Replayed):
+            if link is None or level is not None or isinstance(link, _ReplayedConnection):
                 go()
 
         if hasattr(base, "autocommit"):
@@ -358,7 +358,7 @@ def _connection_class() -> Any:  # noqa: C901 - the methods of one class, which 
                     base.autocommit.__set__(self, mode)
                     return
                 self._timetracer.call(self, operation, [], partial(base.autocommit.__set__, self, mode))
-                if isinstance(self._timetracer, _Replayed):
+                if isinstance(self._timetracer, _ReplayedConnection):
                     base.autocommit.__set__(self, mode)
 
         @property

@@ -12,7 +12,7 @@ from timetracer_otel import encoding, spans
 from timetracer_otel.cassette import otlp, storage
 from timetracer_otel.config import Settings
 from timetracer_otel.exporters.host.otlp_sender import Leaving
-from timetracer_otel.exporters.lanes.resource import Description, describe_process
+from timetracer_otel.exporters.lanes.resource import ProcessDescription, describe_process
 from timetracer_otel.exporters.writing.losses import Tally
 from timetracer_otel.exporters.writing.memory import Memory
 from timetracer_otel.exporters.writing.retention import Retention
@@ -45,7 +45,7 @@ class Output:
         """Takes large payloads out of what leaves by the host's exporters; None when none leave that way."""
         self.session_attributes: dict[str, spans.Attribute] = {}
         """What every line that this process writes says of its session."""
-        self._description: tuple[int, Description] | None = None
+        self._description: tuple[int, ProcessDescription] | None = None
 
     def forget_parent(self) -> None:
         """In a forked child: drop what was of the parent."""
@@ -62,12 +62,12 @@ class Output:
         encoding.look()
         return otlp.traces_line(resource or self.description().lane, ended)
 
-    def description(self) -> Description:
+    def description(self) -> ProcessDescription:
         """What lines say of this process; made anew when modules were imported since."""
         imported = len(sys.modules)
         if self._description is None or self._description[0] != imported:
             own = {**describe_process(self.settings), **self.session_attributes}
-            self._description = (imported, Description(self.provider.resource.attributes, own))
+            self._description = (imported, ProcessDescription(self.provider.resource.attributes, own))
         return self._description[1]
 
     def wrote(self, path: Path, size: int) -> None:

@@ -23,7 +23,7 @@ _RUNS_MODULE: Final = "_run_module_as_main"
 _MARK: Final = "_timetracer_leaving"
 
 
-class _Leaving:
+class _ExitCode:
     """What an exception of ``sys.exit`` carries, to see how it goes.
 
     Args:
@@ -94,7 +94,7 @@ def watch() -> Callable[[], int | None]:
         try:
             exit_(status)  # type: ignore[arg-type]  # any object is allowed: it is printed
         except SystemExit as error:
-            setattr(error, _MARK, _Leaving(_number(error.code), sys._getframe(1), ended.append))  # noqa: SLF001 - as above
+            setattr(error, _MARK, _ExitCode(_number(error.code), sys._getframe(1), ended.append))  # noqa: SLF001 - as above
             raise
 
     sys.exit = leaving  # type: ignore[assignment]  # same signature, and it never returns either

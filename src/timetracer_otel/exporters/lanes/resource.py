@@ -16,7 +16,7 @@ from timetracer_otel import redaction, seams, spans
 from timetracer_otel.cassette import otlp
 from timetracer_otel.config import Settings
 
-__all__ = ["Description", "describe_process", "program_name"]
+__all__ = ["ProcessDescription", "describe_process", "program_name"]
 
 _COMMAND = "process.command_args"
 _COMMAND_CHARACTERS = 500
@@ -26,7 +26,7 @@ _IDENTITY = (
 )  # fmt: skip
 
 
-class Description:
+class ProcessDescription:
     """The resource of the lines that a process writes, encoded.
 
     Args:

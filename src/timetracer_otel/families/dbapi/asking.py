@@ -10,7 +10,7 @@ from typing import Any, Final, TypeAlias
 from timetracer_otel import redaction, spans
 from timetracer_otel.cassette.model import Span
 from timetracer_otel.families.dbapi import typed
-from timetracer_otel.families.dbapi.statements import Outline, outline
+from timetracer_otel.families.dbapi.statements import StatementOutline, outline
 
 __all__ = ["Asked", "Parameters", "encode", "read"]
 
@@ -55,7 +55,7 @@ class Asked:
         return len(self.sql) + weight(self.parameters)
 
     @property
-    def outline(self) -> Outline:
+    def outline(self) -> StatementOutline:
         """What the statement says of itself."""
         return outline(self.sql)
 
@@ -117,7 +117,7 @@ def _speaks_of_secrets(sql: str) -> bool:
     return any(name and redaction.is_secret_parameter(name, _ANY) for name in names)
 
 
-def _changed(parameters: Any, one: Outline, how: redaction.Hide) -> Parameters:
+def _changed(parameters: Any, one: StatementOutline, how: redaction.Hide) -> Parameters:
     if isinstance(parameters, Mapping):
         columns = dict(one.named)
         return {name: _value((name, columns.get(name, "")), value, how) for name, value in parameters.items()}

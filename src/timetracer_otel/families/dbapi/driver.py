@@ -11,7 +11,7 @@ from typing import Any
 from timetracer_otel.families.dbapi.asking import Asked, Parameters
 from timetracer_otel.families.dbapi.binding import Binding
 
-__all__ = ["Driver", "Link"]
+__all__ = ["ConnectionLink", "Driver"]
 
 
 @dataclass(frozen=True)
@@ -49,7 +49,7 @@ class Driver:
     exhausted: Callable[[Any], bool]
 
 
-class Link:
+class ConnectionLink:
     """What stands behind one connection, and says of its calls how they are carried.
 
     Args:

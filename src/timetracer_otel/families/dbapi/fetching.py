@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from timetracer_otel.families.dbapi import below, replaying, typed
-from timetracer_otel.families.dbapi.recording import Recording
+from timetracer_otel.families.dbapi.recording import OperationRecording
 from timetracer_otel.families.dbapi.told import Row, Told
 from timetracer_otel.seams import Responder
 
@@ -31,7 +31,7 @@ class SeenRows:
         look: Callable[[Any, Told], None],
     ) -> None:
         self.row_factory: Any = None
-        self.recording: Recording | None = None
+        self.recording: OperationRecording | None = None
         self._misuse = misuse
         self._exhausted = exhausted
         self._made = made

@@ -11,9 +11,9 @@ from weakref import ref
 from timetracer_otel import seams
 from timetracer_otel.families.dbapi import below, recording
 from timetracer_otel.families.dbapi.asking import Asked, Parameters
-from timetracer_otel.families.dbapi.driver import Driver, Link
+from timetracer_otel.families.dbapi.driver import ConnectionLink, Driver
 from timetracer_otel.families.dbapi.fetching import SeenRows
-from timetracer_otel.families.dbapi.recording import Recording
+from timetracer_otel.families.dbapi.recording import OperationRecording
 from timetracer_otel.families.dbapi.told import Told
 from timetracer_otel.families.dbapi.typed import plain
 
@@ -23,7 +23,7 @@ _OWN_TEXTS = (str, bytes)
 """Factories of texts that make what is recorded anyway."""
 
 
-class RecordedLink(Link):
+class RecordedLink(ConnectionLink):
     """Records the calls of a connection.
 
     Args:
@@ -159,7 +159,7 @@ class RecordedLink(Link):
         if seams.responder(self.driver.plugin) is not None:
             raise self.driver.unusable("this connection was opened before the replay began: connect again")
 
-    def _begin(self, asked: Asked) -> Recording | None:
+    def _begin(self, asked: Asked) -> OperationRecording | None:
         under_way = recording.begin(self.driver.plugin, asked)
         self._told = None if under_way is None else under_way.told
         return under_way

@@ -12,10 +12,10 @@ from timetracer_otel.families.dbapi.asking import Asked
 from timetracer_otel.families.dbapi.told import Told
 from timetracer_otel.seams import Call, exceptions, faults
 
-__all__ = ["Recording", "begin"]
+__all__ = ["OperationRecording", "begin"]
 
 
-def begin(plugin: str, asked: Asked) -> Recording | None:
+def begin(plugin: str, asked: Asked) -> OperationRecording | None:
     """Begin to record a call; None when nothing is recorded here. A fault of ours is reported, not raised.
 
     Args:
@@ -26,7 +26,7 @@ def begin(plugin: str, asked: Asked) -> Recording | None:
         if seams.active() is None or not is_instrumentation_enabled():
             return None
         call = seams.begin(plugin, lambda: _named(asked))
-        return None if call is None else Recording(call, plugin, asked)
+        return None if call is None else OperationRecording(call, plugin, asked)
     except Exception as error:  # noqa: BLE001 - recording never breaks the app
         faults.report(f"{plugin}.begin", error)
         return None
@@ -46,7 +46,7 @@ def _named(asked: Asked) -> tuple[str, dict[str, spans.Attribute]]:
     return f"{verb} {one.target}" if one.target else verb, attributes
 
 
-class Recording:
+class OperationRecording:
     """A call under way.
 
     Args:

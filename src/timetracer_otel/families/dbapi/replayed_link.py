@@ -8,7 +8,7 @@ from typing import Any
 from timetracer_otel import seams
 from timetracer_otel.families.dbapi import replaying
 from timetracer_otel.families.dbapi.asking import Asked, Parameters
-from timetracer_otel.families.dbapi.driver import Driver, Link
+from timetracer_otel.families.dbapi.driver import ConnectionLink, Driver
 from timetracer_otel.families.dbapi.fetching import GivenRows
 from timetracer_otel.families.dbapi.told import Told
 from timetracer_otel.families.dbapi.typed import plain
@@ -17,7 +17,7 @@ from timetracer_otel.seams import Responder
 __all__ = ["ReplayedLink"]
 
 
-class ReplayedLink(Link):
+class ReplayedLink(ConnectionLink):
     """Answers the calls of a connection.
 
     Args:

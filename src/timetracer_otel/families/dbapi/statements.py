@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Final
 
-__all__ = ["Outline", "normal", "outline"]
+__all__ = ["StatementOutline", "normal", "outline"]
 
 _TOKEN: Final = re.compile(
     r"""(?xs)
@@ -43,7 +43,7 @@ _SAVEPOINT: Final = re.compile(
 
 
 @dataclass(frozen=True, slots=True)
-class Outline:
+class StatementOutline:
     """What an SQL text says of itself.
 
     Attributes:
@@ -76,7 +76,7 @@ def normal(sql: str) -> str:
 
 
 @lru_cache(maxsize=1024)
-def outline(sql: str) -> Outline:
+def outline(sql: str) -> StatementOutline:
     """Read over an SQL text. Its grammar is not checked: the database does that.
 
     Args:
@@ -88,7 +88,9 @@ def outline(sql: str) -> Outline:
     bound, named = _bound(tokens, words)
     reads = _is_read(words, verb)
     sets = reads and verb == "PRAGMA" and "=" in words
-    return Outline(verb, _target(tokens[start:], words[start:], verb), reads, sets, bound, tuple(named.items()))
+    return StatementOutline(
+        verb, _target(tokens[start:], words[start:], verb), reads, sets, bound, tuple(named.items())
+    )
 
 
 def _verb(words: list[str]) -> tuple[str, int]:

@@ -13,7 +13,7 @@ from typing import Any, Final
 from timetracer_otel.errors import ConfigError
 from timetracer_otel.replay.comparing.differences import Difference, Verified
 
-__all__ = ["FILE_NAME", "Entry", "IgnoreList", "read", "write"]
+__all__ = ["FILE_NAME", "IgnoreList", "IgnoreRule", "read", "write"]
 
 FILE_NAME: Final = "timetracer-ignore.toml"
 _KEYS: Final = frozenset({"request", "header", "body", "seen"})
@@ -25,7 +25,7 @@ _HEADER_TEXT: Final = """\
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class IgnoreRule:
     """One thing that may differ.
 
     Attributes:
@@ -65,7 +65,7 @@ def _covers(pattern: str, path: str) -> bool:
 class IgnoreList:
     """All entries in force."""
 
-    entries: tuple[Entry, ...] = ()
+    entries: tuple[IgnoreRule, ...] = ()
 
     def apply(self, verified: Verified) -> tuple[Verified, int]:
         """Leave out what is to be ignored.
@@ -106,7 +106,7 @@ def read(files: Iterable[Path]) -> IgnoreList:
     return IgnoreList(tuple(entry for file in files if file.is_file() for entry in _entries(file)))
 
 
-def _entries(file: Path) -> Iterator[Entry]:
+def _entries(file: Path) -> Iterator[IgnoreRule]:
     try:
         listed = tomllib.loads(file.read_text("utf-8")).get("ignore", [])
     except (OSError, ValueError) as error:
@@ -115,14 +115,14 @@ def _entries(file: Path) -> Iterator[Entry]:
         yield _entry(table, f"{file}, entry {number}")
 
 
-def _entry(table: Any, place: str) -> Entry:
+def _entry(table: Any, place: str) -> IgnoreRule:
     if (
         not isinstance(table, dict)
         or not set(table) <= _KEYS
         or not all(isinstance(one, str) for one in table.values())
     ):
         raise ConfigError(f"{place}: an entry has the texts `request`, and `header` or `body`")
-    entry = Entry(
+    entry = IgnoreRule(
         table.get("request", ""), table.get("header", "").lower(), table.get("body", ""), table.get("seen", "")
     )
     if not entry.request or bool(entry.header) == bool(entry.body):

@@ -11,11 +11,11 @@ from timetracer_otel.replay.comparing.differences import Difference
 from timetracer_otel.replay.comparing.ordering import Happened, Write, reordered
 from timetracer_otel.replay.comparing.values import FieldDifference, differences, pairs_by_likeness
 
-__all__ = ["Asked", "compare_lists"]
+__all__ = ["PairedCall", "compare_lists"]
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class PairedCall:
     """A call of a recording.
 
     Attributes:
@@ -46,7 +46,7 @@ class Asked:
         return Happened(self.start, self.end, self.trail)
 
 
-def compare_lists(first: Sequence[Asked], second: Sequence[Asked]) -> Iterator[Difference]:
+def compare_lists(first: Sequence[PairedCall], second: Sequence[PairedCall]) -> Iterator[Difference]:
     """Say what is missing in the second, what is extra there, what is changed, what stands in another order.
 
     Args:
@@ -73,7 +73,7 @@ def compare_lists(first: Sequence[Asked], second: Sequence[Asked]) -> Iterator[D
             yield Difference("missing", call_name(call.key), span=call.span)
 
 
-def _same(first: Sequence[Asked], second: Sequence[Asked]) -> dict[int, int]:
+def _same(first: Sequence[PairedCall], second: Sequence[PairedCall]) -> dict[int, int]:
     """Pair what belongs together for sure: a replay's call with the one that answered it, and what asks the same."""
     by_span = {call.span: number for number, call in enumerate(first)}
     paired: dict[int, int] = {}
@@ -92,7 +92,7 @@ def _same(first: Sequence[Asked], second: Sequence[Asked]) -> dict[int, int]:
 
 
 def _alike(
-    first: Sequence[Asked], second: Sequence[Asked], paired: dict[int, int]
+    first: Sequence[PairedCall], second: Sequence[PairedCall], paired: dict[int, int]
 ) -> Iterator[tuple[int, int, list[FieldDifference]]]:
     taken = set(paired.values())
     mine, theirs = defaultdict[tuple[str, ...], list[int]](list), defaultdict[tuple[str, ...], list[int]](list)

@@ -16,7 +16,7 @@ from timetracer_otel.replay.comparing.differences import Difference
 from timetracer_otel.replay.comparing.values import ABSENT, FieldDifference, differences
 from timetracer_otel.seams import web_tokens
 
-__all__ = ["End", "Reply", "compare_bodies", "compare_headers", "compare_response", "recorded_reply"]
+__all__ = ["ComparedResponse", "End", "compare_bodies", "compare_headers", "compare_response", "recorded_reply"]
 
 Headers = list[tuple[str, str]]
 End: TypeAlias = Literal["whole", "left", "broken", "late", "unknown"]
@@ -32,7 +32,7 @@ _GLANCE: Final = 40
 
 
 @dataclass(frozen=True, slots=True)
-class Reply:
+class ComparedResponse:
     """A response.
 
     Attributes:
@@ -48,7 +48,7 @@ class Reply:
     end: End = "whole"
 
 
-def recorded_reply(entry: Span) -> Reply:
+def recorded_reply(entry: Span) -> ComparedResponse:
     """The response of a recorded entry.
 
     Args:
@@ -61,7 +61,7 @@ def recorded_reply(entry: Span) -> Reply:
     headers = spans.decode_headers(entry.attributes, spans.HTTP_RESPONSE_HEADERS)
     seen = spans.HTTP_RESPONSE_HEADERS in entry.attributes
     body = entry.payload(spans.HTTP_RESPONSE_BODY) or b""
-    return Reply(status if isinstance(status, int) and seen else None, headers, body, _recorded_end(entry))
+    return ComparedResponse(status if isinstance(status, int) and seen else None, headers, body, _recorded_end(entry))
 
 
 def _recorded_end(entry: Span) -> End:
@@ -72,7 +72,7 @@ def _recorded_end(entry: Span) -> End:
     return "broken" if spans.ERROR in entry.attributes else "unknown"
 
 
-def compare_response(method: str, recorded: Reply, live: Reply) -> Iterator[Difference]:
+def compare_response(method: str, recorded: ComparedResponse, live: ComparedResponse) -> Iterator[Difference]:
     """Say what differs.
 
     Args:
@@ -97,7 +97,7 @@ def compare_response(method: str, recorded: Reply, live: Reply) -> Iterator[Diff
             yield Difference("body", "", fields)
 
 
-def _compare_ends(recorded: Reply, live: Reply) -> Iterator[FieldDifference]:
+def _compare_ends(recorded: ComparedResponse, live: ComparedResponse) -> Iterator[FieldDifference]:
     """Compare whether bodies came to the end that their heads announced."""
     then, now = _is_broken(recorded), _is_broken(live)
     if then != now and "whole" in {recorded.end, live.end} and "late" not in {recorded.end, live.end}:
@@ -105,7 +105,7 @@ def _compare_ends(recorded: Reply, live: Reply) -> Iterator[FieldDifference]:
         yield FieldDifference("$ end", told[then].format(len(recorded.body)), told[now].format(len(live.body)))
 
 
-def _is_broken(reply: Reply) -> bool:
+def _is_broken(reply: ComparedResponse) -> bool:
     if reply.end != "whole":
         return reply.end == "broken"
     length = next((value.strip() for name, value in reply.headers if name.lower() == _LENGTH), "")
@@ -151,7 +151,7 @@ def _shown(name: str, values: list[str]) -> object:
     return shown[0] if len(shown) == 1 else shown
 
 
-def compare_bodies(recorded: Reply, live: Reply) -> Iterator[FieldDifference]:
+def compare_bodies(recorded: ComparedResponse, live: ComparedResponse) -> Iterator[FieldDifference]:
     """Compare bodies: JSON by value, others byte by byte; of one that was not seen to its end, what was seen.
 
     Args:
@@ -177,7 +177,7 @@ def compare_bodies(recorded: Reply, live: Reply) -> Iterator[FieldDifference]:
             yield _of_bytes(mine, theirs)
 
 
-def _plain(reply: Reply) -> bytes:
+def _plain(reply: ComparedResponse) -> bytes:
     """A body without the content coding that the standard library knows; a damaged one as it is."""
     coding = next((value.strip().lower() for name, value in reply.headers if name.lower() == "content-encoding"), "")
     try:

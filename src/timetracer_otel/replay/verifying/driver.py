@@ -175,7 +175,7 @@ def _exchange(  # noqa: PLR0913, PLR0917 - as drive
         raise CassetteError("holds no request: record it again", file=outline.files[0])
     hidden = hidden_places(lane.entry)
     request = recorded_request(lane.entry, lane.id, headers)
-    began, leaving = time.perf_counter(), _Leaving(lane, folder)
+    began, leaving = time.perf_counter(), _LeavingClient(lane, folder)
     try:
         live = send(target, request, timeout, leaving.wait)
     finally:
@@ -187,7 +187,7 @@ def _exchange(  # noqa: PLR0913, PLR0917 - as drive
 
 
 @dataclass(slots=True)
-class _Leaving:
+class _LeavingClient:
     """A client that is about to leave, as the recorded one did.
 
     Attributes:

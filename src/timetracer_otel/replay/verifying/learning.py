@@ -11,7 +11,7 @@ from timetracer_otel import spans
 from timetracer_otel.cassette import kinds
 from timetracer_otel.cassette.model import Lane, Span
 from timetracer_otel.replay.comparing.differences import Difference, Verified
-from timetracer_otel.replay.comparing.ignore import Entry, IgnoreList
+from timetracer_otel.replay.comparing.ignore import IgnoreList, IgnoreRule
 from timetracer_otel.replay.comparing.values import ABSENT, FieldDifference, short
 
 __all__ = ["propose", "used_values"]
@@ -51,18 +51,18 @@ def propose(
     return IgnoreList(tuple(entries)), list(refused)
 
 
-def _proposals(operation: str, difference: Difference, taken: set[str]) -> Iterator[tuple[Entry, str]]:
+def _proposals(operation: str, difference: Difference, taken: set[str]) -> Iterator[tuple[IgnoreRule, str]]:
     if difference.kind not in _PROPOSED:
-        yield Entry(operation), f"{difference} (only response headers and places in JSON bodies can be noise)"
+        yield IgnoreRule(operation), f"{difference} (only response headers and places in JSON bodies can be noise)"
         return
     for field in difference.fields:
         seen = f"{short(field.recorded)} recorded, {short(field.live)} now"
         if difference.kind == "header":
-            yield Entry(operation, header=difference.what, seen=seen), _objection(field, difference.what, taken)
+            yield IgnoreRule(operation, header=difference.what, seen=seen), _objection(field, difference.what, taken)
         elif not re.fullmatch(r"\$[.\[].*", field.path):
-            yield Entry(operation, seen=seen), f"body {field.path} (it would hide a whole body)"
+            yield IgnoreRule(operation, seen=seen), f"body {field.path} (it would hide a whole body)"
         else:
-            entry = Entry(operation, body=_INDEX.sub("[*]", field.path), seen=seen)
+            entry = IgnoreRule(operation, body=_INDEX.sub("[*]", field.path), seen=seen)
             yield entry, _objection(field, field.path, taken)
 
 

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Any, Final
 
-from timetracer_otel.replay.comparing.responses import End, Reply
+from timetracer_otel.replay.comparing.responses import ComparedResponse, End
 from timetracer_otel.replay.verifying.client import Sending, Stay, Target
 
 __all__ = ["send"]
@@ -35,7 +35,7 @@ class _Timed(socket.socket):
         return max(self.until - time.monotonic(), 0.001)
 
 
-def send(target: Target, request: Sending, timeout: float, reached: Callable[[Stay, float], None]) -> Reply:
+def send(target: Target, request: Sending, timeout: float, reached: Callable[[Stay, float], None]) -> ComparedResponse:
     """Send a request over a connection of its own.
 
     Args:
@@ -59,7 +59,7 @@ def send(target: Target, request: Sending, timeout: float, reached: Callable[[St
                 with suppress(OSError):  # the app has closed the connection already
                     connection.shutdown(socket.SHUT_WR)
             reached(stay, until)
-            return _early(connection, request) if stay.has_head else Reply(None, [], b"", "left")
+            return _early(connection, request) if stay.has_head else ComparedResponse(None, [], b"", "left")
         try:
             reply = _read(connection, request)
         except (OSError, http.client.HTTPException):
@@ -101,19 +101,19 @@ def _fill(connection: _Timed, request: Sending) -> None:
         connection.sendall(piece)
 
 
-def _read(connection: _Timed, request: Sending) -> Reply:
+def _read(connection: _Timed, request: Sending) -> ComparedResponse:
     response = http.client.HTTPResponse(connection, method=request.method)
     response.begin()
     body, end = _read_body(response, request.stay.body if request.stay is not None else None)
-    return Reply(response.status, response.getheaders(), body, end)
+    return ComparedResponse(response.status, response.getheaders(), body, end)
 
 
-def _early(connection: _Timed, request: Sending) -> Reply:
+def _early(connection: _Timed, request: Sending) -> ComparedResponse:
     """Read what an app says to a client that has left during its upload, if it says anything."""
     try:
         return _read(connection, request)
     except (OSError, http.client.HTTPException):
-        return Reply(None, [], b"", "left")
+        return ComparedResponse(None, [], b"", "left")
 
 
 def _read_body(response: http.client.HTTPResponse, most: int | None) -> tuple[bytes, End]:
