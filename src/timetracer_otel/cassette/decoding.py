@@ -151,7 +151,7 @@ def _pairs(message: Message, field: str) -> dict[str, object]:
 
 
 def _value(message: object) -> object:
-    """What an ``AnyValue`` holds; None when it is empty."""
+    """Give the value that an ``AnyValue`` holds; None when it is empty."""
     if type(message) is not dict:
         if message is None:
             return None

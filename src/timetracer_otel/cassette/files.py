@@ -27,7 +27,7 @@ ZSTD_SKIPPABLE: Final = frozenset(bytes([0x50 + n, 0x2A, 0x4D, 0x18]) for n in r
 """RFC 8878, section 3.1.2: a file may begin with a frame of metadata."""
 
 DAMAGED: Final = (EOFError, zlib.error, gzip.BadGzipFile)
-"""What reading raises when compressed data is damaged or ends early."""
+"""Reading raises these when compressed data is damaged or ends early."""
 
 MAX_MESSAGE: Final = 1 << 29
 """Longest line or message accepted, in bytes: beyond it a file is no cassette, and reading on would fill the memory."""

@@ -83,7 +83,7 @@ def _matches(spec: str, directory: Path, wanted: Callable[[Path], bool]) -> Iter
 
 
 def _remote(url: str, directory: Path, wanted: Callable[[Path], bool]) -> Iterator[Path]:
-    """What stands at a URL."""
+    """Yield the files of a URL."""
     from timetracer_otel.cassette import remote  # noqa: PLC0415 - who names no URL needs no HTTP client
 
     if (path := remote.local_path(url)) is not None:

@@ -1,4 +1,4 @@
-"""What to tell somebody whose file is no OTLP traces: what it probably is, and what to do."""
+"""Messages for files that hold no OTLP traces: what the file probably is, and what to do."""
 
 from __future__ import annotations
 

@@ -27,7 +27,7 @@ _ENTRIES: Final = (2, 5, "SPAN_KIND_SERVER", "SPAN_KIND_CONSUMER")
 
 @dataclass
 class Imported:
-    """What an import did.
+    """The result of an import.
 
     Attributes:
         lanes: how many lanes were written or completed.
@@ -103,7 +103,7 @@ def _is_wanted(path: Path) -> bool:
 def _messages(
     path: Path, done: Imported, libraries: Mapping[str, version1.Library]
 ) -> Iterator[dict[str, DocumentPart]]:
-    """What is whole in a file, by lane; what is not is noted."""
+    """Yield the whole messages of a file, by lane; damaged ones are noted."""
     empty = True
     for parts in _of_version_1(path, done, libraries) if is_version_1(path) else _salvaged(path, done):
         empty = empty and not parts

@@ -34,7 +34,7 @@ Attributes: TypeAlias = Mapping[str, object]
 
 
 class Texts(NamedTuple):
-    """What an entry brought: a value that stands in it is not fresh.
+    """The texts that an entry brought: a value that stands in them is not fresh.
 
     Attributes:
         head: short texts.
@@ -46,7 +46,7 @@ class Texts(NamedTuple):
 
 
 class Chosen(NamedTuple):
-    """What a live entry follows.
+    """The recorded lane that a live entry follows.
 
     Attributes:
         lane: the recorded one; None when there is none.
@@ -58,7 +58,7 @@ class Chosen(NamedTuple):
 
 
 class Outlined(Protocol):
-    """What a follower knows of a recorded lane before it reads it, see :mod:`timetracer_otel.cassette.outlines`."""
+    """A follower knows this of a recorded lane before it reads it, see :mod:`timetracer_otel.cassette.outlines`."""
 
     @property
     def id(self) -> str:
@@ -67,17 +67,17 @@ class Outlined(Protocol):
 
     @property
     def trace_id(self) -> str:
-        """Of its entry."""
+        """The trace of its entry."""
         ...
 
     @property
     def method(self) -> str:
-        """What its name begins with."""
+        """The beginning of its name."""
         ...
 
     @property
     def target(self) -> str:
-        """What its entry was addressed to."""
+        """The address of its entry."""
         ...
 
     @property
@@ -104,7 +104,7 @@ class Follower(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Side:
-    """What of an entry is shown to people on one side: what came in, or what came of it.
+    """One side of an entry as it is shown to people: what came in, or what came of it.
 
     Attributes:
         facts: attributes that are texts or numbers, by the names they are shown under.
@@ -156,7 +156,7 @@ class EntryKind:
 
 
 finders: list[Callable[[], Iterable[EntryKind]]] = []
-"""What gives the kinds there are; the door adds one."""
+"""Functions that give the kinds there are; the door adds one."""
 
 
 @cache

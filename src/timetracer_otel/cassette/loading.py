@@ -156,7 +156,7 @@ def _fold_parts(spans: dict[SpanKey, Span]) -> None:
 
 
 def _fold_entry(whole: Span, part: Span) -> None:
-    """What an entry's seam saw, joined to the entry's span: the span's own values stay, but for payloads."""
+    """Join what an entry's seam saw to the entry's span. The span keeps its own values, except for payloads."""
     for name, value in part.attributes.items():
         if name != names.PART and (name not in whole.attributes or name.startswith(_PAYLOADS)):
             whole.attributes[name] = value

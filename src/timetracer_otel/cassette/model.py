@@ -1,4 +1,4 @@
-"""What a cassette holds, as plain data: spans, lanes, sessions. It knows no library and no OpenTelemetry SDK."""
+"""The contents of a cassette as plain data: spans, lanes, sessions. It knows no library and no OpenTelemetry SDK."""
 
 from __future__ import annotations
 
@@ -129,7 +129,7 @@ class Lane:
 
     @cached_property
     def resource(self) -> Mapping[str, object]:
-        """What the lane's lines say of its process together: of a session, not every line says all."""
+        """The attributes of the lane's process, joined over its lines: not every line of a session has all."""
         said: list[Mapping[str, object]] = []
         for span in self.spans:
             if not said or span.resource is not said[-1]:

@@ -111,7 +111,7 @@ def span_fragment(span: ReadableSpan, extra: Mapping[str, Attribute] | None = No
 _parts_of: Final = attrgetter(
     "_name", "_context", "_parent", "_kind", "_start_time", "_end_time", "_attributes", "_events", "_links", "_status"
 )
-"""What the properties of a ReadableSpan give, at once: a property costs a call, of each span that is recorded."""
+"""Reads all properties of a ReadableSpan at once: each property would cost a call for each recorded span."""
 _KINDS: Final = {kind: kind.value + 1 for kind in SpanKind}
 _NO_IDS: Final = b'"traceId":"","spanId":"",'
 _UNSET: Final = StatusCode.UNSET
@@ -132,7 +132,7 @@ def _flags(context: SpanContext | None, parent: SpanContext | None) -> int:
 
 
 def _details_json(span: ReadableSpan) -> bytes:
-    """What most spans lack, as members of an object, each with a comma behind it."""
+    """Give the members that most spans lack, each with a comma behind it."""
     details: Json = {}
     if span.context and span.context.trace_state:
         details["traceState"] = span.context.trace_state.to_header()
@@ -189,7 +189,7 @@ def binary_json(name: str, payload: Payload) -> bytes:
 
 
 _templates: dict[str, bytes] = {}
-"""Of each payload's name; there are a handful."""
+"""Encoded names of payloads; there are a handful."""
 
 
 def _encode_attribute(key: str, value: object) -> bytes:

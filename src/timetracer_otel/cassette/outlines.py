@@ -1,4 +1,4 @@
-"""What is known of a lane without its payloads, gathered span by span, whatever their order."""
+"""Outlines of lanes: the facts without the payloads, gathered span by span in any order."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ __all__ = ["Draft", "Outline"]
 
 @dataclass(frozen=True, slots=True)
 class Outline:
-    """What is known of a lane without its payloads.
+    """The facts of a lane without its payloads.
 
     Attributes:
         id: the lane's.
@@ -173,7 +173,7 @@ class Draft:
 
 
 def _facts(span: Span) -> dict[str, Any]:
-    """What an outline says of an entry, as far as this span knows it."""
+    """Give the part of an outline that this span knows of its entry."""
     attributes = span.attributes
     found: dict[str, Any] = {"service": str(span.resource.get("service.name", ""))}
     if (tool := span.resource.get(names.IMPORTED)) is not None:

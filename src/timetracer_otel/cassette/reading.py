@@ -112,7 +112,7 @@ def document_spans(document: dict[str, Any], message: TracesMessage, path: str |
 
 @dataclass(slots=True)
 class DocumentPart:
-    """What one message holds of one lane.
+    """The spans of one lane in one message.
 
     Attributes:
         document: OTLP/JSON of these spans alone.

@@ -19,7 +19,7 @@ __all__ = ["Sorter"]
 
 @dataclass(slots=True)
 class Sorter:
-    """What was found so far.
+    """Counts and collects the findings so far.
 
     Attributes:
         drafts: lanes and sessions, by id.

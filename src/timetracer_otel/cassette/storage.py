@@ -35,7 +35,7 @@ __all__ = [
 ]
 
 _NO_LINKS: Final = frozenset({errno.EPERM, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP, errno.EINVAL})
-"""What filesystems without symbolic links answer."""
+"""Error numbers of filesystems without symbolic links."""
 
 
 def compress(data: bytes, compression: Compression) -> bytes:

@@ -240,7 +240,7 @@ class _Conversion:
 
 
 def _length(message: Json) -> int | None:
-    """What Content-Length says; None without one."""
+    """Give the number in Content-Length; None without one."""
     found = next((value for name, value in _pairs_of(message) if name.lower() == "content-length"), None)
     return int(found) if found is not None and found.isdecimal() else None
 

@@ -90,7 +90,7 @@ def _output(lane: Lane) -> Json:
 
 
 def _side(entry: Span, side: Side) -> Json:
-    """What came in, or what came of it: ``headers`` and ``body`` are there for every kind."""
+    """Describe one side of an entry, what came in or what came of it. Every kind has ``headers`` and ``body``."""
     return {
         **{name: _plain(entry.attributes.get(attribute)) for name, attribute in side.facts.items()},
         "headers": [],

@@ -32,7 +32,7 @@ _LONGEST_ERROR: Final = 80
 
 
 class Listing:
-    """What a directory holds.
+    """The contents of a directory.
 
     Attributes:
         summaries: lanes and sessions, newest first.

@@ -1,4 +1,4 @@
-"""What goes to the terminal: nothing recorded can control it, and only a terminal gets colours."""
+"""Writes to the terminal: nothing recorded can control it, and only a terminal gets colours."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ __all__ = ["complain", "console", "one_line", "paragraph", "write_array", "write
 _CONTROLS: Final = re.compile(
     "[\0-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff\ud800-\udfff\U000e0000-\U000e007f]"
 )
-"""What moves the cursor, colours, reorders or hides text; tab and line feed are let through."""
+"""Characters that move the cursor, colour, reorder or hide text; tab and line feed are let through."""
 _UNBOUNDED: Final = 1_000_000
 """Columns of what is no terminal: nothing is wrapped or cut there, so that grep and cut see whole lines."""
 

@@ -21,7 +21,7 @@ _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 @dataclass(frozen=True, slots=True)
 class Summary:
-    """What a list tells of a lane or a session.
+    """One row of a list: a lane or a session.
 
     Attributes:
         kind: lane or session.
@@ -197,7 +197,7 @@ def _program(lane: Lane, own: Span | None) -> str:
 
 
 def _target(span: Span) -> str:
-    """What an entry of no kind that we know was about."""
+    """Name an entry whose kind we do not know."""
     return span.text("messaging.destination.name") or span.text("url.path") or span.name
 
 

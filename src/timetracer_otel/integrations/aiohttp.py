@@ -27,7 +27,7 @@ _AGAIN = "_timetracer_again"
 
 
 class _Exchange(Passing):
-    """What passes on a connection of aiohttp, whose own clock may end it."""
+    """Watches a connection of aiohttp, whose own clock may end it."""
 
     def __init__(self, recording: Recording, method: str, timer: Any) -> None:
         super().__init__(recording, method)

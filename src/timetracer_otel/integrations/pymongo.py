@@ -164,7 +164,7 @@ def _keep_reply(call: Call, conn: Any, reply: Any) -> None:
 
 
 def _server(conn: Any) -> str:
-    """What a replay needs to know of the server, once a connection."""
+    """Give the facts of the server that a replay needs, once for each connection."""
     description = topologies.known.get(conn.address)
     seen, known = getattr(conn, "_timetracer_server", (None, ""))
     if seen is not description or not known:

@@ -43,7 +43,7 @@ _BETWEEN: Final = (
     "wrapt.",
 )
 _TOOLS: Final = ("coverage.", "timetracer_otel.", "opentelemetry.", "IPython.", "testmon.", "mypy.")
-"""Who keeps databases for work that is not the app's."""
+"""Tools that keep databases for work which is not the app's."""
 _FACTORY: Final = 5
 """Where ``connect`` takes the connection's class; the others are before it."""
 _DETECT_TYPES: Final = 2
@@ -255,7 +255,7 @@ class _ReplayedConnection(ReplayedLink):
 
 
 def _link(args: Sequence[Any], kwargs: Mapping[str, Any]) -> _RecordedConnection | _ReplayedConnection | None:
-    """What a connection that is being made is linked to; None when it is none of our business."""
+    """Give the link of a connection that is being made; None when we leave it alone."""
     if seams.active() is None or NAME in seams.switched_off or _is_tools(sys._getframe(2)):  # noqa: SLF001 - the cheap way
         return None
     return _RecordedConnection(args, kwargs) if seams.responder(NAME) is None else _ReplayedConnection(args, kwargs)

@@ -19,7 +19,7 @@ _NEEDED: Final = frozenset({
     "google", "importlib_metadata", "opentelemetry", "orjson", "packaging", "psutil", "pybase64", "timetracer_otel",
     "typing_extensions", "wrapt", "zipp", "zstandard",
 })  # fmt: skip
-"""What we and OpenTelemetry import late; nothing else is found that the program itself would not find."""
+"""We and OpenTelemetry import these late. Nothing else is found that the program itself would not find."""
 _OF_SITE: Final = ("copyright", "credits", "exit", "help", "license", "quit")
 """Builtins that only the site module makes."""
 

@@ -163,13 +163,13 @@ def _looked_into(function: Any, args: tuple[Any, ...]) -> tuple[Any, Context | N
 
 
 def _behind_instrumentor(function: Any) -> Callable[..., Any] | None:
-    """What OpenTelemetry's instrumentor has wrapped: all that it wraps has the same code."""
+    """Unwrap what OpenTelemetry's instrumentor has wrapped: all its wrappers share one code object."""
     names, cells = function.__code__.co_freevars, function.__closure__
     return cells[names.index("original_func")].cell_contents if "original_func" in names else None
 
 
 def _code_of(function: Any) -> object:
-    """What tells functions apart, whatever they are called."""
+    """Give what tells functions apart, whatever their names are."""
     function = getattr(function, "__func__", function)
     code = getattr(function, "cr_code", None) or getattr(function, "__code__", None)
     return id(code) if code is not None else type(function)

@@ -30,7 +30,7 @@ __all__ = [
 
 
 class UnderWay(Protocol):
-    """What sees a call's payloads pass."""
+    """Sees a call's payloads pass."""
 
     def catch_up(self) -> None:
         """Look at what has passed and was not looked at: the call is about to be encoded."""
@@ -42,7 +42,7 @@ class UnderWay(Protocol):
 
 
 class CallLane(Protocol):
-    """What a call needs of its lane; see :class:`timetracer_otel.seams.lanes.Lane`."""
+    """The part of a lane that a call needs; see :class:`timetracer_otel.seams.lanes.Lane`."""
 
     id: str
     pid: int
@@ -82,7 +82,7 @@ class Call:
         self.over = False
         """Whether nothing more will be put."""
         self.under_way: UnderWay | None = None
-        """What still sees a payload pass: the lane then encodes the call only when it is written."""
+        """Set while a payload is still passing: the lane then encodes the call only when it is written."""
         self.written = False
         """Whether the call was encoded into a cassette: what comes later goes by :meth:`late`."""
 
@@ -193,7 +193,7 @@ class Starter(Protocol):
 
 
 class _Starting:
-    """Who starts the spans that no instrumentor made, and the scopes of the instrumentors: by the runtime in force."""
+    """Starts the spans that no instrumentor made, and knows the instrumentors' scopes; the runtime sets both."""
 
     __slots__ = ("scopes", "starter")
 

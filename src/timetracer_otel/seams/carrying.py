@@ -1,4 +1,4 @@
-"""What the app starts belongs to the lane that starts it: threads, tasks, work for pools, greenlets.
+"""Threads, tasks, greenlets and work for pools belong to the lane that starts them.
 
 By means of our own, because OpenTelemetry's instrumentor for threads can be absent or switched off, knows neither
 subclasses that override ``run`` nor other pools, and carries a context that may have lost the lane. A thread that only

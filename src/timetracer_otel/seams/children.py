@@ -38,7 +38,7 @@ _OURS: Final = ("TIMETRACER_", "OTEL_")
 _ISOLATING: Final = frozenset("IES")
 _IGNORED_BY_E: Final = "PYTHON"
 _KEPT_FOR_E: Final = frozenset({"PYTHONHASHSEED"})
-"""What a recording may have set itself. Ignored it would be random: nothing depends on it."""
+"""A recording may have set this itself. Ignored, it would be random: nothing depends on it."""
 _ARGS, _EXECUTABLES, _ENV = 0, 1, 5
 """Positions among the arguments of ``_posixsubprocess.fork_exec`` (Modules/_posixsubprocess.c)."""
 
@@ -80,7 +80,7 @@ _thread = threading.local()
 
 
 class _Inherited:
-    """What children without an environment of their own inherit; one is started at a time, for each is told its own."""
+    """Lends our variables to children that inherit the environment: one at a time, for each is told its own."""
 
     def __init__(self) -> None:
         self.renew()
@@ -109,7 +109,7 @@ _inherited = _Inherited()
 
 
 def _next_child() -> str:
-    """What the child that is started next is to be told."""
+    """Tell the next child its parent and its place."""
     return f"{_own[0]} {places.next_place()}"
 
 
@@ -204,7 +204,7 @@ def _started_with(told: str, fork_exec: Any, arguments: tuple[Any, ...]) -> Any:
 
 
 def _changed(arguments: tuple[Any, ...], carried: dict[str, str]) -> tuple[_Child, tuple[Any, ...]]:
-    """What is started, and the arguments of ``fork_exec`` with what a Python program needs."""
+    """Give the command that is started, and the arguments of ``fork_exec`` with what a Python program needs."""
     executable = next((os.fsdecode(one) for one in arguments[_EXECUTABLES] if os.access(one, os.X_OK)), "")
     args = [os.fsdecode(one) for one in arguments[_ARGS]]
     given = arguments[_ENV]
@@ -258,7 +258,7 @@ def _replacing_inherited(execv: Any, carried: dict[str, str]) -> Any:
 
 
 def _exchanged(path: Any, argv: Any, env: Any, carried: dict[str, str]) -> tuple[_Child | None, Any, Any]:
-    """What is started, and the command line and environment for it; they stay the objects that they are if they may.
+    """Give what is started, its command line and environment: the same objects when nothing must change.
 
     Without an environment, as ``os.posix_spawn`` takes it since Python 3.13, a child inherits that of this process.
     """
@@ -310,7 +310,7 @@ class _Child:
         return self._is_ours or (not self._isolated and _is_set_up(self._env, self._carried))
 
     def prepared(self) -> tuple[list[str], dict[str, str] | None]:
-        """What to start instead: command line and environment; the same objects when nothing must be changed."""
+        """Give the command line and environment to start instead: the same objects when nothing must be changed."""
         if self._command is None or not self.runs_python:
             return self.args, self._given
         if self._is_ours and self.is_reachable and (self._isolated or not _is_set_up(self._env, self._carried)):
@@ -341,7 +341,7 @@ class _Child:
 
 
 def _interpreter(executable: str) -> list[str]:
-    """What runs a file, with its options: the file itself, or what its first line names."""
+    """Give the program that runs a file, with its options: the file itself, or the one that its first line names."""
     try:
         with Path(executable).open("rb") as file:
             first = file.readline(256) if file.read(2) == b"#!" else b""

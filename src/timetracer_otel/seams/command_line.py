@@ -18,7 +18,7 @@ _LONG_WITH_VALUE: Final = "--check-hash-based-pycs"
 
 @dataclass(frozen=True, slots=True)
 class PythonCommand:
-    """What a Python interpreter is asked to do.
+    """A Python interpreter's command line, taken apart.
 
     Attributes:
         options: the interpreter's own, each with its value.

@@ -1,4 +1,4 @@
-"""What started a lane, while it runs: an entry of some kind, as its seam sees it pass."""
+"""The protocol of entries: an entry starts a lane, and its seam sees it pass while the lane runs."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ Headers: TypeAlias = list[tuple[str, str]]
 
 
 class Message(Protocol):
-    """What came in or went out, which may grow while the lane runs."""
+    """A message that came in or went out; it may grow while the lane runs."""
 
     body: list[bytes]
-    """What is known of it; a large one leaves for the disk meanwhile."""
+    """The pieces that are held now: those of a large message leave for the disk meanwhile."""
 
     @property
     def payload(self) -> str:
@@ -29,7 +29,7 @@ class Message(Protocol):
 
 
 class Entry(Protocol):
-    """What started a lane and what came of it. Each kind of entry has a class in ``families``.
+    """An entry starts a lane, and knows what came of it. Each kind of entry has a class in ``families``.
 
     Its recorded side is an :class:`timetracer_otel.cassette.kinds.EntryKind` of the same name.
     """
@@ -41,7 +41,7 @@ class Entry(Protocol):
 
     @property
     def span_kind(self) -> SpanKind:
-        """Of the span that is made where no instrumentor makes one: SERVER or CONSUMER."""
+        """The kind of the span that we make where no instrumentor makes one: SERVER or CONSUMER."""
         ...
 
     @property
@@ -51,7 +51,7 @@ class Entry(Protocol):
 
     @property
     def target(self) -> str:
-        """What it is addressed to, in full: path and query, a task's name."""
+        """The full address: path and query, or a task's name."""
         ...
 
     @property
@@ -66,7 +66,7 @@ class Entry(Protocol):
 
     @property
     def messages(self) -> Sequence[Message]:
-        """What came in; behind it what went out, once that has begun."""
+        """The message that came in; behind it the one that went out, once that has begun."""
         ...
 
     @property
@@ -76,7 +76,7 @@ class Entry(Protocol):
 
     @property
     def texts(self) -> Texts:
-        """What it brought so far."""
+        """Give the texts that it has brought so far."""
         ...
 
     def header(self, name: str) -> str | None:

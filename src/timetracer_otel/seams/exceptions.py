@@ -142,7 +142,7 @@ def rebuilt(error: str, live: Iterable[object] = (), headers: Maker | None = Non
 
 
 class _LackingError(Exception):
-    """What an exception holds cannot be made again."""
+    """Raised where an exception holds a value that cannot be made again."""
 
 
 class _Rebuilding:

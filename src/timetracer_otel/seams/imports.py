@@ -1,4 +1,4 @@
-"""What is done to a module as soon as it is loaded, whichever finders stand before ours in ``sys.meta_path``.
+"""Hooks run on a module as soon as it is loaded, whichever finders stand before ours in ``sys.meta_path``.
 
 A finder that others put in front (pytest's assertion rewriting, type checkers at run time, hot reloaders) loads modules
 past every finder of ours. All of them are asked by one function of importlib, so the loader that it finds is taken over

@@ -72,7 +72,7 @@ class Patch:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Description:
-    """What a call asks, in the form that recorded and live calls are compared by.
+    """A call's question, in the form in which recorded and live calls are compared.
 
     Args:
         key: the readable address: system, namespace, operation, collection …
@@ -154,7 +154,7 @@ class Answer:
 
 
 class Responder(Protocol):
-    """What stands in for a library's I/O in replay."""
+    """Stands in for a library's I/O in a replay."""
 
     def answer(
         self, description: Description, asked: Callable[[], object], instead: Sequence[Description] = ()
@@ -281,7 +281,7 @@ def _no_values(_span: Span) -> Iterable[Value]:
 
 
 def _own_answer(span: Span) -> bytes:
-    """Of a family that does not say what in a reply is another value each time, no answer is like another one."""
+    """Treat no answer as like another one: the default of a family that does not say what changes in each reply."""
     return span.span_id.encode()
 
 

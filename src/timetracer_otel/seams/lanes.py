@@ -52,7 +52,7 @@ current_context: Callable[[], Context] = (
 )
 """The current OpenTelemetry context, without two calls: a script may ask for its lane millions of times."""
 NO_CONTEXT: object = Variables().run(_contexts.get) if isinstance(_contexts, ContextVar) else None
-"""What it is where nobody has attached any: in no lane and in no span."""
+"""The context where nobody has attached any: it is in no lane and in no span."""
 
 
 class _Process:
@@ -96,7 +96,7 @@ class Lane(ABC):
         self.pid = process.id
         self.life = process.life
         self.draws: object = None
-        """What the lane has drawn, or is to be given; its mode's own."""
+        """The draws of the lane, taken or still to be given; each mode has its own class."""
 
     @property
     def is_session(self) -> bool:

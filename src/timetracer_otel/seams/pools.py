@@ -117,7 +117,7 @@ def _do(piece: Carried) -> Any:
 
 
 def _do_all(batch: tuple[Any, Iterable[Carried]]) -> list[Any]:
-    """What the pool does with a batch: the function, and what to call it with."""
+    """Do the pieces of a batch: the pool calls this in place of the app's function."""
     return [piece() for piece in batch[1]]
 
 

@@ -39,7 +39,7 @@ __all__ = [
 
 
 class Runtime(Protocol):
-    """What a mode does at the seams.
+    """A mode's behaviour at the seams.
 
     ``strips_lane_header`` says whether the entry's seam removes :data:`spans.LANE_HEADER` from requests; ``answers``
     whether there may be a responder: where a mode only records, no call needs to ask for one.
@@ -73,7 +73,7 @@ class Runtime(Protocol):
         ...
 
     def responder(self, plugin: str) -> Responder | None:
-        """What answers the calls of an integration; None when they go out."""
+        """Give the responder of an integration's calls; None when they go out."""
         ...
 
 
@@ -81,17 +81,17 @@ integrations: dict[str, Integration] = {}
 """The integrations at work in this process, by name. The door fills it; nobody below imports a library's module."""
 
 installer: Callable[..., Any] | None = None
-"""What ``auto_setup`` calls to install a runtime; the door sets it."""
+"""``auto_setup`` calls this to install a runtime; the door sets it."""
 
 stopper: Callable[[], None] | None = None
-"""What writes everything that waits when the server says that it stops; the door sets it."""
+"""A server that says that it stops has this called, which writes everything that waits; the door sets it."""
 
 live_io: ContextVar[bool] = ContextVar("timetracer_live_io", default=False)
 """Set while an integration that stays live connects, so that a replay's guard lets it through."""
 
 
 class _Installed:
-    """What is installed in this process."""
+    """The runtime that is installed in this process."""
 
     __slots__ = ("runtime",)
 
@@ -130,7 +130,7 @@ def active() -> Runtime | None:
 
 
 def responder(plugin: str) -> Responder | None:
-    """What answers an integration's calls in this process; None when they are live."""
+    """Give the responder of an integration's calls in this process; None when they are live."""
     runtime = installed.runtime
     if runtime is None or not runtime.answers or plugin in switched_off:
         return None

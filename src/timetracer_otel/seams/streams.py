@@ -42,7 +42,7 @@ _STREAMS: Final = (spans.SESSION_STDIN, spans.SESSION_STDOUT, spans.SESSION_STDE
 
 
 class Reader:
-    """Who reads stdout, such as ``head``: it may leave before the script has printed all. A recording keeps when.
+    """The reader of stdout, such as ``head``: it may leave before the script has printed all. A recording keeps when.
 
     Args:
         leaves: where it left then, as :attr:`left` gives it; empty when it stayed.
@@ -78,7 +78,7 @@ class Reader:
 
 
 class Passed:
-    """What passed through the streams of one process, as far as it is kept."""
+    """Keeps the bytes that passed through the streams of one process, up to a limit."""
 
     def __init__(self) -> None:
         self._kept: dict[str, list[bytes]] = {name: [] for name in _STREAMS}
@@ -107,7 +107,7 @@ class Passed:
         return sum(min(size, KEPT_BYTES[name]) for name, size in self._sizes.items())
 
     def attributes(self) -> dict[str, spans.Attribute]:
-        """What a session's own span says of it; of stdin nothing, when nothing was read."""
+        """Give the attributes for the session's own span; stdin has none when nothing was read."""
         told: dict[str, spans.Attribute] = {}
         if self._terminals:
             told[spans.SESSION_TERMINALS] = self._terminals

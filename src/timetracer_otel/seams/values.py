@@ -48,7 +48,7 @@ _TIME: Final = (
     rf"|(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun), [0-3]\d {_MONTH} [12]\d{{3}} [0-2]\d:[0-5]\d:[0-6]\d (?:GMT|UTC|[+-]\d{{4}})"
 )
 _SALTED: Final = (
-    # What is made of a password by libraries that know each other's formats: algorithm and costs, then salt and hash.
+    # A hashed password, in the format that libraries share: algorithm and costs, then salt and hash.
     r"(?P<costs>\$2[abxy]\$\d\d\$)[./A-Za-z0-9]{53}"
     r"|(?P<costs_phc>\$(?:argon2(?:id|i|d)\$(?:v=\d+\$)?|pbkdf2(?:-sha\d+)?\$|scrypt\$|bcrypt-sha256\$)[a-z0-9=,]+\$)"
     r"[./+A-Za-z0-9]{11,}\$[./+A-Za-z0-9]{22,}"

@@ -1,4 +1,4 @@
-"""What is asked of a database, as it is recorded, hidden and read back."""
+"""The question to a database, as it is recorded, hidden and read back."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ class Asked:
 
     @property
     def outline(self) -> StatementOutline:
-        """What the statement says of itself."""
+        """The facts in the statement's text."""
         return outline(self.sql)
 
     def hidden(self) -> Asked:

@@ -1,4 +1,4 @@
-"""What is bound to statements: seen as it is given to the database, each value adapted once."""
+"""Sees the parameters of statements as they are given to the database, and adapts each value once."""
 
 from __future__ import annotations
 

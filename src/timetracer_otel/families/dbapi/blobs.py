@@ -31,7 +31,7 @@ class Blob:
 
     @property  # type: ignore[misc]  # it can be set of other objects
     def __class__(self) -> Any:
-        """What isinstance asks for."""
+        """Give the class that isinstance asks for."""
         return type(self._blob)
 
     def _call(self, operation: str, parameters: list[Any], go: Callable[[], Any]) -> Any:

@@ -11,7 +11,7 @@ from timetracer_otel.families.dbapi.standing import Stands, named_as
 __all__ = ["cursor_class", "is_statement"]
 
 _SIZES: Final = range(-(2**31), 2**31)
-"""What the module takes as a number of rows: an int of C."""
+"""Numbers of rows that the module takes: those of an int of C."""
 
 
 def is_statement(args: tuple[Any, ...], kwargs: dict[str, Any], most: int = 2) -> bool:

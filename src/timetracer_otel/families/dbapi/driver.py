@@ -1,4 +1,4 @@
-"""What the family asks of a database's module, below every method of the app's."""
+"""The family's view of a database's module, below every method of the app's."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ class Driver:
 
 
 class ConnectionLink:
-    """What stands behind one connection, and says of its calls how they are carried.
+    """Stands behind one connection and carries its calls.
 
     Args:
         driver: the module.

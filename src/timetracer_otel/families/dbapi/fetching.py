@@ -124,7 +124,7 @@ class SeenRows:
         under_way.finish(ended=ended)
 
     def shown(self, _name: str, real: Any) -> Any:
-        """What the cursor shows of itself: it is a real one."""
+        """Give the cursor's own attribute: it is a real one."""
         return real
 
 
@@ -239,7 +239,7 @@ class GivenRows:
         """
 
     def shown(self, name: str, _real: Any) -> Any:
-        """What the cursor shows of itself: what the recorded one did.
+        """Give the attribute that the recorded cursor showed.
 
         Args:
             name: ``description``, ``rowcount`` or ``lastrowid``.

@@ -1,4 +1,4 @@
-"""What is asked of a database, in the form that recorded and live calls are compared by."""
+"""Describes a question to a database in the form in which recorded and live calls are compared."""
 
 from __future__ import annotations
 

@@ -36,7 +36,7 @@ class RecordedLink(ConnectionLink):
         super().__init__(driver, database)
         self._converts = converts
         self._told: Told | None = None
-        """What the call that is under way is told."""
+        """The answer to the call that is under way."""
 
     def rows(self) -> SeenRows:
         """Give what sees the rows of a new cursor."""

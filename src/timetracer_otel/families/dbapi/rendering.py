@@ -1,4 +1,4 @@
-"""What was asked of a database and what it told, as data for people."""
+"""Shows the question to a database and its answer as data for people."""
 
 from __future__ import annotations
 

@@ -34,7 +34,7 @@ class ReplayedLink(ConnectionLink):
         self._state: tuple[bool, int] | None = None
 
     def responder(self) -> Responder:
-        """What answers in this process.
+        """Give the responder of this process.
 
         Raises:
             Exception: the module's: the replay is over.

@@ -1,4 +1,4 @@
-"""What an SQL text says of itself: its verb, its table, whether it only reads, what its parameters are bound to."""
+"""Reads from an SQL text its verb, its table, whether it only reads, and the columns of its parameters."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ _KEPT_PRAGMAS: Final = frozenset({
 """Those whose value the database keeps; setting another one concerns its connection only."""
 
 _COMMENTER: Final = re.compile(r"\s*/\*\s*(?:[\w%.~-]+='[^']*'\s*,?\s*)+\*/\s*;?\s*\Z")
-"""What sqlcommenter appends: the trace, the route; another one each time."""
+"""sqlcommenter appends the trace and the route, which differ each time."""
 _SAVEPOINT: Final = re.compile(
     r"(?is)\A(?P<verb>\s*(?:SAVEPOINT|RELEASE(?:\s+SAVEPOINT)?|ROLLBACK(?:\s+TRANSACTION)?\s+TO(?:\s+SAVEPOINT)?)\s+)"
     r"(?P<quote>[\"`]?)(?P<name>s\d{6,}(?P<number>_x\d+)|s[0-9a-f]{32})(?P=quote)\s*;?\s*\Z"
@@ -44,7 +44,7 @@ _SAVEPOINT: Final = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class StatementOutline:
-    """What an SQL text says of itself.
+    """The facts in an SQL text.
 
     Attributes:
         verb: in capitals; empty when it has none.

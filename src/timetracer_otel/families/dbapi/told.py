@@ -1,4 +1,4 @@
-"""What a database told a call: rows, counts and the connection's state, as it is recorded and read back."""
+"""The answer of a database: rows, counts and the connection's state, as they are recorded and read back."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _LEAST_EPOCH, _MOST_EPOCH = 1.4e9, 2.2e12
 
 @dataclass(slots=True)
 class Told:
-    """What one call was told.
+    """The answer to one call.
 
     Attributes:
         columns: names of the result's columns; None when it has none.

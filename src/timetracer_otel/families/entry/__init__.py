@@ -1,1 +1,1 @@
-"""What a request that enters a process is: WSGI and ASGI."""
+"""Requests that enter a process: WSGI and ASGI."""

@@ -18,11 +18,11 @@ __all__ = ["AutoSetup", "auto_setup", "entry"]
 _App = TypeVar("_App")
 _IS_INSTRUMENTED = "_is_instrumented_by_opentelemetry"  # what all of OpenTelemetry's instrumentors set on an app
 _SERVERS: Final = {"gunicorn": "gunicorn", "hypercorn": "hypercorn", "uvicorn": "uvicorn"}
-"""What serves apps of any framework: which version it is of counts as well."""
+"""Servers of any framework's apps, whose versions count as well."""
 
 
 class AutoSetup(Protocol):
-    """What ``auto_setup`` of a framework is."""
+    """A framework's ``auto_setup``."""
 
     def __call__(self, app: _App, **settings: Any) -> _App:
         """Record or replay an app, and give it OpenTelemetry's instrumentation when it has none.

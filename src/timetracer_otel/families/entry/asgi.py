@@ -47,7 +47,7 @@ def asgi_call(wrapped: App, _instance: object, args: tuple[Any, ...], kwargs: di
 
 
 def _connection(scope: Scope, receive: Receive, send: Send) -> tuple[Scope, Receive, Send]:
-    """What a server calls with, by position or, as daphne does, by name."""
+    """Read the arguments of a server's call, by position or, as daphne does, by name."""
     return scope, receive, send
 
 

@@ -41,7 +41,7 @@ def wsgi_call(wrapped: App, _instance: object, args: tuple[Any, ...], kwargs: di
 
 
 def _request_of(environ: Environ, start_response: StartResponse) -> tuple[Environ, StartResponse]:
-    """What a server calls with, by position or by name."""
+    """Read the arguments of a server's call, by position or by name."""
     return environ, start_response
 
 

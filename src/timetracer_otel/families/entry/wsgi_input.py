@@ -22,7 +22,7 @@ _now = time.time_ns  # as it is now: what the app reads is replayed
 
 
 class _Taken:
-    """What the app has taken from the stream so far.
+    """Keeps what the app has taken from the stream so far.
 
     Args:
         stream: ``wsgi.input``.

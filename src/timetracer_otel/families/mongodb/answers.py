@@ -1,4 +1,4 @@
-"""What a MongoDB reply says, without what is another value each time."""
+"""Digests of MongoDB replies, without the values that differ each time."""
 
 from __future__ import annotations
 

@@ -56,7 +56,7 @@ _OFFSET = itemgetter(1)
 
 
 class _Shape:
-    """What a message asks, as it is put together: bytes with the generated values zeroed, and these values."""
+    """Collects a message's description: bytes with the generated values zeroed, and these values."""
 
     __slots__ = ("pieces", "unordered", "values")
 
@@ -213,7 +213,7 @@ def describe(message: Message) -> Description:
 
 
 def _subjects(key: tuple[str, ...], body: bytes, command: list[Element]) -> tuple[tuple[str, ...], ...]:
-    """What a command reads or writes: its collection; its database, or all, when it goes beyond that."""
+    """Give the subjects of a command: its collection; its database, or all, when it goes beyond that."""
     system, database, _, collection = key
     name = command[0][1].lower()
     if name in _NO_DATA:
