@@ -16,7 +16,7 @@ __all__ = ["CassetteSpanExporter", "TimetracerSpanExporter", "set_aside"]
 
 
 class TimetracerSpanExporter(SpanExporter):
-    """What ``--traces_exporter timetracer`` builds.
+    """The exporter that ``--traces_exporter timetracer`` builds.
 
     Beside our recorder, which has seen every span already, it writes nothing. Where the recorder could not be
     installed it writes the spans as they are.
@@ -42,7 +42,7 @@ class TimetracerSpanExporter(SpanExporter):
 
 
 def _alone() -> CassetteSpanExporter | None:
-    """What writes where there is no recorder; None when it is off, as by a wrong setting.
+    """Give the writer where there is no recorder; None when it is off, as by a wrong setting.
 
     That must not raise here: the SDK would take it for a fault of all telemetry.
     """

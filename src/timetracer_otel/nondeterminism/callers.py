@@ -1,4 +1,4 @@
-"""Who draws: the app's own code, a library, or plumbing.
+"""Finds who draws: the app's own code, a library, or plumbing.
 
 The first two count. TLS, event loops, log records, connection pools and OpenTelemetry read clocks and make random ids
 all the time; given recorded ones they would break: :mod:`timetracer_otel.nondeterminism.plumbing`.
@@ -41,7 +41,7 @@ PLUMBING: Final = ""
 LIBRARY: Final = "*"
 
 known: dict[str, str] = {}
-"""Of each source file: the app's module that it is, or :data:`PLUMBING`, or :data:`LIBRARY`."""
+"""The role of each source file: the app's module that it is, or :data:`PLUMBING`, or :data:`LIBRARY`."""
 imports: dict[str, Any] = getattr(importlib._bootstrap, "_module_locks", {})  # noqa: SLF001 - nothing public says it
 """The interpreter's locks of the modules that are being imported now, in any thread: empty nearly always."""
 
@@ -88,7 +88,7 @@ class Asker:
 NOBODY: Final = Asker(None, -1, "")
 """A library draws, and no code of the app is around it."""
 NOT_COUNTED: Final = Asker(None, -2, "")
-"""What draws works for itself, such as an exporter."""
+"""The role of code that works for itself, such as an exporter."""
 _askers: dict[tuple[int, int], Asker] = {}
 """By code and instruction; each keeps its code alive, so that the identity stays its own."""
 

@@ -226,7 +226,7 @@ def _tempfile(module: ModuleType) -> None:
 
 
 def _deadlines(module: ModuleType) -> None:
-    """Of event loops, in a replay."""
+    """Patch the clock of event loops, in a replay."""
     if "monotonic" not in _groups or not _gives:
         return
     for owner in (module, sys.modules.get("asyncio.timeouts")):
@@ -249,4 +249,4 @@ _PLACES: Final[dict[str, Callable[[ModuleType], None]]] = {
     "asyncio": _deadlines,
     "uvloop": _deadlines,
 }
-"""What to do in which module, once it is imported."""
+"""The patches of each module, applied once it is imported."""

@@ -37,13 +37,13 @@ EDGES: Final = (
     "asyncio.base_events", "asyncio.events", "asyncio.runners", *_LOOPS, *_SERVERS,
     "timetracer_otel.families.entry.asgi", "timetracer_otel.families.entry.wsgi",
 )  # fmt: skip
-"""What runs the app step by step. Nothing outside of it asked for what is drawn inside."""
+"""These run the app step by step. Nothing outside of them asked for what is drawn inside."""
 
 OTHERS: Final = (
     "opentelemetry.exporter.", "opentelemetry.sdk.", "timetracer_otel.cassette.", "timetracer_otel.exporters.",
     "timetracer_otel.replay.",
 )  # fmt: skip
-"""What works for itself with libraries that also the app uses: an exporter sends spans by requests."""
+"""These work for themselves with libraries that the app uses too: an exporter sends spans by requests."""
 
 
 class Names:

@@ -1,4 +1,4 @@
-"""What stands in the place of a function that draws: it looks who calls, and leaves libraries alone.
+"""Wrappers of functions that draw: they look who calls, and leave libraries alone.
 
 Each is called by the frame that draws, so ``_getframe(1)`` is the caller's; C functions have no frame.
 """

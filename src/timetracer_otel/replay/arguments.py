@@ -1,4 +1,4 @@
-"""What the command line of ``timetracer-replay`` takes, as one object."""
+"""The command line of ``timetracer-replay`` as one object."""
 
 from __future__ import annotations
 

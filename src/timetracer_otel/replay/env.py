@@ -13,7 +13,7 @@ from timetracer_otel.seams import children
 __all__ = ["Environment", "environment"]
 
 _OF_A_PARENT: Final = frozenset({children.PARENT, children.CHILD})
-"""What a recorded process tells its children; the replayed program is nobody's."""
+"""A recorded process tells its children by these; the replayed program is nobody's child."""
 
 Environment: TypeAlias = Callable[[Catalog, Path], dict[str, str]]
 """Gives the environment from what the program is to follow and the folder for its journals."""

@@ -1,4 +1,4 @@
-"""What a replay did, noted line by line as it happens, so that a killed process has said all but its last word."""
+"""The journal of a replay, written line by line as it happens: a killed process has said all but its last word."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from timetracer_otel.seams.lanes import process
 __all__ = ["UNSEEN", "Children", "Journal", "Outcome", "driven_by", "leave", "read", "unanswered"]
 
 UNSEEN = "not watched, because they connect below Python"
-"""What a report says of the libraries that follow."""
+"""A report says this of the libraries that follow."""
 _write = os.write  # before anything looks at what the app writes
 _OPTIONS = orjson.OPT_APPEND_NEWLINE | orjson.OPT_NON_STR_KEYS
 
@@ -159,7 +159,7 @@ def unanswered(command: str) -> str:
 
 @dataclass
 class Outcome:
-    """What a whole replay came to.
+    """The outcome of a whole replay.
 
     Attributes:
         lanes: how many entries ran, and how many of them followed a recorded lane.

@@ -1,4 +1,4 @@
-"""What a launcher tells the processes of its replay, in their environment."""
+"""Environment variables by which a launcher tells the processes of its replay what to do."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What leaves by the host's exporters: batches that receivers take, bounded in memory, losses counted."""
+"""Batches for the host's exporters, of a size that receivers take: memory is bounded, losses are counted."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ __all__ = ["Batches", "attach"]
 _log = logging.getLogger("timetracer_otel")
 
 _DELAY = "OTEL_BSP_SCHEDULE_DELAY"
-"""What users set who want fewer, larger batches."""
+"""Users who want fewer, larger batches set this."""
 EXIT_SECONDS = 10.0
 """How long the end of the process waits for chunks; the SDK itself waits 30 s for its exporters."""
 
@@ -110,7 +110,7 @@ class Batches(SpanProcessor):
             _log.error("timetracer: not all of the recording was delivered: %s", told)
 
     def lost(self) -> dict[str, int]:
-        """What did not reach a receiver, as counts by reason; empty when nothing was lost."""
+        """Count what did not reach a receiver, by reason; empty when nothing was lost."""
         queue = os.environ.get("OTEL_BSP_MAX_QUEUE_SIZE", "2048")
         counts = {
             "span(s) that the exporter could not deliver": sum(one.failed for one in self.outlets),

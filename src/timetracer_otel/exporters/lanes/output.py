@@ -1,4 +1,4 @@
-"""What the lanes of a process are written with: its settings and limits, the writer, the host's exporters."""
+"""The means by which the lanes of a process are written: settings and limits, the writer, the host's exporters."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ class Output:
         self.leaving: Leaving | None = None
         """Takes large payloads out of what leaves by the host's exporters; None when none leave that way."""
         self.session_attributes: dict[str, spans.Attribute] = {}
-        """What every line that this process writes says of its session."""
+        """Every line that this process writes says this of its session."""
         self._description: tuple[int, ProcessDescription] | None = None
 
     def forget_parent(self) -> None:
@@ -63,7 +63,7 @@ class Output:
         return otlp.traces_line(resource or self.description().lane, ended)
 
     def description(self) -> ProcessDescription:
-        """What lines say of this process; made anew when modules were imported since."""
+        """Give the description of this process for lines; it is made anew when modules were imported since."""
         imported = len(sys.modules)
         if self._description is None or self._description[0] != imported:
             own = {**describe_process(self.settings), **self.session_attributes}

@@ -1,4 +1,4 @@
-"""What goes into a lane's file beside its ended spans, and the ``.part`` file of a lane that is still open."""
+"""Parts of a lane's file beside its ended spans, and the ``.part`` file of a lane that is still open."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ __all__ = ["Part", "Spill"]
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """What goes into a lane's file beside its ended spans: encoded when it is written, one span after the other.
+    """A part of a lane's file beside its ended spans: encoded when it is written, one span after the other.
 
     Args:
         scope: of the spans.

@@ -24,7 +24,7 @@ _MARK: Final = "_timetracer_leaving"
 
 
 class _ExitCode:
-    """What an exception of ``sys.exit`` carries, to see how it goes.
+    """Stands for the status in a ``SystemExit``, to see how the exception goes.
 
     Args:
         status: that it asks for.

@@ -35,7 +35,7 @@ _now = time.time_ns
 
 
 class RecordedLane(Lane):
-    """What the lanes of entries and of sessions have in common.
+    """The base of the lanes of entries and of sessions.
 
     Args:
         output: what it is written with.

@@ -1,4 +1,4 @@
-"""What a cassette says about the process that recorded it, as resource attributes."""
+"""Describes the process that records, as resource attributes."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ __all__ = ["ProcessDescription", "describe_process", "program_name"]
 
 _COMMAND = "process.command_args"
 _COMMAND_CHARACTERS = 500
-"""Of a command line, as every lane has it; the session has all of it."""
+"""How many characters of the command line every lane has; the session has all of it."""
 _IDENTITY = (
     spans.SCHEMA, spans.SESSION_ID, spans.SESSION_PARENT_ID, spans.SESSION_PLACE, spans.HASH_SEED,
 )  # fmt: skip
@@ -37,11 +37,11 @@ class ProcessDescription:
     def __init__(self, host: Mapping[str, Any], own: Mapping[str, spans.Attribute]) -> None:
         whole = {**host, **own}
         self.session = otlp.resource_fragment(whole)
-        """Of a session's line that says what its file does not say yet."""
+        """Attributes for a session's line that says what its file does not say yet."""
         self.lane = otlp.resource_fragment({**whole, _COMMAND: _shortened(whole[_COMMAND])})
-        """Of a lane's line."""
+        """Attributes for a lane's line."""
         self.brief = otlp.resource_fragment({**host, **{name: own[name] for name in _IDENTITY if name in own}})
-        """Of a session's other lines: thousands of them are short."""
+        """Attributes for a session's other lines: there may be thousands, so they are short."""
 
 
 def _shortened(command: Any) -> list[str]:

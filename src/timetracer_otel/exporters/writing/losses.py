@@ -1,4 +1,4 @@
-"""What a process did not record, or wrote late: counted, said in few log lines, and left in the session's file."""
+"""Counts what a process did not record or wrote late, says it in few log lines, and leaves it in the session's file."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What aiohttp tells an app's TraceConfig while it connects: heard while recording, told again in a replay."""
+"""Hears what aiohttp tells an app's TraceConfig while it connects, and tells it again in a replay."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What an HTTP request asks, in the form that recorded and live ones are compared by."""
+"""Describes an HTTP request in the form in which recorded and live ones are compared."""
 
 from __future__ import annotations
 

@@ -61,7 +61,7 @@ def declared(name: str, patches: Iterable[Patch], **facts: Any) -> Integration:
 
 
 def responder(plugin: str) -> Responder | None:
-    """What answers an integration's calls here; None when they go out."""
+    """Give the responder of an integration's calls here; None when they go out."""
     return None if suppressed() else seams.responder(plugin)
 
 

@@ -59,7 +59,7 @@ def _hash(data: bytes) -> str:
 
 
 def _forms(request: Sent) -> Iterator[bytes]:
-    """What timetracer 1.x hashes: the body, or the value that the app gave the client to make it of."""
+    """Give what timetracer 1.x hashes: the body, or the value of which the client made it."""
     yield request.body
     with suppress(ValueError):  # it may be a form
         yield _sorted(orjson.loads(request.body))

@@ -32,7 +32,7 @@ CHUNKS = "timetracer.http.response.chunks"
 EFFECTIVE_URL = "timetracer.http.effective_url"
 """Where a client that follows redirects by itself ended up."""
 CUT = "timetracer.http.response.cut"
-"""That the peer ended the connection before the end of the body: ``end``. The library makes its own error of it.
+"""Says ``end`` where the peer ended the connection before the end of the body. The library makes its own error of it.
 Without :data:`SYNTAX`, ``more N`` says that N bytes of the last chunk are missing, ``new N`` that all of the next
 one are."""
 SYNTAX = "timetracer.http.response.syntax"
@@ -49,7 +49,7 @@ PHASE = "timetracer.http.error.phase"
 
 
 Segment: TypeAlias = str | int | None
-"""Of a response's syntax, see :data:`SYNTAX`."""
+"""A piece of a response's syntax, see :data:`SYNTAX`."""
 
 
 @dataclass(slots=True)

@@ -23,7 +23,7 @@ __all__ = ["Recording", "begin", "in_exchange", "suppressed", "within"]
 _P = ParamSpec("_P")
 
 _FIRST: Final = 4
-"""What may pass before the app has its first byte: a request's head and body, a response's head and first piece."""
+"""These may pass before the app has its first byte: a request's head and body, a response's head and first piece."""
 
 in_exchange: ContextVar[bool] = ContextVar("timetracer_in_exchange", default=False)
 """Set while a seam's own I/O runs, so that a seam below it is not a second exchange."""
@@ -94,7 +94,7 @@ def _step(method: Callable[Concatenate[Recording, _P], None]) -> Callable[Concat
 
 
 class Recording:
-    """What passes between one request and the end of its response.
+    """Records one request, to the end of its response.
 
     Args:
         call: the span, and what waits beside it.

@@ -1,4 +1,4 @@
-"""What never counts when HTTP requests are compared, with the reason beside each entry. Settings add to these lists."""
+"""Lists what never counts when HTTP requests are compared, each with its reason. Settings add to these lists."""
 
 from __future__ import annotations
 
@@ -118,7 +118,7 @@ BODY_PATTERNS: Final = {
     rb";chunk-signature=[0-9a-f]{64}": "SigV4 signature of a piece of an upload, over the date",
     rb"x-amz-trailer-signature:[0-9a-f]{64}": "SigV4 signature of the trailers of an upload, over the date",
 }
-"""What is cut out of bodies with ``Content-Encoding: aws-chunked``."""
+"""Matches the parts that are cut out of bodies with ``Content-Encoding: aws-chunked``."""
 
 _SIGNED = frozenset({"signature", "sig", "x-amz-signature", "x-goog-signature"})
 _ONLY_SIGNED = frozenset({"expires", "se", "st"})

@@ -84,7 +84,7 @@ class _Times:
 
 
 class Lending:
-    """What the lanes of a cassette may lend one another.
+    """The calls that the lanes of a cassette may lend one another.
 
     Args:
         calls: of all lanes and sessions.

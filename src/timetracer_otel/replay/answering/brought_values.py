@@ -1,4 +1,4 @@
-"""What the entry that started a lane brought: such a value is not fresh, it must be equal."""
+"""The values that a lane's entry brought: these are not fresh, they must be equal."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ class Brought:
 
 
 def by_lane(lane: model.Lane) -> Brought:
-    """What a recorded entry brought; nothing, where the lane has none of a kind that we know.
+    """Give the texts that a recorded entry brought; none where the lane has no entry of a kind that we know.
 
     Args:
         lane: recorded.

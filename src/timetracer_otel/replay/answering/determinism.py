@@ -1,4 +1,4 @@
-"""What each live lane is given of what the recorded one drew: ids, random values, times."""
+"""Gives each live lane the draws of the recorded one: ids, random values, times."""
 
 from __future__ import annotations
 

@@ -82,5 +82,5 @@ def _recorded(session: Lane) -> Sequence[str] | None:
 
 
 def _command(words: Sequence[str]) -> list[str]:
-    """What a command says of the child, without the interpreter's path and without descriptors."""
+    """Give the words of a command that tell children apart, without the interpreter's path and descriptors."""
     return [_HANDLES.sub("", word) if word.startswith(_WORKER) else word for word in words[1:]]

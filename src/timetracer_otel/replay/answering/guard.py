@@ -33,7 +33,7 @@ _FUNCTIONS = {
     "gethostbyaddr": "",
     "getnameinfo": "",
 }
-"""Those of ``_socket`` that ask a name server, and what their first argument is called where it may be named."""
+"""Functions of ``_socket`` that ask a name server, with the keyword of their first argument where it has one."""
 _SENDS: Final[dict[str, Callable[[tuple[Any, ...]], object]]] = {
     "connect": lambda args: args[0] if args else None,
     "connect_ex": lambda args: args[0] if args else None,
@@ -45,7 +45,7 @@ _DEBUGGERS = ("pydevd", "_pydevd", "debugpy")
 
 
 _watches: list[tuple[Callable[[str], None], Callable[[], bool]]] = []
-"""Who is told of a refusal, and while what holds: the last replay of this process, none before the first."""
+"""Who is told of a refusal, and as long as which condition holds: the last replay of this process sets both."""
 
 
 def refuse_outbound(note: Callable[[str], None], *, while_: Callable[[], bool]) -> None:

@@ -1,4 +1,4 @@
-"""What a replay notes of each call, in the detail that ``--verify`` compares by."""
+"""Notes of a replay on each call, in the detail that ``--verify`` compares by."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ def bounded(shown: object) -> object:
 def details(
     lane: Lane, match: Match, description: Description, asked: Callable[[], object], *, strict: bool
 ) -> dict[str, Any]:
-    """What to note of a call that was answered, besides what answered it.
+    """Give the note of a call that was answered, besides what answered it.
 
     Args:
         lane: the live one.
@@ -137,7 +137,7 @@ def _volatile(span: model.Span) -> frozenset[str]:
 
 
 def unused(calls: Iterable[Recorded], *, detailed: bool) -> list[dict[str, Any]]:
-    """What to note of recorded calls that were not asked for.
+    """Give the note of recorded calls that were not asked for.
 
     Args:
         calls: the calls.
@@ -155,7 +155,7 @@ def unused(calls: Iterable[Recorded], *, detailed: bool) -> list[dict[str, Any]]
 
 
 def of_children(calls: Iterable[Recorded]) -> list[dict[str, Any]]:
-    """What to note of the calls that processes made which an entry had started, whoever may ask them now.
+    """Give the note of calls by processes which an entry had started, whoever may ask them now.
 
     Args:
         calls: the calls.
@@ -166,7 +166,7 @@ def of_children(calls: Iterable[Recorded]) -> list[dict[str, Any]]:
 
 
 def outcome(entry: Entry, error: BaseException | None) -> dict[str, object]:
-    """What to note of what came of an entry: nothing of one that is driven from outside, where its outcome shows.
+    """Give the note of an entry's outcome; one that is driven from outside has none, because its outcome shows there.
 
     Args:
         entry: that has ended.
@@ -179,7 +179,7 @@ def outcome(entry: Entry, error: BaseException | None) -> dict[str, object]:
 
 
 def imported(lane: model.Lane | None) -> str | None:
-    """What a miss says when a lane has calls that were imported without what they sent and received.
+    """Give the hint for a miss in a lane whose calls were imported without what they sent and received.
 
     Args:
         lane: the recorded one.

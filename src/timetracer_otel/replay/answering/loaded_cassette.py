@@ -1,4 +1,4 @@
-"""What a replaying process answers from: what its launcher has looked through, else what its settings name."""
+"""The cassette that a replaying process answers from: its launcher has looked through it, or the settings name it."""
 
 from __future__ import annotations
 

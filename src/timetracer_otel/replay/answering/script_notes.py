@@ -1,4 +1,4 @@
-"""What a replayed process notes for the verification of a script: what it prints, whose it is, how far it came."""
+"""Notes of a replayed process for the verification of a script: its output, its parent, how far it came."""
 
 from __future__ import annotations
 

@@ -15,7 +15,7 @@ from timetracer_otel.replay.journal import Children
 __all__ = ["AGAIN", "Everywhere", "LaneNotes", "Notes", "Unused", "asked_again", "compare_calls"]
 
 Unused: TypeAlias = Literal["error", "warn", "ignore"]
-"""What a recorded call that was not asked for is: see ``--unused``."""
+"""How a recorded call counts that was not asked for: see ``--unused``."""
 
 _Note: TypeAlias = Mapping[str, Any]
 AGAIN = ("repeated", "session again")
@@ -82,7 +82,7 @@ class LaneNotes:
         return [note for note in self.unused if note["span"] not in asked]
 
     def drawn(self) -> tuple[Drawn, ...]:
-        """What the app drew that the recording does not have, by kind and statement."""
+        """Draws of the app that the recording does not have, by kind and statement."""
         counted = Counter((note["kind"], note["module"], note["statement"]) for note in self.fresh)
         return tuple(Drawn(*where, times) for where, times in counted.items())
 
@@ -100,7 +100,7 @@ class Notes:
         """Requests that followed no recorded lane."""
         self.sessions: dict[str, LaneNotes] = {}
         self.started: list[_Note] = []
-        """Of each process that an entry started, its session and that entry."""
+        """The session of each process that an entry started, with that entry."""
         self.children = Children()
         self.drives: set[str] = set()
         """The kinds of entries that processes of the replay hand out by themselves."""
@@ -211,7 +211,7 @@ def _write(note: _Note) -> Write:
 
 
 def _going_on(lane: LaneNotes) -> list[_Note]:
-    """What an app asks after all that it asked in the recording, and of the same kinds."""
+    """Calls that the app makes after all recorded ones, and of the same kinds."""
     recorded = [note for note in lane.answered if note["how"] not in AGAIN]
     last = max((note["number"] for note in recorded), default=0)
     kinds = [note.get("key") for note in recorded]

@@ -1,4 +1,4 @@
-"""What a verification can find wrong with a request or a script, and the sum of it."""
+"""The faults that a verification can find in a request or a script, and their sum."""
 
 from __future__ import annotations
 

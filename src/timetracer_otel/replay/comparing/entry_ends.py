@@ -1,4 +1,4 @@
-"""What came of an entry beside what came of it in another run, whatever its kind."""
+"""Compares what came of an entry in two runs, whatever its kind."""
 
 from __future__ import annotations
 

@@ -24,7 +24,7 @@ End: TypeAlias = Literal["whole", "left", "broken", "late", "unknown"]
 announced; its time was up before that, ``late``; or ``unknown``, where only the connection's end says so."""
 
 _SERVERS_OWN: Final = frozenset({"date", "server", "connection", "transfer-encoding", "keep-alive"})
-"""What a server adds to what the app said."""
+"""Headers that a server adds to those of the app."""
 _LENGTH: Final = "content-length"
 _NO_BODY: Final = frozenset({204, 304})
 _SERVER_ERROR: Final = 500

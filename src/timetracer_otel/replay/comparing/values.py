@@ -1,4 +1,4 @@
-"""What differs between two JSON-like values, by value: pure, and the same for responses, calls and whole cassettes."""
+"""Differences of two JSON-like values. Responses, calls and whole cassettes are all compared by this."""
 
 from __future__ import annotations
 

@@ -27,7 +27,7 @@ _HOP_BY_HOP: Final = frozenset(
         "transfer-encoding",
     }
 )
-"""Of one connection (RFC 9110, section 7.6.1), or made anew with the body."""
+"""Headers that belong to one connection (RFC 9110, section 7.6.1), or are made anew with the body."""
 _LAST_CHUNK: Final = b"0\r\n\r\n"
 _FILLER: Final = bytes(64 * 1024)
 

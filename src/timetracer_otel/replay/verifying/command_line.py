@@ -1,4 +1,4 @@
-"""What the command line of ``--verify`` means, and what it prints and writes."""
+"""Reads the command line of ``--verify``, prints its results and writes its reports."""
 
 from __future__ import annotations
 

@@ -20,7 +20,7 @@ from timetracer_otel.replay.verifying.process import Streams
 __all__ = ["given_streams"]
 
 _END: Final = b"\x04" * 8
-"""What a terminal takes for the end of its input, as often as a program may ask again."""
+"""A terminal takes this for the end of its input; it is repeated, because a program may ask again."""
 _PIECE: Final = 1 << 16
 _JOIN_SECONDS: Final = 5.0
 

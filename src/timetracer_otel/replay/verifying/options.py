@@ -16,7 +16,7 @@ __all__ = ["Options"]
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """What the command line says.
+    """The settings of the command line.
 
     Attributes:
         command: the program with its arguments.

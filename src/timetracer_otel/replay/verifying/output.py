@@ -1,4 +1,4 @@
-"""What the processes of a script printed, recorded and now."""
+"""The output of a script's processes, recorded and now."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ __all__ = ["Printed", "compare_printed"]
 
 
 class Printed:
-    """What each process of a replay printed, from the notes.
+    """The output of each process of a replay, from the notes.
 
     Attributes:
         children: that were started.
@@ -41,11 +41,11 @@ class Printed:
                 self._pieces.setdefault(note["pid"], []).append(note["data"].encode("latin-1"))
 
     def of_root(self) -> bytes:
-        """What the process printed that the command is."""
+        """Give the output of the command's own process."""
         return b"".join(self._pieces.get(self._roots[0], ())) if self._roots else b""
 
     def of_children(self) -> Iterator[bytes]:
-        """What each of the others did that came to its end: of those that are killed a recording knows nothing."""
+        """Give the output of each other process that came to its end: a recording knows nothing of killed ones."""
         for pid, pieces in self._pieces.items():
             if pid not in self._roots[:1] and pid in self._ended:
                 yield b"".join(pieces)

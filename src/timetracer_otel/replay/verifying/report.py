@@ -21,7 +21,7 @@ _SHOWN_DIFFERENCES: Final = 8
 _SHOWN_CONSEQUENCES: Final = 4
 _SHOWN_DRAWS: Final = 3
 _NOT_XML: Final = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
-"""What no XML document may hold (XML 1.0, section 2.2)."""
+"""Characters that no XML document may hold (XML 1.0, section 2.2)."""
 _CONTROLS: Final = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
 _DATA: Final = "/*DATA*/null"
 """Where the page's template takes the report."""

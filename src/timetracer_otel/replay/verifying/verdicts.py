@@ -1,4 +1,4 @@
-"""What a verification says of each recorded lane: how it compared, or why nothing drove it."""
+"""The verdict on each recorded lane: how it compared, or why nothing drove it."""
 
 from __future__ import annotations
 

@@ -248,7 +248,7 @@ def _settle(folder: Path, lanes: set[str]) -> None:
 
 
 def _hidden(driven: Sequence[Driven], options: Options) -> list[str]:
-    """What to say of credentials that could not be sent as they were, and of those given instead."""
+    """Give the remarks on credentials that could not be sent as they were, and on those given instead."""
     given = {name.lower() for name, _ in options.headers}
     counted = Counter(place for one in driven for place in one.hidden.items() if place[0] not in given)
     return [
