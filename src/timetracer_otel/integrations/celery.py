@@ -17,7 +17,7 @@ from typing import Any, Final, TypeVar
 
 import pybase64
 
-from timetracer_otel import seams, spans
+from timetracer_otel import encoding, seams, spans
 from timetracer_otel.cassette.model import Lane as RecordedLane
 from timetracer_otel.cassette.model import Span
 from timetracer_otel.errors import ReplayMiss
@@ -110,7 +110,10 @@ def _task(  # noqa: PLR0913, PLR0917 - what a pool is given
 
 
 def _json(value: object) -> str:
-    return json.dumps(value, default=str)
+    try:
+        return encoding.dumps(value, default=str).decode()
+    except TypeError:  # keys that are no texts, numbers of more than 64 bits
+        return json.dumps(value, default=str)
 
 
 def _by_name(name: str, args: Sequence[Any], kwargs: Mapping[str, Any]) -> object:
@@ -146,7 +149,7 @@ def _succeeded(original: Any) -> Any:
     """Around ``Backend.mark_as_done(task_id, result, …)``, which sees what every task returned."""
 
     def mark_as_done(self: Any, task_id: Any, result: Any, *args: Any, **kwargs: Any) -> Any:
-        _note(Outcome("SUCCESS", tasks.plain(result)), task_id)
+        _guarded("outcome", lambda: _note(Outcome.succeeded(result), task_id))
         return original(self, task_id, result, *args, **kwargs)
 
     return mark_as_done

@@ -13,6 +13,7 @@ from timetracer_otel.seams import exceptions
 __all__ = ["Outcome", "Payload", "outcome_in", "plain", "shown"]
 
 _UNKNOWN_CLASS: Final = "object at 0x"
+_dumps: Final = json.JSONEncoder(sort_keys=True).encode  # dumps() makes an encoder each time
 
 
 @dataclass(slots=True)
@@ -69,7 +70,7 @@ class Outcome:
         if self.error is not None:
             described = json.loads(exceptions.encoded(self.error))
             told["error"] = {name: described.get(name) for name in ("type", "args", "text")}
-        return json.dumps(told, sort_keys=True).encode()
+        return _dumps(told).encode()
 
 
 def outcome_in(attributes: Mapping[str, object], name: str) -> Any:
@@ -108,4 +109,4 @@ def shown(arguments: object) -> str:
     Args:
         arguments: as :func:`plain` gives them.
     """
-    return json.dumps(arguments, sort_keys=True)
+    return _dumps(arguments)
