@@ -223,7 +223,7 @@ async def _start(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:
     protocol = conn.protocol
     transport = getattr(protocol, _ATTRIBUTE, None)
     if isinstance(transport, NoTransport):
-        transport.live = (instance.request_info,)
+        transport.exchange.live = (instance.request_info,)
         return await wrapped(*args, **kwargs)
     exchange = _exchange_on(protocol)
     try:

@@ -176,7 +176,7 @@ def _answer(conn: Any, message: Message, body: bytes) -> Any:
 def _send(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:
     outgoing: Outgoing | None = getattr(instance, _ATTRIBUTE, None)
     if isinstance(instance.sock, NoSocket):
-        instance.sock.live = (instance,)
+        instance.sock.exchange.live = (instance,)
         return wrapped(*args, **kwargs)
     if outgoing is None or outgoing.sending or len(args) + len(kwargs) != 1:
         return wrapped(*args, **kwargs)

@@ -1,20 +1,17 @@
-"""The file below an http.client response: seen while it is read, or made of a recorded response."""
+"""The file below an http.client response, seen while it is read."""
 
 from __future__ import annotations
 
 import io
 import time
 import weakref
-from collections.abc import Iterator
 from functools import partial
 from typing import Any
 
 from timetracer_otel.families.http.connection import Passing
-from timetracer_otel.families.http.family import raise_error, too_far, wait_for_leaving
-from timetracer_otel.families.http.messages import Reply
 from timetracer_otel.seams import faults
 
-__all__ = ["RecordedFile", "observe"]
+__all__ = ["observe"]
 
 
 def observe(response: Any, passing: Passing) -> None:
@@ -94,42 +91,3 @@ class _Whole(io.RawIOBase):
         """Close the file."""
         self._file.close()
         super().close()
-
-
-class RecordedFile(io.RawIOBase):
-    """A recorded response as a socket's file gives it.
-
-    Args:
-        pieces: of the wire.
-        reply: that they are of.
-        live: the client's objects that a recorded exception may hold.
-    """
-
-    def __init__(self, pieces: Iterator[bytes], reply: Reply, live: tuple[object, ...] = ()) -> None:
-        super().__init__()
-        self._pieces = pieces
-        self._reply = reply
-        self._live = live
-        self._left = memoryview(b"")
-
-    def readable(self) -> bool:
-        """It is."""
-        return True
-
-    def readinto(self, buffer: Any, /) -> int:
-        """Give what comes next; at the end what the recording says of it."""
-        if not self._left:
-            self._left = memoryview(next(self._pieces, b""))
-        if not self._left:
-            self._at_end()
-        taken = self._left[: len(buffer)]
-        buffer[: len(taken)] = taken
-        self._left = self._left[len(taken) :]
-        return len(taken)
-
-    def _at_end(self) -> None:
-        reply = self._reply
-        raise_error(reply, self._live)
-        if not reply.complete and not reply.cut:
-            wait_for_leaving(reply)
-            raise too_far(reply)

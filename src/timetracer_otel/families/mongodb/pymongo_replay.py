@@ -6,8 +6,7 @@ import asyncio
 import sys
 import time
 from collections import deque
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator
 from functools import cache
 from typing import Any, NoReturn
 
@@ -17,6 +16,7 @@ from timetracer_otel.errors import CassetteError
 from timetracer_otel.families.mongodb import bson_walk, family, report, wire
 from timetracer_otel.families.mongodb import pymongo_cursors as cursors
 from timetracer_otel.families.mongodb import pymongo_server as server
+from timetracer_otel.families.nowhere import Dialogue, Fail, Peer, Reply, Wait
 from timetracer_otel.seams import Answer, Description, Responder, Runtime, exceptions
 
 __all__ = ["STEP", "Connection", "connect", "early_description", "raise_recorded"]
@@ -32,23 +32,10 @@ PATIENCE = 5.0
 """Seconds that a call waits, beyond the recorded time, for the app to cancel it as it did in the recording."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Reply:
-    """What a connection has to say.
-
-    Args:
-        give: gives the driver's reply, or raises.
-        wait: seconds until then.
-    """
-
-    give: Callable[[], Any]
-    wait: float = 0.0
-
-
-def _saying(document: bytes, *, more: bool = False, wait: float = 0.0) -> _Reply:
+def _saying(document: bytes, *, more: bool = False) -> Any:
     from pymongo.message import _OpMsg  # noqa: PLC0415 - the driver is there when a connection of it is
 
-    return _Reply(lambda: _OpMsg(_MORE_TO_COME if more else 0, document), wait)
+    return _OpMsg(_MORE_TO_COME if more else 0, document)
 
 
 def _time_left() -> float:
@@ -58,8 +45,10 @@ def _time_left() -> float:
     return max(_csot.remaining() or 0.0, 0.0)
 
 
-class Connection:
-    """A connection of the driver that reaches nowhere. It answers in the thread or task that asks.
+class Commands(Dialogue[Any]):
+    """What a server says to the driver's messages, in messages of the driver's class.
+
+    A command is matched when its reply is received: there the driver takes an error for what it is.
 
     Args:
         responder: gives the recorded calls.
@@ -69,9 +58,113 @@ class Connection:
     def __init__(self, responder: Responder, address: tuple[str, int | None]) -> None:
         self._responder = responder
         self._address = address
-        self._asked: deque[tuple[wire.Message, bytes]] = deque()
-        self._timeout: float | None = None
         self._streaming: cursors.OpenCursor | None = None
+
+    def feed(self, data: bytes) -> Iterable[Reply[Any]]:
+        """Take a message; what expects no reply is answered for now, so that a miss shows where it happened."""
+        name = wire.command_name(data)
+        if name is None or name.lower() in wire.GUARDED:
+            data = wire.redacted(data)  # as it was recorded
+        message = wire.parse_message(data)
+        said = self._answer(message, data)
+        if message.more_to_come:
+            deque(said, maxlen=0)
+        return said
+
+    def awaited(self) -> Iterable[Reply[Any]]:
+        """The next one of an exhaust cursor."""
+        cursor = self._streaming
+        recorded = cursor.next() if cursor is not None else None
+        if recorded is None:
+            self._responder.refuse("an exhaust cursor asks for more batches than were recorded: record it to its end")
+        return self._decode(self._responder.serve(recorded), cursor)
+
+    def _answer(self, message: wire.Message, buf: bytes) -> Iterator[Reply[Any]]:
+        name = message.name
+        if name in server.ADMINISTRATION and server.is_drivers_own(message):
+            yield _saying(server.made_up(message, self._responder, self._address))
+        elif name == "getMore":
+            yield from self._next_batch(message)
+        else:
+            asked = self._responder.answer(family.describe(message), lambda: report.render(buf, None)["request"])
+            yield from self._decode(asked)
+
+    def _next_batch(self, message: wire.Message) -> Iterator[Reply[Any]]:
+        """Only the cursor's own next batch will do: what another cursor was given looks the same from here."""
+        cursor = cursors.continued(wire.getmore_cursor_id(message))
+        recorded = cursor.next() if cursor is not None else None
+        if cursor is None or (recorded is None and not cursor.tailable):
+            what = " ".join(family.describe(message).key)
+            self._responder.refuse(
+                f"no recorded call answers {what}: the recorded app did not read this cursor so far; "
+                "record it to where it is read now"
+            )
+        if recorded is not None:
+            yield from self._decode(self._responder.serve(recorded), cursor)
+            return
+        # The recording ended while it was open: it has nothing new.
+        yield Wait(cursor.patience(wire.max_time_ms(message)))
+        yield _saying(server.no_batch(cursor))
+
+    def _decode(self, answer: Answer, cursor: cursors.OpenCursor | None = None) -> Iterator[Reply[Any]]:
+        recorded = answer.recorded
+        if (error := recorded.text(spans.ERROR)) is not None:
+            if cursor is not None:
+                cursors.close([cursor.id])
+            yield from self._raised(recorded, self._rebuilt(error))
+        else:
+            yield self._reply(answer, cursor)
+
+    def _reply(self, answer: Answer, cursor: cursors.OpenCursor | None) -> Any:
+        recorded = answer.recorded
+        document = recorded.payload(spans.RESPONSE)
+        if document is None:
+            return self._unanswered(recorded)
+        if answer.bindings:
+            document = bson_walk.rebind(document, answer.bindings)
+        recorded_id = wire.cursor_id(document)
+        if recorded_id:
+            cursor = cursor or cursors.opened(self._responder, recorded, recorded_id, wire.cursor_namespace(document))
+            document = wire.set_cursor_id(document, cursor.id)
+        elif cursor is not None:
+            cursors.close([cursor.id])
+        more = bool(recorded.attributes.get(MORE_TO_COME))
+        self._streaming = cursor if more else None
+        return _saying(document, more=more)
+
+    def _rebuilt(self, error: str) -> BaseException:
+        try:
+            return exceptions.rebuilt(error)
+        except CassetteError as cause:
+            self._responder.refuse(str(cause))
+
+    def _raised(self, recorded: Span, error: BaseException) -> Iterator[Reply[Any]]:
+        if isinstance(error, asyncio.CancelledError):
+            yield Wait((recorded.end - recorded.start) / 1e9 + PATIENCE)
+            self._responder.refuse(
+                "the app cancelled this call while it was recorded, and does not now: its reply is not known"
+            )
+        if isinstance(error, TimeoutError):
+            yield Wait(_time_left())
+        yield Fail(lambda: error)
+
+    def _unanswered(self, recorded: Span) -> Any:
+        request = recorded.payload(spans.REQUEST)
+        if request is None or not wire.parse_message(request).more_to_come:
+            self._responder.refuse("the recording ended before this call was answered: record it to its end")
+        return _saying(server.acknowledged())  # the driver awaits none
+
+
+class Connection:
+    """A connection of the driver that reaches nowhere. It answers in the thread or task that asks.
+
+    Args:
+        dialogue: says what the server answers.
+    """
+
+    def __init__(self, dialogue: Commands) -> None:
+        self._peer = Peer(dialogue)
+        self._timeout: float | None = None
         self.closed = False
 
     # What the driver asks of a socket or of its networking interface.
@@ -103,15 +196,8 @@ class Connection:
         return self
 
     def send(self, buf: bytes) -> None:
-        """Take a message; what expects no reply is answered for now, so that a miss shows where it happened."""
-        name = wire.command_name(buf)
-        if name is None or name.lower() in wire.GUARDED:
-            buf = wire.redacted(buf)  # as it was recorded
-        message = wire.parse_message(buf)
-        if message.more_to_come:
-            self._answer(message, buf)
-        else:
-            self._asked.append((message, buf))
+        """Take a message."""
+        self._peer.feed(buf)
 
     def sendall(self, _buf: bytes) -> NoReturn:
         """What the driver calls when our patches are gone: a client that outlives the replay must connect anew."""
@@ -121,93 +207,25 @@ class Connection:
 
     def receive(self) -> Any:
         """Give the reply to the message last sent, or the next one of an exhaust cursor."""
-        reply = self._next()
-        if reply.wait:
-            time.sleep(reply.wait)
-        return reply.give()
+        reply = self._peer.awaited()
+        if isinstance(reply, Wait):
+            time.sleep(reply.seconds or 0.0)
+            return self.receive()
+        return _given(reply)
 
     async def receive_async(self) -> Any:
         """As :meth:`receive`; what has to wait waits on the loop."""
-        reply = self._next()
-        if reply.wait:
-            await asyncio.sleep(reply.wait)
-        return reply.give()
+        reply = self._peer.awaited()
+        if isinstance(reply, Wait):
+            await asyncio.sleep(reply.seconds or 0.0)
+            return await self.receive_async()
+        return _given(reply)
 
-    def _next(self) -> _Reply:
-        if self._asked:
-            return self._answer(*self._asked.popleft())
-        cursor = self._streaming
-        recorded = cursor.next() if cursor is not None else None
-        if recorded is None:
-            self._responder.refuse("an exhaust cursor asks for more batches than were recorded: record it to its end")
-        return self._decode(self._responder.serve(recorded), cursor)
 
-    def _answer(self, message: wire.Message, buf: bytes) -> _Reply:
-        name = message.name
-        if name in server.ADMINISTRATION and server.is_drivers_own(message):
-            return _saying(server.made_up(message, self._responder, self._address))
-        if name == "getMore":
-            return self._next_batch(message)
-        asked = self._responder.answer(family.describe(message), lambda: report.render(buf, None)["request"])
-        return self._decode(asked)
-
-    def _next_batch(self, message: wire.Message) -> _Reply:
-        """Only the cursor's own next batch will do: what another cursor was given looks the same from here."""
-        cursor = cursors.continued(wire.getmore_cursor_id(message))
-        recorded = cursor.next() if cursor is not None else None
-        if cursor is None or (recorded is None and not cursor.tailable):
-            what = " ".join(family.describe(message).key)
-            self._responder.refuse(
-                f"no recorded call answers {what}: the recorded app did not read this cursor so far; "
-                "record it to where it is read now"
-            )
-        if recorded is None:  # the recording ended while it was open: it has nothing new
-            return _saying(server.no_batch(cursor), wait=cursor.patience(wire.max_time_ms(message)))
-        return self._decode(self._responder.serve(recorded), cursor)
-
-    def _decode(self, answer: Answer, cursor: cursors.OpenCursor | None = None) -> _Reply:
-        recorded = answer.recorded
-        if (error := recorded.text(spans.ERROR)) is not None:
-            if cursor is not None:
-                cursors.close([cursor.id])
-            return self._raised(recorded, self._rebuilt(error))
-        document = recorded.payload(spans.RESPONSE)
-        if document is None:
-            return self._unanswered(recorded)
-        if answer.bindings:
-            document = bson_walk.rebind(document, answer.bindings)
-        recorded_id = wire.cursor_id(document)
-        if recorded_id:
-            cursor = cursor or cursors.opened(self._responder, recorded, recorded_id, wire.cursor_namespace(document))
-            document = wire.set_cursor_id(document, cursor.id)
-        elif cursor is not None:
-            cursors.close([cursor.id])
-        more = bool(recorded.attributes.get(MORE_TO_COME))
-        self._streaming = cursor if more else None
-        return _saying(document, more=more)
-
-    def _rebuilt(self, error: str) -> BaseException:
-        try:
-            return exceptions.rebuilt(error)
-        except CassetteError as cause:
-            self._responder.refuse(str(cause))
-
-    def _raised(self, recorded: Span, error: BaseException) -> _Reply:
-        if isinstance(error, asyncio.CancelledError):
-            message = "the app cancelled this call while it was recorded, and does not now: its reply is not known"
-            wait = (recorded.end - recorded.start) / 1e9 + PATIENCE
-            return _Reply(lambda: self._responder.refuse(message), wait)
-
-        def give() -> NoReturn:
-            raise error
-
-        return _Reply(give, _time_left() if isinstance(error, TimeoutError) else 0.0)
-
-    def _unanswered(self, recorded: Span) -> _Reply:
-        request = recorded.payload(spans.REQUEST)
-        if request is None or not wire.parse_message(request).more_to_come:
-            self._responder.refuse("the recording ended before this call was answered: record it to its end")
-        return _saying(server.acknowledged())  # the driver awaits none
+def _given(reply: Any) -> Any:
+    if isinstance(reply, Fail):
+        raise reply.make()
+    return reply
 
 
 class AsyncConnection(Connection):
@@ -263,7 +281,7 @@ def connect(wrapped: Any, _instance: Any, args: Any, kwargs: Any) -> Any:
     responder = seams.responder(_NAME)
     if responder is not None:
         server.refuse_if_down(responder, args[0])
-        return Connection(responder, args[0])
+        return Connection(Commands(responder, args[0]))
     token = seams.live_io.set(True)
     try:
         return wrapped(*args, **kwargs)
@@ -275,9 +293,8 @@ async def connect_async(wrapped: Any, _instance: Any, args: Any, kwargs: Any) ->
     responder = seams.responder(_NAME)
     if responder is not None:
         server.refuse_if_down(responder, args[0])
-        return (
-            AsyncConnection(responder, args[0]) if "interface" in wrapped.__name__ else Connection(responder, args[0])
-        )
+        kind = AsyncConnection if "interface" in wrapped.__name__ else Connection
+        return kind(Commands(responder, args[0]))
     token = seams.live_io.set(True)
     try:
         return await wrapped(*args, **kwargs)
