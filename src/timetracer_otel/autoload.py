@@ -239,7 +239,7 @@ def _check_plugins(settings: Settings, known: set[str]) -> None:
 
 
 def _replay(settings: Settings) -> None:
-    from timetracer_otel.replay.answering.session import start  # noqa: PLC0415 - only a replay pays for loading cassettes
+    from timetracer_otel.replay.answering.start import start  # noqa: PLC0415 - only a replay pays for loading cassettes
     from timetracer_otel.seams import tracing  # noqa: PLC0415 - a process in mode off does not pay for the SDK
 
     player = start(settings)

@@ -15,10 +15,11 @@ from typing import Any, Final, Literal, NamedTuple, TypeAlias, cast, get_args
 
 from timetracer_otel.errors import ConfigError
 
-__all__ = ["NONDETERMINISM", "PREFIX", "Compression", "Mode", "Rule", "Settings", "load"]
+__all__ = ["NONDETERMINISM", "PREFIX", "Compression", "Mode", "Pace", "Rule", "Settings", "load"]
 
 Mode: TypeAlias = Literal["off", "record", "replay"]
 Compression: TypeAlias = Literal["none", "gzip", "zstd"]
+Pace: TypeAlias = Literal["none", "recorded"]
 
 PREFIX = "TIMETRACER_"
 NONDETERMINISM = ("clock", "monotonic", "objectid", "random", "secrets", "tempfile", "urandom", "uuid")
@@ -63,6 +64,7 @@ class Settings:
         max_age: seconds after which a cassette is removed; 0 is never.
         mock_plugins: when set, only these integrations are answered in replay.
         live_plugins: integrations that stay live in replay.
+        pace: ``none`` answers at once in replay, ``recorded`` after the time that it took in the recording.
         span_payloads: put payloads on the spans themselves, for other exporters too.
         files: write cassette files while recording.
         ignore_headers: names of HTTP request headers that do not count when calls are compared.
@@ -88,6 +90,7 @@ class Settings:
     max_age: int = 0
     mock_plugins: tuple[str, ...] = ()
     live_plugins: tuple[str, ...] = ()
+    pace: Pace = "none"
     span_payloads: bool = False
     files: bool = True
     ignore_headers: tuple[str, ...] = ()
@@ -304,6 +307,7 @@ PARSERS: dict[str, Callable[[str, str], object]] = {
     "max_age": _age,
     "mock_plugins": _names,
     "live_plugins": _names,
+    "pace": cast("Callable[[str, str], object]", _choice(get_args(Pace))),
     "span_payloads": _flag,
     "files": _flag,
     "ignore_headers": _lower_names,

@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import zlib
 from collections.abc import Iterable, Mapping
+from itertools import accumulate, pairwise
 from typing import Any, Final, TypeAlias
 
 import orjson
@@ -75,6 +76,11 @@ ERROR = "timetracer.error"
 """JSON ``{"type": "module.Class", "args": […]}`` of the exception that the call's I/O raised."""
 AND_SO_ON = "…"
 """The last argument of a command line that was cut: the lines of the process's session have the whole."""
+FOLLOWS = "timetracer.follows"
+"""On a call that nothing asked for, such as a message of a subscription: the span of the call that it came after, which
+opened the stream or is the one before it in there."""
+REPLIES = "timetracer.response.replies"
+"""On a call with several replies, such as a pipeline: JSON list of their lengths in bytes, in the response's order."""
 IMPORTED = "timetracer.imported"
 """On a resource, and on calls that keep less than ours: the tool that recorded them."""
 IMPORTED_LACKS = "timetracer.imported.lacks"
@@ -265,6 +271,29 @@ def payload_is_there(attributes: Mapping[str, object], name: str) -> bool | None
         return True
     size = attributes.get(name + ".size")
     return None if size is None else bool(size)
+
+
+def encode_replies(pieces: Iterable[bytes]) -> dict[str, Attribute]:
+    """Say where the replies of one call part, which go into one payload."""
+    return {REPLIES: encoding.dumps([len(piece) for piece in pieces]).decode("utf-8")}
+
+
+def decode_replies(attributes: Mapping[str, object]) -> list[bytes]:
+    """Give the replies of a call; none when it has no response.
+
+    Raises:
+        CassetteError: they are damaged.
+    """
+    whole, text = decode_payload(attributes, RESPONSE), attributes.get(REPLIES)
+    if whole is None or text is None:
+        return [] if whole is None else [whole]
+    sizes = json_or_text(text) if isinstance(text, str) else None
+    if not isinstance(sizes, list) or not all(type(size) is int and size >= 0 for size in sizes):
+        raise CassetteError(f"{REPLIES} is no list of lengths: record it again")
+    if sum(sizes) != len(whole):
+        raise CassetteError(f"{REPLIES} tells of {sum(sizes)} bytes, the response has {len(whole)}: record it again")
+    ends = accumulate(sizes, initial=0)
+    return [whole[start:end] for start, end in pairwise(ends)]
 
 
 def json_or_text(text: str) -> Any:

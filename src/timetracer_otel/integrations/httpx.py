@@ -180,7 +180,10 @@ def _handle(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:
     if answering is not None:
         asked = _asked(request)
         asked.body = b"".join(request.stream)
-        return _response(instance, family.ask(answering, asked), asked)
+        reply = family.ask(answering, asked)
+        if reply.wait:
+            time.sleep(reply.wait)
+        return _response(instance, reply, asked)
     with _GoingOut(request) as going:
         response = wrapped(*args, **kwargs)
     return going.answered(response)
@@ -195,6 +198,8 @@ async def _handle_async(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> 
         reply = family.ask(answering, asked)
         if reply.error is not None and exceptions.is_cancelled(reply.error) and not reply.status:
             await asyncio.Event().wait()  # the app itself gave up waiting, and will again
+        if reply.wait:
+            await asyncio.sleep(reply.wait)
         return _response(instance, reply, asked)
     with _GoingOut(request) as going:
         response = await wrapped(*args, **kwargs)

@@ -18,7 +18,7 @@ from timetracer_otel.families.mongodb import answers, bson_walk, family, report,
 from timetracer_otel.families.mongodb import pymongo_replay as replaying
 from timetracer_otel.families.mongodb import pymongo_server as server
 from timetracer_otel.families.mongodb import pymongo_topology as topologies
-from timetracer_otel.families.mongodb.pymongo_cursors import CONTINUES
+from timetracer_otel.families.mongodb.pymongo_cursors import in_stream
 from timetracer_otel.seams import Call, Description, Instrumentor, Integration, Patch, Value, faults
 from timetracer_otel.seams.integration import Wrapper
 
@@ -146,7 +146,8 @@ def _continues(call: Call, conn: Any) -> bool:
     if seams.instrumented(NAME) is not call:
         return False
     call.taken = True
-    call.attributes |= {spans.PLUGIN: NAME, CONTINUES: getattr(conn, "_timetracer_last", "")}
+    call.attributes[spans.PLUGIN] = NAME
+    call.follow(getattr(conn, "_timetracer_last", ""))
     return True
 
 
@@ -159,7 +160,7 @@ def _keep_reply(call: Call, conn: Any, reply: Any) -> None:
         call.attributes[server.SERVER] = facts
     if reply.more_to_come:
         call.attributes[replaying.MORE_TO_COME] = True
-        conn._timetracer_last = f"{call.span.get_span_context().span_id:016x}"  # noqa: SLF001 - our own name on their object
+        conn._timetracer_last = call.span_id  # noqa: SLF001 - our own name on their object
     call.end()
 
 
@@ -413,6 +414,7 @@ INTEGRATION = Integration(
     reply_values=_reply_values,
     answer=_answer,
     render=_render,
+    stream=in_stream,
     volatile=frozenset(name.decode() for name in wire.VOLATILE),
     oldest=(NAME, (4, 9)),
     packages={"pymongo": "pymongo", "bson": "pymongo", "gridfs": "pymongo", "motor": "motor"},

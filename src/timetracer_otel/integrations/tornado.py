@@ -245,14 +245,16 @@ class _CurlAnswer:
 
     async def _run(self) -> None:
         try:
-            response = self._response()
+            response = await self._response()
         except Exception as error:  # noqa: BLE001 - whatever it is, the fetch must end with it
             response = self._made(code=_NO_RESPONSE, error=error)
         self._callback(response)
 
-    def _response(self) -> Any:
+    async def _response(self) -> Any:
         asked = _asked(self._request)
         reply, recorded_url = family.ask_with(self._answering, asked, messages.EFFECTIVE_URL)
+        if reply.wait:
+            await asyncio.sleep(reply.wait)
         if reply.error is not None:
             error = family.error_of(reply, (self._request,))
             return self._made(code=_NO_RESPONSE, error=error)

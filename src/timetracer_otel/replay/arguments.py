@@ -31,6 +31,12 @@ class Arguments:
     ]
     live: Annotated[_Names, typer.Option(help="An integration that goes out for real; may be repeated.")] = None
     mock: Annotated[_Names, typer.Option(help="Answer only this integration; may be repeated.")] = None
+    pace: Annotated[
+        Literal["none", "recorded"] | None,
+        typer.Option(
+            help="Answer at once, or after the time that each call took in the recording.", show_default=False
+        ),
+    ] = None
     report: Annotated[_File, typer.Option(help="Write the report as JSON to this file.")] = None
     strict: Annotated[
         bool, typer.Option("--strict", help="Refuse to run when a cassette cannot be read, instead of leaving it out.")

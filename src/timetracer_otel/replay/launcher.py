@@ -68,7 +68,7 @@ def _replay(context: typer.Context, **given: Any) -> None:
     catalog = _catalog(arguments, directory)
     command_line.must_be_writable(arguments.report, arguments.junit, arguments.html, arguments.log)
     surroundings = environment(
-        os.environ,
+        {**os.environ, **({"TIMETRACER_PACE": arguments.pace} if arguments.pace else {})},
         arguments.live or [],
         arguments.mock or [],
         detailed=arguments.verifies,

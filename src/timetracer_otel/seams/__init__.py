@@ -6,10 +6,12 @@ from timetracer_otel.seams.integration import (
     Answer,
     Description,
     Generator,
+    InStream,
     Instrumentor,
     Integration,
     Patch,
     Responder,
+    Stream,
     Value,
 )
 from timetracer_otel.seams.lanes import Entered, Lane, lane_of, mark
@@ -39,6 +41,7 @@ __all__ = [
     "Entry",
     "Generator",
     "Headers",
+    "InStream",
     "Instrumentor",
     "Integration",
     "Lane",
@@ -46,6 +49,7 @@ __all__ = [
     "Patch",
     "Responder",
     "Runtime",
+    "Stream",
     "Value",
     "active",
     "begin",

@@ -94,6 +94,24 @@ class Call:
         """Keep a payload that is never text."""
         self.payloads.append((spans.encode_binary, name, payload))
 
+    def put_replies(self, pieces: list[bytes]) -> None:
+        """Keep what several replies to one call were, such as those of a pipeline; a replay gives them one by one."""
+        self.put_binary(spans.RESPONSE, pieces)
+        self.attributes |= spans.encode_replies(pieces)
+
+    def follow(self, span_id: str) -> None:
+        """Say that nothing asked for this: it is the next of a stream.
+
+        Args:
+            span_id: of the call that opened the stream, or of the one before in there; see :attr:`span_id`.
+        """
+        self.attributes[spans.FOLLOWS] = span_id
+
+    @property
+    def span_id(self) -> str:
+        """The id of its span, as a cassette has it."""
+        return f"{self.span.get_span_context().span_id:016x}"
+
     def fail(self, error: BaseException) -> None:
         """Keep the exception that the call's I/O raised; that an app gave up waiting is no error of the call."""
         self.attributes[spans.ERROR] = exceptions.encoded(error)

@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from importlib.metadata import entry_points
 from typing import TYPE_CHECKING, Any, NoReturn, Protocol, TypeAlias, TypeVar
 
+from timetracer_otel import spans
+
 if TYPE_CHECKING:
     from importlib.metadata import EntryPoint
 
@@ -19,12 +21,14 @@ __all__ = [
     "Answer",
     "Description",
     "Generator",
+    "InStream",
     "Instrumentor",
     "Integration",
     "Maker",
     "Patch",
     "Replacement",
     "Responder",
+    "Stream",
     "Value",
     "Wrapper",
 ]
@@ -152,6 +156,55 @@ class Answer:
     recorded: Span
     bindings: Mapping[Value, Value]
 
+    @property
+    def replies(self) -> list[bytes]:
+        """What was said to it, one by one, where a recording has :meth:`Call.put_replies`; else one, or none.
+
+        Raises:
+            CassetteError: they are damaged.
+        """
+        return spans.decode_replies(self.recorded.attributes)
+
+
+@dataclass(frozen=True, slots=True)
+class InStream:
+    """Where a recorded call that was asked stands among the streams of its lane; see :meth:`Responder.stream`.
+
+    Args:
+        opens: what its reply calls the stream that it opens, such as a cursor's id; empty when it opens none.
+        continues: likewise of the stream that it asked more of.
+    """
+
+    opens: str = ""
+    continues: str = ""
+
+
+class Stream(Protocol):
+    """What one recorded call had come after it: batches of a cursor, messages of a subscription or for a consumer.
+
+    Of each is taken once what was recorded, in order. Nothing is made up behind its end.
+    """
+
+    def next(self) -> Answer | None:
+        """Give the next one and count it as answered; None behind the last that was recorded."""
+        ...
+
+    def is_due(self) -> bool:
+        """Whether there is a next one, and all that the recorded lane had asked before it came is asked now too."""
+        ...
+
+    def watch(self, tell: Callable[[Answer], object]) -> None:
+        """Give each next one by itself as soon as it is due.
+
+        Args:
+            tell: gets it, in the thread whose call made it due.
+        """
+        ...
+
+    def close(self) -> None:
+        """Give nothing more by itself."""
+        ...
+
 
 class Responder(Protocol):
     """Stands in for a library's I/O in a replay."""
@@ -193,6 +246,24 @@ class Responder(Protocol):
         """Count a recorded call as answered that the integration chose itself (the next batch of a cursor)."""
         ...
 
+    def stream(self, opener: Span, name: str = "") -> Stream:
+        """Give what was recorded to come after a call without being asked for, or being asked for as "the next".
+
+        Args:
+            opener: the recorded call that opened the stream.
+            name: of the stream, as :attr:`Integration.stream` has it; empty where only :data:`spans.FOLLOWS` tells.
+        """
+        ...
+
+    def wait(self, recorded: Span, after: Span | None = None) -> float:
+        """Seconds that a recorded call is to take: none, unless the user wants the recorded pace.
+
+        Args:
+            recorded: the call, such as a blocking pop or a long poll.
+            after: of a stream, the one that came before it, from whose end on the time counts.
+        """
+        ...
+
     def hand_out(self, kind: str) -> Iterator[Lane]:
         """Give the recorded entries of a kind that this integration recorded, in order, each once in a whole replay.
 
@@ -209,10 +280,6 @@ class Responder(Protocol):
         Args:
             entry: such as a task that is called as a plain function.
         """
-        ...
-
-    def siblings(self, recorded: Span) -> Sequence[Span]:
-        """The calls of the lane or session that a recorded call belongs to, in order of start."""
         ...
 
     def left_open(self) -> bool:
@@ -280,6 +347,10 @@ def _no_values(_span: Span) -> Iterable[Value]:
     return ()
 
 
+def _in_no_stream(_span: Span) -> InStream | None:
+    return None
+
+
 def _own_answer(span: Span) -> bytes:
     """Treat no answer as like another one: the default of a family that does not say what changes in each reply."""
     return span.span_id.encode()
@@ -302,6 +373,7 @@ class Integration:
         reply_values: the values in a recorded call's reply.
         answer: digest of what a recorded call was told, equal for equal answers.
         render: a recorded call as JSON-like data for people: ``{"request": …, "response": …}``.
+        stream: where a recorded call that was asked stands in a stream; None when it is in none.
         volatile: fields of such a request that no comparison looks at.
         oldest: the distribution, and the oldest version of it that has these seams.
         plumbing: modules whose clock readings and random values are the driver's own, for waits, pools and the like:
@@ -320,6 +392,7 @@ class Integration:
     reply_values: Callable[[Span], Iterable[Value]] = _no_values
     answer: Callable[[Span], bytes] = _own_answer
     render: Callable[[Span], dict[str, Any]] | None = None
+    stream: Callable[[Span], InStream | None] = _in_no_stream
     volatile: frozenset[str] = frozenset()
     oldest: tuple[str, tuple[int, int]] | None = None
     plumbing: tuple[str, ...] = ()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from itertools import chain
 from typing import Final
 
 from timetracer_otel.families.entry.exchange import ClientGone
@@ -48,7 +49,7 @@ class Exchange(Dialogue[bytes]):
         """Of the request."""
         return self._message.start.partition(" ")[0]
 
-    def feed(self, data: bytes) -> Iterable[bytes]:
+    def feed(self, data: bytes) -> Iterable[Said[bytes]]:
         """Take what the client sends; a request that is whole is answered."""
         message = self._message
         if self.is_asked:
@@ -56,7 +57,8 @@ class Exchange(Dialogue[bytes]):
         self._body.extend(piece for piece, _ in message.feed(data))
         if message.complete:
             self.reply = self._answer(message, b"".join(self._body))
-            return self.response(self.reply)
+            said = self.response(self.reply)
+            return chain((Wait(self.reply.wait),), said) if self.reply.wait else said
         if not self._told_to_go_on and any(name.lower() == "expect" for name, _ in message.headers):
             self._told_to_go_on = True
             return (_CONTINUE,)

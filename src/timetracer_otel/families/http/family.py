@@ -116,6 +116,7 @@ def _answer(answering: Responder, request: Sent) -> Answer:
 
 def _reply(answering: Responder, answer: Answer) -> Reply:
     reply = messages.reply_of(answer.recorded)
+    reply.wait = answering.wait(answer.recorded)
     context = copy_context()  # it may be read where no lane is current
     reply.refuse = lambda message: context.run(answering.refuse, message)
     if not reply.complete and answering.left_open():

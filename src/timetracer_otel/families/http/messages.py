@@ -76,7 +76,7 @@ class Reply:
     is the JSON of what ended the exchange, ``phase`` where; ``send_error`` that of what sending raised before. ``cut``
     says where the peer ended the body too early. Without a ``status`` there was no response at all. ``refuse`` counts a
     miss, when the app reads further than was recorded. ``gone`` is there when the app left the response open because
-    its own client had left, and says whether the live one has.
+    its own client had left, and says whether the live one has. ``wait`` is how many seconds it is to take.
     """
 
     status: int = 0
@@ -94,6 +94,7 @@ class Reply:
     syntax: list[Segment] | None = None
     arrivals: list[int] = field(default_factory=list)
     events: list[list[str]] = field(default_factory=list)
+    wait: float = field(default=0.0, compare=False)
     refuse: Callable[[str], object] | None = field(default=None, compare=False)
     gone: Callable[[], bool] | None = field(default=None, compare=False)
 

@@ -27,7 +27,7 @@ class _Exchanges(Exchange):
     not be closed.
     """
 
-    def feed(self, data: bytes) -> Iterable[bytes]:
+    def feed(self, data: bytes) -> Iterable[Said[bytes]]:
         if self.is_asked:
             self._begin()
         return super().feed(data)

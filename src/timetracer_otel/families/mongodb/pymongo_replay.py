@@ -12,11 +12,11 @@ from typing import Any, NoReturn
 
 from timetracer_otel import seams, spans
 from timetracer_otel.cassette.model import Span
-from timetracer_otel.errors import CassetteError
 from timetracer_otel.families.mongodb import bson_walk, family, report, wire
 from timetracer_otel.families.mongodb import pymongo_cursors as cursors
 from timetracer_otel.families.mongodb import pymongo_server as server
 from timetracer_otel.families.nowhere import Dialogue, Fail, Peer, Reply, Wait
+from timetracer_otel.families.nowhere.recorded import failure
 from timetracer_otel.seams import Answer, Description, Responder, Runtime, exceptions
 
 __all__ = ["STEP", "Connection", "connect", "early_description", "raise_recorded"]
@@ -28,8 +28,6 @@ MORE_TO_COME = "timetracer.mongodb.more_to_come"
 
 _NAME = server.NAME
 _MORE_TO_COME = 2  # OP_MSG flag bit 1 (MongoDB wire protocol, OP_MSG)
-PATIENCE = 5.0
-"""Seconds that a call waits, beyond the recorded time, for the app to cancel it as it did in the recording."""
 
 
 def _saying(document: bytes, *, more: bool = False) -> Any:
@@ -74,10 +72,10 @@ class Commands(Dialogue[Any]):
     def awaited(self) -> Iterable[Reply[Any]]:
         """The next one of an exhaust cursor."""
         cursor = self._streaming
-        recorded = cursor.next() if cursor is not None else None
-        if recorded is None:
+        answer = cursor.next() if cursor is not None else None
+        if answer is None:
             self._responder.refuse("an exhaust cursor asks for more batches than were recorded: record it to its end")
-        return self._decode(self._responder.serve(recorded), cursor)
+        return self._decode(answer, cursor)
 
     def _answer(self, message: wire.Message, buf: bytes) -> Iterator[Reply[Any]]:
         name = message.name
@@ -92,15 +90,15 @@ class Commands(Dialogue[Any]):
     def _next_batch(self, message: wire.Message) -> Iterator[Reply[Any]]:
         """Only the cursor's own next batch will do: what another cursor was given looks the same from here."""
         cursor = cursors.continued(wire.getmore_cursor_id(message))
-        recorded = cursor.next() if cursor is not None else None
-        if cursor is None or (recorded is None and not cursor.tailable):
+        answer = cursor.next() if cursor is not None else None
+        if cursor is None or (answer is None and not cursor.tailable):
             what = " ".join(family.describe(message).key)
             self._responder.refuse(
                 f"no recorded call answers {what}: the recorded app did not read this cursor so far; "
                 "record it to where it is read now"
             )
-        if recorded is not None:
-            yield from self._decode(self._responder.serve(recorded), cursor)
+        if answer is not None:
+            yield from self._decode(answer, cursor)
             return
         # The recording ended while it was open: it has nothing new.
         yield Wait(cursor.patience(wire.max_time_ms(message)))
@@ -108,10 +106,12 @@ class Commands(Dialogue[Any]):
 
     def _decode(self, answer: Answer, cursor: cursors.OpenCursor | None = None) -> Iterator[Reply[Any]]:
         recorded = answer.recorded
-        if (error := recorded.text(spans.ERROR)) is not None:
+        if wait := self._responder.wait(recorded):
+            yield Wait(wait)
+        if spans.ERROR in recorded.attributes:
             if cursor is not None:
                 cursors.close([cursor.id])
-            yield from self._raised(recorded, self._rebuilt(error))
+            yield from failure(self._responder, recorded, _time_left)
         else:
             yield self._reply(answer, cursor)
 
@@ -131,22 +131,6 @@ class Commands(Dialogue[Any]):
         more = bool(recorded.attributes.get(MORE_TO_COME))
         self._streaming = cursor if more else None
         return _saying(document, more=more)
-
-    def _rebuilt(self, error: str) -> BaseException:
-        try:
-            return exceptions.rebuilt(error)
-        except CassetteError as cause:
-            self._responder.refuse(str(cause))
-
-    def _raised(self, recorded: Span, error: BaseException) -> Iterator[Reply[Any]]:
-        if isinstance(error, asyncio.CancelledError):
-            yield Wait((recorded.end - recorded.start) / 1e9 + PATIENCE)
-            self._responder.refuse(
-                "the app cancelled this call while it was recorded, and does not now: its reply is not known"
-            )
-        if isinstance(error, TimeoutError):
-            yield Wait(_time_left())
-        yield Fail(lambda: error)
 
     def _unanswered(self, recorded: Span) -> Any:
         request = recorded.payload(spans.REQUEST)

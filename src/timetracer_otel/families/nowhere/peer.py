@@ -19,16 +19,20 @@ class Peer(Generic[Said]):
         told: called when something comes that nothing asked for, by the thread that says it.
     """
 
-    __slots__ = ("_awaited", "_to_come", "_told", "dialogue")
+    __slots__ = ("_awaited", "_feeding", "_to_come", "_told", "dialogue")
 
     def __init__(self, dialogue: Dialogue[Said], told: Callable[[], object] | None = None) -> None:
         self.dialogue = dialogue
         self._to_come: deque[Iterator[Reply[Said]]] = deque()
         self._awaited: Iterator[Reply[Said]] | None = None
         self._told = told
+        self._feeding: list[Reply[Said]] | None = None
         self._to_come.append(iter(dialogue.greet(self._say)))
 
     def _say(self, reply: Reply[Said]) -> None:
+        if self._feeding is not None:
+            self._feeding.append(reply)  # by what is asked just now, whose answer comes first
+            return
         self._to_come.append(iter((reply,)))
         if self._told is not None:
             self._told()
@@ -36,7 +40,14 @@ class Peer(Generic[Said]):
     def feed(self, data: bytes) -> None:
         """Take what the client sends."""
         self._awaited = None
-        self._to_come.append(iter(self.dialogue.feed(data)))
+        said: list[Reply[Said]] = []
+        self._feeding = said
+        try:
+            self._to_come.append(iter(self.dialogue.feed(data)))
+        finally:
+            self._feeding = None
+            if said:
+                self._to_come.append(iter(said))
 
     def shut(self) -> None:
         """Take that the client sends nothing more."""

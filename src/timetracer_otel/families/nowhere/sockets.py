@@ -138,6 +138,8 @@ class Socket:
             if timeout == 0:
                 raise BlockingIOError(errno.EAGAIN, os.strerror(errno.EAGAIN))
             if timeout is not None and (not waits or _now() >= until):
+                if self._due == _FOREVER:
+                    self._due = None  # the dialogue is asked anew by who waits next
                 raise TimeoutError("timed out")
             self._wait(seen, until)
 

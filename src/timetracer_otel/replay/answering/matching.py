@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TypeAlias
 
+from timetracer_otel import spans
 from timetracer_otel.cassette.model import Span
 from timetracer_otel.seams import Description, Value, value_clock, value_forms
 
@@ -27,6 +28,8 @@ _MS = 1_000_000
 _BEFORE_CALLS = 5_000_000_000
 """Nanoseconds that a session is taken to have run before its first call."""
 
+_ASKED = "asked"
+"""Where the first of the unused calls that were asked is kept."""
 _Item: TypeAlias = tuple[Value, ...]
 _Exact: TypeAlias = tuple[tuple[str, ...], bytes, tuple[Value, ...]]
 _Shaped: TypeAlias = tuple[tuple[str, ...], bytes, Template]
@@ -101,6 +104,11 @@ class Index:
                 for key in self.preferences(bucket, asked.preference, call.branch):
                     self.preferred[key].append(call)
             self.by_key[asked.key].append(call)
+
+    @cached_property
+    def asked(self) -> list[Recorded]:
+        """The calls without those that nothing asked for."""
+        return [call for call in self.calls if spans.FOLLOWS not in call.span.attributes]
 
     @cached_property
     def by_span(self) -> dict[str, Recorded]:
@@ -259,6 +267,12 @@ class Matcher:
         """The earliest call not answered yet."""
         with self._lock:
             return self._next_unused(None, self.index.calls)
+
+    def has_reached(self, span: Span) -> bool:
+        """Whether all is answered that the recorded lane had asked before a call which nothing asked for."""
+        with self._lock:
+            upcoming = self._next_unused(_ASKED, self.index.asked)
+            return upcoming is None or upcoming.span.start >= span.start
 
     def unused(self) -> list[Recorded]:
         """The calls not answered."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import atexit
 import os
 import sys
 import threading
@@ -10,7 +9,6 @@ from collections import OrderedDict, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
 from itertools import chain, islice
-from pathlib import Path
 from typing import Any, NoReturn
 
 from opentelemetry.trace import SpanKind
@@ -20,10 +18,10 @@ from timetracer_otel.cassette import model, shelf
 from timetracer_otel.config import Settings
 from timetracer_otel.errors import ReplayMiss
 from timetracer_otel.nondeterminism import Given
-from timetracer_otel.replay import variables
 from timetracer_otel.replay.answering import (
     borrowing,
     brought_values,
+    closest_call,
     described_calls,
     followed_session,
     journal_entries,
@@ -31,11 +29,10 @@ from timetracer_otel.replay.answering import (
 )
 from timetracer_otel.replay.answering.determinism import drawn_by_session, given_to_lane, given_to_session
 from timetracer_otel.replay.answering.entries import Entries
-from timetracer_otel.replay.answering.guard import refuse_outbound, watch_unseen
-from timetracer_otel.replay.answering.loaded_cassette import loaded_shelf
-from timetracer_otel.replay.answering.matching import Index, Match, Matcher, Recorded, first_difference
+from timetracer_otel.replay.answering.matching import Index, Match, Matcher, Recorded
 from timetracer_otel.replay.answering.script_notes import ScriptNotes
-from timetracer_otel.replay.answering.trace import Tracing, attach
+from timetracer_otel.replay.answering.streams import History, LiveStream, Watched
+from timetracer_otel.replay.answering.trace import Tracing
 from timetracer_otel.replay.journal import Journal, Outcome
 from timetracer_otel.seams import (
     Answer,
@@ -51,7 +48,7 @@ from timetracer_otel.seams import (
 )
 from timetracer_otel.seams.branches import branch_in, here
 
-__all__ = ["Player", "start"]
+__all__ = ["Player"]
 
 _SEARCHED_FOR_FACTS = 1000
 """Calls of which all different facts are looked up: a cassette may hold a million, and they mostly agree."""
@@ -103,6 +100,8 @@ class PluginResponder:
     def __init__(self, player: Player, plugin: str) -> None:
         self._player = player
         self._plugin = plugin
+        self._waits = player.settings.pace == "recorded"
+        self._histories: dict[str, History] = {}
         self._facts: dict[str, str | None] = {}
         self._all_facts: dict[str, list[str]] = {}
 
@@ -130,29 +129,49 @@ class PluginResponder:
         if spans.LOST in recorded.attributes:
             asked_for = " ".join(filter(None, description.key))
             self.refuse(f"the recorded call that answers {asked_for} could not be written whole: record it again")
+        if player.watched:
+            player.tell_watched()
         return Answer(recorded, matcher.bindings)
 
     def refuse(self, message: str) -> NoReturn:
         self._player.refuse(self._player.lane(), (self._plugin,), message)
 
     def next_in_lane(self, description: Description) -> Answer | None:
-        lane = self._player.lane()
-        matcher = lane.matcher or self._player.session_lane.matcher
-        if matcher is None or description.key not in matcher.index.by_key:  # as nearly always
+        matcher = self._player.matcher_of(self._player.lane())
+        if description.key not in matcher.index.by_key:  # as nearly always
             return None
         upcoming = matcher.next()
         return self.serve(upcoming.span) if upcoming is not None and upcoming.description == description else None
 
     def serve(self, recorded: model.Span) -> Answer:
-        lane = self._player.lane()
-        matcher = lane.matcher or self._player.session_lane.matcher
-        assert matcher is not None  # noqa: S101 - the session's lane always has one
+        player, lane = self._player, self._player.lane()
+        matcher = player.matcher_of(lane)
         matcher.serve(recorded)
-        journal_entries.served(self._player.journal, lane.id, recorded)
+        journal_entries.served(player.journal, lane.id, recorded)
+        if player.watched and spans.FOLLOWS not in recorded.attributes:
+            player.tell_watched()
+        if spans.LOST in recorded.attributes:
+            self.refuse(f"the recorded {recorded.name} could not be written whole: record it again")
         return Answer(recorded, matcher.bindings)
 
-    def siblings(self, recorded: model.Span) -> Sequence[model.Span]:
-        return self._player.siblings(recorded)
+    def stream(self, opener: model.Span, name: str = "") -> LiveStream:
+        player, lane = self._player, self._player.lane()
+        calls = self._history(opener).following(opener, name)
+        return LiveStream(calls, player.matcher_of(lane), self.serve, player.watched)
+
+    def _history(self, call: model.Span) -> History:
+        found = self._histories.get(call.lane_id)
+        if found is None:
+            ours = (span for span in self._player.siblings(call) if span.text(spans.PLUGIN) == self._plugin)
+            found = self._histories[call.lane_id] = History(ours, seams.integrations[self._plugin].stream)
+            while len(self._histories) > shelf.LANES_KEPT:
+                self._histories.pop(next(iter(self._histories)), None)
+        return found
+
+    def wait(self, recorded: model.Span, after: model.Span | None = None) -> float:
+        if not self._waits:
+            return 0.0
+        return max((recorded.end - (recorded.start if after is None else after.end)) / 1e9, 0.0)
 
     def left_open(self) -> bool:
         recorded = self._player.lane().recorded
@@ -203,6 +222,7 @@ class Player:
         self.tracing: Tracing | None = None
         self._entries = Entries(cassette, journal.claim)
         self._responders: dict[str, PluginResponder | None] = {}
+        self.watched: list[Watched] = []
         self._indexes: OrderedDict[str, Index] = OrderedDict()
         self._lock = threading.RLock()
         calls = [span for session in cassette.sessions.values() for span in session.calls]
@@ -282,6 +302,17 @@ class Player:
         """The live lane that the current code belongs to."""
         lane = lane_of()
         return lane if isinstance(lane, ReplayLane) else self.session_lane
+
+    def matcher_of(self, lane: ReplayLane) -> Matcher:
+        """What answers a live lane; where no recorded one matched, the session's."""
+        matcher = lane.matcher or self.session_lane.matcher
+        assert matcher is not None  # noqa: S101 - the session's lane always has one
+        return matcher
+
+    def tell_watched(self) -> None:
+        """Let streams give what is due: something was answered."""
+        for stream in tuple(self.watched):
+            stream.tell_if_due()
 
     def open_lane(self, entry: Entry) -> ReplayLane:
         """Begin an entry."""
@@ -376,7 +407,8 @@ class Player:
         what = " ".join(filter(None, asked.key))
         shown = render()
         others = self._lending.why_not(asked) if asked.read and lane.matcher is not None else ""
-        closest = others or self._closest(lane, asked, shown)
+        matchers = [m for m in (lane.matcher, self.session_lane.matcher) if m is not None]
+        closest = others or closest_call.described(matchers, lane.recorded, asked, shown)
         where = (
             f" (lane {lane.id})"
             if lane.recorded is not None
@@ -391,24 +423,6 @@ class Player:
         """Note a miss for the report, and raise it."""
         journal_entries.missed(self.journal, lane.id, key, message, asked)
         raise ReplayMiss(message)
-
-    def _closest(self, lane: ReplayLane, asked: Description, shown: object) -> str:
-        matchers = [m for m in (lane.matcher, self.session_lane.matcher) if m is not None]
-        candidates = [(m, call) for m in matchers for call in m.index.by_key.get(asked.key, [])[:50]]
-        if not candidates:
-            if (note := journal_entries.imported(lane.recorded)) is not None:
-                return note
-            known = sorted({" ".join(filter(None, key)) for m in matchers for key in m.index.by_key})
-            return f"Nothing of that kind was recorded here; recorded: {', '.join(known[:10]) or 'nothing'}"
-        compared = [
-            (first_difference(journal_entries.rendered(call.span), shown), call.span.span_id in m.used, call)
-            for m, call in candidates
-        ]
-        same = [used for difference, used, _ in compared if difference is None]
-        if same:
-            return f"It was recorded {len(same)} times, and each of these is used up"
-        difference, _, call = min(compared, key=lambda one: one[1])
-        return f"The closest recorded call is span {call.span.span_id}, which differs in {difference}"
 
     def session_knows(self, value: Value) -> bool:
         """Whether a reply of the recorded session holds a value."""
@@ -463,35 +477,3 @@ def _reached(lane: ReplayLane) -> int:
     started = lane.recorded.spans[0].start if lane.recorded is not None else 0
     entry = lane.recorded.entry if lane.recorded is not None else None
     return max(lane.matcher.reached if lane.matcher is not None else 0, entry.start if entry is not None else started)
-
-
-def start(settings: Settings) -> Player:
-    """Load the cassette and answer from it, in this process, from now on.
-
-    Args:
-        settings: with the cassette to replay.
-
-    Raises:
-        CassetteError: it cannot be found or read.
-    """
-    folder, detailed = os.environ.get(variables.JOURNAL), variables.DETAIL in os.environ
-    journal = Journal(Path(folder) if folder else None, detailed=detailed)
-    player = Player(settings, loaded_shelf(settings), journal)
-    refuse_outbound(
-        lambda address: journal.note("refused", address=address, lane=player.lane().id),
-        while_=lambda: seams.active() is player,
-    )
-    watch_unseen(lambda name: journal.note("unseen", library=name), while_=lambda: seams.active() is player)
-    seams.set_active(player)
-    children.become_parent(player.follows)
-    player.note_entry()
-    player.script.begin()
-    if (traced := os.environ.get(variables.TRACE)) is not None:
-        player.tracing = attach(Path(traced), player.session)
-    if folder is None:
-        atexit.register(player.print_outcome)
-    elif detailed:
-        atexit.register(
-            lambda: journal_entries.session_end(journal, player.session_lane.id, player.session_lane.matcher)
-        )
-    return player

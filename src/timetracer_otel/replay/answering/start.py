@@ -1,0 +1,52 @@
+"""The beginning of a replay in this process: the cassette is loaded, and nothing reaches the network any more."""
+
+from __future__ import annotations
+
+import atexit
+import os
+from pathlib import Path
+
+from timetracer_otel import seams
+from timetracer_otel.config import Settings
+from timetracer_otel.replay import variables
+from timetracer_otel.replay.answering import journal_entries
+from timetracer_otel.replay.answering.guard import refuse_outbound, watch_unseen
+from timetracer_otel.replay.answering.loaded_cassette import loaded_shelf
+from timetracer_otel.replay.answering.session import Player
+from timetracer_otel.replay.answering.trace import attach
+from timetracer_otel.replay.journal import Journal
+from timetracer_otel.seams import children
+
+__all__ = ["start"]
+
+
+def start(settings: Settings) -> Player:
+    """Load the cassette and answer from it, in this process, from now on.
+
+    Args:
+        settings: with the cassette to replay.
+
+    Raises:
+        CassetteError: it cannot be found or read.
+    """
+    folder, detailed = os.environ.get(variables.JOURNAL), variables.DETAIL in os.environ
+    journal = Journal(Path(folder) if folder else None, detailed=detailed)
+    player = Player(settings, loaded_shelf(settings), journal)
+    refuse_outbound(
+        lambda address: journal.note("refused", address=address, lane=player.lane().id),
+        while_=lambda: seams.active() is player,
+    )
+    watch_unseen(lambda name: journal.note("unseen", library=name), while_=lambda: seams.active() is player)
+    seams.set_active(player)
+    children.become_parent(player.follows)
+    player.note_entry()
+    player.script.begin()
+    if (traced := os.environ.get(variables.TRACE)) is not None:
+        player.tracing = attach(Path(traced), player.session)
+    if folder is None:
+        atexit.register(player.print_outcome)
+    elif detailed:
+        atexit.register(
+            lambda: journal_entries.session_end(journal, player.session_lane.id, player.session_lane.matcher)
+        )
+    return player
