@@ -138,6 +138,18 @@ def test_a_list_of_another_length_is_drawn_from_anew(tmp_path: Path) -> None:
     assert both[1] == 7
 
 
+def test_a_choice_that_does_not_fit_uses_up_its_own_alone(tmp_path: Path) -> None:
+    """Of many choices of one statement, those behind one from a shorter list are what they were, and it is reported."""
+
+    def draw(shorter: int | None) -> tuple[list[int], list[str]]:
+        found = [random.choice(range(1 if number == shorter else 10**6)) for number in range(40)]
+        return found, fresh() if isinstance(seams.active(), Player) else []
+
+    recorded, replayed = twice(tmp_path, lambda: draw(None), lambda: draw(20))
+    assert replayed[0] == [*recorded[0][:20], 0, *recorded[0][21:]]
+    assert replayed[1] == ["random.choice"]
+
+
 def test_statements_and_threads_that_take_turns_have_their_own(tmp_path: Path) -> None:
     """One function of a library, asked by two statements in turn, two kinds in one loop, and a thread in between."""
 

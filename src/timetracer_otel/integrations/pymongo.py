@@ -393,7 +393,7 @@ def _address_patches() -> Iterable[Patch]:
             yield Patch(f"pymongo.{module}", f"_SrvResolver.{name}", wrapper, required=False)
 
 
-_READ_CLOCKS = tuple(
+_READ_CLOCKS = "bson.objectid", *(
     f"pymongo.{name}"
     for name in (
         "_csot", "_telemetry", "client_session_shared", "helpers_shared", "message", "network_layer", "pool_shared",

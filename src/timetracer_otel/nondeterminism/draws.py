@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import partial
 from threading import get_ident
 from types import CodeType, FrameType
@@ -20,7 +20,7 @@ from timetracer_otel.seams import Lane, active, faults
 from timetracer_otel.seams.branches import Branch, branch_in, current_lane, here
 from timetracer_otel.seams.lanes import NO_CONTEXT, current_context, entered_lane, process
 
-__all__ = ["FULL", "Given", "Noted", "attributes", "column_of", "give", "live", "note"]
+__all__ = ["FULL", "Given", "Noted", "attributes", "column_of", "give", "give_new", "live", "note", "rest_of_column"]
 
 _R = TypeVar("_R")
 _MONOTONIC: Final = KINDS["time.monotonic"]
@@ -72,14 +72,22 @@ def _asked(frame: FrameType) -> int | Asker | None:
     return None if asked is NOT_COUNTED else asked
 
 
+_Column = TypeVar("_Column")
+_Last: TypeAlias = tuple[CodeType | None, Kind | None, int, Asker | None, _Column]
+"""The column that was drawn for last, and what tells a draw that it is for it once more, as most draws of a loop are:
+the code that draws, the kind, and the instruction where that is the app's code, else the mark on its caller's frame."""
+
+
+def _last(kind: Kind, frame: FrameType, asked: int | Asker, column: _Column) -> _Last[_Column]:
+    told_by = (asked, None) if isinstance(asked, int) else (-1, asked)
+    return frame.f_code, kind, *told_by, column
+
+
 # Recording
 
 
 _Address: TypeAlias = tuple[Kind, Site, Branch | None]
 """Kind, site and branch: that of a column."""
-_Last: TypeAlias = tuple[CodeType | None, Kind | None, int, Asker | None, list[Any]]
-"""The column that was drawn for last, and what tells a draw that it is for it once more, as most draws of a loop are:
-the code that draws, the kind, and the instruction where that is the app's code, else the mark on its caller's frame."""
 
 
 class Noted:
@@ -96,7 +104,7 @@ class Noted:
         self.columns: dict[_Address, list[Any]] = {}
         self.own: dict[tuple[int, int | Asker, Kind], list[Any]] = {}
         """Those of the lane's own flow once more, by what a draw knows of its site without looking it up."""
-        self.last: _Last = (None, None, -1, None, [])
+        self.last: _Last[list[Any]] = (None, None, -1, None, [])
         self.count = 0
         self.groups = groups
         self.full = full
@@ -115,8 +123,7 @@ class Noted:
         column = self.own.get(key)
         if column is None:
             column = self.own[key] = self.columns.setdefault((kind, sites.at(frame, asked), None), [])
-        told_by = (asked, None) if isinstance(asked, int) else (-1, asked)
-        self.last = (frame.f_code, kind, *told_by, column)
+        self.last = _last(kind, frame, asked, column)
         return column
 
     def take(self) -> list[tuple[_Address, list[Any]]]:
@@ -222,6 +229,7 @@ class Given:
         self._cursors: dict[Key, Cursor] = {}
         self.own: dict[tuple[int, int | Asker, Kind], Reader] = {}
         """How far the lane's own flow is, by what a draw knows of its site without looking it up."""
+        self.last: _Last[Iterator[Json]] = (None, None, -1, None, iter(()))
         self._taken: set[Key] = set()
         self._zeros: dict[str, float] = {}
         self.monotonic: tuple[float, float] | None = None
@@ -286,6 +294,32 @@ class Given:
         return address
 
 
+def rest_of_column(kind: Kind, frame: FrameType) -> Iterator[Json] | None:
+    """The values that are left to a draw which is for the same column as the one before, as most draws of a loop are.
+
+    Args:
+        kind: of the draw.
+        frame: that draws.
+
+    Returns:
+        None where the draw is any other one, which is :func:`give`'s.
+    """
+    lane = entered_lane()
+    if lane is None and current_context() is NO_CONTEXT:
+        lane = _session
+    if lane is None or lane.life is not process.life or lane.code_ended is not None or imports:
+        return None
+    given = lane.draws
+    if type(given) is not Given or (busy and get_ident() in busy):
+        return None
+    code, last_kind, instruction, mark, values = given.last
+    if code is frame.f_code and last_kind is kind and here() is None:
+        outer = frame.f_back
+        if frame.f_lasti == instruction if mark is None else outer is not None and outer.f_trace is mark:
+            return values
+    return None
+
+
 def give(  # noqa: PLR0913, PLR0917 - as note
     kind: Kind, frame: FrameType, module: str, sample: Callable[..., Any], args: Any, kwargs: Any
 ) -> Any:
@@ -309,6 +343,8 @@ def give(  # noqa: PLR0913, PLR0917 - as note
     value: Json = NO_MORE if reader is None else next(reader.values, NO_MORE)
     if value is NO_MORE:
         value = given.found(kind, frame, asked, branch_in(lane, branch))
+    elif reader is not None:
+        given.last = _last(kind, frame, asked, reader.values)
     if value is not NO_MORE:
         if kind is _MONOTONIC:
             given.monotonic = value, sample()
@@ -317,6 +353,15 @@ def give(  # noqa: PLR0913, PLR0917 - as note
         except (NotFit, ValueError, TypeError, KeyError):
             pass  # recorded for another call: it draws anew
     return given.new(kind, sites.at(frame, asked), sample, args, kwargs)
+
+
+def give_new(kind: Kind, frame: FrameType, sample: Callable[..., Any], args: Any) -> Any:
+    """Draw where a value of :func:`rest_of_column` does not fit, as :func:`give` does."""
+    lane, asked = _lane_of_draw(frame), _asked(frame)
+    given = None if lane is None else lane.draws
+    if type(given) is not Given or asked is None:
+        return sample(*args)
+    return given.new(kind, sites.at(frame, asked), sample, args, {})
 
 
 assert all(name == kind.name for name, kind in KINDS.items())  # noqa: S101 - the names are the cassette's

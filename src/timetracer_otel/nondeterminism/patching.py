@@ -35,7 +35,6 @@ _hooked: set[str] = set()
 """Modules with an import hook, which cannot be taken back."""
 
 _PICKS: Final[dict[str, Maker]] = {
-    "choice": wrappers.choice,
     "choices": wrappers.chosen,
     "sample": wrappers.chosen,
     "shuffle": wrappers.shuffled,
@@ -187,10 +186,9 @@ def _random(module: ModuleType) -> None:
     functions = {name: vars(module).get(name) for name in names}
     hidden = {name: one for name, one in functions.items() if getattr(one, "__self__", None) is behind}
     plain.keep(module)
+    choice = wrappers.given_choice if _gives else wrappers.noted_choice
     for name in names:
-        maker = _PICKS.get(name, wrappers.function)
-        if maker is wrappers.choice and not _gives:
-            maker = wrappers.noted_choice
+        maker = choice if name == "choice" else _PICKS.get(name, wrappers.function)
         _wrap(module.Random, name, f"random.{name}", maker)
         if name in vars(module.SystemRandom):
             _wrap(module.SystemRandom, name, f"random.{name}", maker)
