@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import atexit
 import concurrent.futures.thread  # noqa: F401 - before any TracerProvider: imported after one, its fork hook deadlocks the SDK's
+import gc
 import importlib
 import importlib.util
 import logging
 import os
 import sys
-from collections.abc import Callable
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from functools import partial
 from importlib.metadata import EntryPoint, entry_points
@@ -51,7 +52,8 @@ def pre_instrument() -> None:
         settings = config.load()
         wants_replay = settings.mode == "replay"
         if settings.mode != "off":
-            _set_up(settings)
+            with _left_to_no_collection():
+                _set_up(settings)
             _from_outside = True
         if settings.mode == "replay":
             _leave_out_costly()
@@ -64,6 +66,22 @@ def pre_instrument() -> None:
             _log.exception("the replay could not be set up")
             _refuse_to_run(error)
         _log.exception("timetracer is off: it could not be set up")
+
+
+@contextmanager
+def _left_to_no_collection() -> Iterator[None]:
+    """Let what is made before the program starts be looked at by no collection of garbage: it lives as long as that.
+
+    A replay holds millions of objects, which every full collection of the program would go through.
+    """
+    collects = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.freeze()
+        if collects:
+            gc.enable()
 
 
 def _refuse_to_run(error: Exception) -> NoReturn:

@@ -195,6 +195,8 @@ class Matcher:
     """The end of the latest recorded call that answered, in nanoseconds since the epoch."""
     to_recorded: dict[Value, Value] = field(default_factory=dict)
     to_live: dict[Value, Value] = field(default_factory=dict)
+    _same: set[Value] = field(default_factory=set)
+    """Generated values that did not change: they stand for themselves. Of a suite's session there are many."""
     _served: list[Recorded] = field(default_factory=list)
     bindings: Bindings = field(default_factory=lambda: Bindings({}, 0))
     """The live value of each recorded one that differs from it, for now."""
@@ -301,7 +303,7 @@ class Matcher:
 
     def _bindable(self, asked: Description, branch: str) -> tuple[Recorded, bool] | None:
         """What answers when fresh values may differ, and whether one does that could have been the same."""
-        fresh = {value for value in asked.values if value in self.to_recorded or self._is_fresh(value)}
+        fresh = {value for value in asked.values if self._is_bound(value) or self._is_fresh(value)}
         template = asked.sorted(tuple(None if value in fresh else value for value in asked.values))
         bucket = (asked.key, asked.shape, template)
         for call in self._ranked(bucket, self.index.shaped.get(bucket, []), asked.preference, branch):
@@ -352,18 +354,25 @@ class Matcher:
                 if mine != theirs:  # in a list without order
                     return None
                 continue
+            if mine != theirs and not self._same.isdisjoint((mine, theirs)):
+                return None
             known = to_recorded.get(mine, self.to_recorded.get(mine, theirs))
             if known != theirs or to_live.get(theirs, self.to_live.get(theirs, mine)) != mine:
                 return None
             to_recorded[mine], to_live[theirs] = theirs, mine
-        return {mine: theirs for mine, theirs in to_recorded.items() if mine not in self.to_recorded}
+        return {mine: theirs for mine, theirs in to_recorded.items() if not self._is_bound(mine)}
+
+    def _is_bound(self, live: Value) -> bool:
+        return live in self.to_recorded or live in self._same
 
     def _bind_same(self, live: tuple[Value, ...], recorded: tuple[Value, ...]) -> None:
         """A generated value that did not change stands for itself from now on, as any other would."""
         for mine, theirs in zip(live, recorded, strict=True):
             if theirs in self.index.generated and theirs not in self.to_live:
-                self.to_recorded[mine], self.to_live[theirs] = theirs, mine
-                if mine != theirs:
+                if mine == theirs:
+                    self._same.add(theirs)
+                else:
+                    self.to_recorded[mine], self.to_live[theirs] = theirs, mine
                     self._bind([(theirs, mine)])
 
     def _bind(self, pairs: Iterable[tuple[Value, Value]]) -> None:
