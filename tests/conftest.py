@@ -8,6 +8,7 @@ import shutil
 import signal
 import tempfile
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -23,6 +24,34 @@ os.environ["XDG_CONFIG_HOME"] = tempfile.mkdtemp(prefix="timetracer-tests-")
 atexit.register(shutil.rmtree, os.environ["XDG_CONFIG_HOME"], ignore_errors=True)
 # A shell lets its background jobs ignore Ctrl-C, and so would every program that a test ends by it.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+_SELDOM = {
+    "aiohttp-client": "aiohttp",
+    "celery": "celery",
+    "fastapi": "fastapi",
+    "httpx2": "httpx2",
+    "starlette": "starlette",
+    "tornado": "tornado",
+}
+"""Instrumentors that import their library when a program starts, which takes half of that time; and the library."""
+_WHOLE = {"docs", "examples", "install", "jaeger"}
+"""Rooms of tests whose programs are written elsewhere."""
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _instrumentors_that_are_used(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Programs that a module's tests start do not load instrumentors of libraries that it does not speak of."""
+    file = Path(request.path)
+    if file.parent.name in _WHOLE:
+        yield
+        return
+    apps = [] if file.parent == Path(__file__).parent else list(file.parent.rglob("*.py"))
+    told = "".join(path.read_text() for path in {file, *(path for path in apps if not path.name.startswith("test_"))})
+    unused = [name for name, library in _SELDOM.items() if library not in told]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("OTEL_PYTHON_DISABLED_INSTRUMENTATIONS", ",".join(unused))
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -102,6 +102,7 @@ def test_a_named_pipe_or_a_device_is_refused(command: str, tmp_path: Path) -> No
         assert len(done.stderr.splitlines()) == 1, done.stderr
 
 
+@pytest.mark.system  # minutes: each case starts every command
 @pytest.mark.parametrize("kind", FILES)
 def test_every_command_bears_it(kind: str, tmp_path: Path) -> None:
     """No traceback, no more than one line of complaint, status 0 or 2, and little memory."""

@@ -40,7 +40,10 @@ class Recorded(NamedTuple):
         return replay(self.cassettes, self.peer, "--verify", command=worker(self.pool), **settings)
 
 
-@pytest.fixture(scope="module", params=["solo", "threads", "prefork"])
+_MORE_POOLS = [pytest.param(pool, marks=pytest.mark.system) for pool in ("threads", "prefork")]  # a minute each
+
+
+@pytest.fixture(scope="module", params=["solo", *_MORE_POOLS])
 def recorded(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Recorded:
     """A worker of each pool, recorded once."""
     pool = str(request.param)

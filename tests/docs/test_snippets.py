@@ -33,6 +33,7 @@ def row(page: str, first: str) -> list[str]:
     return [cell.strip() for cell in found[0].strip("|").split(" | ")]
 
 
+@pytest.mark.system  # a minute: pages start programs
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
 def test_a_page_does_what_it_shows(page: Path, tmp_path: Path, mongo_server: MongoServer) -> None:
     """Every Python block runs, every command gives the output that is printed below it."""

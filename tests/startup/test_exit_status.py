@@ -41,7 +41,10 @@ def recorded_status(folder: Path) -> object:
     return next((status for status in found if status is not None), None)
 
 
-@pytest.mark.parametrize(("how", "end"), [*(("script", end) for end in ENDS), *(("module", end) for end in ENDS)])
+_MODULES = [pytest.param("module", end, marks=pytest.mark.system) for end in ENDS]  # half a minute
+
+
+@pytest.mark.parametrize(("how", "end"), [*(("script", end) for end in ENDS), *_MODULES])
 def test_the_status_is_right_or_unknown(how: str, end: str, tmp_path: Path) -> None:
     """However a program ends, its recorded status is the real one, or there is none."""
     body, status, known = ENDS[end]
