@@ -22,7 +22,7 @@ from timetracer_otel.errors import CassetteError, ConfigError
 from timetracer_otel.integrations import discover
 from timetracer_otel.seams import Integration
 
-__all__ = ["describe"]
+__all__ = ["chosen", "describe"]
 
 Json = dict[str, Any]
 
@@ -47,11 +47,20 @@ def describe(files: Iterable[Path], only: str | None = None, left_out: list[Cass
     integrations = discover()
     return {
         "files": [scratch.named(str(file)) for file in cassette.files],
-        "lanes": [_lane(lane, integrations) for lane in _chosen(cassette, only)],
+        "lanes": [_lane(lane, integrations) for lane in chosen(cassette, only)],
     }
 
 
-def _chosen(cassette: Cassette, only: str | None) -> list[Lane]:
+def chosen(cassette: Cassette, only: str | None) -> list[Lane]:
+    """Give the lanes and sessions of a cassette that are meant.
+
+    Args:
+        cassette: that was loaded.
+        only: as for :func:`describe`.
+
+    Raises:
+        ConfigError: no lane, or more than one, has that id.
+    """
     lanes = [*cassette.lanes, *cassette.sessions.values()]
     if only is None:
         return lanes

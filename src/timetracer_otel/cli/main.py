@@ -13,7 +13,8 @@ from typing import Annotated
 import typer
 
 from timetracer_otel import config
-from timetracer_otel.cassette import bundle, finding
+from timetracer_otel.cassette import bundle, finding, loading
+from timetracer_otel.cassette.model import Lane
 from timetracer_otel.cli import listing, output
 from timetracer_otel.errors import CassetteError, ConfigError, TimetracerError
 
@@ -21,6 +22,14 @@ __all__ = ["app", "run"]
 
 _Strict = Annotated[
     bool, typer.Option("--strict", help="Stop at a file that cannot be read, instead of leaving it out.")
+]
+
+_Cassette = Annotated[
+    str, typer.Argument(help="A file, directory, glob, URL; by default the latest.", metavar="[CASSETTE]")
+]
+_LaneId = Annotated[
+    str | None,
+    typer.Option("--lane", metavar="ID", help="Only this lane or session: its id, trace id, or how one begins."),
 ]
 
 app = typer.Typer(
@@ -75,13 +84,15 @@ def _list(
 
 
 @app.command("show")
-def _show(
-    cassette: Annotated[str, typer.Argument(help="A file, directory, glob, URL, or 'latest'.", metavar="CASSETTE")],
+def _show(  # noqa: PLR0913, PLR0917 - each is an argument of the command line
+    cassette: _Cassette = "latest",
     as_json: Annotated[bool, typer.Option("--json", help="Print everything as one JSON object.")] = False,
-    lane: Annotated[
-        str | None, typer.Option(metavar="ID", help="Only this lane or session: its id, trace id, or how one begins.")
-    ] = None,
+    lane: _LaneId = None,
     strict: _Strict = False,
+    curl: Annotated[bool, typer.Option("--curl", help="Print the request as a curl command, secrets in it.")] = False,
+    httpie: Annotated[bool, typer.Option("--httpie", help="Likewise for HTTPie.")] = False,
+    python: Annotated[bool, typer.Option("--python", help="Likewise as a Python program.")] = False,
+    url: Annotated[str | None, typer.Option(help="Of these: where the app listens.")] = None,
 ) -> None:
     """Show lanes: request, response, and a tree of decoded calls. Long payloads are shortened, but not with --json.
 
@@ -90,12 +101,57 @@ def _show(
     from timetracer_otel.cli import describing, showing  # noqa: PLC0415 - imports every integration, which list needs not
 
     left_out: list[CassetteError] = []
+    if forms := [name for name, wanted in (("curl", curl), ("httpie", httpie), ("python", python)) if wanted]:
+        if len(forms) > 1 or as_json:
+            raise ConfigError(f"--{forms[0]} goes with no other form: leave one out")
+        _print_request(cassette, lane, forms[0], url)
+        return
+    if url is not None:
+        raise ConfigError("--url goes with --curl, --httpie or --python: add one")
     described = describing.describe(finding.find([cassette], config.load().dir), lane, None if strict else left_out)
     if as_json:
         output.write_object(described)
     else:
         showing.print_lanes(described["lanes"])
     _tell(left_out)
+
+
+def _print_request(cassette: str, lane: str | None, form: str, url: str | None) -> None:
+    from timetracer_otel.cli import requests  # noqa: PLC0415 - stands on the verification, which the others need not
+
+    request = requests.the_request(_lanes(cassette, lane), cassette)
+    typer.echo(requests.printed(request, requests.FORMS[form], url))
+    for name, why in requests.hidden(request).items():
+        output.complain(f"{name} is not known here: {why}")
+
+
+def _lanes(cassette: str, lane: str | None) -> list[Lane]:
+    """Give the lanes that are meant by a place and an id."""
+    from timetracer_otel.cli import describing  # noqa: PLC0415 - imports every integration
+
+    return describing.chosen(loading.load_alone(finding.find([cassette], config.load().dir)), lane)
+
+
+@app.command("send")
+def _send(
+    cassette: _Cassette = "latest",
+    lane: _LaneId = None,
+    url: Annotated[
+        str | None, typer.Option(help="Where the app listens. Default: this machine, at the recorded port.")
+    ] = None,
+) -> None:
+    """Send the recorded request to a running app, such as one that timetracer-replay runs, and print its response.
+
+    Method, target, headers, cookies and body are as recorded, its secrets too when the key is here. The exit status is
+    0 when there is a response, whatever it says; 2 when nobody answers.
+    """
+    from timetracer_otel.cli import requests  # noqa: PLC0415 - stands on the verification, which the others need not
+
+    request = requests.the_request(_lanes(cassette, lane), cassette)
+    answer = requests.send(request, url)
+    requests.print_answer(answer)
+    for name, why in answer.hidden.items():
+        output.complain(f"{name} was not sent as recorded: {why}")
 
 
 @app.command("diff")
