@@ -17,7 +17,7 @@ from timetracer_otel.cli.style import milliseconds, status_style
 from timetracer_otel.cli.summary import Summary, summarize
 from timetracer_otel.errors import CassetteError
 
-__all__ = ["Listing", "collect", "print_table"]
+__all__ = ["Listing", "collect", "lanes", "print_table"]
 
 _SMALL: Final = 16 * 1024 * 1024
 """Bytes of a file whose lanes are all held at a time, without payloads."""
@@ -68,6 +68,25 @@ def collect(place: str) -> Listing:
             listing.errors.append(error.with_traceback(None))
     listing.summaries = sorted(by_id.values(), key=lambda summary: (-summary.start, summary.lane_id))
     return listing
+
+
+def lanes(place: str, errors: list[CassetteError]) -> Iterator[Lane]:
+    """Give the lanes and sessions of a directory, a file at a time and without payloads.
+
+    Args:
+        place: as for :func:`collect`.
+        errors: gets those of files that cannot be read.
+
+    Raises:
+        CassetteError: there is nothing of that name.
+    """
+    found = Listing()
+    for path in _paths(place, found):
+        try:
+            yield from _lanes(path)
+        except CassetteError as error:
+            errors.append(error.with_traceback(None))
+    errors += found.errors
 
 
 def _lanes(path: Path) -> Iterator[Lane]:

@@ -6,6 +6,7 @@ import contextlib
 import io
 import os
 import sys
+from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
 from typing import Annotated
@@ -15,7 +16,7 @@ import typer
 from timetracer_otel import config
 from timetracer_otel.cassette import bundle, finding, loading
 from timetracer_otel.cassette.model import Lane
-from timetracer_otel.cli import listing, output
+from timetracer_otel.cli import choosing, listing, output
 from timetracer_otel.errors import CassetteError, ConfigError, TimetracerError
 
 __all__ = ["app", "run"]
@@ -58,27 +59,49 @@ def _main(
 
 
 @app.command("list")
-def _list(
+def _list(  # noqa: PLR0913, PLR0917 - each is an argument of the command line
     directory: Annotated[
         str | None,
         typer.Argument(help="A directory, one cassette, or a URL. Default: TIMETRACER_DIR.", metavar="[DIR]"),
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print a JSON array, an object a lane.")] = False,
+    route: Annotated[str, typer.Option(help="Only these: '/orders/*', 'POST /login'.", metavar="GLOB")] = "",
+    status: Annotated[str, typer.Option(help="Only these: 404, 5xx, 400-499.", metavar="STATUS")] = "",
+    error: Annotated[bool, typer.Option("--error", help="Only what failed.")] = False,
+    slower: Annotated[str, typer.Option(help="Only what took as long: 250ms, 1.5s.", metavar="TIME")] = "0ms",
+    since: Annotated[str, typer.Option(help="Only what began after: 30m, 2026-11-21T14:00.", metavar="TIME")] = "",
+    until: Annotated[str, typer.Option(help="Only what began before.", metavar="TIME")] = "",
+    service: Annotated[str, typer.Option(help="Only of this service.name.", metavar="NAME")] = "",
+    sort: Annotated[choosing.Sort, typer.Option(help="What comes first.")] = "newest",
+    limit: Annotated[int | None, typer.Option(min=1, help="How many at most.")] = None,
 ) -> None:
     """List the lanes and sessions of a directory, newest first.
 
     Files that cannot be read are named on stderr, and the exit status is then 2.
     """
     folder = directory or str(config.load().dir)
+    now = datetime.now(UTC)
+    wanted = choosing.Wanted(
+        route=route,
+        status=choosing.statuses(status) if status else None,
+        failed=error,
+        slower_ms=choosing.duration_ms("--slower", slower),
+        since=choosing.moment("--since", since, now) if since else None,
+        until=choosing.moment("--until", until, now) if until else None,
+        service=service,
+    )
     found = listing.collect(folder)
+    summaries = wanted.chosen(found.summaries, sort, limit)
     if as_json:
-        output.write_array(summary.as_json() for summary in found.summaries)
+        output.write_array(summary.as_json() for summary in summaries)
+    elif summaries:
+        listing.print_table(summaries)
     elif found.summaries:
-        listing.print_table(found.summaries)
+        typer.echo(f"{output.one_line(folder)}: none of {len(found.summaries)} is of that kind")
     elif not found.files:
         typer.echo(f"{output.one_line(folder)}: nothing has been recorded here yet")
-    for error in found.errors:
-        output.complain(error)
+    for fault in found.errors:
+        output.complain(fault)
     if found.errors:
         raise typer.Exit(2)
 
@@ -152,6 +175,88 @@ def _send(
     requests.print_answer(answer)
     for name, why in answer.hidden.items():
         output.complain(f"{name} was not sent as recorded: {why}")
+
+
+@app.command("search")
+def _search(
+    text: Annotated[str, typer.Argument(help="In any case of its letters.", metavar="TEXT")],
+    cassettes: Annotated[
+        list[str] | None,
+        typer.Argument(help="Files, directories, globs, URLs. Default: TIMETRACER_DIR.", metavar="[CASSETTE…]"),
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print a JSON array, an object a place.")] = False,
+) -> None:
+    """Look for a text in requests, responses and the decoded calls. Exit status 1 when it is nowhere.
+
+    Files that cannot be read are named on stderr, and the exit status is then 2.
+    """
+    from timetracer_otel.cli import searching  # noqa: PLC0415 - imports every integration, which list needs not
+
+    if not text:
+        raise ConfigError("there is no text to look for: give one")
+    directory = config.load().dir
+    left_out: list[CassetteError] = []
+    places = searching.search(finding.find(cassettes or [str(directory)], directory), text, left_out)
+    count = 0
+    if as_json:
+        found = list(places)
+        count = len(found)
+        output.write_array(one.as_json() for one in found)
+    else:
+        for count, place in enumerate(places, start=1):  # noqa: B007 - how many there were
+            searching.print_found(place)
+    _tell(left_out)
+    raise typer.Exit(0 if count else 1)
+
+
+@app.command("stats")
+def _stats(
+    directory: Annotated[
+        str | None,
+        typer.Argument(help="A directory, one cassette, or a URL. Default: TIMETRACER_DIR.", metavar="[DIR]"),
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print a JSON array, an object a route.")] = False,
+) -> None:
+    """Sum up routes: how often, how long, how many calls, and calls that a lane repeats (N+1 suspects).
+
+    Files that cannot be read are named on stderr, and the exit status is then 2.
+    """
+    from timetracer_otel.cli import statistics  # noqa: PLC0415 - the others need it not
+
+    folder = directory or str(config.load().dir)
+    errors: list[CassetteError] = []
+    routes = statistics.routes(listing.lanes(folder, errors))
+    if as_json:
+        output.write_array(route.as_json() for route in routes)
+    elif routes:
+        statistics.print_table(routes)
+    else:
+        typer.echo(f"{output.one_line(folder)}: no request has been recorded here yet")
+    _tell(errors)
+
+
+@app.command("timeline")
+def _timeline(
+    cassette: _Cassette = "latest",
+    lane: _LaneId = None,
+    html: Annotated[
+        Path | None, typer.Option("--html", metavar="FILE.html", help="Write a page, instead of printing.")
+    ] = None,
+) -> None:
+    """Print when each span of a lane began and ended, as bars."""
+    from timetracer_otel.cli import describing, timeline  # noqa: PLC0415 - imports every integration
+
+    lanes = describing.describe(finding.find([cassette], config.load().dir), lane)["lanes"]
+    if html is None:
+        for one in lanes:
+            timeline.print_timeline(one)
+        return
+    if len(lanes) != 1:
+        raise ConfigError(f"{cassette} holds {len(lanes)} lanes: give --lane ID, a page shows one")
+    try:
+        html.write_text(timeline.as_html(lanes[0]), encoding="utf-8")
+    except OSError as error:
+        raise ConfigError(f"{html} cannot be written ({error.strerror}): name another file") from error
 
 
 @app.command("diff")

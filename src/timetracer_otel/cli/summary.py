@@ -38,6 +38,7 @@ class Summary:
         error: what went wrong, None when nothing did.
         incomplete: which sides were not seen to their end, None when both were.
         whole: whether its entry, or its session's own span, is there.
+        service: ``service.name`` of what recorded it; empty when it has none.
     """
 
     kind: Literal["lane", "session"]
@@ -54,6 +55,7 @@ class Summary:
     error: str | None
     incomplete: str | None
     whole: bool
+    service: str = ""
 
     @property
     def duration_ms(self) -> float:
@@ -88,6 +90,7 @@ class Summary:
             "calls": len(self.call_ids),
             "error": self.error,
             "incomplete": self.incomplete,
+            "service": self.service or None,
         }
 
 
@@ -118,6 +121,7 @@ def summarize(lane: Lane) -> Summary:
         error=_session_error(lane, status) if lane.is_session else _entry_error(first, kind),
         incomplete=first.text(names.INCOMPLETE),
         whole=main is not None,
+        service=str(lane.resource.get("service.name", "")),
     )
 
 
