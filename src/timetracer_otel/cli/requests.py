@@ -18,7 +18,7 @@ from timetracer_otel.cassette.opening import open_lane
 from timetracer_otel.cli.output import console, one_line, paragraph
 from timetracer_otel.cli.style import status_style
 from timetracer_otel.errors import ConfigError
-from timetracer_otel.replay.comparing.responses import Reply, compare_response, recorded_reply
+from timetracer_otel.replay.comparing.responses import ComparedResponse, compare_response, recorded_reply
 from timetracer_otel.replay.verifying.client import Target, hidden_places, parse_url, recorded_request
 from timetracer_otel.replay.verifying.sending import send as send_request
 from timetracer_otel.seams import Headers
@@ -45,8 +45,8 @@ class Answer:
         hidden: headers whose secrets are not known here, and why not.
     """
 
-    reply: Reply
-    recorded: Reply
+    reply: ComparedResponse
+    recorded: ComparedResponse
     differences: tuple[str, ...]
     hidden: Mapping[str, str]
 
