@@ -51,7 +51,7 @@ def test_version(timetracer: Command) -> None:
     "arguments",
     [
         ["bogus"],
-        ["show"],
+        ["search"],
         ["list", "--bogus"],
         ["list", "a", "b"],
         ["bundle", "a.jsonl"],

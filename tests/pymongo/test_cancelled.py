@@ -13,7 +13,7 @@ from tests.pymongo.driver import DRIVERS
 from tests.pymongo.harness import run, twice
 from tests.pymongo.proxy import Proxy
 from timetracer_otel import testing
-from timetracer_otel.families.mongodb import pymongo_replay
+from timetracer_otel.families.nowhere import recorded
 
 DRIVER = DRIVERS["async"]  # Motor cannot cancel what runs in its threads: its replies arrive, and are recorded
 
@@ -42,7 +42,7 @@ def test_call_that_is_no_longer_cancelled_is_a_miss(
     mongo_uri: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """When the app gives up no more, nobody knows the reply: it is a miss, and no invention."""
-    monkeypatch.setattr(pymongo_replay, "PATIENCE", 0.0)
+    monkeypatch.setattr(recorded, "PATIENCE", 0.0)
     with Proxy(mongo_uri, delay={"find": 1.0}) as proxy, testing.record(tmp_path):
         run(DRIVER, given_up, proxy.uri)
 
