@@ -225,3 +225,38 @@ def test_options_of_the_command_are_its_own(tmp_path: Path) -> None:
     again = script.run([*REPLAY, "cassettes", "--", sys.executable, "job.py", "--co", "--", "x"])
     assert again.stdout == b"['--co', '--', 'x']\n", again.stderr
     assert script.verify().startswith("0 ")
+
+
+POOL = """
+import multiprocessing, sys, threading, time, uuid
+from concurrent.futures import ProcessPoolExecutor
+from urllib.request import urlopen
+
+def work(number):
+    wait = open("/dev/urandom", "rb").read(1)[0] / 2000
+    threading.Event().wait(wait)
+    with urlopen(f"{sys.argv[2]}/{number}?id={uuid.uuid4()}") as reply:
+        reply.read()
+    print("did", number, uuid.uuid4(), flush=True)
+    return number, str(uuid.uuid4())
+
+if __name__ == "__main__":
+    context = multiprocessing.get_context(sys.argv[1])
+    with context.Pool(2) as pool:
+        print(pool.map(work, range(6), chunksize=1))
+    for first in (10, 20):
+        with ProcessPoolExecutor(2, mp_context=context) as executor:
+            print(list(executor.map(work, range(first, first + 3))))
+"""
+
+
+@pytest.mark.parametrize("method", ["fork"])
+def test_whichever_process_of_a_pool_does_it_a_piece_of_work_draws_the_same(tmp_path: Path, method: str) -> None:
+    """So its calls are the recorded ones; what is printed by a worker that its pool kills is not judged."""
+    script = Script(tmp_path, POOL)
+    with serving(Echo) as base:
+        done = script.record(method, base)
+    assert done.returncode == 0, done.stderr.decode()
+    for _ in range(2):
+        told = script.verify()
+        assert told.startswith("0 "), told

@@ -14,6 +14,7 @@ from timetracer_otel import spans
 from timetracer_otel.errors import CassetteError
 from timetracer_otel.nondeterminism.columns import NO_MORE, Column, Json, Reader, values_of
 from timetracer_otel.nondeterminism.sites import Site
+from timetracer_otel.seams import branches
 
 __all__ = ["NO_MORE", "Cursor", "Here", "Index", "Key"]
 
@@ -84,6 +85,15 @@ class Index:
         except (ValueError, TypeError, KeyError, IndexError, AttributeError) as error:
             raise CassetteError(f"{spans.DRAWS} is damaged ({error!r}): record it again") from error
         return None if empty else index
+
+    def pieces(self) -> Index:
+        """Give what was drawn in pieces of work that another process may do in the next run."""
+        found = Index(self.groups, zeros=self.zeros)
+        for key, here in self.by_site.items():
+            for branch, column in here.items():
+                if branches.is_piece(branch):
+                    found.by_site[key][branch] = column
+        return found
 
     @classmethod
     def joined(cls, indexes: Iterable[Index]) -> Index:

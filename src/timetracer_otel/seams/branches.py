@@ -14,7 +14,7 @@ from functools import partial
 from typing import Any
 
 from timetracer_otel.seams import runtime
-from timetracer_otel.seams.lanes import Branch, Entered, Lane, entered_lane, lane_of
+from timetracer_otel.seams.lanes import PIECE, Branch, Entered, Lane, Piece, entered_lane, lane_of
 
 __all__ = [
     "Branch",
@@ -23,7 +23,9 @@ __all__ = [
     "branch_in",
     "current_lane",
     "here",
+    "is_piece",
     "path_of",
+    "piece",
     "settle",
     "started",
     "trail",
@@ -136,6 +138,28 @@ def started(function: Any, args: tuple[Any, ...] = ()) -> Branch | None:
     if context is not None:
         settle(context, branch)
     return branch
+
+
+def piece(name: str) -> Branch | None:
+    """Give a branch to work that another process has handed to this one; None when nothing is installed.
+
+    Args:
+        name: that it has wherever it is done.
+    """
+    lane = current_lane()
+    if lane is None:
+        return None
+    lane.root = lane.root or Branch(lane)
+    return Piece(lane.root, name)
+
+
+def is_piece(branch: str) -> bool:
+    """Whether a branch is a piece of work, which another process may do in the next run.
+
+    Args:
+        branch: its name.
+    """
+    return branch.startswith(PIECE)
 
 
 def settle(context: Context, branch: Branch) -> None:

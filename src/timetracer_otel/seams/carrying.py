@@ -20,6 +20,7 @@ from timetracer_otel.seams.integration import Integration, Patch
 from timetracer_otel.seams.lanes import Entered, entered_lane
 from timetracer_otel.seams.pools import PATCHES as POOLS
 from timetracer_otel.seams.pools import Carried, watch_greenlets
+from timetracer_otel.seams.process_pools import PATCHES as PROCESS_POOLS
 
 __all__ = ["install", "uninstall"]
 
@@ -201,5 +202,6 @@ _STARTS: Final = Integration(
         Patch("queue", "Queue.get", maker=_get),
         Patch("asyncio.queues", "Queue.get", maker=_get_async),
         *POOLS,
+        *PROCESS_POOLS,
     ),
 )

@@ -13,7 +13,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable
 from contextvars import Context as Variables
 from contextvars import ContextVar, Token
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Final, cast
 
 from opentelemetry import context as otel_context
 from opentelemetry.trace.propagation import _SPAN_KEY  # what get_current_span looks up, in four calls
@@ -170,6 +170,10 @@ class Lane(ABC):
             _entering.set(None)
 
 
+PIECE: Final = "pool:"
+"""How the names of work begin that a pool hands out to processes: numbered by who asked for it, whoever does it."""
+
+
 class Branch:
     """One thread, task or piece of work of a lane.
 
@@ -204,6 +208,21 @@ class Branch:
         number = self.children.get(function, 0)
         self.children[function] = number + 1
         return Branch(self.lane, f"{self.path}.{number}" if self.path else str(number), self)
+
+
+class Piece(Branch):
+    """Work that another process has handed out: nobody here knows when, so none is certain to come behind another.
+
+    Args:
+        starter: the branch of the process that does it.
+        name: see :data:`PIECE`.
+    """
+
+    __slots__ = ()
+
+    def __init__(self, starter: Branch, name: str) -> None:
+        super().__init__(starter.lane, PIECE + name, starter)
+        self._began = 0
 
 
 class Entered:

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from typing import TypeAlias
 
 from timetracer_otel import spans
 from timetracer_otel.cassette import model
 from timetracer_otel.nondeterminism import Given, Index
 from timetracer_otel.nondeterminism.sites import Site, shown
+from timetracer_otel.replay.answering.followed_session import parent_of
 from timetracer_otel.replay.journal import Journal
 
-__all__ = ["drawn_by_session", "given_to_lane", "given_to_session"]
+__all__ = ["drawn_by_session", "given_to_lane", "given_to_session", "of_process"]
 
 _now = time.time_ns
+_Drawn: TypeAlias = tuple[model.Lane, Index | None]
+"""A session, and what it drew."""
 
 
 def given_to_lane(recorded: model.Lane | None, journal: Journal) -> Given | None:
@@ -62,6 +66,18 @@ def given_to_session(sessions: Iterable[tuple[model.Lane, Index | None]], journa
         return None
     index = Index.joined(drawn) if len(drawn) > 1 else drawn[0]
     return _given(index, every[0][0].id, every[0][0].spans[0].start, journal)
+
+
+def of_process(own: model.Lane, every: Sequence[_Drawn]) -> list[_Drawn]:
+    """Give what a recorded process drew, and what others of its pool drew for work that this one may get.
+
+    Args:
+        own: its session.
+        every: all sessions and what each drew.
+    """
+    siblings = [one for one in every if one[0] is not own and parent_of(own) and parent_of(one[0]) == parent_of(own)]
+    mine = [one for one in every if one[0] is own]
+    return mine + [(session, None if index is None else index.pieces()) for session, index in siblings]
 
 
 def _draws(span: model.Span) -> bytes | None:

@@ -23,6 +23,7 @@ from timetracer_otel.replay.answering import (
     brought_values,
     closest_call,
     described_calls,
+    determinism,
     followed_session,
     journal_entries,
     trace,
@@ -280,8 +281,8 @@ class Player:
     def given(self) -> Given | None:
         """What this process draws outside any entry.
 
-        Where it follows a recorded one, what that drew; a server goes on with what the others did, whose work it may
-        get. One that follows none is given what all of them drew.
+        Where it follows a recorded one, what that drew, and its pool for work that it may get; a server goes on with
+        what the others did. One that follows none is given what all of them drew.
 
         Raises:
             CassetteError: what was recorded is damaged.
@@ -289,10 +290,10 @@ class Player:
         every, own = self._drawn, self._followed
         if own is None:
             return given_to_session(every, self.journal)
-        first = [one for one in every if one[0] is own]
+        first = determinism.of_process(own, every)
         alone = None if self.cassette.catalog.lanes else given_to_session(first, self.journal)
         others = [one for one in every if one[0] is not own]
-        return alone if alone is not None else given_to_session([*first, *others], self.journal)
+        return alone if alone is not None else given_to_session([*first[:1], *others], self.journal)
 
     def session(self) -> ReplayLane:
         """The session of this process."""

@@ -44,6 +44,10 @@ class Printed:
         """Give the output of the command's own process."""
         return b"".join(self._pieces.get(self._roots[0], ())) if self._roots else b""
 
+    def some_were_killed(self) -> bool:
+        """Whether one of the others had printed something and did not come to its end, as when its pool ends it."""
+        return any(pid not in self._roots[:1] and pid not in self._ended for pid in self._pieces)
+
     def of_children(self) -> Iterator[bytes]:
         """Give the output of each other process that came to its end: a recording knows nothing of killed ones."""
         for pid, pieces in self._pieces.items():
@@ -52,7 +56,9 @@ class Printed:
 
 
 def compare_printed(family: Sequence[Lane], own: Callable[[Lane], Span | None], now: Printed) -> Iterator[Difference]:
-    """Compare stdout: of the script's own process as it is; of its children each line, whichever of them printed it.
+    """Compare stdout: of the script's own process as it is; of its children each line, whichever printed it.
+
+    Not where one was killed.
 
     Args:
         family: the sessions of the recorded processes, the script's own first.
@@ -62,12 +68,14 @@ def compare_printed(family: Sequence[Lane], own: Callable[[Lane], Span | None], 
     Raises:
         CassetteError: what was recorded is damaged.
     """
-    mains = [span for span in map(own, family) if span is not None]
-    root = own(family[0])
+    ends = list(map(own, family))
+    mains, root = [span for span in ends if span is not None], ends[0]
     if root is not None:
         yield from _compared(root, now.of_root())
     if any(spans.SESSION_STDOUT + spans.TOTAL in span.attributes for span in mains):
         return  # of what was not kept, lines cannot be told apart
+    if None in ends[1:] or now.some_were_killed():
+        return  # which of them is killed in time not to say what it printed is chance
     recorded = _lines(span.payload(spans.SESSION_STDOUT) or b"" for span in mains if span is not root)
     live = _lines(now.of_children())
     if recorded != live:
