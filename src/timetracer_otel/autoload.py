@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from functools import partial
-from importlib.metadata import EntryPoint, entry_points
+from importlib.metadata import EntryPoint
 from types import ModuleType
 from typing import Any, NoReturn
 
@@ -26,6 +26,7 @@ from timetracer_otel.families import kinds as families_of_entries
 from timetracer_otel.integrations import discover
 from timetracer_otel.seams import Instrumentor, Integration, Patch, carrying, children, faults, imports, patching
 from timetracer_otel.seams import runtime as runtime_module
+from timetracer_otel.seams.integration import declared
 
 __all__ = ["disable", "enable", "install", "pre_instrument", "uninstall"]
 
@@ -332,7 +333,7 @@ def instrumentors() -> list[Instrumentor]:
 
 
 def _instrument_on_import(mine: Settings) -> None:
-    installed = {found.name: found for found in entry_points(group="opentelemetry_instrumentor")}
+    installed = {found.name: found for found in declared("opentelemetry_instrumentor")}
     for instrumentor in instrumentors():
         found = installed.get(instrumentor.name)
         if found is None or importlib.util.find_spec(instrumentor.library) is None:

@@ -10,10 +10,10 @@ import logging
 import pkgutil
 from collections.abc import Iterator
 from dataclasses import replace
-from importlib.metadata import entry_points
 
 from timetracer_otel.cassette.version1 import Library
 from timetracer_otel.seams import Integration
+from timetracer_otel.seams.integration import declared
 
 __all__ = ["GROUP", "discover", "known_to_version1"]
 
@@ -53,7 +53,7 @@ def _ours() -> Iterator[Integration]:
 
 
 def _of_others() -> Iterator[Integration]:
-    for entry in entry_points(group=GROUP):
+    for entry in declared(GROUP):
         try:
             loaded = entry.load()
         except Exception as error:  # noqa: BLE001 - another package's fault must not stop the recording of the rest

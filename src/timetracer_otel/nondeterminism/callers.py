@@ -250,6 +250,7 @@ def _within(name: str, packages: tuple[str, ...]) -> bool:
     return any(name == package or name.startswith(package + ".") for package in packages)
 
 
+@cache
 def _is_library(filename: str) -> bool:
     if filename.startswith("<frozen"):
         return True

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from types import FunctionType, ModuleType
 from typing import Any, Final
 
@@ -77,7 +77,7 @@ def install(
             imports.after_import(module, _on_import)
         elif module in sys.modules:
             _on_import(sys.modules[module])
-    _exchange({id(original): wrapper for _, _, original, wrapper in _done if original is not _ABSENT})
+    c_names.exchange(_bound(), callers.counts)
     plain.give(name for name in plumbing if not name.endswith("."))
 
 
@@ -87,12 +87,17 @@ def uninstall() -> None:
     wrappers.use(live)
     _groups = frozenset()
     plain.restore()
-    _exchange({id(wrapper): original for _, _, original, wrapper in _done if original is not _ABSENT})
+    c_names.exchange(((wrapper, original) for original, wrapper in _bound()), callers.counts)
     while _done:
         owner, name, original, wrapper = _done.pop()
         if vars(owner).get(name) is wrapper:
             _put(owner, name, original)
     sites.forget()
+
+
+def _bound() -> Iterator[tuple[Any, Any]]:
+    """What modules may have bound by name: each original that there was, and its wrapper."""
+    return ((original, wrapper) for _, _, original, wrapper in _done if original is not _ABSENT)
 
 
 def _on_import(module: ModuleType) -> None:
@@ -149,17 +154,6 @@ def _put_underneath(cls: type, name: str, value: Any) -> bool:
         return True
     _log.warning("timetracer: no ctypes here, so %s.%s is neither recorded nor given back", cls.__name__, name)
     return False
-
-
-def _exchange(objects: dict[int, Any]) -> None:
-    """Exchange what modules have bound by name."""
-    for module in list(sys.modules.values()):
-        names = getattr(module, "__dict__", None)
-        if not isinstance(names, dict) or not callers.counts(module):
-            continue
-        for name, value in list(names.items()):
-            if id(value) in objects:
-                names[name] = objects[id(value)]
 
 
 def _time(module: ModuleType) -> None:

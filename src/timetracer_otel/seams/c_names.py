@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import gc
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable
+from types import ModuleType
 from typing import Any
 
 __all__ = ["Builtin", "exchange", "put_underneath"]
@@ -40,16 +41,19 @@ def put_underneath(cls: type, name: str, value: Any) -> bool:
     return True
 
 
-def exchange(instead: Mapping[Callable[..., Any] | None, Any]) -> None:
+def exchange(pairs: Iterable[tuple[object, object]], counts: Callable[[ModuleType], bool] | None = None) -> None:
     """Exchange objects wherever a module has them bound.
 
     Args:
-        instead: what takes the place of which.
+        pairs: an object, and what takes its place; None is nothing to exchange.
+        counts: whether the names of a module are exchanged; None for those of every module.
     """
-    by_id = {id(original): replacement for original, replacement in instead.items() if original is not None}
+    by_id = {id(original): replacement for original, replacement in pairs if original is not None}
     for module in list(sys.modules.values()):
         names: object = getattr(module, "__dict__", None)
-        if not isinstance(names, dict):
+        if not isinstance(names, dict) or by_id.keys().isdisjoint(map(id, list(names.values()))):
+            continue  # nearly every module, so this is quick
+        if counts is not None and not counts(module):
             continue
         for name, value in list(names.items()):
             if id(value) in by_id:

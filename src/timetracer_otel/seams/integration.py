@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from importlib.metadata import entry_points
 from typing import TYPE_CHECKING, Any, NoReturn, Protocol, TypeAlias, TypeVar
 
@@ -299,6 +301,21 @@ class Responder(Protocol):
         ...
 
 
+def declared(group: str) -> tuple[EntryPoint, ...]:
+    """Give the entry points of a group that are installed.
+
+    Args:
+        group: such as ``opentelemetry_instrumentor``.
+    """
+    return _declared(group, tuple(sys.path))
+
+
+@lru_cache(maxsize=16)
+def _declared(group: str, _path: tuple[str, ...]) -> tuple[EntryPoint, ...]:
+    """Read the files of every distribution once for each search path."""
+    return tuple(entry_points(group=group))
+
+
 @dataclass(frozen=True, slots=True)
 class Instrumentor:
     """A standard instrumentor of OpenTelemetry, by its entry point of ``opentelemetry_instrumentor``.
@@ -320,7 +337,7 @@ class Instrumentor:
 
     def entry_point(self) -> EntryPoint | None:
         """The entry point; None when the instrumentor is not installed."""
-        return next(iter(entry_points(group="opentelemetry_instrumentor", name=self.name)), None)
+        return next((found for found in declared("opentelemetry_instrumentor") if found.name == self.name), None)
 
     def load(self) -> Any:
         """Give its class, which may import the library; None when it is not installed."""

@@ -131,7 +131,7 @@ def _restore(done: _Done) -> None:
         return
     setattr(done.owner, done.name, done.original)
     if done.patch.everywhere:
-        c_names.exchange({done.wrapper: done.original})
+        c_names.exchange([(done.wrapper, done.original)])
 
 
 def _hook(patch: Patch) -> imports.Hook:
@@ -182,7 +182,7 @@ def _set(patch: Patch, module: ModuleType) -> None:
     wrapper = _around(target, patch)
     setattr(owner, name, wrapper)
     if patch.everywhere:
-        c_names.exchange({target: wrapper})
+        c_names.exchange([(target, wrapper)])
     _note(_Done(patch, owner, name, original, wrapper))
 
 

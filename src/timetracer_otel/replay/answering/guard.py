@@ -61,7 +61,7 @@ def refuse_outbound(note: Callable[[str], None], *, while_: Callable[[], bool]) 
     if first and not all(map(_look_at_method, _SENDS)):
         sys.addaudithook(_hook)  # slower, but needs nothing
     if first:
-        c_names.exchange({function: _looked_at(function) for function in map(vars(_socket).get, _FUNCTIONS)})
+        c_names.exchange((function, _looked_at(function)) for function in map(vars(_socket).get, _FUNCTIONS))
 
 
 def _look_at_method(name: str) -> bool:
