@@ -373,7 +373,7 @@ def test_awaitables_start_in_the_order_in_which_they_are_given(runtime: NotingRu
     with lane.entered():
         LOOPS[loop](main())
     assert [number for number in started if number != 50] == list(range(50))
-    with pytest.raises(TypeError, match="expect an iterable"):
+    with pytest.raises(TypeError, match="an iterable"):
         list(asyncio.as_completed(asyncio.Future(loop=asyncio.new_event_loop())))
 
 
