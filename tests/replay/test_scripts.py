@@ -250,7 +250,9 @@ if __name__ == "__main__":
 """
 
 
-@pytest.mark.parametrize("method", ["fork"])
+@pytest.mark.parametrize(
+    "method", ["fork", *(pytest.param(one, marks=pytest.mark.system) for one in ("spawn", "forkserver"))]
+)
 def test_whichever_process_of_a_pool_does_it_a_piece_of_work_draws_the_same(tmp_path: Path, method: str) -> None:
     """So its calls are the recorded ones; what is printed by a worker that its pool kills is not judged."""
     script = Script(tmp_path, POOL)
