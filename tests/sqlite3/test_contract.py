@@ -24,6 +24,7 @@ def same(one: Any, other: Any) -> bool:
     return type(one) is type(other) and (one == other or repr(one) == repr(other))
 
 
+@pytest.mark.filterwarnings("ignore:Binding .* is a named parameter:DeprecationWarning")  # ?1, of Python 3.12
 @pytest.mark.parametrize("name", [*SCENARIOS, *EDGES])
 def test_nothing_changes(name: str, tmp_path: Path) -> None:
     """A recorded program sees what it sees without us; replayed it sees that again, and no file is made."""
