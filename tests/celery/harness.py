@@ -7,14 +7,12 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from collections.abc import Iterable
 from pathlib import Path
-from threading import Thread
 from typing import Final
 
 from examples.support import Program
+from tests.support.serving import Telling, serving
 from timetracer_otel.cassette import loading
 from timetracer_otel.cassette.finding import below
 from timetracer_otel.cassette.model import Cassette, Lane
@@ -30,33 +28,6 @@ def environment(**settings: str) -> dict[str, str]:
     """Our environment, our programs first; a worker may be root here."""
     path = os.pathsep.join((str(Path(sys.executable).parent), os.environ.get("PATH", "")))
     return {**os.environ, "PATH": path, "C_FORCE_ROOT": "1", "PYTHONPATH": str(HERE), **settings}
-
-
-class _Peer(BaseHTTPRequestHandler):
-    def do_GET(self) -> None:
-        """Say what was asked for."""
-        body = f"at {self.path}".encode()
-        self.send_response(200)
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
-
-    def log_message(self, *_: object) -> None:
-        """Say nothing."""
-
-
-@contextmanager
-def peer() -> Iterator[str]:
-    """A server on loopback; gives its URL."""
-    server = ThreadingHTTPServer(("127.0.0.1", 0), _Peer)
-    thread = Thread(target=server.serve_forever, daemon=True)
-    thread.start()
-    try:
-        yield f"http://127.0.0.1:{server.server_port}"
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()
 
 
 def worker(pool: str) -> tuple[str, ...]:
@@ -87,7 +58,7 @@ def record(folder: Path, pool: str, **settings: str) -> tuple[Path, str]:
     broker, cassettes = folder / "broker", folder / "cassettes"
     for name in (broker, folder / "broker-control"):
         name.mkdir()
-    with peer() as url:
+    with serving(Telling) as url:
         env = environment(BROKER=str(broker), PEER=url, TIMETRACER_DIR=str(cassettes), **settings)
         subprocess.run([sys.executable, "orders.py"], cwd=HERE, env=env, check=True, timeout=_SECONDS)
         command = ["opentelemetry-instrument", "--traces_exporter", "timetracer", *worker(pool)]

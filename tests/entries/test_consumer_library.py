@@ -9,7 +9,6 @@ import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -17,7 +16,7 @@ import pytest
 
 from tests.support.commands import OTEL, REPLAY
 from tests.support.made_up import install, run
-from tests.support.serving import serving
+from tests.support.serving import Telling, serving
 from timetracer_otel.cassette import loading
 from timetracer_otel.cassette.finding import below
 from timetracer_otel.cassette.model import Lane
@@ -247,17 +246,10 @@ class _Conversation(socketserver.StreamRequestHandler):
             self.wfile.write(json.dumps(self.server.answer(json.loads(line))).encode() + b"\n")
 
 
-class _Prices(BaseHTTPRequestHandler):
-    def do_GET(self) -> None:
-        """Tell ten times the number that is asked for."""
-        body = str(10 * int(self.path[1:])).encode()
-        self.send_response(200)
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
-
-    def log_message(self, *_: object) -> None:
-        """Say nothing."""
+class _Prices(Telling):
+    def told(self) -> str:
+        """Ten times the number that is asked for."""
+        return str(10 * int(self.path[1:]))
 
 
 @contextmanager

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import sys
-from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from typing import NamedTuple
 
@@ -12,7 +11,7 @@ import pytest
 
 from tests.support.commands import OTEL, REPLAY
 from tests.support.made_up import install, run
-from tests.support.serving import serving
+from tests.support.serving import Telling, serving
 
 CLOCKWORK = r'''
 import os
@@ -101,19 +100,6 @@ scheduler.loop()
 """
 
 
-class _Peer(BaseHTTPRequestHandler):
-    def do_GET(self) -> None:
-        """Say what was asked for."""
-        body = f"at {self.path}".encode()
-        self.send_response(200)
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
-
-    def log_message(self, *_: object) -> None:
-        """Say nothing."""
-
-
 class Recorded(NamedTuple):
     """A recorded scheduler, and the service that it asked, which is gone."""
 
@@ -134,7 +120,7 @@ def recorded(tmp_path_factory: pytest.TempPathFactory) -> Recorded:
     folder = tmp_path_factory.mktemp("clockwork")
     install(folder, "clockwork", CLOCKWORK, DECLARATION)
     (folder / "program.py").write_text(PROGRAM)
-    with serving(_Peer) as peer:
+    with serving(Telling) as peer:
         command = (*OTEL, "--traces_exporter", "timetracer", sys.executable, "program.py")
         done = run(folder, *command, PEER=peer, JOBS="clean report clean")
     assert (done.returncode, done.stdout) == (0, "report failed\n"), done.stderr

@@ -194,10 +194,18 @@ class AsyncClient(Driver):
     async def start(self, address: Address, trust: ssl.SSLContext | None = None) -> None:
         """Connect."""
         self.reader, self.writer = await self.connect(address)
-        self.greeting = (await self.reader.readline()).decode().rstrip()
+        self.greeting = (await self.line()).decode().rstrip()
         if trust is not None:
             await self.ask("TLS")
             await self.writer.start_tls(trust, server_hostname="localhost")
+
+    def write(self, data: bytes) -> None:
+        """Send."""
+        self.writer.write(data)
+
+    async def line(self) -> bytes:
+        """The next line."""
+        return await self.reader.readline()
 
     async def ask(self, *commands: str) -> list[str]:
         """Send lines together, give their replies."""
@@ -205,16 +213,16 @@ class AsyncClient(Driver):
 
     async def exchange(self, asked: Asked) -> list[bytes]:
         """Send a request, give the replies' lines."""
-        self.writer.write(asked.request)
+        self.write(asked.request)
         while len(asked.replies) < asked.count:
-            self.take(asked, await self.reader.readline())
+            self.take(asked, await self.line())
         return asked.replies
 
     async def message(self, timeout: float) -> str | None:  # noqa: ASYNC109 - as the blocking driver has it
         """The next message; None when none comes in time."""
         try:
             if not self.messages:
-                self.pushed(await asyncio.wait_for(self.reader.readline(), timeout))
+                self.pushed(await asyncio.wait_for(self.line(), timeout))
         except TimeoutError:
             return None
         return self.messages.popleft()
@@ -236,7 +244,7 @@ class ProtocolClient(AsyncClient):
     async def start(self, address: Address, trust: ssl.SSLContext | None = None) -> None:
         """Connect."""
         self.transport, self.lines = await self.create(Lines, address)
-        self.greeting = (await self.lines.get()).decode().rstrip()
+        self.greeting = (await self.line()).decode().rstrip()
         if trust is not None:
             await self.ask("TLS")
             loop = asyncio.get_running_loop()
@@ -244,21 +252,14 @@ class ProtocolClient(AsyncClient):
             assert upgraded is not None
             self.transport = upgraded
 
-    async def exchange(self, asked: Asked) -> list[bytes]:
-        """Send a request, give the replies' lines."""
-        self.transport.write(asked.request)
-        while len(asked.replies) < asked.count:
-            self.take(asked, await self.lines.get())
-        return asked.replies
+    def write(self, data: bytes) -> None:
+        """Send."""
+        self.transport.write(data)
 
-    async def message(self, timeout: float) -> str | None:  # noqa: ASYNC109 - as the blocking driver has it
-        """The next message; None when none comes in time."""
-        try:
-            if not self.messages:
-                self.pushed(await asyncio.wait_for(self.lines.get(), timeout))
-        except TimeoutError:
-            return None
-        return self.messages.popleft()
+    async def line(self) -> bytes:
+        """The next line."""
+        line: bytes = await self.lines.get()
+        return line
 
     async def close(self) -> None:
         """End it."""

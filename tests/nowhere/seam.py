@@ -153,7 +153,6 @@ INTEGRATION = Integration(
         Patch(_MODULE, "AsyncClient.connect", _connect_streams),
         Patch(_MODULE, "AsyncClient.exchange", _exchange_async),
         Patch(_MODULE, "ProtocolClient.create", _create),
-        Patch(_MODULE, "ProtocolClient.exchange", _exchange_async),
     ),
     describe=_describe,
     render=lambda recorded: {"request": recorded.text(spans.REQUEST)},

@@ -7,13 +7,32 @@ from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Thread
 
-__all__ = ["Server", "serving"]
+__all__ = ["Server", "Telling", "serving"]
 
 
 class Server(ThreadingHTTPServer):
     """Takes many connections at once."""
 
     request_queue_size = 128
+
+
+class Telling(BaseHTTPRequestHandler):
+    """Answers a GET with a text."""
+
+    def told(self) -> str:
+        """Say what was asked for."""
+        return f"at {self.path}"
+
+    def do_GET(self) -> None:
+        """Tell it."""
+        body = self.told().encode()
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_: object) -> None:
+        """Say nothing."""
 
 
 @contextmanager

@@ -24,7 +24,6 @@ _SORTS: Final[dict[str, Callable[[Summary], tuple[float, str]]]] = {
 _UNITS: Final = {"ms": 1.0, "s": 1e3, "m": 6e4, "h": 3.6e6, "d": 8.64e7}
 _DURATION: Final = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d)")
 _STATUS: Final = re.compile(r"([1-5])xx|(\d{1,3})(?:-(\d{1,3}))?")
-_SERVER_ERROR: Final = 500
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,7 +33,7 @@ class Wanted:
     Attributes:
         route: a glob for the target, its path, or one of them after the method: ``/orders/*``, ``POST /login``.
         status: the lowest and the highest status.
-        failed: only what ended with an exception, an error or a status of 500 and more; a script, with another than 0.
+        failed: only those of which :attr:`Summary.has_failed` is true.
         slower_ms: only what took at least as long.
         since: only what began then or later, in nanoseconds since 1970.
         until: only what began before.
@@ -63,7 +62,7 @@ class Wanted:
         return (
             (not self.route or _is_of(one, self.route))
             and (self.status is None or (one.status is not None and self.status[0] <= one.status <= self.status[1]))
-            and (not self.failed or _has_failed(one))
+            and (not self.failed or one.has_failed)
             and one.duration_ms >= self.slower_ms
             and (self.since is None or one.start >= self.since)
             and (self.until is None or one.start < self.until)
@@ -75,12 +74,6 @@ def _is_of(one: Summary, route: str) -> bool:
     path = one.target.partition("?")[0]
     names = [one.target, path, f"{one.method} {one.target}", f"{one.method} {path}"]
     return any(fnmatchcase(name, route) for name in names)
-
-
-def _has_failed(one: Summary) -> bool:
-    if one.kind == "session":
-        return bool(one.error or one.status)
-    return bool(one.error) or (one.status or 0) >= _SERVER_ERROR
 
 
 def statuses(text: str) -> tuple[int, int]:

@@ -22,7 +22,7 @@ from timetracer_otel.errors import CassetteError, ConfigError
 from timetracer_otel.integrations import discover
 from timetracer_otel.seams import Integration
 
-__all__ = ["chosen", "describe"]
+__all__ = ["chosen", "describe", "title"]
 
 Json = dict[str, Any]
 
@@ -49,6 +49,15 @@ def describe(files: Iterable[Path], only: str | None = None, left_out: list[Cass
         "files": [scratch.named(str(file)) for file in cassette.files],
         "lanes": [_lane(lane, integrations) for lane in chosen(cassette, only)],
     }
+
+
+def title(lane: Json) -> str:
+    """Name a lane or a session in a few words.
+
+    Args:
+        lane: as :func:`describe` gives it.
+    """
+    return f"{lane['method'] or lane['kind']} {lane['target']}"
 
 
 def chosen(cassette: Cassette, only: str | None) -> list[Lane]:

@@ -117,7 +117,8 @@ def print_answer(answer: Answer) -> None:
     """
     out = console()
     reply = answer.reply
-    status = "no response" if reply.status is None else f"{reply.status} {_phrase(reply.status)}".rstrip()
+    phrase = http.client.responses.get(reply.status or 0, "")
+    status = "no response" if reply.status is None else f"{reply.status} {phrase}".rstrip()
     out.print(Text(status, status_style("lane", reply.status)))
     for name, value in reply.headers:
         out.print(Text.assemble((one_line(name), "dim"), ": ", one_line(value)))
@@ -129,10 +130,6 @@ def print_answer(answer: Answer) -> None:
         out.print(Text("as recorded", "green"))
     for difference in answer.differences:
         out.print(Text.assemble(("not as recorded: ", "red"), one_line(difference)))
-
-
-def _phrase(status: int) -> str:
-    return http.client.responses.get(status, "")
 
 
 def _entry(lane: Lane) -> Span:
@@ -182,7 +179,10 @@ def _as_curl(method: str, url: str, headers: Headers, body: bytes) -> str:
         words += ["--header", f"{name}: {value}" if value else f"{name};"]
     if not any(name.lower() == "content-type" for name, _ in headers) and body:
         words += ["--header", "Content-Type:"]  # curl would name one of its own
-    return _with_body(words, url, body, "--data-binary", "@-")
+    text = _text(body)
+    if body and (text is None or text.startswith("@")):  # which curl takes for the name of a file
+        return _from_base64([*words, "--data-binary", "@-", url], body)
+    return shlex.join([*words, *(["--data-binary", text] if text else []), url])
 
 
 def _as_httpie(method: str, url: str, headers: Headers, body: bytes) -> str:
@@ -195,13 +195,6 @@ def _as_httpie(method: str, url: str, headers: Headers, body: bytes) -> str:
     if text:
         words += ["--raw", text]
     return shlex.join(words)
-
-
-def _with_body(words: list[str], url: str, body: bytes, option: str, stdin: str) -> str:
-    text = _text(body)
-    if body and (text is None or text.startswith("@")):
-        return _from_base64([*words, option, stdin, url], body)
-    return shlex.join([*words, *([option, text] if text else []), url])
 
 
 def _from_base64(words: list[str], body: bytes) -> str:

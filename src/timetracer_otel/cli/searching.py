@@ -99,8 +99,7 @@ def print_found(found: Found) -> None:
         found: from :func:`search`.
     """
     lane = found.lane
-    title = f"{lane['method'] or lane['kind']} {lane['target']}"
-    line = Text.assemble((one_line(title), "bold"), "  ", (lane["lane_id"], "dim"), "  ")
+    line = Text.assemble((one_line(describing.title(lane)), "bold"), "  ", (lane["lane_id"], "dim"), "  ")
     if found.span:
         line.append(one_line(found.span), "cyan").append("  ")
     line.append(f"{one_line(found.where)}: ", "dim").append(one_line(found.text))

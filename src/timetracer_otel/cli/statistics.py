@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator
+from collections import Counter
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -18,7 +18,6 @@ __all__ = ["Route", "print_table", "routes"]
 
 _REPEATED: Final = 5
 """Alike calls of one lane from which on they are told: one for each row of another answer, perhaps (N+1)."""
-_SERVER_ERROR: Final = 500
 
 
 @dataclass(slots=True)
@@ -78,25 +77,20 @@ def routes(lanes: Iterable[Lane]) -> list[Route]:
         route = lane.entry.text("http.route") or summary.target.partition("?")[0]
         one = found.setdefault(name := f"{summary.method or lane.entry.name} {route}", Route(name))
         one.durations.append(summary.duration_ms)
-        one.errors += bool(summary.error) or (summary.status or 0) >= _SERVER_ERROR
+        one.errors += summary.has_failed
         _count_calls(one, lane)
     return sorted(found.values(), key=lambda one: (-sum(one.durations), one.name))
 
 
 def _count_calls(route: Route, lane: Lane) -> None:
-    alike = Counter(_alike(lane))
+    alike = Counter(call.name for call in lane.calls)
     route.calls.update(alike)
     for name, count in alike.items():
         if count >= _REPEATED:
             route.repeated[name] = max(route.repeated.get(name, 0), count)
 
 
-def _alike(lane: Lane) -> Iterator[str]:
-    for call in lane.calls:
-        yield call.name
-
-
-def print_table(found: Iterable[Route]) -> None:
+def print_table(found: Sequence[Route]) -> None:
     """Print a table for people, and below it the calls that a lane repeated.
 
     Args:
@@ -106,14 +100,13 @@ def print_table(found: Iterable[Route]) -> None:
     table = Table(box=None, header_style="bold")
     for number, name in enumerate(("ROUTE", "LANES", "ERRORS", "P50", "P95", "MAX", "CALLS/LANE")):
         table.add_column(name, justify="right" if number else "left", overflow="fold" if number == 0 else "ellipsis")
-    repeated: dict[str, dict[str, int]] = defaultdict(dict)
     for route in found:
         told = route.as_json()
         times = (milliseconds(told[name]) for name in ("p50_ms", "p95_ms", "max_ms"))
         cells = (str(told["lanes"]), str(told["errors"]), *times, f"{told['calls_per_lane']:.1f}")
         table.add_row(one_line(route.name), *cells)
-        repeated[route.name].update(route.repeated)
     out.print(table)
-    for name, calls in repeated.items():
-        for call, count in calls.items():
-            out.print(f"{one_line(name)} made {count} calls {one_line(call)} in one lane: one for each row of another?")
+    for route in found:
+        for call, count in route.repeated.items():
+            made = f"{one_line(route.name)} made {count} calls {one_line(call)} in one lane"
+            out.print(f"{made}: one for each row of another?")

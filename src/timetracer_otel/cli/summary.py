@@ -16,6 +16,7 @@ from timetracer_otel.cassette.model import Lane, Span
 
 __all__ = ["Summary", "error_text", "iso", "summarize"]
 
+_SERVER_ERROR: Final = 500
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -61,6 +62,12 @@ class Summary:
     def duration_ms(self) -> float:
         """Milliseconds from start to end."""
         return max(self.end - self.start, 0) / 1e6
+
+    @property
+    def has_failed(self) -> bool:
+        """Whether it ended with an exception, an error or a status of 500 and more; a script, with another than 0."""
+        worst = 1 if self.kind == "session" else _SERVER_ERROR
+        return bool(self.error) or (self.status or 0) >= worst
 
     def merged(self, other: Summary) -> Summary:
         """Join what another file has of the same lane.

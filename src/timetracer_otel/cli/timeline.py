@@ -7,6 +7,7 @@ from typing import Any, Final
 
 from rich.text import Text
 
+from timetracer_otel.cli.describing import title
 from timetracer_otel.cli.output import console, one_line
 from timetracer_otel.cli.style import milliseconds
 
@@ -42,10 +43,6 @@ def _spans(lane: dict[str, Any]) -> tuple[list[dict[str, Any]], float]:
     return spans, max((span["offset_ms"] + span["duration_ms"] for span in spans), default=0.0) or 1.0
 
 
-def _title(lane: dict[str, Any]) -> str:
-    return f"{lane['method'] or lane['kind']} {lane['target']}"
-
-
 def print_timeline(lane: dict[str, Any]) -> None:
     """Print a lane: a line for each span, with its bar.
 
@@ -57,7 +54,7 @@ def print_timeline(lane: dict[str, Any]) -> None:
     width = out.width if out.is_terminal else _WIDTH_ELSEWHERE
     longest = min(max((len(one_line(span["name"])) for span in spans), default=0), _LONGEST_NAME)
     room = max(width - longest - 12, _SHORTEST_BAR)
-    out.print(Text(one_line(_title(lane)), "bold").append(f"  {milliseconds(total)}", "dim"))
+    out.print(Text(one_line(title(lane)), "bold").append(f"  {milliseconds(total)}", "dim"))
     for span in spans:
         start = min(int(span["offset_ms"] / total * room), room - 1)
         length = min(max(round(span["duration_ms"] / total * room), 1), room - start)
@@ -88,4 +85,4 @@ def as_html(lane: dict[str, Any]) -> str:
         )
         for span in spans
     )
-    return _FRAME.format(title=escape(one_line(_title(lane))), rows="\n".join(rows))
+    return _FRAME.format(title=escape(one_line(title(lane))), rows="\n".join(rows))

@@ -11,14 +11,19 @@ from timetracer_otel.families.kinds.execution import Outcome
 from timetracer_otel.seams import Entry, Lane, faults
 from timetracer_otel.seams.lanes import Entered, entering
 
-__all__ = ["Running", "Runs"]
+__all__ = ["Plugged", "Running", "Runs", "opened"]
 
 
-class Runs(Entry, Protocol):
+class Plugged(Entry, Protocol):
+    """An entry that knows the integration that recorded it."""
+
+    plugin: str
+
+
+class Runs(Plugged, Protocol):
     """An entry of which a value or an exception comes."""
 
     outcome: Outcome | None
-    plugin: str
 
 
 class Running:
@@ -31,7 +36,7 @@ class Running:
 
     def __init__(self, entry: Runs, lane: Lane | None = None) -> None:
         self._entry = entry
-        self._lane = lane if lane is not None else _opened(entry)
+        self._lane = lane if lane is not None else opened(entry)
         self._entered: Entered | None = None
 
     def __enter__(self) -> Self:
@@ -67,7 +72,12 @@ class Running:
             faults.report(f"{self._entry.plugin}.close", fault)
 
 
-def _opened(entry: Runs) -> Lane | None:
+def opened(entry: Plugged) -> Lane | None:
+    """Open a lane for an entry; None inside another one, where nothing is installed, and after a fault of ours.
+
+    Args:
+        entry: about to begin.
+    """
     runtime = seams.active()
     if runtime is None or entry.plugin in seams.switched_off or entering() is not None:
         return None

@@ -10,7 +10,7 @@ from typing import Any, Final, Self
 from timetracer_otel import spans
 from timetracer_otel.seams import exceptions
 
-__all__ = ["Outcome", "Payload", "outcome_in", "plain", "shown"]
+__all__ = ["Outcome", "Payload", "compared_error", "outcome_in", "plain", "shown"]
 
 _UNKNOWN_CLASS: Final = "object at 0x"
 _dumps: Final = json.JSONEncoder(sort_keys=True).encode  # dumps() makes an encoder each time
@@ -68,9 +68,18 @@ class Outcome:
         """As a verification compares it."""
         told: dict[str, object] = {"state": self.state, "value": plain(self.value)}
         if self.error is not None:
-            described = json.loads(exceptions.encoded(self.error))
-            told["error"] = {name: described.get(name) for name in ("type", "args", "text")}
+            told["error"] = compared_error(self.error)
         return _dumps(told).encode()
+
+
+def compared_error(error: BaseException) -> dict[str, object]:
+    """Give what a verification compares of an exception.
+
+    Args:
+        error: of any class.
+    """
+    described = json.loads(exceptions.encoded(error))
+    return {name: described.get(name) for name in ("type", "args", "text")}
 
 
 def outcome_in(attributes: Mapping[str, object], name: str) -> Any:

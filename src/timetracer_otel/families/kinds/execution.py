@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 import orjson
-from opentelemetry.trace import SpanKind
 
 from timetracer_otel import spans
 from timetracer_otel.cassette.kinds import EntryKind, Side, Texts
 from timetracer_otel.cassette.model import Span
+from timetracer_otel.families.kinds._consumed import Ran
 from timetracer_otel.families.kinds._follower import by_keys
 from timetracer_otel.families.kinds._outcome import Outcome, outcome_in, plain, shown
 from timetracer_otel.seams import exceptions
@@ -31,7 +31,7 @@ _METHOD: Final = "EXECUTION"
 
 
 @dataclass(slots=True)
-class Execution:
+class Execution(Ran):
     """A function that runs once, an entry.
 
     Attributes:
@@ -61,34 +61,14 @@ class Execution:
         return "execution"
 
     @property
-    def span_kind(self) -> SpanKind:
-        """Of a span of our own."""
-        return SpanKind.CONSUMER
-
-    @property
     def method(self) -> str:
         """What file names and lists begin with."""
         return _METHOD
 
     @property
-    def path(self) -> str:
-        """The name."""
-        return self.target
-
-    @property
-    def name(self) -> str:
-        """For people."""
-        return f"{_METHOD} {self.target}"
-
-    @property
     def messages(self) -> Sequence[Message]:
         """Nothing came in from outside."""
         return ()
-
-    @property
-    def failed(self) -> bool:
-        """Whether it raised."""
-        return self.outcome is not None and self.outcome.state == "FAILURE"
 
     @property
     def texts(self) -> Texts:

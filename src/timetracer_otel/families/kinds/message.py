@@ -11,14 +11,13 @@ from dataclasses import dataclass, field
 from hashlib import blake2b
 from typing import Any, Final
 
-from opentelemetry.trace import SpanKind
-
 from timetracer_otel import redaction, spans
 from timetracer_otel.cassette.kinds import EntryKind, Side, Texts
 from timetracer_otel.cassette.model import Span
 from timetracer_otel.errors import CassetteError
+from timetracer_otel.families.kinds._consumed import Consumed
 from timetracer_otel.families.kinds._follower import by_keys
-from timetracer_otel.families.kinds._outcome import Payload, outcome_in, plain
+from timetracer_otel.families.kinds._outcome import Payload, compared_error, outcome_in, plain
 from timetracer_otel.seams import exceptions
 from timetracer_otel.seams.entries import Message
 
@@ -70,7 +69,7 @@ class Record:
 
 
 @dataclass(slots=True)
-class Delivery:
+class Delivery(Consumed):
     """What a consumer got at once, an entry: one message, or a batch.
 
     Attributes:
@@ -112,24 +111,9 @@ class Delivery:
         return "message"
 
     @property
-    def span_kind(self) -> SpanKind:
-        """Of a span of our own."""
-        return SpanKind.CONSUMER
-
-    @property
     def method(self) -> str:
         """What file names and lists begin with."""
         return _BATCH if self.is_batch else _METHOD
-
-    @property
-    def path(self) -> str:
-        """The destination."""
-        return self.target
-
-    @property
-    def name(self) -> str:
-        """For people."""
-        return f"{self.method} {self.target}"
 
     @property
     def messages(self) -> Sequence[Message]:
@@ -194,8 +178,7 @@ class Delivery:
         if of_all := self._told_of(None):
             told["all"] = of_all
         if error is not None:
-            described = json.loads(exceptions.encoded(error))
-            told["error"] = {name: described.get(name) for name in ("type", "args", "text")}
+            told["error"] = compared_error(error)
         return json.dumps(told, sort_keys=True).encode()
 
     def _told_of(self, number: int | None) -> list[object]:

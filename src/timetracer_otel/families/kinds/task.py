@@ -7,11 +7,10 @@ from collections.abc import Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from opentelemetry.trace import SpanKind
-
 from timetracer_otel import redaction, spans
 from timetracer_otel.cassette.kinds import EntryKind, Side, Texts
 from timetracer_otel.cassette.model import Span
+from timetracer_otel.families.kinds._consumed import Ran
 from timetracer_otel.families.kinds._follower import by_keys
 from timetracer_otel.families.kinds._outcome import Outcome, Payload, outcome_in, plain, shown
 from timetracer_otel.seams import exceptions
@@ -55,7 +54,7 @@ _METHOD: Final = "TASK"
 
 
 @dataclass(slots=True)
-class Task:
+class Task(Ran):
     """One execution of a task, an entry.
 
     Attributes:
@@ -99,34 +98,14 @@ class Task:
         return "task"
 
     @property
-    def span_kind(self) -> SpanKind:
-        """Of a span of our own."""
-        return SpanKind.CONSUMER
-
-    @property
     def method(self) -> str:
         """What file names and lists begin with."""
         return _METHOD
 
     @property
-    def path(self) -> str:
-        """The task's name."""
-        return self.target
-
-    @property
-    def name(self) -> str:
-        """For people."""
-        return f"{_METHOD} {self.target}"
-
-    @property
     def messages(self) -> Sequence[Message]:
         """The message's body."""
         return (self.came,)
-
-    @property
-    def failed(self) -> bool:
-        """Whether it raised."""
-        return self.outcome is not None and self.outcome.state == "FAILURE"
 
     @property
     def texts(self) -> Texts:

@@ -11,10 +11,10 @@ from functools import cache
 from typing import Any
 from weakref import WeakSet
 
-from timetracer_otel import seams
+from timetracer_otel.families.entry.running import opened
 from timetracer_otel.families.kinds.message import Delivery
 from timetracer_otel.seams import Lane, faults
-from timetracer_otel.seams.lanes import entering, process
+from timetracer_otel.seams.lanes import process
 
 __all__ = ["Consumption"]
 
@@ -36,15 +36,13 @@ class Consumption:
             delivery: about to be given to the app.
         """
         self.end()
-        runtime = seams.active()
-        if runtime is None or delivery.plugin in seams.switched_off or entering() is not None:
+        lane = opened(delivery)
+        if lane is None:
             return
         try:
-            lane = runtime.open_lane(delivery)
-            if lane is not None:
-                lane.take_up()
-                self._lane, self._delivery = lane, delivery
-                _under_way().add(self)
+            lane.take_up()
+            self._lane, self._delivery = lane, delivery
+            _under_way().add(self)
         except Exception as error:  # noqa: BLE001 - recording never breaks the app
             faults.report(f"{delivery.plugin}.take", error)
 

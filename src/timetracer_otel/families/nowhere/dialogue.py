@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Final, Generic, TypeAlias, TypeVar
@@ -48,7 +49,7 @@ Reply: TypeAlias = Said | Wait | End | Fail
 Say: TypeAlias = Callable[[Reply[Said]], None]
 
 
-class Dialogue(Generic[Said]):
+class Dialogue(ABC, Generic[Said]):
     """How a peer answers on one connection. It knows its protocol and the recording, but neither sockets nor loops.
 
     What a method does before it returns runs in the context of who calls it: there calls are matched. What it gives may
@@ -63,6 +64,7 @@ class Dialogue(Generic[Said]):
         """
         return ()
 
+    @abstractmethod
     def feed(self, data: bytes) -> Iterable[Reply[Said]]:
         """Take what the client sends, which may be a part of a request or several; give what the peer answers.
 
@@ -72,7 +74,6 @@ class Dialogue(Generic[Said]):
         Raises:
             Exception: a miss, or what sending raised.
         """
-        raise NotImplementedError
 
     def awaited(self) -> Iterable[Reply[Said]]:
         """Say what comes when the client waits and nothing is to come; without an answer it is told that time is up."""
