@@ -129,18 +129,24 @@ def _numbers(path: Path) -> Iterable[int]:
             yield int(match[1])
 
 
-def lost(outcomes: Iterable[Outcome], directory: Path) -> Loss:
-    """Compare what was answered long enough before the end with what was recorded."""
+def lost(outcomes: Iterable[Outcome], directory: Path, grace: float = GRACE) -> Loss:
+    """Compare what was answered long enough before the end with what was recorded.
+
+    Args:
+        outcomes: of the requests.
+        directory: of the cassettes.
+        grace: seconds before a kill from which on an answer must be recorded.
+    """
     there = found(directory)
     due: set[int] = set()
     for outcome in outcomes:
-        end = float("inf") if outcome.killed is None else outcome.killed - GRACE
+        end = float("inf") if outcome.killed is None else outcome.killed - grace
         due.update(number for number, at in outcome.answered.items() if at <= end)
     return Loss(tuple(sorted(due - there.numbers)), len(due), there.unreadable)
 
 
 def killed_round(
-    server: str, folder: Path, requests: int, concurrency: int, signal: str = "SIGKILL", **env: str
+    server: str, folder: Path, requests: int, concurrency: int, grace: float = GRACE, **env: str
 ) -> Loss:
     """Ask, kill in the middle, start again, ask the rest, end the server by SIGTERM, and count.
 
@@ -149,7 +155,7 @@ def killed_round(
         folder: for the cassettes and the server's log.
         requests: how many altogether.
         concurrency: connections.
-        signal: what kills it.
+        grace: seconds before the kill from which on an answer must be recorded.
         env: settings.
     """
     settings, half = environment(folder / "cassettes", **env), requests // 2
@@ -159,9 +165,9 @@ def killed_round(
         with serve(SERVERS[server], port, folder, settings) as program:
             more = ["--first", str(first), "--concurrency", str(concurrency)]
             if kills:
-                more += ["--kill", str(program.pid), "--kill-after", str(half), "--signal", signal]
+                more += ["--kill", str(program.pid), "--kill-after", str(half)]
             outcomes.append(ask(port, requests - first, *more))
-    return lost(outcomes, folder / "cassettes")
+    return lost(outcomes, folder / "cassettes", grace)
 
 
 def _soak_kills(options: argparse.Namespace) -> bool:

@@ -95,7 +95,7 @@ class _Load:
             outcome.killed = time.monotonic()
             for process in self.options.kill:
                 with suppress(ProcessLookupError):
-                    os.killpg(process, getattr(signal, self.options.signal))
+                    os.killpg(process, signal.SIGKILL)
 
 
 def _length(head: bytes) -> int:
@@ -122,7 +122,6 @@ def run(arguments: list[str] | None = None) -> None:
     parser.add_argument("--rate", type=float, default=0.0, help="requests a second; as fast as it goes when 0")
     parser.add_argument("--kill", type=int, action="append", default=[], help="process group to kill")
     parser.add_argument("--kill-after", type=int, default=0, help="how many answers before the kill")
-    parser.add_argument("--signal", default="SIGKILL")
     outcome = asyncio.run(_run(parser.parse_args(arguments)))
     json.dump(asdict(outcome), sys.stdout)
 

@@ -216,6 +216,23 @@ def test_a_write_that_was_cut_is_completed(tmp_path: Path, monkeypatch: pytest.M
     assert (tmp_path / "a").read_bytes() == (tmp_path / "b").read_bytes() == b"0123456789" * 3
 
 
+def test_what_a_full_disk_took_piece_by_piece_is_taken_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of a line that was written in several pieces none is left."""
+    path = tmp_path / "session.jsonl"
+    storage.append(path, b"first line\n")
+    write, room = os.write, [7, 5, 3]
+
+    def fills(file: int, data: bytes) -> int:
+        if not room:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        return write(file, bytes(data[: room.pop()]))
+
+    monkeypatch.setattr(os, "write", fills)
+    with pytest.raises(CassetteError, match="No space left on device"):
+        storage.append(path, b"0123456789" * 3)
+    assert path.read_bytes() == b"first line\n"
+
+
 @pytest.mark.parametrize("compression", COMPRESSIONS)
 def test_compressed_pieces_can_be_appended(tmp_path: Path, compression: Compression) -> None:
     """Each piece is a gzip member or zstd frame of its own; equal data gives equal bytes."""

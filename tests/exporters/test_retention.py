@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import threading
 import time
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -165,6 +166,23 @@ def test_pressure_grows_above_the_limit(tmp_path: Path, written: int, pressure: 
     limited.wrote(5000)
     limited.wrote(written)
     assert limited.pressure == pytest.approx(pressure)
+
+
+def test_a_pass_that_no_thread_can_make_is_made_later(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A process that is ending starts no thread any more."""
+
+    def refuse(_thread: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread at interpreter shutdown")
+
+    old = lane(tmp_path, "GET__old", timedelta(days=2))
+    limited = Retention(settings(tmp_path, max_age="1d"))
+    with monkeypatch.context() as ending:
+        ending.setattr(threading.Thread, "start", refuse)
+        limited.start()
+    assert old.exists()
+    limited.start()
+    while old.exists():
+        time.sleep(0.01)
 
 
 def test_a_directory_that_is_not_there(tmp_path: Path) -> None:

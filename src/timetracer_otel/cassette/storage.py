@@ -207,12 +207,13 @@ def write_all(file: int, data: bytes) -> None:
 
 def _complete(file: int, data: bytes, written: int) -> None:
     """Write what a first write left over (a full disk, a signal), or take back what was written."""
-    end = os.lseek(file, 0, os.SEEK_CUR)
+    start = os.lseek(file, 0, os.SEEK_CUR) - written
     try:
-        write_all(file, data[written:])
+        while written < len(data):
+            written += os.write(file, memoryview(data)[written:])
     except OSError:
-        if os.fstat(file).st_size == end:  # else another process wrote behind us, and its lines must stay
-            os.ftruncate(file, end - written)
+        if os.fstat(file).st_size == start + written:  # else another process wrote behind us, and its lines must stay
+            os.ftruncate(file, start)
         raise
 
 

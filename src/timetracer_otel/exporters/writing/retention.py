@@ -106,7 +106,8 @@ class Retention:
         """Begin a pass in a thread of its own, so that no lane waits for it."""
         if self._thread is None or not self._thread.is_alive():
             self._thread = threading.Thread(target=self._guarded, name="timetracer-retention", daemon=True)
-            self._thread.start()
+            with suppress(RuntimeError):  # the process is ending, or has no memory for a stack: a later pass does it
+                self._thread.start()
 
     def _guarded(self) -> None:
         try:
