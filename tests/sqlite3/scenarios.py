@@ -189,6 +189,10 @@ def transactions(connect: Connect) -> Any:
         seen += [count(), connection.in_transaction]
         connection.execute("COMMIT")
         seen.append(error_of(lambda: setattr(connection, "isolation_level", "WRONG")))
+        for number, level in enumerate(("IMMEDIATE", None, "", None)):  # outside any transaction
+            connection.isolation_level = level
+            connection.execute("INSERT INTO item (name) VALUES (?)", (f"level {number}",))
+            seen += [connection.isolation_level, connection.in_transaction, connection.commit(), count()]
         return seen
 
 

@@ -339,9 +339,10 @@ def _connection_class() -> Any:  # noqa: C901 - the methods of one class, which 
         def isolation_level(self, level: Any) -> None:
             go = partial(base.isolation_level.__set__, self, level)
             link = self._timetracer
-            if link is not None and level is None and link.in_transaction(self):
+            commits = link is not None and level is None and link.in_transaction(self)
+            if link is not None and commits:
                 link.call(self, "commit", [], go)  # which is what the module does then
-            if link is None or level is not None or isinstance(link, _ReplayedConnection):
+            if not commits or isinstance(link, _ReplayedConnection):
                 go()
 
         if hasattr(base, "autocommit"):
