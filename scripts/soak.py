@@ -145,9 +145,7 @@ def lost(outcomes: Iterable[Outcome], directory: Path, grace: float = GRACE) -> 
     return Loss(tuple(sorted(due - there.numbers)), len(due), there.unreadable)
 
 
-def killed_round(
-    server: str, folder: Path, requests: int, concurrency: int, grace: float = GRACE, **env: str
-) -> Loss:
+def killed_round(server: str, folder: Path, requests: int, concurrency: int, grace: float = GRACE, **env: str) -> Loss:
     """Ask, kill in the middle, start again, ask the rest, end the server by SIGTERM, and count.
 
     Args:

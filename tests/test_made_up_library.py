@@ -154,6 +154,7 @@ def test_it_is_listed_and_shown(folder: Path, port: int) -> None:
     assert "HOW ARE YOU" in json.dumps(lane)
 
 
+@pytest.mark.system
 @pytest.mark.parametrize("name", ["inkwell", "quill"])
 def test_it_is_switched_off_by_its_name(folder: Path, port: int, name: str) -> None:
     """In a recording from code, and let out of a replay by --live: then the server is asked."""

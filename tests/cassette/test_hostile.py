@@ -89,6 +89,7 @@ def _little_memory() -> None:
     resource.setrlimit(resource.RLIMIT_AS, (_MEMORY, _MEMORY))
 
 
+@pytest.mark.system
 @pytest.mark.parametrize("command", COMMANDS)
 def test_a_named_pipe_or_a_device_is_refused(command: str, tmp_path: Path) -> None:
     """Nobody may ever write to it: no command waits."""

@@ -100,6 +100,7 @@ def test_verified(recorded: Recorded) -> None:
     assert status == 0, said
 
 
+@pytest.mark.system
 @pytest.mark.parametrize(
     ("changed", "told"),
     [

@@ -36,6 +36,7 @@ def both(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
     return cassettes, str(json.loads(answer.body)["id"])
 
 
+@pytest.mark.system
 def test_the_request_publishes(both: tuple[Path, str]) -> None:
     """The publish is a PRODUCER span in the request's lane; the task is in a lane of its own, in the same trace."""
     cassettes, _ = both
@@ -46,6 +47,7 @@ def test_the_request_publishes(both: tuple[Path, str]) -> None:
     assert web.entry.trace_id == ran.entry.trace_id
 
 
+@pytest.mark.system
 def test_the_command_says_which_are_verified(both: tuple[Path, str]) -> None:
     """A server takes the request, a worker the task; the other one is reported as not driven, and fails."""
     cassettes, _ = both
@@ -55,6 +57,7 @@ def test_the_command_says_which_are_verified(both: tuple[Path, str]) -> None:
         assert "1 checked, 1 passed, 0 differ, 1 not driven" in said, said
 
 
+@pytest.mark.system
 def test_a_changed_publish_is_named(both: tuple[Path, str]) -> None:
     """Another argument of the task that a request asks for."""
     cassettes, _ = both

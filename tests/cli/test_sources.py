@@ -145,6 +145,7 @@ def test_a_trace_of_a_backend_replays_without_the_launcher(url: str, folder: Pat
     assert [path.name for path in temporary.iterdir() if path.name.startswith("timetracer-")] == []
 
 
+@pytest.mark.system
 def test_every_command_takes_the_url(url: str, tmp_path: Path, timetracer: Command) -> None:
     """List, show, diff, bundle and import."""
     (row,) = json.loads(timetracer("list", url, "--json").stdout)

@@ -71,6 +71,7 @@ def arrived(server: Collector) -> set[str]:
     return found
 
 
+@pytest.mark.system
 @pytest.mark.parametrize("ending", [signal.SIGTERM, signal.SIGINT], ids=["SIGTERM", "SIGINT"])
 @pytest.mark.parametrize("name", SERVERS)
 def test_nothing_is_lost_by_a_signal(tmp_path: Path, name: str, ending: signal.Signals) -> None:
@@ -134,6 +135,7 @@ print("never")
 """
 
 
+@pytest.mark.system
 @pytest.mark.parametrize("endpoint", ["", "http://127.0.0.1:9"], ids=["up", "away"])
 def test_the_signal_is_the_apps(tmp_path: Path, endpoint: str) -> None:
     """It asks, sets and restores handlers as without us, in children too; its end is the signal's, receiver or not."""

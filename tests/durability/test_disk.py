@@ -71,6 +71,7 @@ def test_a_directory_may_vanish(tmp_path: Path, command: list[str]) -> None:
     assert counts(served.cassettes)["timetracer.dropped.reason"] in (["disk=5"], ["disk=6"], ["disk=7"])
 
 
+@pytest.mark.system
 @servers
 def test_a_slow_disk_is_left_behind(tmp_path: Path, command: list[str]) -> None:
     """The app does not wait for the disk, nothing is lost when it ends, and the delay is counted and said."""

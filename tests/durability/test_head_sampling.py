@@ -46,6 +46,7 @@ def exported(folder: Path, exporters: str, sampler: str) -> list[tuple[str, str,
     return sorted(spans)
 
 
+@pytest.mark.system
 @pytest.mark.parametrize("sampler", SAMPLERS)
 def test_a_sampler_neither_loses_lanes_nor_is_changed(tmp_path: Path, sampler: str) -> None:
     """Three requests are recorded, whatever the host's sampler says, which goes on saying it."""

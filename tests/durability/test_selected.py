@@ -16,6 +16,7 @@ servers = pytest.mark.parametrize("command", SERVERS.values(), ids=SERVERS)
 RULES = "GET /large/*=0; /items/<number>=0; /items/{number}=0"
 
 
+@pytest.mark.system
 @servers
 def test_rules_trigger_and_exclusion(tmp_path: Path, command: list[str]) -> None:
     """By path, by the route that the framework found, by a header with a secret; an excluded path wins over all."""
@@ -37,6 +38,7 @@ def test_rules_trigger_and_exclusion(tmp_path: Path, command: list[str]) -> None
     assert not [path for path in served.cassettes.rglob("*.jsonl") if "sesame" in path.read_text(encoding="utf-8")]
 
 
+@pytest.mark.system
 @servers
 def test_errors_and_slow_ones_only(tmp_path: Path, command: list[str]) -> None:
     """One of the two is enough; the rest leaves nothing behind."""

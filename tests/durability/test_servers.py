@@ -104,6 +104,7 @@ PROGRAM = """
 """
 
 
+@pytest.mark.system
 @pytest.mark.parametrize(("how", "count"), [("fork", 15), ("spawn", 15), ("forkserver", 15), ("_exit", 10)])
 def test_processes_that_end_by_themselves(tmp_path: Path, how: str, count: int) -> None:
     """What the children of a program record is there, large answers too, though some children run no exit handlers."""

@@ -372,6 +372,7 @@ def test_replayed_with_the_broker_gone(recorded: Recorded) -> None:
     assert "5 calls answered (5 exact), 0 missed, 0 unused" in said, said
 
 
+@pytest.mark.system
 @pytest.mark.parametrize(
     ("old", "new", "told"),
     [

@@ -140,6 +140,7 @@ def test_each_run_is_a_lane(recorded: Recorded) -> None:
     assert json.loads(first["response"]["body"]["text"])["value"]["found"] == "at /old/7"
 
 
+@pytest.mark.system
 def test_replayed_and_verified(recorded: Recorded) -> None:
     """The recorded runs happen again, once each, with the ids that were drawn; the program ends by itself."""
     status, said = recorded.replayed()
@@ -149,6 +150,7 @@ def test_replayed_and_verified(recorded: Recorded) -> None:
     assert (status, "3 checked, 3 passed, 0 differ" in said) == (0, True), said
 
 
+@pytest.mark.system
 @pytest.mark.parametrize(
     ("old", "new", "told"),
     [

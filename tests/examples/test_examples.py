@@ -20,10 +20,19 @@ ROOT = Path(__file__).parents[2]
 ANSWER = Answer(200, (("Content-Type", "text/plain"),), b"one")
 
 
+_SLOW = pytest.mark.system
+
+
 @pytest.mark.parametrize(
     "example",
-    [SHOP, BOARD, JOB, STRICT_JOB, CHECKOUT, WEBHOOK],
-    ids=["shop", "board", "job", "strict job", "checkout", "webhook"],
+    [
+        pytest.param(SHOP, id="shop"),
+        pytest.param(BOARD, id="board"),
+        pytest.param(JOB, id="job"),
+        pytest.param(STRICT_JOB, id="strict job", marks=_SLOW),
+        pytest.param(CHECKOUT, id="checkout", marks=_SLOW),
+        pytest.param(WEBHOOK, id="webhook", marks=_SLOW),
+    ],
 )
 def test_an_example_replays_byte_for_byte(example: Example, tmp_path: Path) -> None:
     """Recorded as a process, then replayed with the server ended: each answer is the one expected, and identical."""

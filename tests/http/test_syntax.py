@@ -94,6 +94,7 @@ def _of(error: BaseException | None) -> Any:
     return type(error), text, args, _of(error.__cause__)
 
 
+@pytest.mark.system
 @pytest.mark.parametrize("client", CLIENTS, ids=lambda client: client.__name__.strip("_"))
 def test_a_peer_that_breaks_the_rules(client: Callable[[str], Any], server: ShapeServer, both: Run) -> None:
     """Status, headers, body in its pieces, or class, text and arguments of the exception are as they were live."""

@@ -43,6 +43,7 @@ def client(mongo_uri: str) -> Any:
         yield made
 
 
+@pytest.mark.system
 def test_long_session_is_recorded_in_bounded_memory(client: Any, tmp_path: Path) -> None:
     """Ten thousand calls outside any request leave nothing behind but the file."""
     with testing.record(tmp_path):
@@ -61,6 +62,7 @@ def test_unacknowledged_writes_are_recorded_in_bounded_memory(client: Any, tmp_p
     assert grown < MAX_GROWTH
 
 
+@pytest.mark.system
 def test_long_request_is_forgotten_when_it_is_written(client: Any, tmp_path: Path) -> None:
     """A request of ten thousand calls is held until its response, and then no longer."""
     app = flask.Flask("memory")

@@ -47,6 +47,7 @@ def ask(folder: Path, command: list[str], env: dict[str, str]) -> dict[int, Any]
     return found
 
 
+@pytest.mark.system
 @pytest.mark.parametrize("server", SERVERS)
 def test_one_lane_replays_with_two_workers(mongo_server: MongoServer, tmp_path: Path, server: str) -> None:
     """What each worker asks at import, start-up and in a thread comes from the session that the lane names."""

@@ -102,6 +102,7 @@ def test_click_writes_bytes_to_ask_what_a_stream_is(tmp_path: Path) -> None:
     assert script.verify().startswith("0 ")
 
 
+@pytest.mark.system
 def test_each_run_is_verified_with_its_own_arguments_and_stdin(tmp_path: Path) -> None:
     """Two runs are two: each is given what it was given, whichever of them the command names."""
     script = Script(tmp_path, "import sys\nprint(sys.argv[1:], [line.upper() for line in sys.stdin])\n")
@@ -175,6 +176,7 @@ if __name__ == "__main__":
 """
 
 
+@pytest.mark.system
 @pytest.mark.parametrize("started", [("spawn", "forkserver", "fork"), ("-I", "-E", "-S", "bare")])
 def test_children_are_recorded_answered_and_verified(started: tuple[str, ...], tmp_path: Path) -> None:
     """However a script starts another Python, it is the script's: recorded with it, and answered with the peer gone."""
@@ -192,6 +194,7 @@ def test_children_are_recorded_answered_and_verified(started: tuple[str, ...], t
     assert told.startswith("0 "), told
 
 
+@pytest.mark.system
 def test_a_python_that_cannot_be_answered_is_named(tmp_path: Path) -> None:
     """Another Python, run apart, is said when it is recorded, when it is replayed and when it is verified."""
     other = tmp_path / "python3"
@@ -204,6 +207,7 @@ def test_a_python_that_cannot_be_answered_is_named(tmp_path: Path) -> None:
     assert script.verify().startswith("1 ")
 
 
+@pytest.mark.system
 @pytest.mark.parametrize("server", [("flask", "run"), ("uvicorn", "app:app")])
 def test_a_server_that_never_starts_is_no_script(server: tuple[str, ...], tmp_path: Path) -> None:
     """An app that dies at import is one error with what it said, also when no request was recorded of it."""

@@ -198,6 +198,7 @@ def test_port_of_somebody_else_is_status_2(plain: Path) -> None:
     assert "something listens there already" in ended.stderr
 
 
+@pytest.mark.system
 def test_app_that_dies_in_the_middle_is_told(plain: Path) -> None:
     """What was answered before is compared; the rest has no response, and the end of the command is told."""
     ended = run(plain, FRAIL="1")
@@ -206,6 +207,7 @@ def test_app_that_dies_in_the_middle_is_told(plain: Path) -> None:
     assert "3 checked, 2 passed, 1 differ (1 error), 1 not sent" in ended.stdout
 
 
+@pytest.mark.system
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_interrupt_ends_the_app_too(plain: Path, tmp_path: Path, number: int) -> None:
     """Exit status 128 and the signal's number, and nothing that was started is left."""
@@ -230,6 +232,7 @@ def test_unreadable_cassette_is_status_2(tmp_path: Path) -> None:
     assert "broken.jsonl" in ended.stderr
 
 
+@pytest.mark.system
 def test_learned_list_hides_noise_and_nothing_else(tmp_path: Path) -> None:
     """--learn proposes the header and the leaves that differ, refuses a whole body; with the list only that is left."""
     cassettes = record(tmp_path, Ask("GET", "/noisy"), Ask("GET", "/text"))
@@ -248,6 +251,7 @@ def test_learned_list_hides_noise_and_nothing_else(tmp_path: Path) -> None:
     assert "2 checked, 1 passed, 1 differ (1 body), 3 ignored" in again.stdout
 
 
+@pytest.mark.system
 def test_masked_header_can_be_given(tmp_path: Path) -> None:
     """What the recording masked is sent as far as it is known, or as --header says; the lane's header stays unseen."""
     port, cassettes = free_port(), tmp_path / "cassettes"

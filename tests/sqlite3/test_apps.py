@@ -56,6 +56,7 @@ def verify(cassettes: Path, *options: str, **settings: str) -> subprocess.Comple
     return subprocess.run(words, cwd=HERE, env=env, capture_output=True, text=True, timeout=120, check=False)
 
 
+@pytest.mark.system
 def test_unchanged_app_passes(cassettes: Path) -> None:
     """Requests that ran at once, threads and tasks each get their own rows, whatever runs first."""
     ended = verify(cassettes, "--concurrency", "4")
@@ -63,6 +64,7 @@ def test_unchanged_app_passes(cassettes: Path) -> None:
     assert "4 checked, 4 passed, 0 differ" in ended.stdout
 
 
+@pytest.mark.system
 def test_changed_parameter_is_named(cassettes: Path) -> None:
     """A statement with another value is told by its table and the name of its parameter."""
     ended = verify(cassettes, LIMIT="2")

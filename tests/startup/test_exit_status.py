@@ -44,6 +44,7 @@ def recorded_status(folder: Path) -> object:
 _MODULES = [pytest.param("module", end, marks=pytest.mark.system) for end in ENDS]  # half a minute
 
 
+@pytest.mark.system
 @pytest.mark.parametrize(("how", "end"), [*(("script", end) for end in ENDS), *_MODULES])
 def test_the_status_is_right_or_unknown(how: str, end: str, tmp_path: Path) -> None:
     """However a program ends, its recorded status is the real one, or there is none."""

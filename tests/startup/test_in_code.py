@@ -89,6 +89,7 @@ def test_a_real_server_finds_the_app(tmp_path: Path, name: str, how: str, server
     assert lane.entry.payload("http.response.body.content") == b"made here"
 
 
+@pytest.mark.system
 @pytest.mark.parametrize("name", FRAMEWORKS)
 @pytest.mark.parametrize("how", SET_UP)
 def test_the_class_of_apps_stays(tmp_path: Path, name: str, how: str) -> None:
