@@ -17,6 +17,7 @@ SERVERS_OWN = frozenset({"date", "server", "connection"})
 SECONDS = 30.0
 """How long an answer may take."""
 _SHOWN = 300
+_PORT = "{port}"
 
 
 @dataclass(frozen=True)
@@ -89,7 +90,7 @@ class Peer:
 
     Attributes:
         variable: of the environment, which tells the example its URL.
-        command: starts it; a port is added.
+        command: starts it; ``{port}`` in it is a free port, and without that ``--port`` is added.
         port: on loopback; the same in both runs, since it is part of what is asked.
     """
 
@@ -141,7 +142,7 @@ class WebApp:
 
     Attributes:
         folder: where it is.
-        command: starts it; a port is added.
+        command: starts it; a free port stands for ``{port}`` in it, or is added as ``--port``.
         asks: the requests, in order.
         peers: the services that it asks.
     """
@@ -154,7 +155,7 @@ class WebApp:
     @property
     def shown(self) -> str:
         """Its command, as a user types it."""
-        return shlex.join(self.command)
+        return shlex.join(self.command).replace(_PORT, "8000")
 
     @property
     def expected(self) -> Sequence[tuple[str, int]]:
@@ -164,8 +165,9 @@ class WebApp:
     def answers(self, prefix: Sequence[str], env: Mapping[str, str], log: Path) -> list[Answer]:
         """As :meth:`Example.answers`."""
         port = free_port()
-        command = [*prefix, *self.command, "--port", str(port)]
-        with Program(command, log=log, env=env, cwd=self.folder) as program:
+        command = self.command if _PORT in self.command else (*self.command, "--port", _PORT)
+        words = [*prefix, *(str(port) if word == _PORT else word for word in command)]
+        with Program(words, log=log, env=env, cwd=self.folder) as program:
             program.wait_for_port(port)
             answers = [ask.send(port) for ask in self.asks]
             program.stop()

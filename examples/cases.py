@@ -83,7 +83,25 @@ WEBHOOK = WebApp(
     ),
 )
 
-EXAMPLES: tuple[Example, ...] = (SHOP, BOARD, JOB, STRICT_JOB, CHECKOUT, WEBHOOK)
+DJANGO_SHOP = WebApp(
+    folder=_HERE / "django_shop",
+    command=("python", "manage.py", "runserver", "--noreload", "{port}"),
+    asks=(
+        Ask("POST", "/members", {"name": "ada", "password": "analytical"}, status=201),
+        Ask("POST", "/members", {"name": "ada", "password": "engine"}, status=409),
+        Ask("POST", "/session", {"name": "ada", "password": "analytical"}),
+        Ask("POST", "/session", {"name": "ada", "password": "wrong"}, status=403),
+        Ask("POST", "/products", {"name": "tea", "price": "2.50", "stock": 5}, status=201),
+        Ask("POST", "/checkout", {"buyer": "ada", "product": "tea", "count": 2}, status=201),
+        Ask("POST", "/checkout", {"buyer": "ada", "product": "tea", "count": 1}, status=201),
+        Ask("POST", "/checkout", {"buyer": "ada", "product": "tea", "count": 9}, status=409),
+        Ask("GET", "/products"),
+        Ask("GET", "/orders/ada"),
+        Ask("GET", "/sales"),
+    ),
+)
+
+EXAMPLES: tuple[Example, ...] = (SHOP, BOARD, JOB, STRICT_JOB, CHECKOUT, WEBHOOK, DJANGO_SHOP)
 DATABASES = (
     "timetracer_example_flask",
     "timetracer_example_async",

@@ -30,6 +30,7 @@ from examples.cases import DATABASES, EXAMPLES
 from examples.support import ENDING, MongoServer, Program, accepts
 
 RECORD = ("opentelemetry-instrument", "--traces_exporter", "timetracer")
+NO_FILE = "sqlite:////nowhere/shop.sqlite3"
 UNREACHABLE = "mongodb+srv://u:p@cluster.example.net/?replicaSet=rs0&tls=true"
 
 
@@ -112,7 +113,8 @@ def record(example: Example, work: Path, uri: str) -> list[Answer]:
     Raises:
         RuntimeError: it did not start.
     """
-    env = _environment(work, MONGODB_URI=uri, TIMETRACER_DIR=str(work / "cassettes"), **_urls(example))
+    databases = {"MONGODB_URI": uri, "DATABASE_URL": f"sqlite:///{work / 'shop.sqlite3'}"}
+    env = _environment(work, TIMETRACER_DIR=str(work / "cassettes"), **databases, **_urls(example))
     with ExitStack() as running:
         for peer in example.peers:
             command = [*peer.command, "--port", str(peer.port)]
@@ -136,7 +138,8 @@ def replay(example: Example, work: Path, recorded: Sequence[Answer]) -> Comparis
     """
     report, log = work / "report.json", work / "replay.log"
     prefix = ("timetracer-replay", str(work / "cassettes"), "--report", str(report), "--")
-    replayed = example.answers(prefix, _environment(work, MONGODB_URI=UNREACHABLE, **_urls(example)), log)
+    env = _environment(work, MONGODB_URI=UNREACHABLE, DATABASE_URL=NO_FILE, **_urls(example))
+    replayed = example.answers(prefix, env, log)
     if not report.exists():
         raise RuntimeError(f"timetracer-replay … -- {example.shown} left no report:\n{log.read_text(errors='replace')}")
     found = json.loads(report.read_bytes())
@@ -151,7 +154,7 @@ def _urls(example: Example) -> dict[str, str]:
 
 def _environment(work: Path, **settings: str) -> dict[str, str]:
     """Our environment without what would change a recording; our programs first, temporary files in ``work``."""
-    foreign = ("OTEL_", "TIMETRACER_", "FLASK_", "UVICORN_")
+    foreign = ("OTEL_", "TIMETRACER_", "FLASK_", "UVICORN_", "DJANGO_")
     kept = {name: value for name, value in os.environ.items() if not name.startswith(foreign)}
     faults = {name: value for name, value in os.environ.items() if name == "TIMETRACER_RAISE_FAULTS"}
     path = os.pathsep.join(filter(None, (str(Path(sys.executable).parent), kept.get("PATH"))))
@@ -180,6 +183,7 @@ def compare(examples: Sequence[Example], work: Path, console: Console) -> list[C
     if port is not None and accepts(port):
         raise RuntimeError(f"the MongoDB server on port {port} did not end")
     console.print(f"database: {'ended' if port else 'out of reach'}, MONGODB_URI={UNREACHABLE}", markup=False)
+    console.print(f"          its file is not there, DATABASE_URL={NO_FILE}", markup=False)
     comparisons = []
     for example, folder, answers in zip(examples, folders, recorded, strict=True):
         console.print(f"replay:   timetracer-replay cassettes -- {example.shown}", markup=False)

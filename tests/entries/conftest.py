@@ -8,7 +8,7 @@ import pytest
 
 from tests.entries.doubles import NotingRuntime
 from timetracer_otel import seams
-from timetracer_otel.integrations import fastapi, flask, starlette
+from timetracer_otel.integrations import django, fastapi, flask, starlette
 from timetracer_otel.seams import patching
 
 
@@ -33,7 +33,7 @@ def replay() -> Iterator[NotingRuntime]:
 @pytest.fixture
 def patched() -> Iterator[None]:
     """The frameworks' entries are patched."""
-    for module in (flask, starlette, fastapi):
+    for module in (django, flask, starlette, fastapi):
         patching.apply(module.INTEGRATION)
     yield
     patching.undo_all()

@@ -13,7 +13,7 @@ import pytest
 from rich.console import Console
 
 from examples.asking import Answer, Example
-from examples.cases import BOARD, CHECKOUT, JOB, SHOP, STRICT_JOB, WEBHOOK
+from examples.cases import BOARD, CHECKOUT, DJANGO_SHOP, JOB, SHOP, STRICT_JOB, WEBHOOK
 from examples.demo import Comparison, Row, compare, table
 
 ROOT = Path(__file__).parents[2]
@@ -29,6 +29,7 @@ _SLOW = pytest.mark.system
         pytest.param(SHOP, id="shop"),
         pytest.param(BOARD, id="board"),
         pytest.param(JOB, id="job"),
+        pytest.param(DJANGO_SHOP, id="django shop"),
         pytest.param(STRICT_JOB, id="strict job", marks=_SLOW),
         pytest.param(CHECKOUT, id="checkout", marks=_SLOW),
         pytest.param(WEBHOOK, id="webhook", marks=_SLOW),

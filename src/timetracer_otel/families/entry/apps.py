@@ -13,11 +13,11 @@ from timetracer_otel.seams import Instrumentor, Integration, Patch, faults
 from timetracer_otel.seams.door import set_up
 from timetracer_otel.seams.integration import Wrapper
 
-__all__ = ["AutoSetup", "auto_setup", "entry"]
+__all__ = ["SERVERS", "AutoSetup", "auto_setup", "entry"]
 
 _App = TypeVar("_App")
 _IS_INSTRUMENTED = "_is_instrumented_by_opentelemetry"  # what all of OpenTelemetry's instrumentors set on an app
-_SERVERS: Final = {"gunicorn": "gunicorn", "hypercorn": "hypercorn", "uvicorn": "uvicorn"}
+SERVERS: Final = {"gunicorn": "gunicorn", "hypercorn": "hypercorn", "uvicorn": "uvicorn"}
 """Servers of any framework's apps, whose versions count as well."""
 
 
@@ -54,7 +54,7 @@ def entry(
     made = Instrumentor(instrumentor or name)
     init = Patch(patch.module, f"{patch.name.rpartition('.')[0]}.__init__", _instrumenting(made))
     packages = {name: name} if packages is None else packages
-    return Integration(name, (patch,), apps=(init,), packages={**packages, **_SERVERS}, instrumentors=(made,))
+    return Integration(name, (patch,), apps=(init,), packages={**packages, **SERVERS}, instrumentors=(made,))
 
 
 def auto_setup(integration: Integration) -> AutoSetup:
