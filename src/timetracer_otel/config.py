@@ -15,11 +15,12 @@ from typing import Any, Final, Literal, NamedTuple, TypeAlias, cast, get_args
 
 from timetracer_otel.errors import ConfigError
 
-__all__ = ["NONDETERMINISM", "PREFIX", "Compression", "Mode", "Pace", "Rule", "Settings", "load"]
+__all__ = ["NONDETERMINISM", "PREFIX", "Compression", "Host", "Mode", "OnMiss", "Pace", "Rule", "Settings", "load"]
 
 Mode: TypeAlias = Literal["off", "record", "replay"]
 Compression: TypeAlias = Literal["none", "gzip", "zstd"]
 Pace: TypeAlias = Literal["none", "recorded"]
+OnMiss: TypeAlias = Literal["fail", "nearest", "live"]
 
 PREFIX = "TIMETRACER_"
 NONDETERMINISM = ("clock", "monotonic", "objectid", "random", "secrets", "tempfile", "urandom", "uuid")
@@ -41,6 +42,18 @@ class Rule(NamedTuple):
 
     def __str__(self) -> str:
         return f"{self.method} {self.pattern}={self.share:g}".lstrip()
+
+
+class Host(NamedTuple):
+    """A peer that another one stands for, each as ``[scheme://]host[:port]`` in lower case.
+
+    Attributes:
+        name: as the replayed app calls it.
+        recorded: as the recorded app called it.
+    """
+
+    name: str
+    recorded: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +78,10 @@ class Settings:
         mock_plugins: when set, only these integrations are answered in replay.
         live_plugins: integrations that stay live in replay.
         pace: ``none`` answers at once in replay, ``recorded`` after the time that it took in the recording.
+        on_miss: what happens in a replay at a call that was not recorded: ``fail`` raises, ``nearest`` answers with the
+            closest recorded call of that address, ``live`` lets it go out.
+        hosts: names of HTTP peers that stand for recorded ones in a replay, such as
+            ``prices.internal=127.0.0.1:5105``, separated by commas.
         span_payloads: put payloads on the spans themselves, for other exporters too.
         files: write cassette files while recording.
         ignore_headers: names of HTTP request headers that do not count when calls are compared.
@@ -91,6 +108,8 @@ class Settings:
     mock_plugins: tuple[str, ...] = ()
     live_plugins: tuple[str, ...] = ()
     pace: Pace = "none"
+    on_miss: OnMiss = "fail"
+    hosts: tuple[Host, ...] = ()
     span_payloads: bool = False
     files: bool = True
     ignore_headers: tuple[str, ...] = ()
@@ -263,6 +282,30 @@ def _header(name: str, text: str) -> tuple[str, ...]:
     return tuple(filter(None, (header.lower(), value)))
 
 
+_PEER: Final = re.compile(r"(?:https?://)?(?:\[[0-9a-f:.]+\]|[a-z0-9._-]+)(?::(?P<port>\d{1,5}))?")
+_LAST_PORT: Final = 65535
+
+
+def _hosts(name: str, text: str) -> tuple[Host, ...]:
+    found: dict[str, str] = {}
+    for pair in _names(name, text.lower()):
+        new, equals, recorded = (part.strip().rstrip("/") for part in pair.partition("="))
+        if not equals or not _is_peer(new) or not _is_peer(recorded):
+            raise ConfigError(
+                f"{name}: {pair!r} is no pair of hosts: write new=recorded, such as prices.internal=127.0.0.1:5105"
+            )
+        if found.setdefault(new, recorded) != recorded:
+            raise ConfigError(f"{name}: {new} cannot stand for both {found[new]} and {recorded}: leave one out")
+    if (twice := next((one for one in found.values() if list(found.values()).count(one) > 1), None)) is not None:
+        raise ConfigError(f"{name}: {twice} stands behind several names: each recorded host has one")
+    return tuple(Host(*pair) for pair in found.items())
+
+
+def _is_peer(text: str) -> bool:
+    match = _PEER.fullmatch(text)
+    return match is not None and 0 < int(match["port"] or 80) <= _LAST_PORT
+
+
 def _names(_name: str, text: str) -> tuple[str, ...]:
     return tuple(part.strip() for part in text.split(",") if part.strip())
 
@@ -308,6 +351,8 @@ PARSERS: dict[str, Callable[[str, str], object]] = {
     "mock_plugins": _names,
     "live_plugins": _names,
     "pace": cast("Callable[[str, str], object]", _choice(get_args(Pace))),
+    "on_miss": cast("Callable[[str, str], object]", _choice(get_args(OnMiss))),
+    "hosts": _hosts,
     "span_payloads": _flag,
     "files": _flag,
     "ignore_headers": _lower_names,

@@ -39,7 +39,7 @@ def giving(*payloads: bytes, ahead: float = 0.0) -> tuple[Given, list[str]]:
     fresh: list[str] = []
     index = Index.of([payloads])
     assert index is not None
-    return Given(index, ahead, lambda kind, _: fresh.append(kind)), fresh
+    return Given(index, ahead, lambda kind, _site, _value: fresh.append(kind.name)), fresh
 
 
 def take(lane: Given, kind: Kind, site: Site, branch: str) -> list[Any]:
@@ -175,7 +175,7 @@ def test_what_was_not_recorded_is_no_fresh_draw() -> None:
     index = Index.of([[orjson.dumps({"first": 0, "groups": ["uuid"], "sites": [], "draws": []})]])
     assert index is not None
     fresh: list[str] = []
-    lane = Given(index, -1e9, lambda kind, _: fresh.append(kind))
+    lane = Given(index, -1e9, lambda kind, _site, _value: fresh.append(kind.name))
     assert new(lane, "time.time", lambda: 5.0) == 5.0
     new(lane, "uuid.uuid4", lambda: None)
     assert fresh == ["uuid.uuid4"]

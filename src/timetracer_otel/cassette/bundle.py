@@ -15,7 +15,7 @@ from timetracer_otel.cassette.sessions import SessionSearch
 from timetracer_otel.cassette.storage import whole_file
 from timetracer_otel.errors import CassetteError
 
-__all__ = ["bundle"]
+__all__ = ["bundle", "writer"]
 
 
 def bundle(paths: Iterable[str | PathLike[str]], output: Path, left_out: list[CassetteError] | None = None) -> int:
@@ -41,7 +41,7 @@ def _bundle(paths: list[Path], without: Collection[Path], output: Path) -> int:
         raise CassetteError("is not a regular file: choose another name for the output", file=output)
     copied = dict.fromkeys(path.resolve() for path in without)
     search = SessionSearch()
-    with whole_file(output) as descriptor, _writer(descriptor, output) as write:
+    with whole_file(output) as descriptor, writer(descriptor, output) as write:
         more = paths
         while more:
             for path in more:
@@ -73,8 +73,16 @@ def _copy(
 
 
 @contextmanager
-def _writer(descriptor: int, output: Path) -> Iterator[Callable[[bytes], object]]:
-    """Give what writes to a descriptor, compressed as the output's name says."""
+def writer(descriptor: int, output: Path) -> Iterator[Callable[[bytes], object]]:
+    """Give what writes to a descriptor, compressed as the output's name says.
+
+    Args:
+        descriptor: to write to.
+        output: the name.
+
+    Yields:
+        What takes bytes.
+    """
     with os.fdopen(descriptor, "wb", closefd=False) as file:
         if output.suffix == ".gz":
             import gzip  # noqa: PLC0415 - only when it is asked for

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import NoReturn
 
-from timetracer_otel.cassette.naming import ENDINGS, LATEST
+from timetracer_otel.cassette.naming import ENDINGS, LATEST, OLD
 from timetracer_otel.cassette.sniffing import holds_traces, is_foreign
 from timetracer_otel.cassette.urls import is_url, parse
 from timetracer_otel.errors import CassetteError
@@ -78,7 +78,7 @@ def _matches(spec: str, directory: Path, wanted: Callable[[Path], bool]) -> Iter
             path = Path(match)
             if path.is_dir():
                 yield from below(path, wanted)
-            elif path.suffix != ".part" and path.name != LATEST:
+            elif path.suffix not in {".part", OLD} and path.name != LATEST:
                 yield path
 
 
@@ -102,7 +102,7 @@ def below(folder: Path, wanted: Callable[[Path], bool] = is_cassette) -> Iterato
 
     Taken are files whose names end as those of cassettes do, unless they are empty or hold other JSON; and files of any
     other name that begin as OTLP traces do, such as those that a collector writes and rotates. Left out are hidden
-    files, unfinished ones (``.part``) and the link to the latest.
+    files, unfinished ones (``.part``), those that were replaced (``.old``) and the link to the latest.
 
     Args:
         folder: the directory.
@@ -115,7 +115,7 @@ def below(folder: Path, wanted: Callable[[Path], bool] = is_cassette) -> Iterato
         folders.sort()
         for name in sorted(names):
             path = Path(parent, name)
-            if not name.startswith(".") and not name.endswith(".part") and name != LATEST and wanted(path):
+            if not name.startswith(".") and not name.endswith((".part", OLD)) and name != LATEST and wanted(path):
                 yield path
 
 

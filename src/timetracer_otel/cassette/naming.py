@@ -3,18 +3,33 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from functools import lru_cache
+from itertools import chain, count
 from pathlib import Path
 from typing import Final
 
 from timetracer_otel.config import Compression
 
-__all__ = ["ENDINGS", "LATEST", "lane_path", "safe_session_id", "session_file_entry", "session_file_id", "session_path"]
+__all__ = [
+    "ENDINGS",
+    "LATEST",
+    "OLD",
+    "lane_path",
+    "old_path",
+    "safe_session_id",
+    "session_file_entry",
+    "session_file_id",
+    "session_path",
+]
 
 LATEST: Final = "latest.jsonl"
 """In the cassette directory: a link to the newest lane's file, whatever that is compressed with."""
 ENDINGS: Final[dict[Compression, str]] = {"none": ".jsonl", "gzip": ".jsonl.gz", "zstd": ".jsonl.zst"}
+
+OLD: Final = ".old"
+"""How the name of a cassette ends in whose place there is a newer one; readers of directories leave it out."""
 
 _SESSION: Final = re.compile(r"SESSION__.+__(?P<id>[^_].*?)\.jsonl(\.gz|\.zst)?")
 _STARTED: Final = re.compile(r"SESSION__.+__for-(?P<entry>[^_]+)__[^_][^_]*")
@@ -68,6 +83,16 @@ def session_path(  # noqa: PLR0913, PLR0917 - the parts of one name, and callers
     owner = f"__for-{safe_session_id(entry)}" if entry else ""
     name = f"SESSION__{_safe(program, _LONGEST_WORD)}{owner}__{safe_session_id(session_id)}"
     return directory / _hour(start_ns // _HOUR_NS) / (name + ENDINGS[compression])
+
+
+def old_path(path: Path) -> Path:
+    """Give the name under which a cassette is kept when another takes its place; one that is not taken yet.
+
+    Args:
+        path: the cassette.
+    """
+    numbers: Iterator[str] = chain([""], (f".{number}" for number in count(2)))
+    return next(name for number in numbers if not (name := path.with_name(f"{path.name}{number}{OLD}")).exists())
 
 
 def session_file_id(name: str) -> str | None:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from timetracer_otel.cassette import scratch, traces_api, urls
-from timetracer_otel.cassette.naming import LATEST, session_file_id
+from timetracer_otel.cassette.naming import LATEST, OLD, session_file_id
 from timetracer_otel.cassette.urls import Url
 from timetracer_otel.errors import CassetteError
 
@@ -179,7 +179,7 @@ class _Storage:
 
 def _counts(name: str) -> bool:
     last = name.rpartition("/")[2]
-    return bool(last) and not last.startswith(".") and not last.endswith(".part") and last != LATEST
+    return bool(last) and not last.startswith(".") and not last.endswith((".part", OLD)) and last != LATEST
 
 
 def _safe(part: str) -> str:

@@ -273,7 +273,11 @@ def _message(  # noqa: PLR0913, PLR0917 - as kombu calls it
 
 
 def _answer(responder: Responder, message: Published) -> None:
-    answer = responder.answer(publishing.describe(message), lambda: publishing.render(message))
+    answer = responder.answer(
+        publishing.describe(message),
+        lambda: publishing.render(message),
+        recording=lambda: spans.encode_payload(spans.REQUEST, message.encoded()),
+    )
     publishing.raise_recorded(answer.recorded)
 
 

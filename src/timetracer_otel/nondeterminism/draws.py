@@ -219,10 +219,10 @@ class Given:
     Args:
         index: of the recorded lane.
         ahead: seconds from the live lane's begin to the recorded one's.
-        fresh: told the kind and site of each draw that the recording does not have.
+        fresh: told the kind, the site and the value of each draw that the recording does not have.
     """
 
-    def __init__(self, index: Index, ahead: float, fresh: Callable[[str, Site], None]) -> None:
+    def __init__(self, index: Index, ahead: float, fresh: Callable[[Kind, Site, Any], None]) -> None:
         self.index = index
         self._ahead = ahead
         self._fresh = fresh
@@ -266,11 +266,14 @@ class Given:
 
     def new(self, kind: Kind, site: Site, sample: Callable[..., Any], args: Any, kwargs: Any) -> Any:
         """A value that the recording does not have. A clock goes on from the recorded time, everything else is live."""
-        if kind.group in self.index.groups:
-            self._fresh(kind.name, site)
-            if kind.ahead is not None:
-                return kind.ahead(sample, args, kwargs, self._seconds(kind, sample))
-        return sample(*args, **kwargs)
+        if kind.group not in self.index.groups:
+            return sample(*args, **kwargs)
+        if kind.ahead is None:
+            value = sample(*args, **kwargs)
+        else:
+            value = kind.ahead(sample, args, kwargs, self._seconds(kind, sample))
+        self._fresh(kind, site, value)
+        return value
 
     def _seconds(self, kind: Kind, sample: Callable[..., Any]) -> float:
         if kind.clock == "wall":

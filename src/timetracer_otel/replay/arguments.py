@@ -12,11 +12,11 @@ import typer
 
 from timetracer_otel.errors import ConfigError
 
-__all__ = ["Arguments", "refuse_options_of_verify", "takes_arguments"]
+__all__ = ["Arguments", "refuse_options_of_verify", "refuse_what_contradicts", "takes_arguments"]
 
 _ONLY_VERIFY = (
     "junit", "html", "trace", "log", "ignore_file", "url", "concurrency", "order", "workers", "shard", "service",
-    "header", "unused", "wait", "timeout",
+    "header", "unused", "wait", "timeout", "accept", "interactive",
 )  # fmt: skip
 _File = Path | None
 _Names = list[str] | None
@@ -37,12 +37,30 @@ class Arguments:
             help="Answer at once, or after the time that each call took in the recording.", show_default=False
         ),
     ] = None
+    on_miss: Annotated[
+        Literal["fail", "nearest", "live"] | None,
+        typer.Option(
+            help="At a call that was not recorded: fail (the default), answer with the nearest recorded call of that "
+            "address and mark what rests on it as assumed, or let it go out live.",
+            show_default=False,
+        ),
+    ] = None
     report: Annotated[_File, typer.Option(help="Write the report as JSON to this file.")] = None
     strict: Annotated[
         bool, typer.Option("--strict", help="Refuse to run when a cassette cannot be read, instead of leaving it out.")
     ] = False
     verify: Annotated[
         bool, typer.Option("--verify", help="Send the recorded requests; compare responses and calls.")
+    ] = False
+    accept: Annotated[
+        bool,
+        typer.Option(
+            "--accept",
+            help="Verify; write what differs into the cassettes. The old ones stay beside them, as .old.",
+        ),
+    ] = False
+    interactive: Annotated[
+        bool, typer.Option("--interactive", "-i", help="Accept: ask for each difference (y, n, all, quit).")
     ] = False
     learn: Annotated[bool, typer.Option("--learn", help="Verify twice; propose a list of what may differ.")] = False
     junit: Annotated[_File, typer.Option(help="Verify: write JUnit XML.", metavar="FILE.xml")] = None
@@ -117,3 +135,18 @@ def refuse_options_of_verify(context: typer.Context) -> None:
         source = context.get_parameter_source(name)
         if source is not None and source.name == "COMMANDLINE":
             raise ConfigError(f"--{name.removesuffix('_file')} goes with --verify: add it")
+
+
+def refuse_what_contradicts(arguments: Arguments) -> None:
+    """Refuse options of which one makes the other mean nothing.
+
+    Args:
+        arguments: as given.
+
+    Raises:
+        ConfigError: there are such options.
+    """
+    if arguments.interactive and not arguments.accept:
+        raise ConfigError("--interactive goes with --accept: add it")
+    if arguments.accept and arguments.learn:
+        raise ConfigError("--accept writes a baseline and --learn a list of what may differ: choose one")

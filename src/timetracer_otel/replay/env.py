@@ -19,8 +19,14 @@ Environment: TypeAlias = Callable[[Catalog, Path], dict[str, str]]
 """Gives the environment from what the program is to follow and the folder for its journals."""
 
 
-def environment(
-    base: Mapping[str, str], live: Sequence[str], mock: Sequence[str], *, detailed: bool, traced: Path | None = None
+def environment(  # noqa: PLR0913 - each is a word of the command line
+    base: Mapping[str, str],
+    live: Sequence[str],
+    mock: Sequence[str],
+    *,
+    detailed: bool,
+    accepting: bool = False,
+    traced: Path | None = None,
 ) -> Environment:
     """Give what makes the environment of a replayed program, which its children inherit.
 
@@ -29,6 +35,7 @@ def environment(
         live: integrations that go out.
         mock: when not empty, the only integrations that are answered.
         detailed: whether the journals say what ``--verify`` compares.
+        accepting: whether they say what ``--accept`` writes.
         traced: folder for the replay's own trace.
     """
 
@@ -47,6 +54,7 @@ def environment(
             "TIMETRACER_LIVE_PLUGINS": ",".join(live),
             "TIMETRACER_MOCK_PLUGINS": ",".join(mock),
             variables.DETAIL: "1" if detailed else "",
+            variables.ACCEPT: "1" if accepting else "",
             variables.TRACE: str(traced.absolute()) if traced is not None else "",
         }
         options["PYTHONHASHSEED"] = found.hash_seed()

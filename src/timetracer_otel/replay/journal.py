@@ -14,10 +14,12 @@ import orjson
 
 from timetracer_otel.seams.lanes import process
 
-__all__ = ["UNSEEN", "Children", "Journal", "Outcome", "driven_by", "leave", "read", "unanswered"]
+__all__ = ["NEAREST", "UNSEEN", "Children", "Journal", "Outcome", "driven_by", "leave", "read", "unanswered"]
 
 UNSEEN = "not watched, because they connect below Python"
 """A report says this of the libraries that follow."""
+NEAREST = ("nearest", "nearest again")
+"""Answers to calls that asked something else; the second of one that had answered before."""
 _write = os.write  # before anything looks at what the app writes
 _OPTIONS = orjson.OPT_APPEND_NEWLINE | orjson.OPT_NON_STR_KEYS
 
@@ -28,11 +30,13 @@ class Journal:
     Args:
         folder: where; None keeps them in memory.
         detailed: whether to note what ``--verify`` compares.
+        accepting: whether to note what a new recording of the same needs.
     """
 
-    def __init__(self, folder: Path | None, *, detailed: bool = False) -> None:
+    def __init__(self, folder: Path | None, *, detailed: bool = False, accepting: bool = False) -> None:
         self._folder = folder
         self.detailed = detailed
+        self.accepting = accepting
         self._descriptor = -1
         self._pid = -1
         self.kept: list[dict[str, Any]] = []
@@ -41,9 +45,9 @@ class Journal:
         """Note one thing; one write, whole or not at all.
 
         Args:
-            what: ``lane``, ``end``, ``answered``, ``miss``, ``refused`` or, of the session, ``session_end``; of the
-                process itself ``drives``, ``unseen``, ``process``, ``started_for``, ``printed``, ``process_end`` and
-                ``child``.
+            what: ``lane``, ``end``, ``answered``, ``assumed``, ``out``, ``stands_for``, ``miss``, ``refused`` or, of
+                the session, ``session_end``; of the process itself ``drives``, ``unseen``, ``process``,
+                ``started_for``, ``printed``, ``process_end`` and ``child``.
             facts: JSON-like.
         """
         pid = process.id
@@ -166,6 +170,11 @@ class Outcome:
         answered: calls by how they were answered.
         misses: each live call that nothing answered.
         refused: addresses that were refused.
+        assumed: each live call that the closest recorded one answered, which asked something else.
+        resting: how many calls were answered behind such a one in its lane, it included.
+        out: addresses of calls that went out because they were not recorded.
+        stands_for: recorded peers by the names that the app has for them now.
+        strangers: requests that followed no recorded one, with why.
         unseen: imported libraries whose connections nobody watches.
         remarks: requests, and what is to be said about the credentials that they were recorded with.
     """
@@ -175,6 +184,11 @@ class Outcome:
     answered: Counter[str] = field(default_factory=Counter)
     misses: list[Mapping[str, Any]] = field(default_factory=list)
     refused: list[str] = field(default_factory=list)
+    assumed: list[Mapping[str, Any]] = field(default_factory=list)
+    resting: int = 0
+    out: Counter[str] = field(default_factory=Counter)
+    stands_for: dict[str, str] = field(default_factory=dict)
+    strangers: Counter[tuple[str, str]] = field(default_factory=Counter)
     unseen: list[str] = field(default_factory=list)
     remarks: Counter[tuple[str, str]] = field(default_factory=Counter)
     _unused: dict[tuple[int, str, str], Mapping[str, Any]] = field(default_factory=dict)
@@ -198,32 +212,57 @@ class Outcome:
             outcome._children.take(note)
             match note["what"]:
                 case "lane":
-                    outcome.lanes += 1
-                    outcome.followed += note.get("recorded") is not None
-                    if remark := note.get("remark"):
-                        outcome.remarks[note["request"], remark] += 1
+                    outcome._take_lane(note)
                 case "answered":
                     outcome.answered[note["how"]] += 1
+                    outcome.resting += note.get("assumed", False)
                     # By a background task, after the response had ended.
                     outcome._unused.pop((note["pid"], str(note.get("lane")), str(note.get("span"))), None)
                 case "miss":
                     outcome.misses.append(note)
-                case "refused":
-                    outcome.refused.append(note["address"])
-                case "unseen":
-                    outcome.unseen.append(note["library"])
+                case "assumed":
+                    outcome.assumed.append(note)
+                case "out":
+                    outcome.out[" ".join(filter(None, note["key"]))] += 1
+                case "refused" | "stands_for" | "unseen":
+                    outcome._take_peer(note)
                 case "end":
                     for call in note["unused"]:
                         found = {**call, "request": note["request"]}
                         outcome._unused[note["pid"], note["lane"], call["span"]] = found
         return outcome
 
+    def _take_lane(self, note: Mapping[str, Any]) -> None:
+        followed, remark = note.get("recorded") is not None, note.get("remark")
+        self.lanes += 1
+        self.followed += followed
+        if not followed:
+            self.strangers[note["request"], remark or ""] += 1
+        elif remark:
+            self.remarks[note["request"], remark] += 1
+
+    def _take_peer(self, note: Mapping[str, Any]) -> None:
+        match note["what"]:
+            case "refused":
+                self.refused.append(note["address"])
+            case "stands_for":
+                self.stands_for[note["name"]] = note["peer"]
+            case "unseen":
+                self.unseen.append(note["library"])
+
     def as_json(self) -> dict[str, Any]:
         """The report as data, for ``--report``."""
         return {
             "requests": self.lanes,
             "followed": self.followed,
+            "not_recorded": [
+                {"request": request, "message": why, "times": times} for (request, why), times in self.strangers.items()
+            ],
             "answered": dict(self.answered),
+            "assumed": self.resting,
+            "assumptions": [dict(note) for note in self.assumed],
+            "went_out": dict(self.out),
+            "stands_for": self.stands_for,
             "missed": [dict(miss) for miss in self.misses],
             "refused": self.refused,
             "unseen": list(dict.fromkeys(self.unseen)),
@@ -241,7 +280,19 @@ class Outcome:
         total, missed, left = sum(self.answered.values()), len(self.misses), len(self.unused)
         requests = f"{self.lanes} requests, {self.followed} of them recorded"
         calls = f"{total} calls answered ({answered}), {missed} missed, {left} unused"
+        calls += f", {self.resting} assumed" if self.resting else ""
+        calls += f", {sum(self.out.values())} went out" if self.out else ""
         lines = [f"timetracer replay: {requests}; {calls}"]
+        lines += [
+            f"  not recorded: {request}{f': {why}' if why else ''}{f' ({times} times)' if times > 1 else ''}"
+            for (request, why), times in self.strangers.most_common(5)
+        ]
+        lines += [f"  assumed from here on: {note['message']}" for note in self.assumed[:5]]
+        lines += [
+            f"  went out, because it was not recorded: {one}{f' ({times} times)' if times > 1 else ''}"
+            for one, times in self.out.most_common(5)
+        ]
+        lines += [f"  {name} stands for {peer}" for name, peer in self.stands_for.items()]
         lines += [f"  missed: {miss['message']}" for miss in self.misses[:5]]
         lines += [f"  refused: {address}" for address in dict.fromkeys(self.refused)]
         lines += [f"  {UNSEEN}: {', '.join(dict.fromkeys(self.unseen))}"] if self.unseen else []

@@ -20,7 +20,13 @@ from timetracer_otel import config, sealing
 from timetracer_otel.cassette import scratch, shelf, storage
 from timetracer_otel.errors import CassetteError, ConfigError, TimetracerError
 from timetracer_otel.replay import journal
-from timetracer_otel.replay.arguments import Arguments, refuse_options_of_verify, takes_arguments
+from timetracer_otel.replay.accepting.asking import Questions, everything
+from timetracer_otel.replay.arguments import (
+    Arguments,
+    refuse_options_of_verify,
+    refuse_what_contradicts,
+    takes_arguments,
+)
 from timetracer_otel.replay.comparing import ignore
 from timetracer_otel.replay.env import Environment, environment
 from timetracer_otel.replay.verifying import command_line
@@ -61,17 +67,20 @@ def _replay(context: typer.Context, **given: Any) -> None:
     arguments, command = Arguments(**given), context.obj
     if not arguments.verifies:
         refuse_options_of_verify(context)
+    refuse_what_contradicts(arguments)
     if shutil.which(command[0]) is None:
         raise ConfigError(f"{command[0]}: there is no such command; is its virtual environment active?")
     directory = config.load().dir
     sealing.check()
     catalog = _catalog(arguments, directory)
     command_line.must_be_writable(arguments.report, arguments.junit, arguments.html, arguments.log)
+    chosen = {"TIMETRACER_PACE": arguments.pace, "TIMETRACER_ON_MISS": arguments.on_miss}
     surroundings = environment(
-        {**os.environ, **({"TIMETRACER_PACE": arguments.pace} if arguments.pace else {})},
+        {**os.environ, **{name: value for name, value in chosen.items() if value}},
         arguments.live or [],
         arguments.mock or [],
         detailed=arguments.verifies,
+        accepting=arguments.accept,
         traced=arguments.trace,
     )
     if arguments.verifies:
@@ -115,6 +124,7 @@ def _verify(
         wait=arguments.wait,
         timeout=arguments.timeout,
         ignored=ignore.read(lists),
+        accept=(Questions().ask if arguments.interactive else everything) if arguments.accept else None,
         log=arguments.log,
     )
     reports = command_line.Reports(json=arguments.report, junit=arguments.junit, html=arguments.html)

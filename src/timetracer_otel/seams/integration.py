@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from importlib.metadata import entry_points
 from typing import TYPE_CHECKING, Any, NoReturn, Protocol, TypeAlias, TypeVar
@@ -23,11 +23,13 @@ __all__ = [
     "Answer",
     "Description",
     "Generator",
+    "GoesOut",
     "InStream",
     "Instrumentor",
     "Integration",
     "Maker",
     "Patch",
+    "Recording",
     "Replacement",
     "Responder",
     "Stream",
@@ -50,6 +52,14 @@ Maker: TypeAlias = Callable[[Any], Callable[..., Any]]
 
 Replacement: TypeAlias = Callable[[Any], Any]
 """Gives what stands in the place of an object that a factory has made: often a proxy of it."""
+
+
+Recording: TypeAlias = Callable[[], Mapping[str, spans.Attribute]]
+"""Gives the attributes of a live request, as a recording has them."""
+
+
+class GoesOut(Exception):  # noqa: N818 - no error: it says what is to be done
+    """Nothing recorded answers a call, and the user wants such calls to go out (``--on-miss live``)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +105,8 @@ class Description:
             begins with the other.
         settles: whether each process asks it when it first needs what the call makes, such as an index, and is told the
             same however often it is asked: which request comes first is chance.
+        peer: who is asked, where the app may have another name for the same one in another run; it stands in the key
+            and the subjects. Empty where it may not.
     """
 
     key: tuple[str, ...]
@@ -105,6 +117,18 @@ class Description:
     unordered: tuple[tuple[int, int, int], ...] = ()
     subjects: tuple[tuple[str, ...], ...] | None = None
     settles: bool = False
+    peer: str = ""
+
+    def at(self, peer: str) -> Description:
+        """The same, asked of another peer.
+
+        Args:
+            peer: who.
+        """
+        key, *subjects = (
+            tuple(peer if part == self.peer else part for part in parts) for parts in (self.key, *(self.subjects or ()))
+        )
+        return replace(self, key=key, peer=peer, subjects=self.subjects and tuple(subjects))
 
     @property
     def concerns(self) -> tuple[tuple[str, ...], ...]:
@@ -212,7 +236,12 @@ class Responder(Protocol):
     """Stands in for a library's I/O in a replay."""
 
     def answer(
-        self, description: Description, asked: Callable[[], object], instead: Sequence[Description] = ()
+        self,
+        description: Description,
+        asked: Callable[[], object],
+        instead: Sequence[Description] = (),
+        *,
+        recording: Recording = dict,
     ) -> Answer:
         """Give the recorded call that answers the live one, in the current lane.
 
@@ -220,9 +249,13 @@ class Responder(Protocol):
             description: of the live call.
             asked: renders the live call for a miss report (JSON-like); called only then.
             instead: other descriptions under which it may have been recorded: a request not sent to its end.
+            recording: gives the attributes by which a recording of the live call would hold what it asks; called only
+                where the replay is to become a recording.
 
         Raises:
             ReplayMiss: nothing recorded answers it.
+            GoesOut: nothing recorded answers it, and the user wants it to go out; only where the integration
+                :attr:`Integration.goes_out`.
         """
         ...
 
@@ -399,6 +432,7 @@ class Integration:
             driver's own too.
         generators: its functions that make ids, keys or salts of which the app gets the result.
         version1: how cassettes of timetracer 1.x name the library.
+        goes_out: whether one call can go out in a replay of which the others are answered.
     """
 
     name: str
@@ -418,6 +452,7 @@ class Integration:
     instrumentors: tuple[Instrumentor, ...] = ()
     generators: tuple[Generator, ...] = ()
     version1: tuple[Library, ...] = ()
+    goes_out: bool = False
     scopes: frozenset[str] = field(init=False)
     """Instrumentation scopes whose spans are calls of this library."""
 

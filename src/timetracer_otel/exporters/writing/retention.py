@@ -16,7 +16,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
-from timetracer_otel.cassette.naming import ENDINGS, LATEST
+from timetracer_otel.cassette.naming import ENDINGS, LATEST, OLD
 from timetracer_otel.config import Settings
 from timetracer_otel.seams import faults
 
@@ -33,7 +33,7 @@ _OVER: Final = 0.2
 _LOCK: Final = ".retention"
 _DAY: Final = re.compile(r"\d{4}-\d\d-\d\d")
 _HOUR: Final = re.compile(r"\d\d")
-_NAMES: Final = tuple(ENDINGS.values())
+_NAMES: Final = (*ENDINGS.values(), OLD)
 
 
 def hold(path: Path) -> int | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from timetracer_otel import spans
 from timetracer_otel.cassette.model import Span
 from timetracer_otel.errors import CassetteError
-from timetracer_otel.families.dbapi import matching, rendering, told
+from timetracer_otel.families.dbapi import asking, matching, rendering, told
 from timetracer_otel.families.dbapi.asking import Asked
 from timetracer_otel.families.dbapi.told import Told
 from timetracer_otel.seams import Answer, Responder, exceptions
@@ -24,7 +24,12 @@ def ask(responder: Responder, asked: Asked) -> tuple[Told, BaseException | None]
         ReplayMiss: nothing recorded answers it.
     """
     blind = matching.describe_blind(asked)
-    answer = responder.answer(matching.describe(asked), lambda: rendering.shown(asked), blind)
+    answer = responder.answer(
+        matching.describe(asked),
+        lambda: rendering.shown(asked),
+        blind,
+        recording=lambda: asking.encode(spans.REQUEST, asked),
+    )
     error = answer.recorded.text(spans.ERROR)
     raised = None if error is None else error_of(responder, error)
     found = _told(responder, answer)

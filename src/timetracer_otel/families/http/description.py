@@ -62,12 +62,19 @@ def describe_both(request: Sent) -> tuple[Description, Description]:
     whom = _preference(request)
     subjects = (("http", origin, *path.strip("/").split("/")),)
     unsent = Description(
-        key, blake2b(head, digest_size=16, person=b"unsent").digest(), values, read, whom, subjects=subjects
+        key,
+        blake2b(head, digest_size=16, person=b"unsent").digest(),
+        values,
+        read,
+        whom,
+        subjects=subjects,
+        peer=origin,
     )
     kind, coding = request.header("content-type"), request.header("content-encoding")
     body = bodies.canonical(request.body, kind, coding, in_body, frozenset(settings.ignore_fields))
     digest = blake2b(head + b"\0\0\0" + body, digest_size=16, person=b"whole").digest()
-    return Description(key, digest, (*values, *in_body.values), read, whom, subjects=subjects), unsent
+    values = (*values, *in_body.values)
+    return Description(key, digest, values, read, whom, subjects=subjects, peer=origin), unsent
 
 
 def describe_blind(request: Sent) -> tuple[Description, ...]:

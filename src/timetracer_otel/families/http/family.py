@@ -106,7 +106,9 @@ def _answer(answering: Responder, request: Sent) -> Answer:
     described, unsent = description.describe_both(request)
     imported = imported_calls.described(answering, request)
     instead = (*description.describe_blind(request), unsent) if imported is None else (imported,)
-    answer = answering.answer(described, lambda: description.shown(request), instead=instead)
+    answer = answering.answer(
+        described, lambda: description.shown(request), instead, recording=lambda: messages.sent_attributes(request)
+    )
     imported_calls.check(answering, answer.recorded, request)
     if answer.recorded.text(spans.HTTP_STATUS_LINE) is None and answer.recorded.text(spans.ERROR) is None:
         ended = "was under way when the recording ended"

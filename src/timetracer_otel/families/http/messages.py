@@ -21,6 +21,7 @@ __all__ = [
     "head_attributes",
     "reply_of",
     "request_attributes",
+    "sent_attributes",
     "sent_of",
     "syntax_attributes",
 ]
@@ -118,6 +119,13 @@ def request_attributes(plugin: str, request: Sent) -> dict[str, spans.Attribute]
         URL: redaction.url(request.url),
         **spans.encode_headers(spans.HTTP_REQUEST_HEADERS, redaction.headers(request.headers)),
     }
+
+
+def sent_attributes(request: Sent) -> dict[str, spans.Attribute]:
+    """Encode a request with its body, redacted, without the name of the integration that sends it."""
+    head = request_attributes("", request)
+    head.pop(spans.PLUGIN)
+    return head | (spans.encode_payload(spans.HTTP_REQUEST_BODY, request.body) if request.body else {})
 
 
 def head_attributes(

@@ -84,7 +84,11 @@ class Commands(Dialogue[Any]):
         elif name == "getMore":
             yield from self._next_batch(message)
         else:
-            asked = self._responder.answer(family.describe(message), lambda: report.render(buf, None)["request"])
+            asked = self._responder.answer(
+                family.describe(message),
+                lambda: report.render(buf, None)["request"],
+                recording=lambda: spans.encode_binary(spans.REQUEST, buf),
+            )
             yield from self._decode(asked)
 
     def _next_batch(self, message: wire.Message) -> Iterator[Reply[Any]]:

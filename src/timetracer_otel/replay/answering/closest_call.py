@@ -1,15 +1,66 @@
-"""What a miss says of the recorded call that is most like the one asked."""
+"""The recorded call that is most like the one asked: what a miss says of it, and when it answers instead."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from difflib import SequenceMatcher
+from itertools import islice
+from typing import Final, NamedTuple
 
 from timetracer_otel.cassette import model
 from timetracer_otel.replay.answering import journal_entries
-from timetracer_otel.replay.answering.matching import Matcher, first_difference
+from timetracer_otel.replay.answering.matching import Matcher, Recorded, first_difference
+from timetracer_otel.replay.comparing.values import differences
 from timetracer_otel.seams import Description
 
-__all__ = ["described"]
+__all__ = ["Closest", "closest", "described"]
+
+_NAMED: Final = 10
+_COMPARED: Final = 200
+"""Recorded calls of one address that a live one is compared with at most."""
+
+
+class Closest(NamedTuple):
+    """A recorded call of the address that was asked.
+
+    Attributes:
+        matcher: of the lane or session that it is in.
+        call: the recorded one.
+        difference: where it differs first; None where nothing does that people are shown.
+        used: whether it has answered already.
+    """
+
+    matcher: Matcher
+    call: Recorded
+    difference: str | None
+    used: bool
+
+
+def closest(matchers: Sequence[Matcher], asked: Description, shown: object) -> Closest | None:
+    """Give the recorded call of the same address that differs least; None when there is none of that address.
+
+    Of those that differ alike the one that has not answered yet, the followed lane's, the earliest.
+
+    Args:
+        matchers: of the followed lane and of the session.
+        asked: the live call.
+        shown: it as people see it.
+    """
+    best: tuple[tuple[int, bool], Closest] | None = None
+    for matcher in matchers:
+        for call, used in islice(_candidates(matcher, asked), _COMPARED):
+            rendered = journal_entries.rendered(call.span)
+            rank = len(list(differences(rendered, shown))), used
+            if best is None or rank < best[0]:
+                best = rank, Closest(matcher, call, first_difference(rendered, shown), used)
+    return None if best is None else best[1]
+
+
+def _candidates(matcher: Matcher, asked: Description) -> Iterator[tuple[Recorded, bool]]:
+    """The calls of an address that have not answered yet, then the others."""
+    calls = matcher.index.by_key.get(asked.key, [])
+    for used in (False, True):
+        yield from ((call, used) for call in calls if (call.span.span_id in matcher.used) == used)
 
 
 def described(matchers: Sequence[Matcher], recorded: model.Lane | None, asked: Description, shown: object) -> str:
@@ -21,18 +72,30 @@ def described(matchers: Sequence[Matcher], recorded: model.Lane | None, asked: D
         asked: the live call.
         shown: it as people see it.
     """
-    candidates = [(m, call) for m in matchers for call in m.index.by_key.get(asked.key, [])[:50]]
-    if not candidates:
+    found = closest(matchers, asked, shown)
+    if found is None:
         if (note := journal_entries.imported(recorded)) is not None:
             return note
-        known = sorted({" ".join(filter(None, key)) for m in matchers for key in m.index.by_key})
-        return f"Nothing of that kind was recorded here; recorded: {', '.join(known[:10]) or 'nothing'}"
-    compared = [
-        (first_difference(journal_entries.rendered(call.span), shown), call.span.span_id in m.used, call)
-        for m, call in candidates
-    ]
-    same = [used for difference, used, _ in compared if difference is None]
-    if same:
-        return f"It was recorded {len(same)} times, and each of these is used up"
-    difference, _, call = min(compared, key=lambda one: one[1])
-    return f"The closest recorded call is span {call.span.span_id}, which differs in {difference}"
+        return f"Nothing of that kind was recorded here{_at_another_address(matchers, asked, shown)}"
+    if found.difference is None:
+        times = sum(len(matcher.index.by_key.get(asked.key, [])) for matcher in matchers)
+        return f"It was recorded {times} times, and each of these is used up"
+    return f"The closest recorded call is span {found.call.span.span_id}, which differs in {found.difference}"
+
+
+def _at_another_address(matchers: Sequence[Matcher], asked: Description, shown: object) -> str:
+    """Say what was recorded instead, first of all the call whose address reads most alike."""
+    by_name = {_name(key): calls for m in matchers for key, calls in m.index.by_key.items()}
+    same_system = [_name(key) for m in matchers for key in m.index.by_key if key[:1] == asked.key[:1]]
+    told = f"; recorded: {', '.join(sorted(by_name)[:_NAMED]) or 'nothing'}"
+    if not same_system:
+        return told
+    name = max(same_system[:_COMPARED], key=lambda one: SequenceMatcher(None, one, _name(asked.key)).ratio())
+    call = by_name[name][0]
+    difference = first_difference(journal_entries.rendered(call.span), shown)
+    differs = "" if difference is None else f", which differs in {difference}"
+    return f"; the closest recorded call is span {call.span.span_id}, {name}{differs}{told}"
+
+
+def _name(key: Sequence[str]) -> str:
+    return " ".join(filter(None, key))

@@ -9,9 +9,11 @@ from typing import TypeAlias
 from timetracer_otel import spans
 from timetracer_otel.cassette import model
 from timetracer_otel.nondeterminism import Given, Index
+from timetracer_otel.nondeterminism.kinds import Kind
 from timetracer_otel.nondeterminism.sites import Site, shown
 from timetracer_otel.replay.answering.followed_session import parent_of
 from timetracer_otel.replay.journal import Journal
+from timetracer_otel.seams import branches
 
 __all__ = ["drawn_by_session", "given_to_lane", "given_to_session", "of_process"]
 
@@ -80,13 +82,19 @@ def of_process(own: model.Lane, every: Sequence[_Drawn]) -> list[_Drawn]:
     return mine + [(session, None if index is None else index.pieces()) for session, index in siblings]
 
 
+def _branch() -> str:
+    lane = branches.current_lane()
+    return "" if lane is None else branches.branch_in(lane, branches.here())
+
+
 def _draws(span: model.Span) -> bytes | None:
     return span.payload(spans.DRAWS)
 
 
 def _given(index: Index, lane_id: str, start: int, journal: Journal) -> Given:
-    def fresh(kind: str, site: Site) -> None:
+    def fresh(kind: Kind, site: Site, value: object) -> None:
         module, statement = shown(site)
-        journal.note("fresh", lane=lane_id, kind=kind, module=module, statement=statement)
+        told = {"site": site, "branch": _branch(), "value": kind.dump(value)} if journal.accepting else {}
+        journal.note("fresh", lane=lane_id, kind=kind.name, module=module, statement=statement, **told)
 
     return Given(index, (start - _now()) / 1e9, fresh)

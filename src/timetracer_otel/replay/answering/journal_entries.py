@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Callable, Iterable, Sequence
-from typing import Any, Final
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Final
 
 import orjson
 
@@ -13,10 +13,15 @@ from timetracer_otel import seams, spans
 from timetracer_otel.cassette import kinds, model
 from timetracer_otel.replay.answering import trace
 from timetracer_otel.replay.answering.matching import Match, Matcher, Recorded
-from timetracer_otel.replay.journal import Journal
-from timetracer_otel.seams import Description, Entry, Lane, branches
+from timetracer_otel.replay.journal import NEAREST, Journal
+from timetracer_otel.seams import Description, Entry, Lane, Recording, Value, branches
+
+if TYPE_CHECKING:
+    from timetracer_otel.replay.answering.closest_call import Closest
 
 __all__ = [
+    "as_recorded",
+    "assumed",
     "bounded",
     "details",
     "identity",
@@ -32,6 +37,8 @@ __all__ = [
 ]
 
 _now: Final = time.time_ns  # as it is now: what the app reads is replayed
+_AS_IT_WAS: Final = frozenset({"exact", "repeated", "session", "session again", "borrowed"})
+"""Answers to calls that asked just what was recorded."""
 LONGEST: Final = 256 * 1024
 """Bytes of a rendered call that are noted; of a longer one only its length is."""
 
@@ -89,10 +96,41 @@ def details(
         facts["same"] = identity(match.recorded)
     if description.settles:
         facts["settles"] = identity(match.recorded)
-    if match.changed and strict:
+    if match.changed and (strict or match.how in NEAREST):
         facts["recorded"] = bounded(rendered(recorded))
         facts["asked"] = bounded(without_volatile(asked(), _volatile(recorded)))
     return facts
+
+
+def as_recorded(match: Match, bindings: Mapping[Value, Value], recording: Recording) -> dict[str, Any]:
+    """Give what a new recording of an answered call needs besides what answered it.
+
+    Args:
+        match: what answers.
+        bindings: live values that stand in the answer for recorded ones, by those.
+        recording: gives the attributes of the live request.
+    """
+    facts: dict[str, Any] = {}
+    if match.how not in _AS_IT_WAS:
+        facts["request"] = dict(recording())
+    if bindings:
+        facts["bound"] = {recorded.hex(): live.hex() for recorded, live in bindings.items()}
+    return facts
+
+
+def assumed(journal: Journal, lane_id: str, key: Sequence[str], found: Closest) -> None:
+    """Note that a call was answered by one that asked something else.
+
+    Args:
+        journal: where to.
+        lane_id: the live lane.
+        key: the call's readable address.
+        found: what answers it.
+    """
+    span = found.call.span.span_id
+    differs = "asks the same and is used up" if found.difference is None else f"differs in {found.difference}"
+    message = f"{' '.join(filter(None, key))} was answered by the closest recorded call, span {span}, which {differs}"
+    journal.note("assumed", lane=lane_id, key=list(key), span=span, message=message)
 
 
 def identity(call: Recorded) -> str:
@@ -117,7 +155,9 @@ def served(journal: Journal, lane_id: str, recorded: model.Span) -> None:
     trace.answered(recorded, "exact", dict)
 
 
-def missed(journal: Journal, lane_id: str, key: Sequence[str], message: str, asked: object) -> None:
+def missed(  # noqa: PLR0913 - the facts of a miss
+    journal: Journal, lane_id: str, key: Sequence[str], message: str, asked: object, *, assumed: bool = False
+) -> None:
     """Note a call that nothing answers.
 
     Args:
@@ -126,8 +166,9 @@ def missed(journal: Journal, lane_id: str, key: Sequence[str], message: str, ask
         key: the call's readable address.
         message: what the app is told.
         asked: the rendered call, None when nobody compares it.
+        assumed: whether it comes behind an answer that is not the recorded one.
     """
-    journal.note("miss", lane=lane_id, key=list(key), message=message, asked=asked)
+    journal.note("miss", lane=lane_id, key=list(key), message=message, asked=asked, assumed=assumed)
     trace.missed(key, asked)
 
 

@@ -63,7 +63,7 @@ class Match:
 
     Args:
         recorded: the call that answers.
-        how: ``exact``, ``shape``, ``repeated``, ``session`` or ``borrowed``.
+        how: ``exact``, ``shape``, ``repeated``, ``session``, ``borrowed`` or ``nearest``.
         changed: of a shape match, whether a value differs that could have been the same.
     """
 
@@ -264,6 +264,16 @@ class Matcher:
         with self._lock:
             self.used.add(span.span_id)
             self.reached = max(self.reached, span.end)
+
+    def nearest(self, call: Recorded) -> Match:
+        """Let a recorded call answer that asked something else.
+
+        Args:
+            call: of this lane.
+        """
+        with self._lock:
+            how = "nearest again" if call.span.span_id in self.used else "nearest"
+            return self._use(call, how, changed=True)
 
     def next(self) -> Recorded | None:
         """The earliest call not answered yet."""

@@ -26,6 +26,7 @@ from timetracer_otel.replay.answering import (
     determinism,
     followed_session,
     journal_entries,
+    on_miss,
     trace,
 )
 from timetracer_otel.replay.answering.determinism import drawn_by_session, given_to_lane, given_to_session
@@ -41,6 +42,7 @@ from timetracer_otel.seams import (
     Description,
     Entry,
     Lane,
+    Recording,
     Value,
     children,
     lane_of,
@@ -62,6 +64,8 @@ class ReplayLane(Lane):
         super().__init__(recorded.id if recorded is not None else os.urandom(16).hex(), entry)
         self.player = runtime
         self.recorded = recorded
+        self.assumed = False
+        """Whether a call was answered by one that asked something else: what comes behind it rests on that."""
         self._texts: tuple[int, brought_values.Brought] | None = None
         self.matcher = Matcher(index, self._brought) if index is not None else None
         journal = runtime.journal
@@ -83,6 +87,8 @@ class ReplayLane(Lane):
         journal = self.player.journal
         unused = journal_entries.unused(self.matcher.unused(), detailed=journal.detailed)
         outcome = journal_entries.outcome(self.entry, error) if journal.detailed else {}
+        if journal.accepting:
+            outcome["entry"] = self.entry.attributes(error)
         of_children = {"of_children": journal_entries.of_children(found)} if (found := self._of_children()) else {}
         journal.note("end", lane=self.id, request=self.entry.name, unused=unused, **outcome, **of_children)
 
@@ -107,23 +113,25 @@ class PluginResponder:
         self._all_facts: dict[str, list[str]] = {}
 
     def answer(
-        self, description: Description, asked: Callable[[], object], instead: Sequence[Description] = ()
+        self,
+        description: Description,
+        asked: Callable[[], object],
+        instead: Sequence[Description] = (),
+        *,
+        recording: Recording = dict,
     ) -> Answer:
         player = self._player
         lane = player.lane()
-        found = player.find(lane, description, instead)
-        if found is None:
-            player.miss(
-                lane,
-                description,
-                lambda: journal_entries.without_volatile(asked(), seams.integrations[self._plugin].volatile),
-            )
-        match, matcher = found
+        match, matcher = player.find(lane, description, instead) or self._unmatched(lane, description, asked)
         journal, recorded = player.journal, match.recorded.span
         facts: dict[str, Any] = {"how": match.how, "lane": lane.id, "span": recorded.span_id}
+        if lane.assumed:
+            facts["assumed"] = True
         if journal.detailed:
             # Where nondeterminism was recorded nothing of a call may differ, a value neither.
             facts |= journal_entries.details(lane, match, description, asked, strict=lane.draws is not None)
+        if journal.accepting:
+            facts |= journal_entries.as_recorded(match, matcher.bindings, recording)
         journal.note("answered", **facts)
         if player.tracing is not None:
             trace.answered(recorded, match.how, asked)
@@ -133,6 +141,16 @@ class PluginResponder:
         if player.watched:
             player.tell_watched()
         return Answer(recorded, matcher.bindings)
+
+    def _unmatched(self, lane: ReplayLane, asked: Description, render: Callable[[], object]) -> tuple[Match, Matcher]:
+        player, plugin = self._player, self._plugin
+        shown = journal_entries.without_volatile(render(), seams.integrations[plugin].volatile)
+        what, matchers = player.settings.on_miss, player.matchers(lane)
+        found = on_miss.instead(what, plugin, lane.id, matchers, asked, shown, player.journal)
+        if found is None:
+            player.miss(lane, asked, shown)
+        lane.assumed = True
+        return found
 
     def refuse(self, message: str) -> NoReturn:
         self._player.refuse(self._player.lane(), (self._plugin,), message)
@@ -403,13 +421,16 @@ class Player:
                 answer = b"" if failed or not description.read else described_calls.answer(span)
                 yield borrowing.Seen(span.lane_id, span.span_id, description, span.start, span.end, answer, lends)
 
-    def miss(self, lane: ReplayLane, asked: Description, render: Callable[[], object]) -> NoReturn:
+    def matchers(self, lane: ReplayLane) -> list[Matcher]:
+        """What may answer a live lane: that of the lane that it follows, and the session's."""
+        own, session = lane.matcher, self.session_lane.matcher
+        return [one for one in (own, None if session is own else session) if one is not None]
+
+    def miss(self, lane: ReplayLane, asked: Description, shown: object) -> NoReturn:
         """Raise a miss that shows the closest recorded call, after noting it for the report."""
         what = " ".join(filter(None, asked.key))
-        shown = render()
         others = self._lending.why_not(asked) if asked.read and lane.matcher is not None else ""
-        matchers = [m for m in (lane.matcher, self.session_lane.matcher) if m is not None]
-        closest = others or closest_call.described(matchers, lane.recorded, asked, shown)
+        closest = others or closest_call.described(self.matchers(lane), lane.recorded, asked, shown)
         where = (
             f" (lane {lane.id})"
             if lane.recorded is not None
@@ -422,7 +443,7 @@ class Player:
 
     def refuse(self, lane: ReplayLane, key: tuple[str, ...], message: str, asked: object = None) -> NoReturn:
         """Note a miss for the report, and raise it."""
-        journal_entries.missed(self.journal, lane.id, key, message, asked)
+        journal_entries.missed(self.journal, lane.id, key, message, asked, assumed=lane.assumed)
         raise ReplayMiss(message)
 
     def session_knows(self, value: Value) -> bool:

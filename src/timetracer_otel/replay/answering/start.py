@@ -30,7 +30,7 @@ def start(settings: Settings) -> Player:
         CassetteError: it cannot be found or read.
     """
     folder, detailed = os.environ.get(variables.JOURNAL), variables.DETAIL in os.environ
-    journal = Journal(Path(folder) if folder else None, detailed=detailed)
+    journal = Journal(Path(folder) if folder else None, detailed=detailed, accepting=variables.ACCEPT in os.environ)
     player = Player(settings, loaded_shelf(settings), journal)
     refuse_outbound(
         lambda address: journal.note("refused", address=address, lane=player.lane().id),

@@ -181,7 +181,7 @@ def answered(recorded: model.Span, how: str, asked: Callable[[], object]) -> Non
     ours.pop(spans.BRANCH, None)
     call.attributes |= {name: value for name, value in ours.items() if isinstance(value, str | int | float | bool)}
     call.attributes |= {REPLAY_CALL: recorded.span_id, REPLAY_HOW: how}
-    if how in {"shape", "translated"}:
+    if how in {"shape", "translated", "nearest", "nearest again"}:
         for name in _REQUEST:
             call.attributes.pop(name, None)
         call.attributes[REPLAY_ASKED] = json.dumps(asked(), default=str)

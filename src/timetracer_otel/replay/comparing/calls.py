@@ -10,7 +10,7 @@ from typing import Any, Literal, TypeAlias
 from timetracer_otel.replay.comparing.differences import Difference, Drawn
 from timetracer_otel.replay.comparing.ordering import Happened, Write, reordered
 from timetracer_otel.replay.comparing.values import differences, pairs_by_likeness
-from timetracer_otel.replay.journal import Children
+from timetracer_otel.replay.journal import NEAREST, Children
 
 __all__ = ["AGAIN", "Everywhere", "LaneNotes", "Notes", "Unused", "asked_again", "compare_calls"]
 
@@ -18,6 +18,8 @@ Unused: TypeAlias = Literal["error", "warn", "ignore"]
 """How a recorded call counts that was not asked for: see ``--unused``."""
 
 _Note: TypeAlias = Mapping[str, Any]
+_LISTS = {"answered": "answered", "miss": "misses", "out": "out", "fresh": "fresh"}
+"""Where :class:`LaneNotes` keeps a note of each kind."""
 AGAIN = ("repeated", "session again")
 """Answers that an identical call had before, so that this one is one too many."""
 
@@ -63,6 +65,8 @@ class LaneNotes:
         opened: whether the entry's seam saw the request.
         ended: whether it saw the end of the response.
         outcome: what came of an entry that is not driven from outside; None of others.
+        entry: the attributes of the live entry, where a new recording is to be made of it.
+        out: the calls that went out because they were not recorded.
         of_children: the calls that processes made in the recording which the entry had started.
     """
 
@@ -74,6 +78,8 @@ class LaneNotes:
     opened: bool = False
     ended: bool = False
     outcome: object = None
+    entry: Mapping[str, Any] | None = None
+    out: list[_Note] = field(default_factory=list)
     of_children: list[_Note] = field(default_factory=list)
 
     def still_unused(self) -> list[_Note]:
@@ -118,10 +124,8 @@ class Notes:
         match note["what"]:
             case "lane":
                 self._add_lane(note)
-            case "answered":
-                self.lanes[note["lane"]].answered.append(note)
-            case "miss":
-                self.lanes[note["lane"]].misses.append(note)
+            case "answered" | "miss" | "out" | "fresh":
+                getattr(self.lanes[note["lane"]], _LISTS[note["what"]]).append(note)
             case "refused":
                 self.lanes[note.get("lane", "")].refused.append(note)
             case "started_for":
@@ -130,8 +134,6 @@ class Notes:
                 self.drives.add(note["kind"])
             case "unseen":
                 self.unseen[note["library"]] = None
-            case "fresh":
-                self.lanes[note["lane"]].fresh.append(note)
             case "end" | "session_end":
                 self._add_end(note)
 
@@ -146,6 +148,7 @@ class Notes:
         lane.ended = True
         lane.unused = note["unused"]
         lane.outcome = note.get("outcome")
+        lane.entry = note.get("entry")
         lane.of_children = note.get("of_children", [])
         if note["what"] == "session_end":
             self.sessions[note["lane"]] = lane
@@ -182,7 +185,11 @@ def compare_calls(
     yield from changed
     yield from _bound(lane.answered)
     for note in (note for note in extra if note not in goes_on):
-        yield Difference("extra", call_name(note["key"]) + _reason(note), number=note["number"])
+        what, told = call_name(note["key"]) + _reason(note), note.get("assumed", False)
+        yield Difference("extra", what, number=note["number"], note=note["number"], assumed=told)
+    for note in lane.out:
+        what = f"{call_name(note['key'])} (it went out)"
+        yield Difference("extra", what, number=note["number"], note=note["number"])
     for note in (note for note in lane.answered if note not in goes_on):
         if everywhere.too_often(note):
             yield asked_again(note)
@@ -201,7 +208,8 @@ def asked_again(note: _Note) -> Difference:
     Args:
         note: of its answer.
     """
-    return Difference("extra", f"{call_name(note.get('key', ()))} (asked once more than recorded)", span=note["span"])
+    what = f"{call_name(note.get('key', ()))} (asked once more than recorded)"
+    return Difference("extra", what, span=note["span"], note=note["number"], assumed=note.get("assumed", False))
 
 
 def _write(note: _Note) -> Write:
@@ -246,15 +254,24 @@ def _paired(unused: list[_Note], misses: list[_Note]) -> tuple[list[Difference],
             paired_misses.add(theirs[other])
             note, miss = unused[mine[one]], misses[theirs[other]]
             places = {"number": miss["number"], "start": note.get("start", 0)}
-            changed.append(Difference("changed", call_name(key), tuple(fields), span=note["span"], **places))
+            told = {"span": note["span"], "assumed": miss.get("assumed", False), "note": miss["number"], **places}
+            changed.append(Difference("changed", call_name(key), tuple(fields), **told))
     missing = [note for number, note in enumerate(unused) if number not in paired_unused]
     extra = [note for number, note in enumerate(misses) if number not in paired_misses]
     return changed, missing, extra
 
 
 def _bound(answered: Iterable[_Note]) -> Iterator[Difference]:
-    """Calls that were answered although a value in them differs which was recorded to be given back."""
-    for note in answered:
-        if "asked" in note:
-            fields = tuple(differences(note["recorded"], note["asked"]))
-            yield Difference("changed", call_name(note["key"]), fields, span=note["span"])
+    """Calls that were answered although they ask something else than what was recorded to be given back.
+
+    Those that the closest one answered have a number, as misses have: what followed is told beneath them.
+    """
+    for note in (note for note in answered if "asked" in note):
+        fields, name = tuple(differences(note["recorded"], note["asked"])), call_name(note["key"])
+        told = {"span": note["span"], "assumed": note.get("assumed", False), "note": note["number"]}
+        if note["how"] in NEAREST:
+            told |= {"number": note["number"], "start": note["start"]}
+        if note["how"] == "nearest again":
+            yield Difference("extra", f"{name} (answered by the closest recorded call)", fields, **told)
+        else:
+            yield Difference("changed", name, fields, **told)

@@ -25,6 +25,8 @@ def gathered(
         answered: the notes of the calls that were answered.
     """
     found = list(calls)
+    if any(note.get("assumed") for note in answered):
+        response = [replace(one, assumed=True) for one in response]
     roots: list[_Root] = []
     for one in sorted((one for one in found if one.number), key=lambda one: one.number):
         if roots and roots[-1].leads_to(one, answered):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, TypeAlias
 
@@ -40,6 +40,8 @@ class Difference:
         consequences: what followed from it, and is no difference of its own.
         number: the place in the live run of a call that nothing answered, from 1; 0 of all else.
         start: when the recorded call began, where that is known.
+        note: the place in the live run of the call that this is about; 0 where there is none.
+        assumed: whether it rests on an answer to a call that asked something else (``--on-miss nearest``).
     """
 
     kind: Kind
@@ -50,6 +52,15 @@ class Difference:
     consequences: tuple[Difference, ...] = ()
     number: int = 0
     start: int = 0
+    note: int = 0
+    assumed: bool = False
+
+    @property
+    def flat(self) -> Iterator[Difference]:
+        """This one, and what followed from it."""
+        yield self
+        for one in self.consequences:
+            yield from one.flat
 
     def __str__(self) -> str:
         more = f" (and {len(self.fields) - 1} more)" if len(self.fields) > 1 else ""
@@ -64,6 +75,7 @@ class Difference:
             "fields": [one.as_json() for one in self.fields],
             "warning": self.warning,
             "span": self.span,
+            "assumed": self.assumed,
             "consequences": [one.as_json() for one in self.consequences],
         }
 
@@ -107,6 +119,8 @@ class Verified:
         calls: how many of its calls were answered.
         drawn: what it drew that the recording does not have.
         driven: whether anything was there that could start the lane again.
+        assumed: how many of its calls were answered by or behind one that asked something else.
+        seen: the notes of the replay, where what is now is to become the recording.
     """
 
     lane: str
@@ -118,6 +132,8 @@ class Verified:
     calls: int = 0
     drawn: Sequence[Drawn] = ()
     driven: bool = True
+    assumed: int = 0
+    seen: Any = field(default=None, compare=False, repr=False)
 
     @property
     def matched(self) -> bool:
@@ -135,6 +151,7 @@ class Verified:
             "driven": self.driven,
             "matched": self.matched,
             "calls": self.calls,
+            "assumed": self.assumed,
             "differences": [one.as_json() for one in self.differences],
             "drawn_anew": [one.as_json() for one in self.drawn],
         }
@@ -195,6 +212,11 @@ class Result:
         )
 
     @property
+    def assumed(self) -> int:
+        """How many calls rest on an answer to a call that asked something else."""
+        return sum(one.assumed for one in self.verified)
+
+    @property
     def drawn(self) -> int:
         """How many values the app drew that the recording does not have."""
         return sum(one.times for lane in self.verified for one in lane.drawn)
@@ -210,6 +232,7 @@ class Result:
             "undriven": self.undriven,
             "not_sent": self.not_sent,
             "ignored": self.ignored,
+            "assumed": self.assumed,
             "drawn_anew": self.drawn,
             "seconds": round(self.seconds, 3),
             "sending_seconds": round(self.sending, 3),

@@ -12,6 +12,7 @@ from types import FrameType
 
 from timetracer_otel.cassette.shelf import Catalog
 from timetracer_otel.errors import ConfigError
+from timetracer_otel.replay.accepting.accept import accept
 from timetracer_otel.replay.comparing import ignore
 from timetracer_otel.replay.verifying import report, verify
 from timetracer_otel.replay.verifying.options import Options
@@ -122,6 +123,8 @@ def check(catalog: Catalog, options: Options, reports: Reports, learned: Path | 
     ):
         if file is not None:
             report.write(file, form(result))
+    if options.accept is not None and result.verified:
+        return 0 if accept(catalog, result, options.accept, print) else 1
     return result.exit_status
 
 

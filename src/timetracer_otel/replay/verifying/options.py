@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from timetracer_otel.replay.accepting.accept import Ask
 from timetracer_otel.replay.comparing import ignore
 from timetracer_otel.replay.comparing.calls import Unused
 from timetracer_otel.replay.env import Environment
@@ -32,6 +33,7 @@ class Options:
         wait: seconds until the program must listen.
         timeout: seconds that a response may take.
         ignored: what may differ.
+        accept: says which differences are written into the cassettes; None when nothing is written.
         log: file for what the program prints; None for one that is thrown away.
     """
 
@@ -48,4 +50,5 @@ class Options:
     wait: float = 30.0
     timeout: float = 60.0
     ignored: ignore.IgnoreList = field(default_factory=ignore.IgnoreList)
+    accept: Ask | None = None
     log: Path | None = None

@@ -59,14 +59,19 @@ def _lines(result: Result) -> Iterator[str]:
 
 def _differences(one: Verified) -> Iterator[str]:
     for difference in one.differences[:_SHOWN_DIFFERENCES]:
-        yield f"  {'warning: ' if difference.warning else ''}{difference}"
+        yield f"  {'warning: ' if difference.warning else ''}{_marked(difference)}"
         yield from _consequences(difference)
     if len(one.differences) > _SHOWN_DIFFERENCES:
         yield f"  … and {len(one.differences) - _SHOWN_DIFFERENCES} more"
 
 
+def _marked(difference: Difference) -> str:
+    """A difference, and whether it rests on an answer to a call that asked something else."""
+    return f"{difference}{' (assumed)' if difference.assumed else ''}"
+
+
 def _consequences(difference: Difference) -> Iterator[str]:
-    yield from (f"    from it followed: {one}" for one in difference.consequences[:_SHOWN_CONSEQUENCES])
+    yield from (f"    from it followed: {_marked(one)}" for one in difference.consequences[:_SHOWN_CONSEQUENCES])
     if (more := len(difference.consequences) - _SHOWN_CONSEQUENCES) > 0:
         yield f"    … and {more} more"
 
@@ -81,6 +86,7 @@ def _summary(result: Result) -> str:
         (result.undriven, "not driven"),
         (len(result.not_sent), "not sent"),
         (result.ignored, "ignored"),
+        (result.assumed, "assumed"),
     ):
         counts += [f"{count} {what}"] if count else []
     drawn = f", {result.drawn} {'value' if result.drawn == 1 else 'values'} drawn anew" if result.drawn else ""
@@ -131,7 +137,7 @@ def as_junit(result: Result) -> bytes:
 
 
 def _told(difference: Difference) -> list[str]:
-    return [str(difference), *(f"  from it followed: {one}" for one in difference.consequences)]
+    return [_marked(difference), *(f"  from it followed: {_marked(one)}" for one in difference.consequences)]
 
 
 def _xml(text: str) -> str:

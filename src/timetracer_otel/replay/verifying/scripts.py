@@ -11,17 +11,20 @@ from timetracer_otel.cassette.model import Lane, Span
 from timetracer_otel.cassette.shelf import Catalog, Shelf
 from timetracer_otel.errors import ConfigError
 from timetracer_otel.replay import journal, variables
+from timetracer_otel.replay.accepting.outcomes import own_span
 from timetracer_otel.replay.answering.followed_session import parent_of
 from timetracer_otel.replay.commands import Command, recorded_command
 from timetracer_otel.replay.comparing.calls import LaneNotes, Notes, Unused, compare_calls
 from timetracer_otel.replay.comparing.consequences import gathered
 from timetracer_otel.replay.comparing.differences import Difference, Result, Verified
+from timetracer_otel.replay.comparing.seen import Seen
 from timetracer_otel.replay.comparing.values import FieldDifference
 from timetracer_otel.replay.verifying.driver import progress
 from timetracer_otel.replay.verifying.given_streams import given_streams
 from timetracer_otel.replay.verifying.options import Options
 from timetracer_otel.replay.verifying.output import Printed, compare_printed
 from timetracer_otel.replay.verifying.process import App
+from timetracer_otel.replay.verifying.verdicts import assumed
 
 __all__ = ["run"]
 
@@ -47,11 +50,6 @@ class _Run:
     def name(self) -> str:
         """The program, for people."""
         return self.own.name.removeprefix(spans.SESSION_SPAN) if self.own is not None else "script"
-
-
-def own_span(session: Lane) -> Span | None:
-    """The span that a session's process wrote when it ended; None when it did not come to that."""
-    return next((one for one in session.spans if one.name.startswith(spans.SESSION_SPAN) and not one.is_call), None)
 
 
 def run(found: Catalog, options: Options, folder: Path) -> Result:
@@ -140,8 +138,18 @@ def _one(again: _Run, found: Catalog, options: Options, work: Path) -> Verified:
         of_all.answered += one.answered
         of_all.fresh += one.fresh
     differences = gathered(_calls(notes, options.unused), ending, of_all.answered)
-    calls, drawn = len(of_all.answered), of_all.drawn()
-    return Verified(lane.id, again.name, again.name, str(lane.file), 0.0, differences, calls, drawn)
+    return Verified(
+        lane.id,
+        again.name,
+        again.name,
+        str(lane.file),
+        0.0,
+        differences,
+        calls=len(of_all.answered),
+        drawn=of_all.drawn(),
+        assumed=assumed(of_all.answered),
+        seen=Seen(of_all.answered, of_all.fresh, printed=printed.of_root(), status=status),
+    )
 
 
 def _cannot_run(again: _Run, attributes: dict[str, object]) -> str | None:
@@ -160,6 +168,7 @@ def _calls(notes: Notes, unused: Unused) -> Iterator[Difference]:
         all_.answered += lane.answered
         all_.misses += lane.misses
         all_.refused += lane.refused
+        all_.out += lane.out
     all_.unused = [note for note in (ends[0] if ends else []) if note["span"] not in everywhere.own]
     yield from compare_calls(all_, unused, everywhere)
 

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from typing import Final
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any, Final
 
 from timetracer_otel.cassette.shelf import Outline, Shelf
 from timetracer_otel.replay import journal
 from timetracer_otel.replay.comparing.calls import LaneNotes, Notes, Unused, compare_calls
 from timetracer_otel.replay.comparing.consequences import gathered
 from timetracer_otel.replay.comparing.differences import Difference, Verified
+from timetracer_otel.replay.comparing.seen import Seen
 from timetracer_otel.replay.comparing.started_processes import StartedProcesses
 from timetracer_otel.replay.verifying.driver import Driven
 
-__all__ = ["compared", "remarks", "undriven"]
+__all__ = ["assumed", "compared", "remarks", "undriven"]
 
 _NAMED: Final = 5
 
@@ -52,10 +53,27 @@ def compared(
             if not lane.ended:
                 endless = "the end of the request was not seen: which of its calls are missing is not known"
                 differences = (*differences, Difference("error", endless, warning=done.as_far))
-        calls, drawn = len(answered), (*lane.drawn(), *theirs.drawn())
         yield Verified(
-            outline.id, outline.name, outline.operation, outline.files[0], done.seconds, differences, calls, drawn
+            outline.id,
+            outline.name,
+            outline.operation,
+            outline.files[0],
+            done.seconds,
+            differences,
+            calls=len(answered),
+            drawn=(*lane.drawn(), *theirs.drawn()),
+            assumed=assumed(answered),
+            seen=Seen.of_lane(lane, theirs),
         )
+
+
+def assumed(answered: Iterable[Mapping[str, Any]]) -> int:
+    """How many calls were answered by or behind one that asked something else.
+
+    Args:
+        answered: their notes.
+    """
+    return sum(bool(note.get("assumed")) for note in answered)
 
 
 def undriven(lanes: Sequence[Outline], shelf: Shelf) -> Iterator[Verified]:

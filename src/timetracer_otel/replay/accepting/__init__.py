@@ -1,0 +1,1 @@
+"""Making what is now the new recording: ``timetracer-replay --verify … --accept``."""
