@@ -21,8 +21,8 @@ from timetracer_otel.replay.comparing.seen import Seen
 
 __all__ = ["rewritten"]
 
-_GAP: Final = 1000
-"""Nanoseconds between calls of which one is put behind the other."""
+_GAP: Final = 1
+"""Nanoseconds between two calls of which one is put behind the other."""
 _REQUESTS: Final = (spans.REQUEST, spans.HTTP_REQUEST_BODY, spans.HTTP_REQUEST_HEADERS)
 _BEHIND_ALL: Final = 10**17
 """Where draws stand that were added: behind those of the recording."""

@@ -10,6 +10,8 @@ from timetracer_otel.cassette import kinds
 from timetracer_otel.cassette.kinds import Chosen, Claim, Follower
 from timetracer_otel.cassette.model import Lane
 from timetracer_otel.cassette.shelf import Outline, Shelf
+from timetracer_otel.errors import CassetteError
+from timetracer_otel.replay.answering import closest_request
 from timetracer_otel.replay.journal import driven_by
 from timetracer_otel.seams import Entry
 
@@ -67,7 +69,16 @@ class Entries:
         named, follower = self._named(entry), self._followers.get(entry.kind)
         if named is not None or follower is None:
             return Chosen(named)
-        return follower.choose(entry)
+        chosen = follower.choose(entry)
+        if chosen.lane is None and not chosen.remark:
+            return Chosen(None, self._closest(entry))
+        return chosen
+
+    def _closest(self, entry: Entry) -> str:
+        try:
+            return closest_request.described(entry, self._shelf)
+        except CassetteError as error:  # what cannot be read is no closest one
+            return str(error)
 
     def _named(self, entry: Entry) -> Lane | None:
         named = entry.header(spans.LANE_HEADER)

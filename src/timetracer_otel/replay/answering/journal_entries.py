@@ -13,6 +13,7 @@ from timetracer_otel import seams, spans
 from timetracer_otel.cassette import kinds, model
 from timetracer_otel.replay.answering import trace
 from timetracer_otel.replay.answering.matching import Match, Matcher, Recorded
+from timetracer_otel.replay.answering.peers import renamed
 from timetracer_otel.replay.journal import NEAREST, Journal
 from timetracer_otel.seams import Description, Entry, Lane, Recording, Value, branches
 
@@ -98,21 +99,25 @@ def details(
         facts["settles"] = identity(match.recorded)
     if match.changed and (strict or match.how in NEAREST):
         facts["recorded"] = bounded(rendered(recorded))
-        facts["asked"] = bounded(without_volatile(asked(), _volatile(recorded)))
+        shown = without_volatile(asked(), _volatile(recorded))
+        if isinstance(shown, dict):
+            shown = renamed(shown, description.peer, match.recorded.description.peer)
+        facts["asked"] = bounded(shown)
     return facts
 
 
-def as_recorded(match: Match, bindings: Mapping[Value, Value], recording: Recording) -> dict[str, Any]:
+def as_recorded(match: Match, bindings: Mapping[Value, Value], peer: str, recording: Recording) -> dict[str, Any]:
     """Give what a new recording of an answered call needs besides what answered it.
 
     Args:
         match: what answers.
         bindings: live values that stand in the answer for recorded ones, by those.
+        peer: that is asked, as the app calls it.
         recording: gives the attributes of the live request.
     """
     facts: dict[str, Any] = {}
     if match.how not in _AS_IT_WAS:
-        facts["request"] = dict(recording())
+        facts["request"] = renamed(recording(), peer, match.recorded.description.peer)
     if bindings:
         facts["bound"] = {recorded.hex(): live.hex() for recorded, live in bindings.items()}
     return facts

@@ -111,6 +111,11 @@ class Index:
         return [call for call in self.calls if spans.FOLLOWS not in call.span.attributes]
 
     @cached_property
+    def peers(self) -> dict[str, None]:
+        """The peers that the calls name, in order of the first call to each."""
+        return dict.fromkeys(call.description.peer for call in self.calls if call.description.peer)
+
+    @cached_property
     def by_span(self) -> dict[str, Recorded]:
         """The calls by the ids of their spans."""
         return {call.span.span_id: call for call in self.calls}
@@ -248,12 +253,14 @@ class Matcher:
     def comes_first(self, one: Description, other: Description) -> bool:
         """Whether an unused call is exactly the one description, and none that is the other began before it."""
         with self._lock:
-            first, second = self._next_exact(one), self._next_exact(other)
+            first, second = self.upcoming(one), self.upcoming(other)
             return first is not None and (second is None or first.span.start < second.span.start)
 
-    def _next_exact(self, asked: Description) -> Recorded | None:
-        bucket = (asked.key, asked.shape, asked.sorted(self._translated(asked)))
-        return self._next_unused(bucket, self.index.exact.get(bucket, []))
+    def upcoming(self, asked: Description) -> Recorded | None:
+        """The first unused call that is exactly a description; it stays unused."""
+        with self._lock:
+            bucket = (asked.key, asked.shape, asked.sorted(self._translated(asked)))
+            return self._next_unused(bucket, self.index.exact.get(bucket, []))
 
     def _translated(self, asked: Description) -> tuple[Value, ...]:
         """The recorded values that the live ones stand for."""

@@ -15,23 +15,24 @@ from opentelemetry.trace import SpanKind
 
 from timetracer_otel import seams, spans
 from timetracer_otel.cassette import model, shelf
+from timetracer_otel.cassette.kinds import Chosen
 from timetracer_otel.config import Settings
 from timetracer_otel.errors import ReplayMiss
 from timetracer_otel.nondeterminism import Given
 from timetracer_otel.replay.answering import (
     borrowing,
     brought_values,
-    closest_call,
     described_calls,
     determinism,
     followed_session,
     journal_entries,
-    on_miss,
     trace,
 )
 from timetracer_otel.replay.answering.determinism import drawn_by_session, given_to_lane, given_to_session
 from timetracer_otel.replay.answering.entries import Entries
+from timetracer_otel.replay.answering.lookup import look_up, meanings
 from timetracer_otel.replay.answering.matching import Index, Match, Matcher, Recorded
+from timetracer_otel.replay.answering.peers import Names, Peers
 from timetracer_otel.replay.answering.script_notes import ScriptNotes
 from timetracer_otel.replay.answering.streams import History, LiveStream, Watched
 from timetracer_otel.replay.answering.trace import Tracing
@@ -60,12 +61,14 @@ _SEARCHED_FOR_FACTS = 1000
 class ReplayLane(Lane):
     """A live lane and the recorded one that it follows; ``recorded`` is None when no recorded one matched."""
 
-    def __init__(self, runtime: Player, entry: Entry | None, recorded: model.Lane | None, index: Index | None) -> None:
+    def __init__(self, runtime: Player, entry: Entry | None, chosen: Chosen, index: Index | None) -> None:
+        recorded, self.remark = chosen
         super().__init__(recorded.id if recorded is not None else os.urandom(16).hex(), entry)
         self.player = runtime
         self.recorded = recorded
         self.assumed = False
         """Whether a call was answered by one that asked something else: what comes behind it rests on that."""
+        self.peers = Peers(runtime.names)
         self._texts: tuple[int, brought_values.Brought] | None = None
         self.matcher = Matcher(index, self._brought) if index is not None else None
         journal = runtime.journal
@@ -122,7 +125,8 @@ class PluginResponder:
     ) -> Answer:
         player = self._player
         lane = player.lane()
-        match, matcher = player.find(lane, description, instead) or self._unmatched(lane, description, asked)
+        found = None if description.peer else player.find(lane, description, instead)
+        match, matcher = found or look_up(player, self._plugin, lane, description, instead, asked)
         journal, recorded = player.journal, match.recorded.span
         facts: dict[str, Any] = {"how": match.how, "lane": lane.id, "span": recorded.span_id}
         if lane.assumed:
@@ -131,7 +135,7 @@ class PluginResponder:
             # Where nondeterminism was recorded nothing of a call may differ, a value neither.
             facts |= journal_entries.details(lane, match, description, asked, strict=lane.draws is not None)
         if journal.accepting:
-            facts |= journal_entries.as_recorded(match, matcher.bindings, recording)
+            facts |= journal_entries.as_recorded(match, matcher.bindings, description.peer, recording)
         journal.note("answered", **facts)
         if player.tracing is not None:
             trace.answered(recorded, match.how, asked)
@@ -142,25 +146,18 @@ class PluginResponder:
             player.tell_watched()
         return Answer(recorded, matcher.bindings)
 
-    def _unmatched(self, lane: ReplayLane, asked: Description, render: Callable[[], object]) -> tuple[Match, Matcher]:
-        player, plugin = self._player, self._plugin
-        shown = journal_entries.without_volatile(render(), seams.integrations[plugin].volatile)
-        what, matchers = player.settings.on_miss, player.matchers(lane)
-        found = on_miss.instead(what, plugin, lane.id, matchers, asked, shown, player.journal)
-        if found is None:
-            player.miss(lane, asked, shown)
-        lane.assumed = True
-        return found
-
     def refuse(self, message: str) -> NoReturn:
         self._player.refuse(self._player.lane(), (self._plugin,), message)
 
     def next_in_lane(self, description: Description) -> Answer | None:
         matcher = self._player.matcher_of(self._player.lane())
-        if description.key not in matcher.index.by_key:  # as nearly always
-            return None
-        upcoming = matcher.next()
-        return self.serve(upcoming.span) if upcoming is not None and upcoming.description == description else None
+        for meant in meanings(self._player, self._player.lane(), description):
+            if meant.key not in matcher.index.by_key:  # as nearly always
+                continue
+            upcoming = matcher.next()
+            if upcoming is not None and upcoming.description == meant:
+                return self.serve(upcoming.span)
+        return None
 
     def serve(self, recorded: model.Span) -> Answer:
         player, lane = self._player, self._player.lane()
@@ -247,6 +244,9 @@ class Player:
         calls = [span for session in cassette.sessions.values() for span in session.calls]
         self._session_calls = sorted(calls, key=lambda span: span.start)
         self._drawn = [(session, drawn_by_session(session)) for session in cassette.sessions.values()]
+        self.names = Names(
+            settings.hosts, self._was_recorded, lambda name, peer: journal.note("stands_for", name=name, peer=peer)
+        )
         self._followed = self._follow(children.parent(), children.place())
         self.session_lane = self._new_session()
         self.script = ScriptNotes(journal)
@@ -284,7 +284,7 @@ class Player:
         """What a forked worker asks at its start it asks of the whole session again: its parent used other copies."""
         first = self._followed
         calls = sorted(self._session_calls, key=lambda span: first is not None and span.lane_id != first.id)
-        return ReplayLane(self, None, None, Index(described_calls.matchable(calls), lambda _value: False))
+        return ReplayLane(self, None, Chosen(None), Index(described_calls.matchable(calls), lambda _value: False))
 
     @cached_property
     def of_children(self) -> Mapping[str, Sequence[Recorded]]:
@@ -336,17 +336,17 @@ class Player:
     def open_lane(self, entry: Entry) -> ReplayLane:
         """Begin an entry."""
         self.script.is_server()
-        recorded, remark = self._entries.choose(entry)
+        recorded, remark = chosen = self._entries.choose(entry)
         self.journal.note("lane", request=entry.name, recorded=recorded and recorded.id, remark=remark)
-        return ReplayLane(self, entry, recorded, None if recorded is None else self._index(recorded))
+        return ReplayLane(self, entry, chosen, None if recorded is None else self._index(recorded))
 
     def follow(self, entry: Entry) -> ReplayLane | None:
         """Begin an entry that nothing but the app's own call started; None when none of the kind was recorded."""
-        recorded, remark = self._entries.choose(entry)
+        recorded, remark = chosen = self._entries.choose(entry)
         if recorded is None:
             return None
         self.journal.note("lane", request=entry.name, recorded=recorded.id, remark=remark)
-        return ReplayLane(self, entry, recorded, self._index(recorded))
+        return ReplayLane(self, entry, chosen, self._index(recorded))
 
     def hand_out(self, kind: str, plugin: str) -> Iterator[model.Lane]:
         """Give the recorded entries of a kind in order, each to one process of the replay.
@@ -426,20 +426,9 @@ class Player:
         own, session = lane.matcher, self.session_lane.matcher
         return [one for one in (own, None if session is own else session) if one is not None]
 
-    def miss(self, lane: ReplayLane, asked: Description, shown: object) -> NoReturn:
-        """Raise a miss that shows the closest recorded call, after noting it for the report."""
-        what = " ".join(filter(None, asked.key))
-        others = self._lending.why_not(asked) if asked.read and lane.matcher is not None else ""
-        closest = others or closest_call.described(self.matchers(lane), lane.recorded, asked, shown)
-        where = (
-            f" (lane {lane.id})"
-            if lane.recorded is not None
-            else " (no recorded request matched, so only the session answers)"
-        )
-        if lane.is_session:
-            where = " (outside any request)"
-        message = f"no recorded call answers {what}{where}. {closest}"
-        self.refuse(lane, asked.key, message, journal_entries.bounded(shown) if self.journal.detailed else None)
+    def why_not_borrowed(self, lane: ReplayLane, asked: Description) -> str:
+        """Say of identical reads of other lanes why none of them answers; empty when there are none."""
+        return self._lending.why_not(asked) if asked.read and lane.matcher is not None else ""
 
     def refuse(self, lane: ReplayLane, key: tuple[str, ...], message: str, asked: object = None) -> NoReturn:
         """Note a miss for the report, and raise it."""
@@ -455,6 +444,15 @@ class Player:
         matcher = self.session_lane.matcher
         calls = matcher.index.calls if matcher is not None else []
         return frozenset(key for call in calls for value in call.reply_values for key in value_forms.known_by(value))
+
+    def _was_recorded(self, peer: str) -> bool:
+        return peer in self._some_peers
+
+    @cached_property
+    def _some_peers(self) -> frozenset[str]:
+        """The peers of the first calls of the cassette, in whichever lane."""
+        calls = described_calls.descriptions(islice(self.all_calls(), _SEARCHED_FOR_FACTS))
+        return frozenset(description.peer for _, description in calls)
 
     def siblings(self, recorded: model.Span) -> Sequence[model.Span]:
         """The calls of the lane or session that a recorded call belongs to."""

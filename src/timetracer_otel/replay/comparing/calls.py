@@ -139,7 +139,7 @@ class Notes:
 
     def _add_lane(self, note: _Note) -> None:
         if note["recorded"] is None:
-            self.strangers.append(note["request"])
+            self.strangers.append(f"{note['request']}: {remark}" if (remark := note.get("remark")) else note["request"])
         else:
             self.lanes[note["recorded"]].opened = True
 

@@ -1,0 +1,105 @@
+"""Looking a live call up, and what is done where it was not recorded: a miss, the closest answers, or it goes out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import TYPE_CHECKING, NoReturn, TypeAlias
+
+from timetracer_otel import seams
+from timetracer_otel.replay.answering import closest_call, journal_entries
+from timetracer_otel.replay.answering.matching import Match, Matcher
+from timetracer_otel.replay.answering.peers import renamed
+from timetracer_otel.seams import Description, GoesOut
+
+if TYPE_CHECKING:
+    from timetracer_otel.replay.answering.session import Player, ReplayLane
+
+__all__ = ["look_up", "meanings"]
+
+Found: TypeAlias = tuple[Match, Matcher]
+
+
+def look_up(  # noqa: PLR0913, PLR0917 - who asks what
+    player: Player,
+    plugin: str,
+    lane: ReplayLane,
+    asked: Description,
+    instead: Sequence[Description],
+    render: Callable[[], object],
+) -> Found:
+    """Give what answers a live call.
+
+    Args:
+        player: the runtime.
+        plugin: whose call it is.
+        lane: that asks.
+        asked: the live call.
+        instead: other descriptions under which it may have been recorded.
+        render: shows the live call; called only where it was not recorded.
+
+    Raises:
+        ReplayMiss: nothing answers it.
+        GoesOut: it is to go out.
+    """
+    for meant in meanings(player, lane, asked):
+        others = [one.at(meant.peer) for one in instead] if meant is not asked else instead
+        if (found := player.find(lane, meant, others)) is not None:
+            if meant.peer:
+                lane.peers.settle(asked.peer, meant.peer)
+            return found
+    return _unmatched(player, plugin, lane, asked, render)
+
+
+def meanings(player: Player, lane: ReplayLane, asked: Description) -> Iterator[Description]:
+    """Give what a call may ask, the surest first: of a peer with a new name, the same of recorded ones.
+
+    Args:
+        player: the runtime.
+        lane: that asks.
+        asked: the live call.
+    """
+    if not asked.peer:
+        yield asked
+        return
+    matchers, peers = player.matchers(lane), lane.peers
+    meant = peers.meant(asked, matchers)
+    yield meant
+    if meant is asked:
+        with peers.lock:  # until one of them is settled
+            yield from peers.others(asked, matchers)
+
+
+def _unmatched(
+    player: Player, plugin: str, lane: ReplayLane, asked: Description, render: Callable[[], object]
+) -> Found:
+    """Do what the user wants at a call that was not recorded."""
+    what, integration, matchers = player.settings.on_miss, seams.integrations[plugin], player.matchers(lane)
+    if what == "live" and integration.goes_out:
+        player.journal.note("out", lane=lane.id, key=list(asked.key))
+        raise GoesOut
+    meant = lane.peers.at_address(asked, matchers) if asked.peer else asked
+    shown = journal_entries.without_volatile(render(), integration.volatile)
+    if isinstance(shown, dict):
+        shown = renamed(shown, asked.peer, meant.peer)
+    found = closest_call.closest(matchers, meant, shown) if what == "nearest" else None
+    if found is None:
+        _miss(player, lane, meant, shown, lane.peers.hint(asked, matchers) if asked.peer else "")
+    lane.assumed = True
+    if meant.peer:
+        lane.peers.settle(asked.peer, meant.peer)
+    journal_entries.assumed(player.journal, lane.id, meant.key, found)
+    return found.matcher.nearest(found.call), found.matcher
+
+
+def _miss(player: Player, lane: ReplayLane, asked: Description, shown: object, hint: str) -> NoReturn:
+    """Raise a miss that shows the closest recorded call, after noting it for the report."""
+    what, matchers = " ".join(filter(None, asked.key)), player.matchers(lane)
+    closest = player.why_not_borrowed(lane, asked) or closest_call.described(matchers, lane.recorded, asked, shown)
+    if lane.entry is None:
+        where = "outside any request"
+    elif lane.recorded is not None:
+        where = f"lane {lane.id}"
+    else:
+        where = f"no recorded request matched {lane.entry.name}: {lane.remark}; so only the session answers"
+    message = f"no recorded call answers {what} ({where}). {closest}{hint}"
+    player.refuse(lane, asked.key, message, journal_entries.bounded(shown) if player.journal.detailed else None)
