@@ -333,6 +333,18 @@ class Responder(Protocol):
         """The different values that recorded calls of this integration have of an attribute, of many calls at most."""
         ...
 
+    def recorded_with(self, name: str, value: str) -> Iterator[Span]:
+        """Give recorded calls of this integration that have a value of an attribute, whether they count or not.
+
+        Those of the current lane that nothing has asked for yet come first, then its others, the session's, and one of
+        any other lane's.
+
+        Args:
+            name: of the attribute.
+            value: of it.
+        """
+        ...
+
 
 def declared(group: str) -> tuple[EntryPoint, ...]:
     """Give the entry points of a group that are installed.

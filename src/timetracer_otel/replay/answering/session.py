@@ -114,6 +114,7 @@ class PluginResponder:
         self._histories: dict[str, History] = {}
         self._facts: dict[str, str | None] = {}
         self._all_facts: dict[str, list[str]] = {}
+        self._anywhere: dict[str, dict[str | None, model.Span]] = {}
 
     def answer(
         self,
@@ -218,6 +219,22 @@ class PluginResponder:
             self._all_facts[name] = list(dict.fromkeys(value for value in values if value is not None))
         return self._all_facts[name]
 
+    def recorded_with(self, name: str, value: str) -> Iterator[model.Span]:
+        player, lane = self._player, self._player.lane()
+        used = player.matcher_of(lane).used
+        own = [] if lane.recorded is None else lane.recorded.calls
+        near = [span for span in chain(own, player.session_calls) if self._has(span, name, value)]
+        yield from (span for span in near if span.span_id not in used)
+        yield from (span for span in near if span.span_id in used)
+        if name not in self._anywhere:
+            every = (span for span in player.all_calls() if span.text(spans.PLUGIN) == self._plugin)
+            self._anywhere[name] = {span.text(name): span for span in every if name in span.attributes}
+        if (found := self._anywhere[name].get(value)) is not None:
+            yield found
+
+    def _has(self, span: model.Span, name: str, value: str) -> bool:
+        return span.attributes.get(name) == value and span.text(spans.PLUGIN) == self._plugin
+
 
 class Player:
     """The runtime of mode replay.
@@ -242,7 +259,7 @@ class Player:
         self._indexes: OrderedDict[str, Index] = OrderedDict()
         self._lock = threading.RLock()
         calls = [span for session in cassette.sessions.values() for span in session.calls]
-        self._session_calls = sorted(calls, key=lambda span: span.start)
+        self.session_calls = sorted(calls, key=lambda span: span.start)
         self._drawn = [(session, drawn_by_session(session)) for session in cassette.sessions.values()]
         self.names = Names(
             settings.hosts, self._was_recorded, lambda name, peer: journal.note("stands_for", name=name, peer=peer)
@@ -283,7 +300,7 @@ class Player:
     def _new_session(self) -> ReplayLane:
         """What a forked worker asks at its start it asks of the whole session again: its parent used other copies."""
         first = self._followed
-        calls = sorted(self._session_calls, key=lambda span: first is not None and span.lane_id != first.id)
+        calls = sorted(self.session_calls, key=lambda span: first is not None and span.lane_id != first.id)
         return ReplayLane(self, None, Chosen(None), Index(described_calls.matchable(calls), lambda _value: False))
 
     @cached_property
@@ -291,7 +308,7 @@ class Player:
         """The calls of the recorded processes that entries started, by entry."""
         found: dict[str, list[Recorded]] = defaultdict(list)
         entries = {one.id: followed_session.entry_of(one) for one in self.cassette.sessions.values()}
-        for call in described_calls.matchable(self._session_calls) if any(entries.values()) else ():
+        for call in described_calls.matchable(self.session_calls) if any(entries.values()) else ():
             if entry := entries[call.span.lane_id]:
                 found[entry].append(call)
         return found
@@ -415,7 +432,7 @@ class Player:
         return borrowing.Lending(self._seen())
 
     def _seen(self) -> Iterable[borrowing.Seen]:
-        for lends, calls in chain([(False, self._session_calls)], ((True, lane.calls) for lane in self.cassette.lanes)):
+        for lends, calls in chain([(False, self.session_calls)], ((True, lane.calls) for lane in self.cassette.lanes)):
             for span, description in described_calls.descriptions(calls):
                 failed = spans.ERROR in span.attributes
                 answer = b"" if failed or not description.read else described_calls.answer(span)
@@ -460,11 +477,11 @@ class Player:
         if lane is not None:
             return lane.calls
         session = self.cassette.sessions.get(recorded.lane_id)
-        return session.calls if session is not None else self._session_calls
+        return session.calls if session is not None else self.session_calls
 
     def all_calls(self) -> Iterable[model.Span]:
         """Every recorded call, the session's first."""
-        yield from self._session_calls
+        yield from self.session_calls
         for lane in self.cassette.lanes:
             yield from lane.calls
 

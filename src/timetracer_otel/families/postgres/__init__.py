@@ -1,0 +1,1 @@
+"""PostgreSQL: what drivers and servers say to each other, recorded as exchanges, and answered from them."""

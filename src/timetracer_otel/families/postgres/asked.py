@@ -1,0 +1,272 @@
+"""The question to a server: one exchange of a connection, as it is recorded, hidden and read back."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Final
+
+import pybase64
+
+from timetracer_otel import redaction, spans
+from timetracer_otel.cassette.model import Span
+from timetracer_otel.errors import CassetteError
+from timetracer_otel.families.postgres import statements, wire
+from timetracer_otel.families.postgres.cells import TEXTS
+from timetracer_otel.families.postgres.wire import Bound, Column
+
+__all__ = ["ASIDE", "DESCRIBED", "PLACE", "SERVER", "STATEMENT", "SYSTEM", "Asked", "Described", "Place", "encode", "read", "read_described"]
+
+STATEMENT: Final = "timetracer.postgresql.statement"
+"""The digest of a call's statement: a replay finds by it how a statement was described."""
+DESCRIBED: Final = "timetracer.postgresql.described"
+"""The server's messages that describe the statement, or the COPY, in base64."""
+PLACE: Final = "timetracer.postgresql.place"
+"""JSON: the connection, the number of the transaction on it, and whether that had begun, and written, before."""
+SERVER: Final = "timetracer.postgresql.server"
+"""JSON: what the server said of a connection when it was made; on the first call of each connection in a lane."""
+
+ASIDE: Final = "timetracer.postgresql.aside"
+"""On what a recording keeps for a replay to look up, and no program asks in the same way each time: why."""
+SYSTEM: Final = "postgresql"
+_ANY: Final = "x" * 64
+"""A value that may be a secret if its name says so."""
+
+
+@dataclass(frozen=True, slots=True)
+class Described:
+    """How a server describes a statement.
+
+    Attributes:
+        messages: its own.
+        types: of the parameters.
+        columns: of the result.
+    """
+
+    messages: bytes = b""
+    types: tuple[int, ...] = ()
+    columns: tuple[Column, ...] = ()
+
+    @classmethod
+    def of(cls, messages: bytes) -> Described:
+        """Read the messages that describe a statement.
+
+        Args:
+            messages: ParameterDescription, RowDescription, NoData; CopyInResponse of a COPY.
+        """
+        types: tuple[int, ...] = ()
+        columns: list[Column] = []
+        for kind, body in wire.messages(messages):
+            if kind == b"t":
+                types = wire.parameter_types(body)
+            elif kind == b"T":
+                columns = wire.columns(body)
+        return cls(messages, types, tuple(columns))
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a call stands on its connection.
+
+    Attributes:
+        connection: an id of it.
+        transaction: the number of the transaction on it, which the call is in or may open.
+        inside: whether that had begun before.
+        wrote: whether it had written before.
+    """
+
+    connection: str = ""
+    transaction: int = 0
+    inside: bool = False
+    wrote: bool = False
+
+
+@dataclass(slots=True)
+class Asked:
+    """One exchange.
+
+    Attributes:
+        operation: ``query`` (without parameters), ``execute``, ``prepare``, ``bind`` (of a portal), ``fetch`` (from
+            one) or ``connect``.
+        sql: the statement.
+        types: of the parameters, where the client says them.
+        sets: the parameters; several of one statement that is executed many times.
+        limit: how many rows; 0 for all.
+        copied: the data of a COPY to the server; None of anything else.
+        refused: why the client broke the COPY off.
+        database: its name.
+        described: the statement's description.
+        place: on the connection.
+    """
+
+    operation: str
+    sql: str = ""
+    types: tuple[int, ...] = ()
+    sets: list[Bound] = field(default_factory=list)
+    limit: int = 0
+    copied: bytes | bytearray | None = None
+    refused: str = ""
+    database: str = ""
+    described: Described = Described()
+    place: Place = Place()
+    secret: bool = field(default=False, compare=False)
+    """Whether it holds a secret that is not known here."""
+
+    def type_of(self, number: int) -> int:
+        """The type of a parameter; 0 where nobody said it."""
+        types = self.described.types or self.types
+        return types[number] if number < len(types) else 0
+
+    @property
+    def columns(self) -> dict[int, str]:
+        """The columns that parameters are given to or compared with, by the parameter's number from 0."""
+        named = statements.outline(self.sql).named if self.sets else ()
+        return {int(name) - 1: column for name, column in named if name.isdigit() and column}
+
+    def hidden(self) -> Asked:
+        """The same with secrets hidden: texts that are bound to a column whose name speaks of one."""
+        return self._with(redaction.hide)
+
+    def opened(self) -> Asked:
+        """The same with hidden secrets put back, where there is a key."""
+        opened = self._with(redaction.opened)
+        opened.secret = any(redaction.hidden(one) for one in opened.secrets())
+        return opened
+
+    def blanked(self) -> Asked:
+        """The same with every secret alike."""
+        return self._with(lambda _secret: redaction.MASK)
+
+    def secrets(self) -> list[str]:
+        """What in it is hidden when it is recorded."""
+        found: list[str] = []
+
+        def look(secret: str) -> str:
+            found.append(secret)
+            return secret
+
+        self._with(look)
+        return found
+
+    def _with(self, how: redaction.Hide) -> Asked:
+        secret = [n for n, column in self.columns.items() if redaction.is_secret_parameter(column, _ANY)]
+        if not secret:
+            return replace(self)
+        return replace(self, sets=[one._replace(parameters=self._hiding(one, secret, how)) for one in self.sets])
+
+    def _hiding(self, one: Bound, secret: Sequence[int], how: redaction.Hide) -> list[bytes | None]:
+        parameters = list(one.parameters)
+        for number in secret:
+            raw = parameters[number] if number < len(parameters) else None
+            if raw is not None and (not one.formats[number] or self.type_of(number) in TEXTS):
+                parameters[number] = how(raw.decode("utf-8", "surrogateescape")).encode("utf-8", "surrogateescape")
+        return parameters
+
+    # As the messages of a client that prepares nothing beforehand.
+
+    def messages(self) -> bytes:
+        """Give it as a client's messages, complete by themselves."""
+        if self.operation == "query":
+            return wire.query(self.sql) + self._copied()
+        pieces = [wire.parse("", self.sql, self.types)]
+        for one in self.sets:
+            pieces.append(wire.bind(one))
+            if self.operation == "fetch":
+                pieces.append(wire.SYNC)
+            if self.operation in {"execute", "fetch"}:
+                pieces.append(wire.execute("", self.limit))
+        return b"".join(pieces) + self._copied()
+
+    def _copied(self) -> bytes:
+        if self.refused:
+            return wire.frame(b"d", self.copied or b"") + wire.frame(b"f", self.refused.encode() + b"\0")
+        return b"" if self.copied is None else wire.frame(b"d", self.copied) + wire.frame(b"c")
+
+    @classmethod
+    def of(cls, messages: Iterable[wire.Message]) -> Asked:
+        """Read a client's messages, as :meth:`messages` gives them.
+
+        Args:
+            messages: of one exchange.
+        """
+        asked = cls("prepare")
+        for kind, body in messages:
+            asked.take(kind, body)
+        return asked
+
+    def take(self, kind: bytes, body: bytes) -> None:
+        """Take the next message of a client.
+
+        Args:
+            kind: of the message.
+            body: likewise.
+        """
+        if kind == b"Q":
+            self.operation, self.sql = "query", wire.text(body)[0]
+        elif kind == b"P":
+            _, self.sql, self.types = wire.parsed(body)
+        elif kind == b"B":
+            self.sets.append(wire.bound(body)._replace(portal="", statement=""))
+            self.operation = "bind" if self.operation == "prepare" else self.operation
+        elif kind == b"S" and self.operation == "bind":
+            self.operation = "fetch"
+        elif kind == b"E":
+            self.limit = wire.executed(body)[1]
+            self.operation = "execute" if self.operation == "bind" else self.operation
+        elif kind == b"d":
+            if not isinstance(self.copied, bytearray):
+                self.copied = bytearray()
+            self.copied += body
+        elif kind == b"c":
+            self.copied = self.copied or b""
+        elif kind == b"f":
+            self.refused = wire.text(body)[0] or "refused"
+
+
+def encode(asked: Asked) -> dict[str, spans.Attribute]:
+    """Encode what was asked, secrets hidden.
+
+    Args:
+        asked: it.
+    """
+    asked = asked.hidden()
+    attributes = spans.encode_payload(spans.REQUEST, asked.messages())
+    attributes[STATEMENT] = statements.digest(asked.sql)
+    place = asked.place
+    attributes[PLACE] = json.dumps([place.connection, place.transaction, place.inside, place.wrote])
+    if asked.described.messages:
+        attributes[DESCRIBED] = pybase64.b64encode_as_string(asked.described.messages)
+    return attributes
+
+
+def read(recorded: Span) -> Asked | None:
+    """Read what a recorded call asked; None when it does not say.
+
+    Args:
+        recorded: its span.
+
+    Raises:
+        CassetteError: it is damaged.
+    """
+    payload = recorded.payload(spans.REQUEST)
+    if payload is None:
+        return None
+    try:
+        asked = Asked.of(wire.messages(payload))
+        asked.described = read_described(recorded)
+        asked.place = Place(*json.loads(recorded.text(PLACE) or "[]"))
+    except (ValueError, IndexError, TypeError, ArithmeticError, wire.StructError) as error:
+        raise CassetteError(f"what was asked of PostgreSQL is damaged ({error}): record it again") from error
+    return asked.opened()
+
+
+def read_described(recorded: Span) -> Described:
+    """Read how the server described a recorded call's statement.
+
+    Args:
+        recorded: its span.
+    """
+    text = recorded.text(DESCRIBED)
+    return Described() if text is None else Described.of(pybase64.b64decode(text, validate=True))
+

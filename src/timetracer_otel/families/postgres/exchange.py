@@ -1,0 +1,135 @@
+"""One exchange of a connection while it is recorded: what is asked and answered, by reference until it is written."""
+
+from __future__ import annotations
+
+import contextvars
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any, Final
+
+from timetracer_otel import spans
+from timetracer_otel.families.postgres import asked as questions
+from timetracer_otel.families.postgres import statements, wire
+from timetracer_otel.families.postgres.asked import SYSTEM, Asked, Described, Place
+from timetracer_otel.families.postgres.wire import Message
+from timetracer_otel.seams import Call
+
+__all__ = ["CANCELLED", "CLOSED", "Exchange", "Prepared", "encode", "names"]
+
+CANCELLED: Final = "timetracer.postgresql.cancelled"
+"""On a call that the program cancelled: the server's error came of that."""
+CLOSED: Final = "timetracer.postgresql.closed"
+"""On a call during which the server closed the connection."""
+_COPY_BEGINS: Final = b"G"
+
+
+@dataclass(slots=True)
+class Prepared:
+    """A statement that a connection knows.
+
+    Attributes:
+        parse: the body of its Parse.
+        described: the server's messages that describe it.
+    """
+
+    parse: bytes
+    described: bytes = b""
+
+
+@dataclass
+class Exchange:
+    """What a client asks until the server is ready for the next question.
+
+    Attributes:
+        place: on the connection.
+        messages: of the client, complete by themselves.
+        sizes: of them together.
+        pieces: of the answer.
+        prepared: the statement that is executed or prepared.
+        call: the recorded call; None where nothing is recorded.
+        context: of who asked, where that is needed later.
+        server: what is to be said of the connection.
+        counts: whether it is a call at all.
+    """
+
+    place: Place
+    messages: list[Message] = field(default_factory=list)
+    pieces: list[bytes] = field(default_factory=list)
+    prepared: Prepared | None = None
+    call: Call | None = None
+    context: contextvars.Context | None = None
+    server: Mapping[str, Any] | None = None
+    size: int = 0
+    counts: bool = False
+    only_described: bool = False
+    """Whether the server is asked to describe a statement, and not to be ready again."""
+    failed: bool = False
+    """Whether it was refused."""
+
+    def __len__(self) -> int:
+        return self.size + sum(map(len, self.pieces))
+
+    def ask(self, kind: bytes, body: bytes) -> None:
+        """Take a message of the client.
+
+        Args:
+            kind: of it.
+            body: likewise.
+        """
+        self.messages.append((kind, body))
+        self.size += len(body)
+
+    @cached_property
+    def sql(self) -> str:
+        """The statement; empty where it is none."""
+        for kind, body in self.messages:
+            if kind in {b"Q", b"P"}:
+                return wire.text(body, 0 if kind == b"Q" else body.index(b"\0") + 1)[0]
+        return ""
+
+    def described(self) -> bytes:
+        """The server's messages that describe what is asked."""
+        if self.prepared is not None:
+            return self.prepared.described
+        for kind, body in wire.messages(self.pieces[0] if self.pieces else b""):
+            if kind == _COPY_BEGINS:
+                return wire.frame(kind, body)
+        return b""
+
+
+def names(sql: str, database: str, address: tuple[str, int | None], *, kind: str = "") -> tuple[str, dict[str, Any]]:
+    """Name a span of ours by the semantic conventions.
+
+    Args:
+        sql: the statement.
+        database: its name.
+        address: the server's.
+        kind: of exchange, where it is another one than to execute a statement.
+    """
+    one = statements.outline(sql)
+    verb = " ".join(filter(None, (kind, one.verb))) or "QUERY"
+    attributes: dict[str, Any] = {"db.system.name": SYSTEM, "db.operation.name": verb}
+    host, port = address
+    optional = {"db.namespace": database, "db.query.text": sql, "db.collection.name": one.target, "server.address": host}
+    attributes |= {name: value for name, value in optional.items() if value}
+    if port is not None:
+        attributes["server.port"] = port
+    return f"{verb} {one.target}" if one.target else verb, attributes
+
+
+def encode(_name: str, exchange: Any) -> dict[str, spans.Attribute]:
+    """Encode an exchange, when it is written.
+
+    Args:
+        exchange: an :class:`Exchange`.
+    """
+    asked = Asked.of(exchange.messages)
+    asked.described = Described.of(exchange.described())
+    asked.place = exchange.place
+    attributes = questions.encode(asked)
+    attributes |= spans.encode_payload(spans.RESPONSE, exchange.pieces)
+    if exchange.server is not None:
+        attributes[questions.SERVER] = json.dumps(exchange.server)
+    return attributes

@@ -1,0 +1,125 @@
+"""Describes a question to a server in the form in which recorded and live calls are compared."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from hashlib import blake2b
+from typing import Final
+
+from timetracer_otel import spans
+from timetracer_otel.cassette.model import Span
+from timetracer_otel.families.postgres import asked as questions
+from timetracer_otel.families.postgres import cells, statements
+from timetracer_otel.families.postgres.asked import SYSTEM, Asked, Place
+from timetracer_otel.seams import Description, Value
+from timetracer_otel.seams.values import Blanker
+
+__all__ = ["CONNECT", "CONNECTING", "describe", "describe_blind", "describe_recorded"]
+
+_KEPT: Final = 4096
+"""Characters of the longest statement that is remembered."""
+_NO_DATA: Final = frozenset(
+    {"BEGIN", "START", "SAVEPOINT", "RELEASE", "SET", "SHOW", "LISTEN", "UNLISTEN", "CLOSE", "DISCARD", "RESET"}
+)
+
+CONNECTING: Final = "timetracer.postgresql.connecting"
+"""On a call that is no exchange: a connection could not be made."""
+CONNECT: Final = Description((SYSTEM, "CONNECT", ""), b"", (), read=False, subjects=())
+"""Of a connection that could not be made."""
+
+
+def describe(asked: Asked) -> Description:
+    """Say what is asked, so that the same asked in another run compares equal.
+
+    The key is the system, the verb of the statement and its table. The text of the statement counts, the bytes of each
+    parameter with its type and format, and in which formats the client wants the result; ids and times in the text and
+    in parameters are values. Names of statements, portals and connections do not count. Of calls that are alike, one
+    of the same transaction answers first.
+
+    Args:
+        asked: recorded or live.
+    """
+    sql, values = _statement(asked.sql) if len(asked.sql) <= _KEPT else _statement.__wrapped__(asked.sql)
+    blanker = Blanker()
+    shape: list[object] = [asked.operation, sql, asked.types, asked.limit]
+    for one in asked.sets:
+        shape += [one.formats, one.result_formats]
+        shape += [
+            cells.blanked(raw, asked.type_of(number), one.formats[number], blanker)
+            for number, raw in enumerate(one.parameters)
+        ]
+    if asked.copied is not None or asked.refused:
+        shape += ["copy", blake2b(asked.copied or b"", digest_size=16).digest(), asked.refused]
+    digest = blake2b(repr(shape).encode("utf-8", "surrogatepass"), digest_size=16).digest()
+    settles = asked.operation in {"query", "execute"} and statements.is_catalog(asked.sql)
+    read = settles or _is_read(asked)
+    return Description(
+        _key(asked),
+        digest,
+        (*values, *blanker.values),
+        read,
+        b"" if read else _preference(asked),
+        subjects=() if settles else _subjects(asked),
+        settles=settles,
+    )
+
+
+@lru_cache(maxsize=1024)
+def _statement(sql: str) -> tuple[str, tuple[Value, ...]]:
+    """Give the text of a statement as it counts, and the values that were in it: an app asks with few texts, often."""
+    blanker = Blanker()
+    return blanker.text(statements.normal(sql)), tuple(blanker.values)
+
+
+def describe_blind(asked: Asked) -> tuple[Description, ...]:
+    """As :func:`describe` without the secrets, which a recording may have hidden for good; none where it has no secret.
+
+    Args:
+        asked: live.
+    """
+    return (describe(asked.blanked()),) if asked.secrets() else ()
+
+
+def describe_recorded(recorded: Span) -> Description | None:
+    """Say what a recorded call asked; None when it never counts.
+
+    Args:
+        recorded: its span.
+    """
+    if spans.LOST in recorded.attributes or recorded.text(questions.ASIDE):
+        return None
+    if recorded.attributes.get(CONNECTING):
+        return CONNECT
+    asked = questions.read(recorded)
+    if asked is None:
+        return None
+    return describe(asked.blanked() if asked.secret else asked)
+
+
+def _key(asked: Asked) -> tuple[str, ...]:
+    one = statements.outline(asked.sql)
+    verb = one.verb or "QUERY"
+    return SYSTEM, verb if asked.operation in {"query", "execute"} else f"{asked.operation.upper()} {verb}", one.target
+
+
+def _is_read(asked: Asked) -> bool:
+    """Whether it changes nothing. After a write of its transaction it sees that, so that it answers for no other."""
+    return (
+        asked.operation in {"query", "execute"}
+        and not asked.place.wrote
+        and asked.copied is None
+        and not asked.limit
+        and statements.is_read(asked.sql)
+    )
+
+
+def _preference(asked: Asked) -> bytes:
+    """Digest of the transaction that a call is in; empty outside of any."""
+    place: Place = asked.place
+    if not place.inside:
+        return b""
+    return blake2b(f"{place.connection} {place.transaction}".encode(), digest_size=16).digest()
+
+
+def _subjects(asked: Asked) -> tuple[tuple[str, ...], ...] | None:
+    return () if statements.outline(asked.sql).verb in _NO_DATA else None

@@ -1,0 +1,387 @@
+"""PostgreSQL in replay: what a server says on a connection that reaches nowhere, from the recorded exchanges."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field, replace
+from typing import Any, Final, NoReturn
+
+from timetracer_otel import spans
+from timetracer_otel.cassette.model import Span
+from timetracer_otel.errors import CassetteError
+from timetracer_otel.families.nowhere import END, Dialogue, Fail, Reply, Say, Wait
+from timetracer_otel.families.nowhere.recorded import PATIENCE
+from timetracer_otel.families.postgres import asked as questions
+from timetracer_otel.families.postgres import matching, rendering, statements, told, wire
+from timetracer_otel.families.postgres.asked import Asked, Described, Place
+from timetracer_otel.families.postgres.exchange import CANCELLED, CLOSED
+from timetracer_otel.families.postgres.wire import Message, Split
+from timetracer_otel.seams import Responder, exceptions
+
+__all__ = ["Server"]
+
+_IDLE: Final = b"I"
+_DEFAULTS: Final = {
+    "server_version": "15.0", "server_encoding": "UTF8", "client_encoding": "UTF8", "integer_datetimes": "on",
+    "DateStyle": "ISO, MDY", "IntervalStyle": "postgres", "standard_conforming_strings": "on", "TimeZone": "UTC",
+}  # fmt: skip
+_AUTHENTICATED: Final = wire.frame(b"R", bytes(4))
+_UNANSWERED: Final = "the recording ended before this statement was answered: record it to its end"
+
+
+@dataclass(slots=True)
+class _Statement:
+    """A statement that the client has prepared."""
+
+    sql: str
+    types: tuple[int, ...]
+    described: Described = Described()
+
+
+@dataclass(slots=True)
+class _Portal:
+    """A statement with its parameters."""
+
+    statement: _Statement
+    bound: wire.Bound
+
+
+@dataclass(slots=True)
+class _Batch:
+    """What the client has sent since it was told that the server is ready."""
+
+    prepares: _Statement | None = None
+    describes: bool = False
+    closes: int = 0
+    binds: list[_Portal] = field(default_factory=list)
+    fetches: _Portal | None = None
+    executes: bool = False
+    limit: int = 0
+    failed: list[Message] | None = None
+    """What is still to be said of a statement that could not be prepared."""
+
+
+class Server(Dialogue[bytes]):
+    """What a server answers.
+
+    Args:
+        responder: gives the recorded calls.
+        database: the name that the client connects to.
+        secret: the key by which the client cancels what the connection does.
+    """
+
+    def __init__(self, responder: Responder, database: str, secret: int = 0) -> None:
+        self._responder = responder
+        self._database = database
+        self._secret = secret
+        self._split = Split()
+        self._started = False
+        self._broken = False
+        self._statements: dict[str, _Statement] = {}
+        self._portals: dict[str, _Portal] = {}
+        self._batch = _Batch()
+        self._copying: Asked | None = None
+        self._place = Place()
+        self._cancelled = False
+        self._say: Say[bytes] = lambda _reply: None
+
+    def greet(self, say: Say[bytes]) -> Iterable[Reply[bytes]]:
+        """Say nothing before it is asked."""
+        self._say = say
+        return ()
+
+    def feed(self, data: bytes) -> Iterable[Reply[bytes]]:
+        """Take what the client sends; what it asks is matched at once.
+
+        Raises:
+            ReplayMiss: nothing recorded answers it; the connection is then of no use.
+        """
+        if self._broken:
+            return (END,)
+        try:
+            return list(self._fed(data))
+        except Exception:
+            self._broken = True
+            raise
+
+    def cancel(self) -> None:
+        """Break off what is under way, which the client has asked for on another connection."""
+        self._cancelled = True
+        self._say(Wait(0))
+
+    def _fed(self, data: bytes) -> Iterator[Reply[bytes]]:
+        if not self._started:
+            body = self._split.startup(data)
+            if body is None:
+                return
+            if int.from_bytes(body[:4]) in {wire.SSL, wire.GSS}:
+                yield b"N"
+                return
+            self._started, data = True, b""
+            yield from self._welcome(wire.startup_parameters(body))
+        for kind, body in self._split.messages(data):
+            step = _STEPS.get(kind)
+            if step is None:
+                self._responder.refuse(f"the message {kind!r} of PostgreSQL's protocol is not one that is recorded")
+            yield from step(self, body)
+
+    def _welcome(self, startup: dict[str, str]) -> Iterator[bytes]:
+        facts = self._facts()
+        parameters = _DEFAULTS | facts.get("parameters", {})
+        for name in ("application_name", "TimeZone"):
+            if name in startup and name in parameters:
+                parameters[name] = startup[name]
+        statuses = [wire.parameter_status(name, value) for name, value in parameters.items()]
+        pid = int(facts.get("pid", 0)) or 1
+        key = wire.frame(b"K", pid.to_bytes(4) + self._secret.to_bytes(4))
+        yield b"".join((_AUTHENTICATED, *statuses, key, wire.ready(_IDLE)))
+
+    def _facts(self) -> dict[str, Any]:
+        """What was recorded of a connection: one to a database of that name, else any."""
+        known = [json.loads(text) for text in self._responder.all_facts(questions.SERVER)]
+        same = (one for one in known if one.get("database") == self._database)
+        found: dict[str, Any] = next(same, known[0] if known else {})
+        return found
+
+    # What the client says, message by message.
+
+    def _ends(self, _body: bytes) -> Iterator[Reply[bytes]]:
+        yield END
+
+    def _query(self, body: bytes) -> Iterator[Reply[bytes]]:
+        asked = Asked("query", wire.text(body)[0])
+        lines = [line.strip() for line in asked.sql.strip().splitlines()]
+        if all(line in statements.RESET for line in lines):
+            yield wire.command_complete("RESET") + self._ready(_IDLE)
+            return
+        if statements.outline(asked.sql).verb == "COPY" and (begins := self._copy_begins(asked)):
+            self._copying = asked
+            yield begins
+            return
+        yield from self._answer(asked)
+
+    def _copy_begins(self, asked: Asked) -> bytes:
+        """How the server asks for the data of a COPY, if it does and the statement is not refused."""
+        described = self._described(asked)
+        return described.messages if described is not None and described.messages[:1] == b"G" else b""
+
+    def _parse(self, body: bytes) -> Iterator[Reply[bytes]]:
+        name, sql, types = wire.parsed(body)
+        self._statements[name] = self._batch.prepares = _Statement(sql, types)
+        return iter(())
+
+    def _describe(self, body: bytes) -> Iterator[Reply[bytes]]:
+        kind, name = wire.named(body)
+        if kind == b"S":
+            self._batch.describes = True
+            self._batch.prepares = self._batch.prepares or self._statement(name)
+        return iter(())
+
+    def _bind(self, body: bytes) -> Iterator[Reply[bytes]]:
+        bound = wire.bound(body)
+        portal = _Portal(self._statement(bound.statement), bound)
+        self._portals[bound.portal] = portal
+        self._batch.binds.append(portal)
+        return iter(())
+
+    def _execute(self, body: bytes) -> Iterator[Reply[bytes]]:
+        name, self._batch.limit = wire.executed(body)
+        self._batch.executes = True
+        if not self._batch.binds:
+            if name not in self._portals:
+                self._responder.refuse("a portal is executed that this connection has not bound")
+            self._batch.fetches = self._portals[name]
+        return iter(())
+
+    def _close(self, body: bytes) -> Iterator[Reply[bytes]]:
+        kind, name = wire.named(body)
+        (self._statements if kind == b"S" else self._portals).pop(name, None)
+        self._batch.closes += 1
+        return iter(())
+
+    def _flush(self, _body: bytes) -> Iterator[Reply[bytes]]:
+        statement = self._batch.prepares
+        if statement is not None:
+            yield from self._prepare(statement)
+
+    def _sync(self, _body: bytes) -> Iterator[Reply[bytes]]:
+        batch, self._batch = self._batch, _Batch()
+        if batch.failed is not None:
+            yield self._passed(batch.failed)
+            return
+        asked = self._asked(batch)
+        if asked is None:
+            yield wire.frame(b"3") * batch.closes + self._ready(self._status)
+            return
+        yield wire.frame(b"1") if batch.prepares is not None else b""
+        yield from self._answer(asked)
+
+    def _data(self, body: bytes) -> Iterator[Reply[bytes]]:
+        if self._copying is not None:
+            self._copying.take(b"d", body)
+        return iter(())
+
+    def _done(self, body: bytes) -> Iterator[Reply[bytes]]:
+        return self._copied(b"c", body)
+
+    def _refused(self, body: bytes) -> Iterator[Reply[bytes]]:
+        return self._copied(b"f", body)
+
+    def _copied(self, kind: bytes, body: bytes) -> Iterator[Reply[bytes]]:
+        asked, self._copying = self._copying, None
+        if asked is None:
+            return  # the server ignores what comes after an error
+        asked.take(kind, body)
+        yield from self._answer(asked)
+
+    # What it asks.
+
+    def _statement(self, name: str) -> _Statement:
+        if name not in self._statements:
+            self._responder.refuse("a statement is used that this connection has not prepared")
+        return self._statements[name]
+
+    def _asked(self, batch: _Batch) -> Asked | None:
+        if batch.fetches is not None:
+            return self._of("fetch", [batch.fetches], batch.limit)
+        if batch.binds:
+            return self._of("execute" if batch.executes else "bind", batch.binds, batch.limit)
+        return None
+
+    def _of(self, operation: str, portals: list[_Portal], limit: int) -> Asked:
+        statement = portals[0].statement
+        sets = [one.bound._replace(portal="", statement="") for one in portals]
+        return Asked(operation, statement.sql, statement.types, sets, limit, described=statement.described)
+
+    def _prepare(self, statement: _Statement) -> Iterator[bytes]:
+        """Describe a statement as it was described, wherever that was recorded; or refuse it as it was refused."""
+        asked = Asked("prepare", statement.sql, statement.types)
+        described = self._described(asked)
+        if described is not None:
+            statement.described = described
+            yield wire.frame(b"1") + described.messages
+            self._batch.prepares = None
+            return
+        *said, ready = told.messages(self._recorded(asked)[0])
+        self._batch.failed = [ready]
+        yield b"".join(wire.frame(*one) for one in said)
+
+    def _described(self, asked: Asked) -> Described | None:
+        """How a statement was described; None where it was refused, or nothing is known of it."""
+        described: Described | None = None
+        for span in self._responder.recorded_with(questions.STATEMENT, statements.digest(asked.sql)):
+            if questions.DESCRIBED in span.attributes:
+                described = questions.read_described(span)
+                break
+            question = questions.read(span)
+            if question is not None and question.operation == asked.operation:
+                break
+        return described
+
+    # What is answered.
+
+    def _recorded(self, asked: Asked) -> tuple[Span, Iterator[Message]]:
+        """Find the recorded call that answers, and what it was told."""
+        asked.place = self._place
+        asked.database = self._database
+        blind = matching.describe_blind(asked)
+        answer = self._responder.answer(matching.describe(asked), lambda: rendering.shown(asked), blind)
+        recorded = answer.recorded
+        question = questions.read(recorded)
+        if question is not None and asked.sets and _kinds(question) != _kinds(asked):
+            self._responder.refuse(
+                f"the columns of {asked.sql!r} were of other types when it was prepared: record it again"
+            )
+        if question is not None:
+            self._place = replace(self._place, connection=question.place.connection, transaction=question.place.transaction)
+        return recorded, told.rebound(recorded, answer.bindings)
+
+    def _answer(self, asked: Asked) -> Iterator[Reply[bytes]]:
+        recorded, messages = self._recorded(asked)
+        said = list(messages)
+        if asked.copied is not None or asked.refused:
+            said = [one for one in said if one[0] != b"G"]
+        if statements.outline(asked.sql).verb == "LISTEN":
+            self._responder.stream(recorded).watch(self._notified)
+        if wait := self._responder.wait(recorded):
+            yield Wait(wait)
+        if not said and not recorded.attributes.get(CLOSED) and spans.ERROR not in recorded.attributes:
+            self._responder.refuse(_UNANSWERED)
+        passed = self._passed([one for one in said if one[0] != b"1"], asked)
+        if recorded.attributes.get(CANCELLED):
+            yield from self._held(recorded, passed)
+        elif passed:
+            yield passed
+        if recorded.attributes.get(CLOSED):
+            yield self._end(recorded)
+
+    def _held(self, recorded: Span, passed: bytes) -> Iterator[Reply[bytes]]:
+        """Let the client wait until it cancels, as it did."""
+        self._cancelled = False
+        return _holding(recorded, passed, lambda: self._cancelled, self._responder.refuse)
+
+    def _end(self, recorded: Span) -> Reply[bytes]:
+        error = recorded.text(spans.ERROR)
+        if error is None:
+            return END
+        try:
+            made = exceptions.rebuilt(error)
+        except CassetteError as cause:
+            self._responder.refuse(str(cause))
+        return Fail(lambda: made)
+
+    def _notified(self, answer: Any) -> None:
+        self._say(answer.recorded.payload(spans.RESPONSE) or b"")
+
+    @property
+    def _status(self) -> bytes:
+        return b"T" if self._place.inside else _IDLE
+
+    def _ready(self, status: bytes, asked: Asked | None = None) -> bytes:
+        inside = status != _IDLE
+        wrote = inside and (self._place.wrote or (asked is not None and statements.writes(asked.sql)))
+        self._place = replace(self._place, inside=inside, wrote=wrote)
+        return wire.ready(status)
+
+    def _passed(self, said: list[Message], asked: Asked | None = None) -> bytes:
+        """Give messages as bytes, and know the transaction's status from them."""
+        for kind, body in said:
+            if kind == b"Z":
+                self._ready(body, asked)
+        return b"".join(wire.frame(*one) for one in said)
+
+
+def _kinds(asked: Asked) -> list[tuple[str, int]]:
+    return [(column.name, column.type) for column in asked.described.columns]
+
+
+def _holding(
+    recorded: Span, passed: bytes, cancelled: Callable[[], bool], refuse: Callable[[str], NoReturn]
+) -> Iterator[Reply[bytes]]:
+    until = _now() + (recorded.end - recorded.start) / 1e9 + PATIENCE
+    while not cancelled():
+        left = until - _now()
+        if left <= 0:
+            refuse("the program cancelled this statement while it was recorded, and does not now: its answer is not known")
+        yield Wait(left)
+    yield passed
+
+
+_now = time.monotonic  # the real one: a replay gives the app another
+
+_STEPS: Final[dict[bytes, Callable[[Server, bytes], Iterator[Reply[bytes]]]]] = {
+    b"X": Server._ends,  # noqa: SLF001 - the table of its own steps
+    b"Q": Server._query,  # noqa: SLF001 - as above
+    b"P": Server._parse,  # noqa: SLF001 - as above
+    b"D": Server._describe,  # noqa: SLF001 - as above
+    b"B": Server._bind,  # noqa: SLF001 - as above
+    b"E": Server._execute,  # noqa: SLF001 - as above
+    b"C": Server._close,  # noqa: SLF001 - as above
+    b"H": Server._flush,  # noqa: SLF001 - as above
+    b"S": Server._sync,  # noqa: SLF001 - as above
+    b"d": Server._data,  # noqa: SLF001 - as above
+    b"c": Server._done,  # noqa: SLF001 - as above
+    b"f": Server._refused,  # noqa: SLF001 - as above
+}

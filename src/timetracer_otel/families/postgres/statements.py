@@ -1,0 +1,100 @@
+"""What an SQL text says to PostgreSQL: its verb and table, whether it only reads, which names in it mean nothing."""
+
+from __future__ import annotations
+
+import re
+from functools import lru_cache
+from hashlib import blake2b
+from typing import Final
+
+from timetracer_otel.families.dbapi import statements
+from timetracer_otel.families.dbapi.statements import StatementOutline, outline
+
+__all__ = ["RESET", "StatementOutline", "digest", "is_catalog", "is_read", "normal", "outline", "writes"]
+
+_NAMES: Final = re.compile(
+    r"""(?x)
+    (?P<asyncpg> \b__asyncpg_[a-z]+_ )[0-9a-f]+__        # by a counter of the process
+    | (?P<psycopg> \b_pg3_ )[0-9a-f]+                     # likewise
+    | (?P<django> \b_django_curs_ )\d+(?=_(?:a?sync)_)    # by a thread
+    | (?P<sqlalchemy> \bc_ )[0-9a-f]{6,}(?=_[0-9a-f])     # by an address
+    """
+)
+"""Names of savepoints and cursors that drivers and object mappers make."""
+_STRINGS: Final = re.compile(r"(?s)'(?:[^']|'')*'|\$(\w*)\$.*?\$\1\$|--[^\n]*|/\*.*?\*/")
+_WORD: Final = re.compile(r"[a-z_][\w$.]*(?:\s*\()?")
+_READS: Final = frozenset({"SELECT", "VALUES", "TABLE", "SHOW"})
+_WRITES: Final = frozenset({"insert", "update", "delete", "merge", "into", "lock"})
+_TABLES: Final = re.compile(r"(?:\bfrom|\bjoin)\s+(?:only\s+)?([a-z_][\w.]*)")
+_CATALOG: Final = re.compile(r"(?:pg_catalog\.|information_schema\.)?pg_\w+|information_schema\.\w+")
+_FACTS: Final = re.compile(
+    r"(?s)\s*(?:select\s+(?:pg_catalog\.)?(?:version|current_schema|current_database)\(\)|show\s+[\w ]+)\s*;?\s*"
+)
+_CONTROL: Final = frozenset(
+    {"BEGIN", "START", "COMMIT", "END", "ROLLBACK", "ABORT", "SAVEPOINT", "RELEASE", "SET", "CLOSE", "FETCH", "MOVE"}
+)
+_PURE: Final = frozenset(
+    "abs any array array_agg array_length array_to_string avg bool_and bool_or btrim cardinality cast ceil char_length"
+    " coalesce concat concat_ws count cume_dist date_part date_trunc dense_rank every exists exp extract first_value"
+    " floor format generate_series greatest in initcap jsonb_agg jsonb_array_elements jsonb_build_object json_agg"
+    " json_build_object lag last_value lead least left length ln log lower lpad ltrim max md5 min mod not ntile nullif"
+    " over and or on as from where when then else case by having select values using filter within distinct numeric"
+    " decimal varchar char timestamp interval percent_rank position power rank regexp_replace repeat replace right"
+    " round row row_number rpad rtrim sign some split_part sqrt starts_with string_agg string_to_array strpos substr"
+    " substring sum to_char to_date to_json to_jsonb to_number to_timestamp to_tsquery to_tsvector trim trunc unnest"
+    " upper variance stddev width_bucket ts_rank plainto_tsquery all union except intersect limit offset like ilike"
+    " similar between is interval time date lateral rows with recursive materialized".split()
+)
+"""What may stand before a parenthesis where nothing is changed; functions of the app may do anything."""
+
+RESET: Final = frozenset({
+    "SELECT pg_advisory_unlock_all();", "CLOSE ALL;", "UNLISTEN *;", "RESET ALL;",
+    "DISCARD ALL", "DISCARD ALL;",
+})  # fmt: skip
+"""The lines that a pool sends by itself when a connection comes back."""
+
+
+def normal(sql: str) -> str:
+    """Give an SQL text without what only tells one run from another.
+
+    Args:
+        sql: the text.
+    """
+    sql = statements.normal(sql)
+    return _NAMES.sub(lambda found: found[found.lastgroup or 0], sql) if "_" in sql else sql
+
+
+@lru_cache(maxsize=1024)
+def digest(sql: str) -> str:
+    """Give a name of a statement, the same in each run."""
+    return blake2b(normal(sql).encode("utf-8", "surrogatepass"), digest_size=8).hexdigest()
+
+
+@lru_cache(maxsize=1024)
+def is_read(sql: str) -> bool:
+    """Whether a statement changes nothing, so far as its text says."""
+    one = outline(sql)
+    if one.verb not in _READS:
+        return False
+    words = _WORD.findall(_STRINGS.sub("''", sql).lower())
+    called = {word[:-1].strip() for word in words if word.endswith("(")}
+    pure = all(name.rpartition(".")[2] in _PURE for name in called)
+    return (pure or is_catalog(sql)) and _WRITES.isdisjoint(words)
+
+
+@lru_cache(maxsize=1024)
+def is_catalog(sql: str) -> bool:
+    """Whether a statement reads only what the server says of itself: each process asks that when it first needs it."""
+    if outline(sql).verb not in _READS:
+        return False
+    plain = _STRINGS.sub("''", sql).lower()
+    if _FACTS.fullmatch(plain) is not None:
+        return True
+    made = set(re.findall(r"(?:\bwith|,)\s+(?:recursive\s+)?(\w+)\s*(?:\([^()]*\)\s*)?as\s*(?:materialized\s*)?\(", plain))
+    tables = [name for name in _TABLES.findall(plain) if name not in made]
+    return bool(tables) and all(_CATALOG.fullmatch(name) for name in tables)
+
+
+def writes(sql: str) -> bool:
+    """Whether a transaction must be taken to have changed something after a statement."""
+    return not is_read(sql) and outline(sql).verb not in _CONTROL

@@ -1,0 +1,295 @@
+"""Watches the bytes of a connection to PostgreSQL, and records each exchange as a call."""
+
+from __future__ import annotations
+
+import contextvars
+import itertools
+import os
+from collections.abc import Callable
+from functools import lru_cache
+from typing import Any, Final
+
+from opentelemetry.instrumentation.utils import is_instrumentation_enabled
+from opentelemetry.trace import Status, StatusCode
+
+from timetracer_otel import seams, spans
+from timetracer_otel.families.postgres import asked as questions
+from timetracer_otel.families.postgres import exchange as exchanges
+from timetracer_otel.families.postgres import statements, wire
+from timetracer_otel.families.postgres.asked import Place
+from timetracer_otel.families.postgres.exchange import CANCELLED, CLOSED, Exchange, Prepared
+from timetracer_otel.families.postgres.wire import Split
+from timetracer_otel.seams import Call, Lane, faults
+
+__all__ = ["Watched"]
+
+_IDLE: Final = b"I"
+_DESCRIPTION: Final = frozenset({b"t", b"T", b"n"})
+_DESCRIBED: Final = frozenset({b"T", b"n"})
+_TAIL: Final = 6
+_numbers = itertools.count(1)
+
+
+class Watched:
+    """A connection that is recorded. A fault of ours is reported, and the connection left alone from then on.
+
+    Args:
+        plugin: the integration's name.
+        address: of the server: host and port; a path and None.
+    """
+
+    def __init__(self, plugin: str, address: tuple[str, int | None]) -> None:
+        self._plugin = plugin
+        self._address = address
+        self._id = f"{os.getpid()}-{next(_numbers)}"
+        self._sent, self._received = Split(), Split()
+        self._startup: dict[str, str] | None = None
+        self._ready = False
+        self._parameters: dict[str, str] = {}
+        self._pid = 0
+        self._status = _IDLE
+        self._transaction = 0
+        self._wrote = False
+        self._statements: dict[str, Prepared] = {}
+        self._portals: dict[str, tuple[Prepared, bytes]] = {}
+        self._exchange: Exchange | None = None
+        self._last_lane: Lane | None = None
+        self._listening: tuple[contextvars.Context, str] | None = None
+        self._blind = False
+
+    @property
+    def database(self) -> str:
+        """The name of the database."""
+        startup = self._startup or {}
+        return startup.get("database") or startup.get("user", "")
+
+    # What passes. Neither raises.
+
+    def wrote(self, data: bytes) -> None:
+        """Take what the client sends, in its context.
+
+        Args:
+            data: all that is sent at once.
+        """
+        self._look(self._wrote_bytes, data)
+
+    def arrived(self, data: bytes) -> None:
+        """Take what the server sends.
+
+        Args:
+            data: all that has arrived at once.
+        """
+        self._look(self._arrived_bytes, data)
+
+    def lost(self, error: BaseException | None) -> None:
+        """Take that the connection is no more.
+
+        Args:
+            error: why; None where it was closed.
+        """
+        self._look(self._lost, error)
+
+    def cancelling(self) -> None:
+        """Take that the client asks the server to break off what it does."""
+        if self._exchange is not None and self._exchange.call is not None:
+            self._exchange.call.attributes[CANCELLED] = True
+
+    def _look(self, step: Callable[[Any], None], what: Any) -> None:
+        if self._blind:
+            return
+        try:
+            step(what)
+        except Exception as error:  # noqa: BLE001 - recording never breaks the app
+            self._blind = True
+            call = self._exchange.call if self._exchange is not None else None
+            if call is not None:
+                call.lose(f"{self._plugin}.watch", error)
+            else:
+                faults.report(f"{self._plugin}.watch", error)
+
+    # The client.
+
+    def _wrote_bytes(self, data: bytes) -> None:
+        if self._startup is None:
+            body = self._sent.startup(data)
+            if body is None:
+                return
+            self._startup, data = wire.startup_parameters(body), b""
+        found = self._sent.messages(data)
+        if not self._ready:
+            return  # credentials
+        for kind, body in found:
+            self._asks(kind, body)
+        exchange = self._exchange
+        if exchange is not None and exchange.call is None and exchange.context is None:
+            self._begin(exchange)
+
+    def _asks(self, kind: bytes, body: bytes) -> None:
+        if kind == b"X":
+            self._startup = {}
+            return
+        exchange = self._exchange
+        if exchange is None:
+            place = Place(self._id, self._transaction, self._status != _IDLE, self._wrote)
+            exchange = self._exchange = Exchange(place)
+        if kind == b"P":
+            name = wire.text(body)[0]
+            exchange.prepared = self._statements[name] = Prepared(body)
+            exchange.ask(kind, body)
+        elif kind == b"B":
+            self._binds(exchange, body)
+        elif kind == b"E":
+            self._executes(exchange, body)
+        elif kind == b"Q":
+            exchange.ask(kind, body)
+            exchange.counts = not _is_reset(body)
+        elif kind in {b"d", b"c", b"f"}:
+            exchange.ask(kind, body)
+        elif kind == b"H":
+            exchange.only_described = True
+
+    def _binds(self, exchange: Exchange, body: bytes) -> None:
+        portal, at = wire.text(body)
+        prepared = self._statements[wire.text(body, at)[0]]
+        if exchange.prepared is not prepared:
+            exchange.prepared = prepared
+            exchange.ask(b"P", prepared.parse)
+        exchange.ask(b"B", body)
+        exchange.counts = True
+        self._portals[portal] = prepared, body
+
+    def _executes(self, exchange: Exchange, body: bytes) -> None:
+        if exchange.prepared is None:
+            prepared, bound = self._portals[wire.text(body)[0]]
+            exchange.prepared = prepared
+            for kind, earlier in ((b"P", prepared.parse), (b"B", bound), (b"S", b"")):
+                exchange.ask(kind, earlier)
+        exchange.ask(b"E", body)
+        exchange.counts = True
+
+    def _begin(self, exchange: Exchange) -> None:
+        """Find the call of an exchange, in the context of who asks."""
+        if exchange.counts:
+            exchange.call = self._call(exchange, seams.begin)
+        exchange.context = contextvars.copy_context()
+
+    def _call(self, exchange: Exchange, begin: Callable[..., Call | None], kind: str = "") -> Call | None:
+        if seams.active() is None or not is_instrumentation_enabled():
+            return None
+        call = begin(self._plugin, lambda: exchanges.names(exchange.sql, self.database, self._address, kind=kind))
+        if call is None:
+            return None
+        call.payloads.append((exchanges.encode, spans.REQUEST, exchange))
+        if call.lane is not self._last_lane:
+            self._last_lane = call.lane  # type: ignore[assignment]  # the part of a lane that a call needs
+            exchange.server = {"database": self.database, "pid": self._pid, "parameters": dict(self._parameters)}
+        return call
+
+    # The server.
+
+    def _arrived_bytes(self, data: bytes) -> None:
+        exchange = self._exchange
+        if exchange is None:
+            for kind, body in self._received.messages(data):
+                self._unasked(kind, body)
+            return
+        exchange.pieces.append(data)
+        if exchange.only_described:
+            self._describes(exchange)
+        elif wire.ended_with(data if len(data) >= _TAIL else b"".join(exchange.pieces)[-_TAIL:]):
+            self._may_be_over(exchange)
+
+    def _unasked(self, kind: bytes, body: bytes) -> None:
+        """Take what comes before the connection is ready, or by itself."""
+        if kind == b"S":
+            name, at = wire.text(body)
+            self._parameters[name] = wire.text(body, at)[0]
+        elif kind == b"K":
+            self._pid = int.from_bytes(body[:4])
+        elif kind == b"Z":
+            self._ready = True
+        elif kind == b"A" and self._listening is not None:
+            context, before = self._listening
+            context.copy().run(self._notified, before, wire.frame(kind, body))
+
+    def _notified(self, before: str, message: bytes) -> None:
+        call = seams.start(self._plugin, lambda: exchanges.names("", self.database, self._address, kind="NOTIFICATION"))
+        if call is None or self._listening is None:
+            return
+        call.follow(before)
+        call.put(spans.RESPONSE, message)
+        call.end()
+        self._listening = self._listening[0], call.span_id
+
+    def _describes(self, exchange: Exchange) -> None:
+        """See whether a statement is described, or was refused: then the client asks for the end."""
+        found = list(wire.messages(b"".join(exchange.pieces)))
+        kinds = {kind for kind, _ in found}
+        if exchange.prepared is not None and kinds & _DESCRIBED:
+            exchange.prepared.described = b"".join(wire.frame(*one) for one in found if one[0] in _DESCRIPTION)
+            self._exchange = None
+            if exchange.context is not None:
+                exchange.context.run(self._keep, exchange, seams.start, "PREPARE")
+        elif b"E" in kinds and b"Z" in kinds:
+            if exchange.context is not None:
+                exchange.context.run(self._keep, exchange, seams.begin, "PREPARE")
+            self._is_over(exchange, found)
+
+    def _keep(self, exchange: Exchange, begin: Callable[..., Call | None], kind: str) -> None:
+        """Keep how a statement was described, or why it was refused."""
+        exchange.call = self._call(exchange, begin, kind)
+        if exchange.call is not None and begin is seams.start:
+            exchange.call.attributes[questions.ASIDE] = "prepared"
+            exchange.call.end()
+
+    def _may_be_over(self, exchange: Exchange) -> None:
+        """See whether the bytes end with the end of the answer: a row may hold the same bytes."""
+        data = exchange.pieces[0] if len(exchange.pieces) == 1 else b"".join(exchange.pieces)
+        if (found := wire.notable(data)) is not None:
+            exchange.pieces = [data]
+            self._is_over(exchange, found)
+
+    def _is_over(self, exchange: Exchange, found: list[wire.Message]) -> None:
+        self._exchange = None
+        call = exchange.call
+        for kind, body in found:
+            if kind == b"S":
+                self._unasked(kind, body)
+            elif kind == b"E" and call is not None:
+                _failed(call, wire.error_fields(body))
+            elif kind == b"Z":
+                self._status = body
+        if self._status == _IDLE:
+            self._transaction += 1
+            self._wrote = False
+        elif exchange.counts and not self._wrote:
+            self._wrote = statements.writes(exchange.sql)
+        if call is None:
+            return
+        if exchange.context is not None and statements.outline(exchange.sql).verb == "LISTEN":
+            self._listening = exchange.context, call.span_id
+        call.end()
+
+    def _lost(self, error: BaseException | None) -> None:
+        exchange, self._exchange = self._exchange, None
+        call = exchange.call if exchange is not None else None
+        if call is None:
+            return
+        call.attributes[CLOSED] = True
+        if error is not None:
+            call.fail(error)
+        call.end()
+
+
+def _failed(call: Call, fields: dict[str, str]) -> None:
+    if call.own and call.span.is_recording():
+        call.span.set_status(Status(StatusCode.ERROR))
+        call.span.set_attribute("db.response.status_code", fields.get("C", ""))
+
+
+@lru_cache(maxsize=64)
+def _is_reset(body: bytes) -> bool:
+    """Whether a Query is what a pool sends by itself when a connection comes back."""
+    lines = wire.text(body)[0].strip().splitlines()
+    return all(line.strip() in statements.RESET for line in lines)
+

@@ -1,0 +1,329 @@
+"""The messages of PostgreSQL's protocol, version 3: read from bytes, and made (chapter "Message Formats")."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Final, NamedTuple, TypeAlias
+
+from timetracer_otel.errors import CassetteError
+
+__all__ = [
+    "CANCEL",
+    "GSS",
+    "SSL",
+    "SYNC",
+    "Bound",
+    "Column",
+    "Message",
+    "Split",
+    "StructError",
+    "bind",
+    "bound",
+    "cells",
+    "columns",
+    "command_complete",
+    "ended_with",
+    "error_fields",
+    "error_response",
+    "execute",
+    "executed",
+    "frame",
+    "messages",
+    "named",
+    "notable",
+    "parameter_status",
+    "parameter_types",
+    "parse",
+    "parsed",
+    "query",
+    "ready",
+    "row",
+    "startup_parameters",
+    "text",
+]
+
+SSL, GSS, CANCEL = 80877103, 80877104, 80877102
+"""Codes of requests that come in place of a startup."""
+
+Message: TypeAlias = tuple[bytes, bytes]
+"""Its kind, one byte, and its body."""
+
+StructError: Final = struct.error
+"""Raised where a message is shorter than it says."""
+_HEAD: Final = struct.Struct("!cI")
+_INT16: Final = struct.Struct("!h")
+_INT32: Final = struct.Struct("!i")
+_READY: Final = b"Z\0\0\0\5"
+_READY_LENGTH: Final = 6
+_NOTABLE: Final = frozenset({b"S", b"E", b"Z"})
+_NULL: Final = -1
+_LENGTH: Final = 4
+
+
+def frame(kind: bytes, body: bytes = b"") -> bytes:
+    """Make a message."""
+    return kind + _INT32.pack(len(body) + _LENGTH) + body
+
+
+SYNC: Final = frame(b"S")
+
+
+def messages(data: bytes) -> Iterator[Message]:
+    """Give the messages in bytes that hold whole ones; a rest at their end is left out.
+
+    Args:
+        data: sent by either side, after the startup.
+
+    Raises:
+        CassetteError: a length in it cannot be.
+    """
+    at, size = 0, len(data)
+    while at + _HEAD.size <= size:
+        kind, length = _HEAD.unpack_from(data, at)
+        end = at + 1 + length
+        if length < _LENGTH:
+            raise CassetteError("a message of PostgreSQL's protocol has no length that can be: record it again")
+        if end > size:
+            return
+        yield kind, data[at + _HEAD.size : end]
+        at = end
+
+
+class Split:
+    """Cuts what arrives in pieces into messages."""
+
+    __slots__ = ("_rest",)
+
+    def __init__(self) -> None:
+        self._rest = b""
+
+    def messages(self, data: bytes) -> list[Message]:
+        """Give the messages that are whole with this piece.
+
+        Args:
+            data: the next one.
+        """
+        if self._rest:
+            data = self._rest + data
+        found = list(messages(data))
+        used = sum(len(body) + _HEAD.size for _, body in found)
+        self._rest = data[used:]
+        return found
+
+    def startup(self, data: bytes) -> bytes | None:
+        """Give the first message of a connection, which has no kind; None until it is whole.
+
+        Args:
+            data: the next piece.
+        """
+        data = self._rest + data
+        length = _INT32.unpack_from(data)[0] if len(data) >= _LENGTH else 0
+        if len(data) < max(length, _LENGTH):
+            self._rest = data
+            return None
+        self._rest = data[length:]
+        return data[_LENGTH:length]
+
+
+def ended_with(data: bytes) -> bytes:
+    """The transaction status that bytes end with, if they end with a ReadyForQuery; else nothing."""
+    return data[-1:] if data[-_READY_LENGTH:-1] == _READY else b""
+
+
+def notable(data: bytes) -> list[Message] | None:
+    """Give what an answer says of the connection, and its errors, without a look at its rows; None if it is not whole.
+
+    Args:
+        data: of a server.
+    """
+    found: list[Message] = []
+    at, size, head = 0, len(data), _HEAD.unpack_from
+    while at + _HEAD.size <= size:
+        kind, length = head(data, at)
+        if kind in _NOTABLE:
+            found.append((kind, data[at + _HEAD.size : at + 1 + length]))
+        at += 1 + length
+    return found if at == size else None
+
+
+def text(body: bytes, at: int = 0) -> tuple[str, int]:
+    """Read a text that ends with a zero; and where it ends."""
+    end = body.index(b"\0", at)
+    return body[at:end].decode("utf-8", "surrogateescape"), end + 1
+
+
+def _zero(value: str) -> bytes:
+    return value.encode("utf-8", "surrogateescape") + b"\0"
+
+
+def startup_parameters(body: bytes) -> dict[str, str]:
+    """Read the parameters of a StartupMessage."""
+    items = body[_LENGTH:].split(b"\0")
+    texts = [item.decode("utf-8", "replace") for item in items]
+    return dict(zip(texts[::2], texts[1::2], strict=False))
+
+
+# What a client says.
+
+
+def query(sql: str) -> bytes:
+    """Make a Query."""
+    return frame(b"Q", _zero(sql))
+
+
+def parse(name: str, sql: str, types: Sequence[int] = ()) -> bytes:
+    """Make a Parse."""
+    return frame(b"P", _zero(name) + _zero(sql) + struct.pack(f"!h{len(types)}I", len(types), *types))
+
+
+def parsed(body: bytes) -> tuple[str, str, tuple[int, ...]]:
+    """Read a Parse: name, statement, types."""
+    name, at = text(body)
+    sql, at = text(body, at)
+    (count,) = _INT16.unpack_from(body, at)
+    return name, sql, struct.unpack_from(f"!{count}I", body, at + 2)
+
+
+class Bound(NamedTuple):
+    """A Bind.
+
+    Attributes:
+        portal: its name.
+        statement: likewise.
+        formats: of the parameters: 0 text, 1 binary.
+        parameters: their bytes; None for NULL.
+        result_formats: none, one for all, or one for each column.
+    """
+
+    portal: str
+    statement: str
+    formats: tuple[int, ...]
+    parameters: list[bytes | None]
+    result_formats: tuple[int, ...]
+
+
+def bind(one: Bound) -> bytes:
+    """Make a Bind."""
+    pieces = [_zero(one.portal), _zero(one.statement), _int16s(one.formats), _INT16.pack(len(one.parameters))]
+    pieces += [_cell(value) for value in one.parameters]
+    return frame(b"B", b"".join((*pieces, _int16s(one.result_formats))))
+
+
+def bound(body: bytes) -> Bound:
+    """Read a Bind."""
+    portal, at = text(body)
+    statement, at = text(body, at)
+    formats, at = _read_int16s(body, at)
+    parameters, at = _cells(body, at)
+    if len(formats) != len(parameters):
+        formats = (formats or (0,)) * len(parameters)
+    return Bound(portal, statement, formats, parameters, _read_int16s(body, at)[0])
+
+
+def execute(portal: str, limit: int = 0) -> bytes:
+    """Make an Execute."""
+    return frame(b"E", _zero(portal) + _INT32.pack(limit))
+
+
+def executed(body: bytes) -> tuple[str, int]:
+    """Read an Execute: portal, and how many rows; 0 for all."""
+    portal, at = text(body)
+    return portal, _INT32.unpack_from(body, at)[0]
+
+
+def named(body: bytes) -> tuple[bytes, str]:
+    """Read a Describe or a Close: whether it is of a statement (``S``) or a portal (``P``), and its name."""
+    return body[:1], text(body, 1)[0]
+
+
+# What a server says.
+
+
+class Column(NamedTuple):
+    """A column of a RowDescription."""
+
+    name: str
+    type: int
+    format: int
+
+
+def columns(body: bytes) -> list[Column]:
+    """Read a RowDescription."""
+    (count,) = _INT16.unpack_from(body)
+    found, at = list[Column](), 2
+    for _ in range(count):
+        name, at = text(body, at)
+        _table, _number, kind, _size, _modifier, form = struct.unpack_from("!IhIhih", body, at)
+        found.append(Column(name, kind, form))
+        at += 18
+    return found
+
+
+def parameter_types(body: bytes) -> tuple[int, ...]:
+    """Read a ParameterDescription."""
+    (count,) = _INT16.unpack_from(body)
+    return struct.unpack_from(f"!{count}I", body, 2)
+
+
+def cells(body: bytes) -> list[bytes | None]:
+    """Read a DataRow."""
+    return _cells(body, 0)[0]
+
+
+def row(values: Iterable[bytes | None]) -> bytes:
+    """Make a DataRow."""
+    pieces = [_cell(value) for value in values]
+    return frame(b"D", b"".join((_INT16.pack(len(pieces)), *pieces)))
+
+
+def ready(status: bytes) -> bytes:
+    """Make a ReadyForQuery."""
+    return frame(b"Z", status)
+
+
+def command_complete(tag: str) -> bytes:
+    """Make a CommandComplete."""
+    return frame(b"C", _zero(tag))
+
+
+def parameter_status(name: str, value: str) -> bytes:
+    """Make a ParameterStatus."""
+    return frame(b"S", _zero(name) + _zero(value))
+
+
+def error_fields(body: bytes) -> dict[str, str]:
+    """Read an ErrorResponse or a NoticeResponse: its fields by their letter."""
+    fields = (item for item in body.split(b"\0") if item)
+    return {item[:1].decode("latin-1"): item[1:].decode("utf-8", "replace") for item in fields}
+
+
+def error_response(fields: dict[str, str], kind: bytes = b"E") -> bytes:
+    """Make an ErrorResponse."""
+    return frame(kind, b"".join(name.encode() + _zero(value) for name, value in fields.items()) + b"\0")
+
+
+def _cell(value: bytes | None) -> bytes:
+    return _INT32.pack(_NULL) if value is None else _INT32.pack(len(value)) + value
+
+
+def _cells(body: bytes, at: int) -> tuple[list[bytes | None], int]:
+    (count,) = _INT16.unpack_from(body, at)
+    at += 2
+    found: list[bytes | None] = []
+    for _ in range(count):
+        (size,) = _INT32.unpack_from(body, at)
+        at += _LENGTH
+        found.append(None if size == _NULL else body[at : at + size])
+        at += max(size, 0)
+    return found, at
+
+
+def _int16s(values: Sequence[int]) -> bytes:
+    return struct.pack(f"!{len(values) + 1}h", len(values), *values)
+
+
+def _read_int16s(body: bytes, at: int) -> tuple[tuple[int, ...], int]:
+    (count,) = _INT16.unpack_from(body, at)
+    return struct.unpack_from(f"!{count}h", body, at + 2), at + 2 + 2 * count
+
