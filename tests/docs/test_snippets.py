@@ -11,6 +11,7 @@ import pytest
 
 from examples.support import MongoServer
 from tests.support.pages import Reader, blocks, commands
+from tests.support.postgres import running
 from timetracer_otel import spans
 from timetracer_otel.config import PREFIX, Settings
 from timetracer_otel.integrations import discover
@@ -37,7 +38,11 @@ def row(page: str, first: str) -> list[str]:
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
 def test_a_page_does_what_it_shows(page: Path, tmp_path: Path, mongo_server: MongoServer) -> None:
     """Every Python block runs, every command gives the output that is printed below it."""
-    Reader(tmp_path, mongo_server).follow(text(page))
+    if "DATABASE_URL" not in text(page):
+        Reader(tmp_path, mongo_server).follow(text(page))
+        return
+    with running() as database:
+        Reader(tmp_path, mongo_server, database).follow(text(page))
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)

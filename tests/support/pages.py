@@ -15,6 +15,7 @@ from pathlib import Path
 
 from examples.asking import Ask
 from examples.support import MongoServer, Program, free_port
+from tests.support.postgres import PostgresServer
 
 _BLOCK = re.compile(r"^```(?P<language>\w*)[^\n]*\n(?P<text>.*?)^```$", re.MULTILINE | re.DOTALL)
 _FILE = re.compile(r"# (?P<name>[\w.]+\.py)\n")
@@ -54,11 +55,13 @@ class Reader:
     Args:
         folder: an empty one.
         server: a MongoDB server that runs.
+        database: a PostgreSQL server that runs, for pages that need one.
     """
 
-    def __init__(self, folder: Path, server: MongoServer) -> None:
+    def __init__(self, folder: Path, server: MongoServer, database: PostgresServer | None = None) -> None:
         self._folder = folder
         self._server = server
+        self._database = database
         self._port = free_port()
         self._running = ExitStack()
         self._environ = {
@@ -68,6 +71,7 @@ class Reader:
             "MONGODB_URI": server.uri,
             "FLASK_RUN_PORT": str(self._port),
             "UVICORN_PORT": str(self._port),
+            **({} if database is None else {"DATABASE_URL": database.dsn}),
         }
 
     def follow(self, page: str) -> None:
@@ -94,6 +98,8 @@ class Reader:
         if "timetracer-replay" in words:
             self._running.close()
             self._server.stop()
+            if self._database is not None:
+                self._database.stop()
         if words[0] == "pip":
             return  # needs a package index; what it names is checked by a test of its own
         if _SERVER.search(command) and "--verify" not in words:

@@ -7,12 +7,14 @@ import pwd
 import shutil
 import subprocess
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
 from examples.support import free_port
 
-__all__ = ["PostgresServer"]
+__all__ = ["PostgresServer", "running"]
 
 _PROGRAMS: Final = "initdb", "pg_ctl", "postgres"
 _USER: Final = "shop"
@@ -39,7 +41,18 @@ class PostgresServer:
         password = self._folder / "password"
         password.write_text(PASSWORD)
         password.chmod(0o644)
-        options = ("-U", _USER, "--pwfile", str(password), "-A", "scram-sha-256", "-E", "UTF8", "--locale=C.UTF-8", "-N")
+        options = (
+            "-U",
+            _USER,
+            "--pwfile",
+            str(password),
+            "-A",
+            "scram-sha-256",
+            "-E",
+            "UTF8",
+            "--locale=C.UTF-8",
+            "-N",
+        )
         self._run("initdb", "-D", str(self._data), *options)
 
     @property
@@ -57,7 +70,9 @@ class PostgresServer:
         self._run("pg_ctl", "-D", str(self._data), "-w", "-t", "60", "-l", str(log), "-o", options, "start")
 
     def stop(self) -> None:
-        """End at once."""
+        """End at once, if it has not ended."""
+        if not (self._data / "postmaster.pid").exists():
+            return
         self._run("pg_ctl", "-D", str(self._data), "-w", "-m", "immediate", "stop")
 
     def remove(self) -> None:
@@ -65,10 +80,7 @@ class PostgresServer:
         shutil.rmtree(self._folder, ignore_errors=True)
 
     def _run(self, program: str, *arguments: str) -> None:
-        kwargs = {}
-        if os.geteuid() == 0:
-            uid, gid = _unprivileged()
-            kwargs = {"user": uid, "group": gid}
+        user, group = _unprivileged() if os.geteuid() == 0 else (None, None)
         subprocess.run(
             [str(self._bin / program), *arguments],
             cwd=self._folder,
@@ -76,9 +88,22 @@ class PostgresServer:
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,  # the server keeps what its starter has open
             stderr=subprocess.DEVNULL,
-            extra_groups=[] if kwargs else None,
-            **kwargs,  # type: ignore[arg-type]  # of two names
+            user=user,
+            group=group,
+            extra_groups=None if user is None else [],
         )
+
+
+@contextmanager
+def running() -> Iterator[PostgresServer]:
+    """Run a server of its own, which may be stopped meanwhile."""
+    server = PostgresServer()
+    try:
+        server.start()
+        yield server
+    finally:
+        server.stop()
+        server.remove()
 
 
 def _programs() -> Path:

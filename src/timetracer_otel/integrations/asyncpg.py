@@ -62,7 +62,7 @@ class _Tee:
         self._real.writelines(pieces)
 
 
-def _protocol(original: Any) -> Any:
+def _protocol(original: Any) -> Any:  # noqa: C901 - the methods of one class, which can only be made when its base is known
     class Protocol(original):  # type: ignore[misc]  # a class of the driver
         _timetracer: Watched | None = None
 

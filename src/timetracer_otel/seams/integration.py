@@ -336,8 +336,8 @@ class Responder(Protocol):
     def recorded_with(self, name: str, value: str) -> Iterator[Span]:
         """Give recorded calls of this integration that have a value of an attribute, whether they count or not.
 
-        Those of the current lane that nothing has asked for yet come first, then its others, the session's, and one of
-        any other lane's.
+        Those of the current lane and the session that nothing has asked for yet come first, then the latest that was
+        asked for, and at last one of any other lane.
 
         Args:
             name: of the attribute.

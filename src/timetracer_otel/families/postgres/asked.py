@@ -16,7 +16,21 @@ from timetracer_otel.families.postgres import statements, wire
 from timetracer_otel.families.postgres.cells import TEXTS
 from timetracer_otel.families.postgres.wire import Bound, Column
 
-__all__ = ["ASIDE", "DESCRIBED", "PLACE", "SERVER", "STATEMENT", "SYSTEM", "Asked", "Described", "Place", "encode", "read", "read_described"]
+__all__ = [
+    "ASIDE",
+    "DESCRIBED",
+    "PLACE",
+    "SERVER",
+    "STATEMENT",
+    "SYSTEM",
+    "UNKNOWN",
+    "Asked",
+    "Described",
+    "Place",
+    "encode",
+    "read",
+    "read_described",
+]
 
 STATEMENT: Final = "timetracer.postgresql.statement"
 """The digest of a call's statement: a replay finds by it how a statement was described."""
@@ -30,6 +44,7 @@ SERVER: Final = "timetracer.postgresql.server"
 ASIDE: Final = "timetracer.postgresql.aside"
 """On what a recording keeps for a replay to look up, and no program asks in the same way each time: why."""
 SYSTEM: Final = "postgresql"
+_NO_COLUMNS: Final = frozenset({"", "AND", "ELSE", "ON", "OR", "SELECT", "SET", "THEN", "VALUES", "WHEN", "WHERE"})
 _ANY: Final = "x" * 64
 """A value that may be a secret if its name says so."""
 
@@ -65,6 +80,9 @@ class Described:
         return cls(messages, types, tuple(columns))
 
 
+UNKNOWN: Final = Described()
+
+
 @dataclass(frozen=True, slots=True)
 class Place:
     """Where a call stands on its connection.
@@ -82,6 +100,9 @@ class Place:
     wrote: bool = False
 
 
+NOWHERE: Final = Place()
+
+
 @dataclass(slots=True)
 class Asked:
     """One exchange.
@@ -94,6 +115,7 @@ class Asked:
         sets: the parameters; several of one statement that is executed many times.
         limit: how many rows; 0 for all.
         copied: the data of a COPY to the server; None of anything else.
+        done: whether the client sent that to its end: of a COPY that fails the server takes only some.
         refused: why the client broke the COPY off.
         database: its name.
         described: the statement's description.
@@ -106,10 +128,11 @@ class Asked:
     sets: list[Bound] = field(default_factory=list)
     limit: int = 0
     copied: bytes | bytearray | None = None
+    done: bool = False
     refused: str = ""
     database: str = ""
-    described: Described = Described()
-    place: Place = Place()
+    described: Described = UNKNOWN
+    place: Place = NOWHERE
     secret: bool = field(default=False, compare=False)
     """Whether it holds a secret that is not known here."""
 
@@ -122,7 +145,8 @@ class Asked:
     def columns(self) -> dict[int, str]:
         """The columns that parameters are given to or compared with, by the parameter's number from 0."""
         named = statements.outline(self.sql).named if self.sets else ()
-        return {int(name) - 1: column for name, column in named if name.isdigit() and column}
+        known = ((name, column) for name, column in named if name.isdigit() and column.upper() not in _NO_COLUMNS)
+        return {int(name) - 1: column for name, column in known}
 
     def hidden(self) -> Asked:
         """The same with secrets hidden: texts that are bound to a column whose name speaks of one."""
@@ -181,7 +205,9 @@ class Asked:
     def _copied(self) -> bytes:
         if self.refused:
             return wire.frame(b"d", self.copied or b"") + wire.frame(b"f", self.refused.encode() + b"\0")
-        return b"" if self.copied is None else wire.frame(b"d", self.copied) + wire.frame(b"c")
+        if self.copied is None:
+            return b""
+        return wire.frame(b"d", self.copied) + (wire.frame(b"c") if self.done else b"")
 
     @classmethod
     def of(cls, messages: Iterable[wire.Message]) -> Asked:
@@ -219,7 +245,7 @@ class Asked:
                 self.copied = bytearray()
             self.copied += body
         elif kind == b"c":
-            self.copied = self.copied or b""
+            self.copied, self.done = self.copied or b"", True
         elif kind == b"f":
             self.refused = wire.text(body)[0] or "refused"
 
@@ -268,5 +294,4 @@ def read_described(recorded: Span) -> Described:
         recorded: its span.
     """
     text = recorded.text(DESCRIBED)
-    return Described() if text is None else Described.of(pybase64.b64decode(text, validate=True))
-
+    return UNKNOWN if text is None else Described.of(pybase64.b64decode(text, validate=True))

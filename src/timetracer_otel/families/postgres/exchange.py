@@ -45,7 +45,7 @@ class Exchange:
     Attributes:
         place: on the connection.
         messages: of the client, complete by themselves.
-        sizes: of them together.
+        size: of these together.
         pieces: of the answer.
         prepared: the statement that is executed or prepared.
         call: the recorded call; None where nothing is recorded.
@@ -71,6 +71,14 @@ class Exchange:
     def __len__(self) -> int:
         return self.size + sum(map(len, self.pieces))
 
+    def catch_up(self) -> None:
+        """Everything that has passed was looked at."""
+
+    def abandoned(self) -> None:
+        """The process ends before the answer has."""
+        if self.call is not None and not self.call.over:
+            self.call.end()
+
     def ask(self, kind: bytes, body: bytes) -> None:
         """Take a message of the client.
 
@@ -88,6 +96,17 @@ class Exchange:
             if kind in {b"Q", b"P"}:
                 return wire.text(body, 0 if kind == b"Q" else body.index(b"\0") + 1)[0]
         return ""
+
+    def asked(self) -> Asked:
+        """What is asked, as far as the server heard it: a client may send the data of a COPY before it is refused."""
+        asked = Asked.of(self.messages)
+        if asked.copied is not None or asked.refused:
+            kinds = [kind for kind, _ in wire.messages(b"".join(self.pieces))]
+            if _COPY_BEGINS not in kinds:
+                asked.copied, asked.done, asked.refused = None, False, ""
+            elif b"E" in kinds:
+                asked.done = False
+        return asked
 
     def described(self) -> bytes:
         """The server's messages that describe what is asked."""
@@ -112,7 +131,12 @@ def names(sql: str, database: str, address: tuple[str, int | None], *, kind: str
     verb = " ".join(filter(None, (kind, one.verb))) or "QUERY"
     attributes: dict[str, Any] = {"db.system.name": SYSTEM, "db.operation.name": verb}
     host, port = address
-    optional = {"db.namespace": database, "db.query.text": sql, "db.collection.name": one.target, "server.address": host}
+    optional = {
+        "db.namespace": database,
+        "db.query.text": sql,
+        "db.collection.name": one.target,
+        "server.address": host,
+    }
     attributes |= {name: value for name, value in optional.items() if value}
     if port is not None:
         attributes["server.port"] = port
@@ -125,7 +149,7 @@ def encode(_name: str, exchange: Any) -> dict[str, spans.Attribute]:
     Args:
         exchange: an :class:`Exchange`.
     """
-    asked = Asked.of(exchange.messages)
+    asked = exchange.asked()
     asked.described = Described.of(exchange.described())
     asked.place = exchange.place
     attributes = questions.encode(asked)

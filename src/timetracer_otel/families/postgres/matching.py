@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import lru_cache
 from hashlib import blake2b
 from typing import Final
@@ -14,7 +15,7 @@ from timetracer_otel.families.postgres.asked import SYSTEM, Asked, Place
 from timetracer_otel.seams import Description, Value
 from timetracer_otel.seams.values import Blanker
 
-__all__ = ["CONNECT", "CONNECTING", "describe", "describe_blind", "describe_recorded"]
+__all__ = ["CONNECT", "CONNECTING", "describe", "describe_otherwise", "describe_recorded"]
 
 _KEPT: Final = 4096
 """Characters of the longest statement that is remembered."""
@@ -49,7 +50,8 @@ def describe(asked: Asked) -> Description:
             for number, raw in enumerate(one.parameters)
         ]
     if asked.copied is not None or asked.refused:
-        shape += ["copy", blake2b(asked.copied or b"", digest_size=16).digest(), asked.refused]
+        whole = asked.done or bool(asked.refused)
+        shape += ["copy", blake2b(asked.copied or b"", digest_size=16).digest() if whole else b"", asked.refused]
     digest = blake2b(repr(shape).encode("utf-8", "surrogatepass"), digest_size=16).digest()
     settles = asked.operation in {"query", "execute"} and statements.is_catalog(asked.sql)
     read = settles or _is_read(asked)
@@ -71,13 +73,18 @@ def _statement(sql: str) -> tuple[str, tuple[Value, ...]]:
     return blanker.text(statements.normal(sql)), tuple(blanker.values)
 
 
-def describe_blind(asked: Asked) -> tuple[Description, ...]:
-    """As :func:`describe` without the secrets, which a recording may have hidden for good; none where it has no secret.
+def describe_otherwise(asked: Asked) -> tuple[Description, ...]:
+    """As :func:`describe`, in the other forms in which a recording may have it; mostly none.
+
+    Without the secrets, which may be hidden for good; and without the data of a COPY that failed before its end.
 
     Args:
         asked: live.
     """
-    return (describe(asked.blanked()),) if asked.secrets() else ()
+    forms = [asked.blanked()] if asked.secrets() else []
+    if asked.copied is not None and asked.done:
+        forms.append(replace(asked, done=False))
+    return tuple(map(describe, forms))
 
 
 def describe_recorded(recorded: Span) -> Description | None:
@@ -98,8 +105,7 @@ def describe_recorded(recorded: Span) -> Description | None:
 
 def _key(asked: Asked) -> tuple[str, ...]:
     one = statements.outline(asked.sql)
-    verb = one.verb or "QUERY"
-    return SYSTEM, verb if asked.operation in {"query", "execute"} else f"{asked.operation.upper()} {verb}", one.target
+    return SYSTEM, one.verb or "QUERY", one.target
 
 
 def _is_read(asked: Asked) -> bool:
@@ -108,7 +114,6 @@ def _is_read(asked: Asked) -> bool:
         asked.operation in {"query", "execute"}
         and not asked.place.wrote
         and asked.copied is None
-        and not asked.limit
         and statements.is_read(asked.sql)
     )
 

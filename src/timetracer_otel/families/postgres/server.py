@@ -6,6 +6,7 @@ import json
 import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
+from itertools import chain
 from typing import Any, Final, NoReturn
 
 from timetracer_otel import spans
@@ -15,7 +16,7 @@ from timetracer_otel.families.nowhere import END, Dialogue, Fail, Reply, Say, Wa
 from timetracer_otel.families.nowhere.recorded import PATIENCE
 from timetracer_otel.families.postgres import asked as questions
 from timetracer_otel.families.postgres import matching, rendering, statements, told, wire
-from timetracer_otel.families.postgres.asked import Asked, Described, Place
+from timetracer_otel.families.postgres.asked import UNKNOWN, Asked, Described, Place
 from timetracer_otel.families.postgres.exchange import CANCELLED, CLOSED
 from timetracer_otel.families.postgres.wire import Message, Split
 from timetracer_otel.seams import Responder, exceptions
@@ -37,7 +38,7 @@ class _Statement:
 
     sql: str
     types: tuple[int, ...]
-    described: Described = Described()
+    described: Described = UNKNOWN
 
 
 @dataclass(slots=True)
@@ -85,6 +86,11 @@ class Server(Dialogue[bytes]):
         self._copying: Asked | None = None
         self._place = Place()
         self._cancelled = False
+        self._held: Iterable[Reply[bytes]] = ()
+        """What is said only when the client cancels."""
+        self._parameters: dict[str, str] = {}
+        self._changed: dict[str, str] = {}
+        """Parameters that are no longer what they were when the client connected."""
         self._say: Say[bytes] = lambda _reply: None
 
     def greet(self, say: Say[bytes]) -> Iterable[Reply[bytes]]:
@@ -100,11 +106,13 @@ class Server(Dialogue[bytes]):
         """
         if self._broken:
             return (END,)
+        self._held = ()
         try:
-            return list(self._fed(data))
+            said = list(self._fed(data))
         except Exception:
             self._broken = True
             raise
+        return chain(said, self._held)
 
     def cancel(self) -> None:
         """Break off what is under way, which the client has asked for on another connection."""
@@ -133,6 +141,7 @@ class Server(Dialogue[bytes]):
         for name in ("application_name", "TimeZone"):
             if name in startup and name in parameters:
                 parameters[name] = startup[name]
+        self._parameters = parameters
         statuses = [wire.parameter_status(name, value) for name, value in parameters.items()]
         pid = int(facts.get("pid", 0)) or 1
         key = wire.frame(b"K", pid.to_bytes(4) + self._secret.to_bytes(4))
@@ -154,13 +163,19 @@ class Server(Dialogue[bytes]):
         asked = Asked("query", wire.text(body)[0])
         lines = [line.strip() for line in asked.sql.strip().splitlines()]
         if all(line in statements.RESET for line in lines):
-            yield wire.command_complete("RESET") + self._ready(_IDLE)
+            yield self._reset()
             return
         if statements.outline(asked.sql).verb == "COPY" and (begins := self._copy_begins(asked)):
             self._copying = asked
             yield begins
             return
         yield from self._answer(asked)
+
+    def _reset(self) -> bytes:
+        """Set the parameters back that have changed."""
+        changed, self._changed = self._changed, {}
+        back = [wire.parameter_status(name, self._parameters.get(name, "")) for name in changed]
+        return b"".join(back) + wire.command_complete("RESET") + self._ready(_IDLE)
 
     def _copy_begins(self, asked: Asked) -> bytes:
         """How the server asks for the data of a COPY, if it does and the statement is not refused."""
@@ -270,15 +285,15 @@ class Server(Dialogue[bytes]):
 
     def _described(self, asked: Asked) -> Described | None:
         """How a statement was described; None where it was refused, or nothing is known of it."""
-        described: Described | None = None
+        kept: Span | None = None
         for span in self._responder.recorded_with(questions.STATEMENT, statements.digest(asked.sql)):
-            if questions.DESCRIBED in span.attributes:
-                described = questions.read_described(span)
-                break
-            question = questions.read(span)
-            if question is not None and question.operation == asked.operation:
-                break
-        return described
+            if questions.ASIDE in span.attributes:
+                kept = span
+            elif questions.DESCRIBED in span.attributes:
+                return questions.read_described(span)
+            elif _operation(span) == asked.operation:
+                return None
+        return None if kept is None else questions.read_described(kept)
 
     # What is answered.
 
@@ -286,16 +301,20 @@ class Server(Dialogue[bytes]):
         """Find the recorded call that answers, and what it was told."""
         asked.place = self._place
         asked.database = self._database
-        blind = matching.describe_blind(asked)
-        answer = self._responder.answer(matching.describe(asked), lambda: rendering.shown(asked), blind)
+        others = matching.describe_otherwise(asked)
+        answer = self._responder.answer(matching.describe(asked), lambda: rendering.shown(asked), others)
         recorded = answer.recorded
         question = questions.read(recorded)
+        if question is not None and not (asked.copied or b"").startswith(bytes(question.copied or b"")):
+            self._responder.refuse(f"the data of {asked.sql!r} is not what was recorded: record it again")
         if question is not None and asked.sets and _kinds(question) != _kinds(asked):
             self._responder.refuse(
                 f"the columns of {asked.sql!r} were of other types when it was prepared: record it again"
             )
         if question is not None:
-            self._place = replace(self._place, connection=question.place.connection, transaction=question.place.transaction)
+            self._place = replace(
+                self._place, connection=question.place.connection, transaction=question.place.transaction
+            )
         return recorded, told.rebound(recorded, answer.bindings)
 
     def _answer(self, asked: Asked) -> Iterator[Reply[bytes]]:
@@ -311,16 +330,12 @@ class Server(Dialogue[bytes]):
             self._responder.refuse(_UNANSWERED)
         passed = self._passed([one for one in said if one[0] != b"1"], asked)
         if recorded.attributes.get(CANCELLED):
-            yield from self._held(recorded, passed)
+            self._cancelled = False
+            self._held = _holding(recorded, passed, lambda: self._cancelled, self._responder.refuse)
         elif passed:
             yield passed
         if recorded.attributes.get(CLOSED):
             yield self._end(recorded)
-
-    def _held(self, recorded: Span, passed: bytes) -> Iterator[Reply[bytes]]:
-        """Let the client wait until it cancels, as it did."""
-        self._cancelled = False
-        return _holding(recorded, passed, lambda: self._cancelled, self._responder.refuse)
 
     def _end(self, recorded: Span) -> Reply[bytes]:
         error = recorded.text(spans.ERROR)
@@ -350,7 +365,15 @@ class Server(Dialogue[bytes]):
         for kind, body in said:
             if kind == b"Z":
                 self._ready(body, asked)
+            elif kind == b"S":
+                name, at = wire.text(body)
+                self._changed[name] = wire.text(body, at)[0]
         return b"".join(wire.frame(*one) for one in said)
+
+
+def _operation(span: Span) -> str:
+    question = questions.read(span)
+    return "" if question is None else question.operation
 
 
 def _kinds(asked: Asked) -> list[tuple[str, int]]:
@@ -364,7 +387,9 @@ def _holding(
     while not cancelled():
         left = until - _now()
         if left <= 0:
-            refuse("the program cancelled this statement while it was recorded, and does not now: its answer is not known")
+            refuse(
+                "the program cancelled this statement while it was recorded, and does not now: its answer is not known"
+            )
         yield Wait(left)
     yield passed
 

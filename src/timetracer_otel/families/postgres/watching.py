@@ -26,6 +26,7 @@ __all__ = ["Watched"]
 _IDLE: Final = b"I"
 _DESCRIPTION: Final = frozenset({b"t", b"T", b"n"})
 _DESCRIBED: Final = frozenset({b"T", b"n"})
+_BEGINS: Final = frozenset({b"Q", b"P", b"B", b"D", b"E", b"C", b"F"})
 _TAIL: Final = 6
 _numbers = itertools.count(1)
 
@@ -129,6 +130,8 @@ class Watched:
             self._startup = {}
             return
         exchange = self._exchange
+        if exchange is None and kind not in _BEGINS:
+            return  # the rest of what has failed
         if exchange is None:
             place = Place(self._id, self._transaction, self._status != _IDLE, self._wrote)
             exchange = self._exchange = Exchange(place)
@@ -179,6 +182,7 @@ class Watched:
         call = begin(self._plugin, lambda: exchanges.names(exchange.sql, self.database, self._address, kind=kind))
         if call is None:
             return None
+        call.under_way = exchange
         call.payloads.append((exchanges.encode, spans.REQUEST, exchange))
         if call.lane is not self._last_lane:
             self._last_lane = call.lane  # type: ignore[assignment]  # the part of a lane that a call needs
@@ -292,4 +296,3 @@ def _is_reset(body: bytes) -> bool:
     """Whether a Query is what a pool sends by itself when a connection comes back."""
     lines = wire.text(body)[0].strip().splitlines()
     return all(line.strip() in statements.RESET for line in lines)
-

@@ -61,7 +61,7 @@ _NULL: Final = -1
 _LENGTH: Final = 4
 
 
-def frame(kind: bytes, body: bytes = b"") -> bytes:
+def frame(kind: bytes, body: bytes | bytearray = b"") -> bytes:
     """Make a message."""
     return kind + _INT32.pack(len(body) + _LENGTH) + body
 
@@ -326,4 +326,3 @@ def _int16s(values: Sequence[int]) -> bytes:
 def _read_int16s(body: bytes, at: int) -> tuple[tuple[int, ...], int]:
     (count,) = _INT16.unpack_from(body, at)
     return struct.unpack_from(f"!{count}h", body, at + 2), at + 2 + 2 * count
-

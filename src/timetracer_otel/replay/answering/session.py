@@ -225,7 +225,7 @@ class PluginResponder:
         own = [] if lane.recorded is None else lane.recorded.calls
         near = [span for span in chain(own, player.session_calls) if self._has(span, name, value)]
         yield from (span for span in near if span.span_id not in used)
-        yield from (span for span in near if span.span_id in used)
+        yield from (span for span in reversed(near) if span.span_id in used)
         if name not in self._anywhere:
             every = (span for span in player.all_calls() if span.text(spans.PLUGIN) == self._plugin)
             self._anywhere[name] = {span.text(name): span for span in every if name in span.attributes}

@@ -1,0 +1,56 @@
+"""What programs do with asyncpg is the same recorded, and replayed with the server gone: values and types."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+from typing import Any
+
+import asyncpg
+import pytest
+
+from tests.postgres.asyncpg_scenarios import SCENARIOS, Scenario
+from tests.support.postgres import PostgresServer
+from tests.support.same import same
+from timetracer_otel import testing
+
+pytestmark = pytest.mark.system
+
+ELSEWHERE = "postgresql://somebody:else@db.nowhere.example:6543/warehouse"
+
+
+def run(scenario: Scenario, dsn: str) -> Any:
+    """Run a scenario to its end."""
+    return asyncio.run(asyncio.wait_for(_awaited(scenario, dsn), 60))
+
+
+async def _awaited(scenario: Scenario, dsn: str) -> Any:
+    return await scenario(dsn)
+
+
+@pytest.fixture(scope="module")
+def recorded(installed: PostgresServer, tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[Any, Path]]:
+    """What each scenario saw while it was recorded, and the recording. The server is gone."""
+    installed.start()
+    seen: dict[str, tuple[Any, Path]] = {}
+    try:
+        for name, scenario in SCENARIOS.items():
+            folder = tmp_path_factory.mktemp(name)
+            with testing.record(folder):
+                seen[name] = run(scenario, installed.dsn), folder
+    finally:
+        installed.stop()
+    return seen
+
+
+@pytest.mark.parametrize("name", SCENARIOS)
+def test_nothing_changes(name: str, recorded: dict[str, tuple[Any, Path]]) -> None:
+    """Replayed with another host, port, user and database a program sees what it saw."""
+    then, folder = recorded[name]
+    protocol = asyncpg.protocol.Protocol
+    with testing.replay(folder) as replay:
+        now = run(SCENARIOS[name], ELSEWHERE)
+    outcome = replay.outcome()
+    assert same(now, then), f"{now}\nand not\n{then}"
+    assert (outcome.misses, outcome.unused, outcome.refused) == ([], [], [])
+    assert asyncpg.protocol.Protocol is protocol
