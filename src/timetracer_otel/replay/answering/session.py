@@ -30,6 +30,7 @@ from timetracer_otel.replay.answering import (
 )
 from timetracer_otel.replay.answering.determinism import drawn_by_session, given_to_lane, given_to_session
 from timetracer_otel.replay.answering.entries import Entries
+from timetracer_otel.replay.answering.facts import SEARCHED, Facts
 from timetracer_otel.replay.answering.lookup import look_up, meanings
 from timetracer_otel.replay.answering.matching import Index, Match, Matcher, Recorded
 from timetracer_otel.replay.answering.peers import Names, Peers
@@ -53,9 +54,6 @@ from timetracer_otel.seams import (
 from timetracer_otel.seams.branches import branch_in, here
 
 __all__ = ["Player"]
-
-_SEARCHED_FOR_FACTS = 1000
-"""Calls of which all different facts are looked up: a cassette may hold a million, and they mostly agree."""
 
 
 class ReplayLane(Lane):
@@ -112,9 +110,7 @@ class PluginResponder:
         self._plugin = plugin
         self._waits = player.settings.pace == "recorded"
         self._histories: dict[str, History] = {}
-        self._facts: dict[str, str | None] = {}
-        self._all_facts: dict[str, list[str]] = {}
-        self._anywhere: dict[str, dict[str | None, model.Span]] = {}
+        self._facts = Facts(plugin, player.all_calls)
 
     def answer(
         self,
@@ -204,36 +200,17 @@ class PluginResponder:
         return self._player.follow(entry)
 
     def facts(self, name: str) -> str | None:
-        if name == spans.IMPORTED and name not in self._facts:  # known without reading every lane
-            self._facts[name] = self._player.cassette.catalog.imported()
-        if name not in self._facts:
-            ours = (span for span in self._player.all_calls() if span.text(spans.PLUGIN) == self._plugin)
-            values = (span.attributes.get(name, span.resource.get(name)) for span in ours)
-            self._facts[name] = next((value for value in values if isinstance(value, str)), None)
-        return self._facts[name]
+        if name == spans.IMPORTED and name not in self._facts.known:  # known without reading every lane
+            self._facts.known[name] = self._player.cassette.catalog.imported()
+        return self._facts.first(name)
 
     def all_facts(self, name: str) -> list[str]:
-        if name not in self._all_facts:
-            ours = (span for span in self._player.all_calls() if span.text(spans.PLUGIN) == self._plugin)
-            values = (span.text(name) for span in islice(ours, _SEARCHED_FOR_FACTS))
-            self._all_facts[name] = list(dict.fromkeys(value for value in values if value is not None))
-        return self._all_facts[name]
+        return self._facts.all(name)
 
     def recorded_with(self, name: str, value: str) -> Iterator[model.Span]:
         player, lane = self._player, self._player.lane()
-        used = player.matcher_of(lane).used
         own = [] if lane.recorded is None else lane.recorded.calls
-        near = [span for span in chain(own, player.session_calls) if self._has(span, name, value)]
-        yield from (span for span in near if span.span_id not in used)
-        yield from (span for span in reversed(near) if span.span_id in used)
-        if name not in self._anywhere:
-            every = (span for span in player.all_calls() if span.text(spans.PLUGIN) == self._plugin)
-            self._anywhere[name] = {span.text(name): span for span in every if name in span.attributes}
-        if (found := self._anywhere[name].get(value)) is not None:
-            yield found
-
-    def _has(self, span: model.Span, name: str, value: str) -> bool:
-        return span.attributes.get(name) == value and span.text(spans.PLUGIN) == self._plugin
+        return self._facts.calls_with(name, value, chain(own, player.session_calls), player.matcher_of(lane).used)
 
 
 class Player:
@@ -468,7 +445,7 @@ class Player:
     @cached_property
     def _some_peers(self) -> frozenset[str]:
         """The peers of the first calls of the cassette, in whichever lane."""
-        calls = described_calls.descriptions(islice(self.all_calls(), _SEARCHED_FOR_FACTS))
+        calls = described_calls.descriptions(islice(self.all_calls(), SEARCHED))
         return frozenset(description.peer for _, description in calls)
 
     def siblings(self, recorded: model.Span) -> Sequence[model.Span]:
