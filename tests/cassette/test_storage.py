@@ -311,3 +311,18 @@ def test_threads_that_point_latest_at_once_leave_one_link(tmp_path: Path) -> Non
     assert not failures
     assert (tmp_path / "latest.jsonl").resolve() in paths
     assert len(everything(tmp_path)) == 9
+
+
+def test_latest_leads_to_what_began_last(tmp_path: Path) -> None:
+    """A script that has ended is the latest, but for lanes that were written while it ran."""
+    lane, script = tmp_path / "lane.jsonl", tmp_path / "script.jsonl"
+    for path in (lane, script):
+        path.write_bytes(b"{}\n")
+    began = lane.stat().st_mtime_ns
+    storage.point_latest(tmp_path, script, began=began)
+    assert (tmp_path / "latest.jsonl").resolve() == script
+    storage.point_latest(tmp_path, lane)
+    storage.point_latest(tmp_path, script, began=began)
+    assert (tmp_path / "latest.jsonl").resolve() == lane
+    storage.point_latest(tmp_path, script, began=began + 1)
+    assert (tmp_path / "latest.jsonl").resolve() == script

@@ -272,3 +272,21 @@ def test_a_changed_statement_gets_the_values_of_the_one_that_is_gone(
     assert take(lane, kind, ("program", "renamed = uuid4()"), "") == ["2"]
     assert take(lane, kind, ("program", "extra = uuid4()"), "") == []
     assert take(lane, kind, ("program", "kept = uuid4()"), "") == ["1"]
+
+
+@pytest.mark.parametrize("imported", [False, True])
+def test_a_copy_under_another_name_draws_what_the_original_drew(
+    imported: bool,  # noqa: FBT001 - a parameter of the test
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A statement of a module that only lies about counts as moved; one of a module that this program runs does not."""
+    (tmp_path / "original.py").write_text("x = uuid4()\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    if imported:
+        module = ModuleType("original")
+        module.__file__ = str(tmp_path / "original.py")
+        monkeypatch.setitem(sys.modules, "original", module)
+    recorded = "00" * 16
+    lane, _ = giving(payload([("uuid.uuid4", ("original", "x = uuid4()"), "", recorded)]))
+    assert take(lane, KINDS["uuid.uuid4"], ("copy_of_it", "x = uuid4()"), "") == ([] if imported else [recorded])

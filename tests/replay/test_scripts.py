@@ -103,6 +103,19 @@ def test_click_writes_bytes_to_ask_what_a_stream_is(tmp_path: Path) -> None:
 
 
 @pytest.mark.system
+def test_the_latest_script_is_replayed_by_default_and_under_another_name(tmp_path: Path) -> None:
+    """Without a cassette the newest recording counts, a script's too; a moved and renamed copy draws what it drew."""
+    script = Script(tmp_path, "import uuid\nprint(uuid.uuid4())\n")
+    said = [script.record().stdout for _ in range(2)][1]
+    (tmp_path / "moved").mkdir()
+    (tmp_path / "moved" / "renamed.py").write_text((tmp_path / "job.py").read_text())
+    for program in ("job.py", "moved/renamed.py"):
+        assert script.run([*REPLAY, "--", sys.executable, program]).stdout == said
+    shown = script.run([sys.executable, "-m", "timetracer_otel.cli", "show"])
+    assert shown.stdout.startswith(b"session job")
+
+
+@pytest.mark.system
 def test_each_run_is_verified_with_its_own_arguments_and_stdin(tmp_path: Path) -> None:
     """Two runs are two: each is given what it was given, whichever of them the command names."""
     script = Script(tmp_path, "import sys\nprint(sys.argv[1:], [line.upper() for line in sys.stdin])\n")

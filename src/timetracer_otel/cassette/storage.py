@@ -132,8 +132,8 @@ def append(path: Path, data: bytes) -> None:
         raise _cannot_write(path, error) from error
 
 
-def point_latest(directory: Path, path: Path) -> None:
-    """Make ``latest.jsonl`` in a directory lead to a lane's file.
+def point_latest(directory: Path, path: Path, *, began: int | None = None) -> None:
+    """Make ``latest.jsonl`` in a directory lead to the file of a lane, or of a script.
 
     It is a relative link, so that the directory can be moved, replaced in one step, so that of several processes one
     wins and no reader ever sees it missing. Where there are no links it is a copy of the file as it is now.
@@ -141,11 +141,15 @@ def point_latest(directory: Path, path: Path) -> None:
     Args:
         directory: the cassette directory.
         path: a file within it.
+        began: of what ran for a while, when it began, in nanoseconds since the epoch: a lane that was written since is
+            newer, such as those that the workers of a server have written.
 
     Raises:
         CassetteError: the directory cannot be written.
     """
     latest = directory / LATEST
+    if began is not None and _was_written_since(latest, began):
+        return
     temporary = f"{directory}/.{path.name}.link"  # its own for each lane, so no other process uses it
     try:
         try:
@@ -159,6 +163,13 @@ def point_latest(directory: Path, path: Path) -> None:
         with suppress(OSError):
             os.unlink(temporary)
         raise _cannot_write(latest, error) from error
+
+
+def _was_written_since(path: Path, time_ns: int) -> bool:
+    try:
+        return path.stat().st_mtime_ns >= time_ns
+    except OSError:
+        return False
 
 
 def _link(target: str, link: str) -> None:

@@ -287,12 +287,20 @@ class Given:
         return self._zeros[kind.name]
 
     def _moved(self, key: Key) -> Key:
-        """The address of a recorded statement that the program no longer has, which this new one must have been."""
+        """The address of a recorded statement that the program no longer has, which this new one must have been.
+
+        One that reads alike is that also where its module is still on the disk, but this program has not imported it: a
+        copy of the program under another name.
+        """
         kind, site = key
-        others = (one for one in self.index.by_site if one[0] == kind and one not in self._taken)
-        gone = [one for one in others if sites.by_same_library(one[1], site) and not sites.still_there(one[1])]
-        same_text = [one for one in gone if one[1][1] == site[1]]
-        address = (same_text or gone or [key])[0]
+        others = [
+            one
+            for one in self.index.by_site
+            if one[0] == kind and one not in self._taken and sites.by_same_library(one[1], site)
+        ]
+        same_text = [one for one in others if one[1][1] == site[1] and not sites.runs(one[1])]
+        gone = same_text or [one for one in others if not sites.still_there(one[1])]
+        address = (gone or [key])[0]
         self._taken.add(address)
         return address
 

@@ -25,7 +25,7 @@ from typing import Final, TypeAlias
 from timetracer_otel.nondeterminism import callers
 from timetracer_otel.nondeterminism.callers import Asker
 
-__all__ = ["Site", "at", "busy", "by_same_library", "forget", "of", "shown", "still_there", "watch"]
+__all__ = ["Site", "at", "busy", "by_same_library", "forget", "of", "runs", "shown", "still_there", "watch"]
 
 Site: TypeAlias = tuple[str, ...]
 """A module and the text of one of its statements, without comments and layout, of a compound one its head; behind them
@@ -191,8 +191,7 @@ def still_there(site: Site) -> bool:
     module, text = site[:2]
     if not module:
         return False
-    loaded = sys.modules.get(module) or _main_of(module)
-    filename = getattr(loaded, "__file__", None)
+    filename = getattr(_loaded(module), "__file__", None)
     if filename is None:
         try:
             spec = importlib.util.find_spec(module)
@@ -200,6 +199,11 @@ def still_there(site: Site) -> bool:
             return False
         filename = spec.origin if spec is not None else None
     return filename is not None and _source(filename).has(text)
+
+
+def runs(site: Site) -> bool:
+    """Whether a module that is imported now has such a statement."""
+    return bool(site[0]) and _loaded(site[0]) is not None and still_there(site)
 
 
 def forget() -> None:
@@ -211,7 +215,11 @@ def forget() -> None:
     _files.clear()
 
 
-def _main_of(module: str) -> object:
+def _loaded(module: str) -> object | None:
+    return sys.modules.get(module) or _main_of(module)
+
+
+def _main_of(module: str) -> object | None:
     main = sys.modules.get("__main__")
     file = str(getattr(main, "__file__", "") or "")
     return main if file.endswith(f"{module}.py") else None

@@ -27,8 +27,13 @@ class Arguments:
     """The arguments and options, as Typer has read them; their help says what they mean."""
 
     cassettes: Annotated[
-        list[str], typer.Argument(help="Files, directories, globs, URLs, or 'latest'.", metavar="CASSETTE…")
-    ]
+        _Names,
+        typer.Argument(
+            help="Files, directories, globs, URLs, or 'latest': the newest lane or script, which is the default.",
+            metavar="[CASSETTE…]",
+            show_default=False,
+        ),
+    ] = None
     live: Annotated[_Names, typer.Option(help="An integration that goes out for real; may be repeated.")] = None
     mock: Annotated[_Names, typer.Option(help="Answer only this integration; may be repeated.")] = None
     pace: Annotated[

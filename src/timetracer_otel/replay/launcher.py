@@ -1,4 +1,4 @@
-"""``timetracer-replay CASSETTE… [options] -- COMMAND``: run a program whose calls are answered from a cassette."""
+"""``timetracer-replay [CASSETTE…] [options] -- COMMAND``: run a program whose calls are answered from a cassette."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -49,11 +50,11 @@ def split_command(argv: Sequence[str]) -> tuple[list[str], list[str]]:
     if "--" not in argv:
         if {"--help", "-h"} & set(argv):
             return list(argv), []
-        raise ConfigError("no command to run: timetracer-replay CASSETTE… [options] -- COMMAND [arguments]")
+        raise ConfigError("no command to run: timetracer-replay [CASSETTE…] [options] -- COMMAND [arguments]")
     position = list(argv).index("--")
     command = list(argv[position + 1 :])
     if not command:
-        raise ConfigError("no command after --: timetracer-replay CASSETTE… [options] -- COMMAND [arguments]")
+        raise ConfigError("no command after --: timetracer-replay [CASSETTE…] [options] -- COMMAND [arguments]")
     return list(argv[:position]), command
 
 
@@ -70,9 +71,11 @@ def _replay(context: typer.Context, **given: Any) -> None:
     refuse_what_contradicts(arguments)
     if shutil.which(command[0]) is None:
         raise ConfigError(f"{command[0]}: there is no such command; is its virtual environment active?")
-    directory = config.load().dir
+    settings = config.load()
+    arguments = replace(arguments, cassettes=arguments.cassettes or [settings.cassette])
+    directory = settings.dir
     sealing.check()
-    catalog = _catalog(arguments, directory)
+    catalog = _catalog(arguments.cassettes or [], directory, strict=arguments.strict)
     command_line.must_be_writable(arguments.report, arguments.junit, arguments.html, arguments.log)
     chosen = {"TIMETRACER_PACE": arguments.pace, "TIMETRACER_ON_MISS": arguments.on_miss}
     surroundings = environment(
@@ -88,10 +91,10 @@ def _replay(context: typer.Context, **given: Any) -> None:
     raise typer.Exit(_run(command, catalog, surroundings, arguments.report))
 
 
-def _catalog(arguments: Arguments, directory: Path) -> shelf.Catalog:
+def _catalog(cassettes: Sequence[str], directory: Path, *, strict: bool) -> shelf.Catalog:
     """Look through the cassettes before the program is started, which it is not when nothing can be read."""
     left_out: list[CassetteError] = []
-    catalog = shelf.catalog(storage.find(arguments.cassettes, directory), None if arguments.strict else left_out)
+    catalog = shelf.catalog(storage.find(cassettes, directory), None if strict else left_out)
     for error in left_out:
         _say(f"left out: {error}")
     return catalog
@@ -108,7 +111,7 @@ def _verify(
     lists = (
         [arguments.ignore_file]
         if arguments.ignore_file is not None
-        else command_line.ignore_files(arguments.cassettes, directory)
+        else command_line.ignore_files(arguments.cassettes or [], directory)
     )
     options = Options(
         command=command,
