@@ -94,6 +94,9 @@ DRAWS = "timetracer.draws"
 INCOMPLETE = "timetracer.incomplete"
 """Which sides were not seen to their end: ``request``, ``response`` or ``request,response``."""
 
+ENDED = "timetracer.ended"
+"""On a span that ended before what it stands for, such as a streamed body: when that was over, in nanoseconds since
+1970."""
 BRANCH = "timetracer.branch"
 """On a call of a thread or a task of its lane: the branches that led to it, ``0@1700000000000000000 2@…``. Each is a
 number among those that the one before started, and when it was started, in nanoseconds since 1970."""

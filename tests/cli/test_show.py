@@ -5,17 +5,22 @@ from __future__ import annotations
 import base64
 import json
 import re
+import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import bson
 import pytest
+from flask import Flask, Response
 from opentelemetry.trace import SpanKind
 from opentelemetry.trace.status import Status, StatusCode
 
 from tests.cli.conftest import MS, START, Command, Recording, run
-from timetracer_otel import spans
+from timetracer_otel import spans, testing
 from timetracer_otel.cassette import storage
+from timetracer_otel.cli import describing
+from timetracer_otel.integrations.flask import auto_setup
 
 OID = bson.ObjectId("6b018235388da57147069576")
 
@@ -71,7 +76,7 @@ def test_text_shows_a_lane_as_a_tree(checkout: Path, timetracer: Command) -> Non
     lines = text[text.index("\nspans\n") :].splitlines()[2:]
     assert lines[0] == "+0.0 ms POST /users  10.0 ms  server"
     assert lines[1] == "├── +1.0 ms pay  10.0 ms  internal"
-    assert re.fullmatch(r"│   └── \+2\.0 ms shop\.find  10\.0 ms  client  → \d+ B  ← \d+ B", lines[2])
+    assert re.fullmatch(r"│   └── \+2\.0 ms shop\.find  10\.0 ms  client  → \d+ B  ← \d+ B  00000000000003eb", lines[2])
     assert '{"find": "users", "filter": {"_id": {"$oid": "6b018235388da57147069576"}}, "$db": "shop"}' in lines[3]
     assert next(line for line in lines if "shop.insert" in line).endswith("E11000 duplicate key")
     assert "\x1b" not in text
@@ -233,3 +238,89 @@ def test_a_document_that_looks_like_a_payload_is_shown_as_it_is(tmp_path: Path, 
     reply = {"damaged": "no", "size": 3, "text": "abc", "base64": "x"}
     recording.call(recording.entry(), {"find": "x", "$db": "shop"}, reply)
     assert json.dumps(reply) in timetracer("show", recording.write(tmp_path / "a.jsonl")).stdout
+
+
+def test_plumbing_is_hidden_unless_all_is_asked_for(tmp_path: Path, timetracer: Command) -> None:
+    """Fields of drivers and servers and headers of the connection are counted; --full and --json show them."""
+    recording = Recording()
+    entry = recording.entry(headers=[("Host", "shop.example"), ("X-Kept", "1"), ("traceparent", "00-1")])
+    command = {"find": "users", "filter": {"a": 1}, "lsid": {"id": 1}, "$clusterTime": {"t": 2}, "$db": "shop"}
+    recording.call(entry, command, {"ok": 1.0, "operationTime": 5})
+    file = recording.write(tmp_path / "a.jsonl")
+    text, whole = timetracer("show", file).stdout, timetracer("show", file, "--full").stdout
+    assert "X-Kept: 1" in text
+    for hidden in ("lsid", "$clusterTime", "operationTime", "traceparent", "shop.example"):
+        assert hidden not in text
+        assert hidden in whole
+    assert 'request {"find": "users", "filter": {"a": 1}, "$db": "shop"}  (+2: --full)' in text
+    assert "request  (+2: --full)" in text
+    assert shown(file)["lanes"][0]["spans"][1]["request"]["lsid"] == {"id": 1}
+
+
+def test_one_call_is_shown_whole(tmp_path: Path, timetracer: Command) -> None:
+    """``--call`` with the beginning of a span's id: its attributes and its payloads, however long."""
+    recording = Recording()
+    documents = [{"n": n} for n in range(3000)]
+    call = recording.call(recording.entry(), {"insert": "users", "documents": documents, "$db": "shop"}, {"ok": 1.0})
+    file = recording.write(tmp_path / "a.jsonl")
+    done = timetracer("show", file, "--call", f"{call:016x}")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert '{"n": 2999}' in done.stdout
+    assert "timetracer.plugin pymongo" in done.stdout
+    assert shown(file, "--call", f"{call:016x}")["request"]["documents"] == documents
+    missing = timetracer("show", file, "--call", "ffff")
+    assert (missing.returncode, missing.stdout) == (2, "")
+    assert "0 calls have the id 'ffff'" in missing.stderr
+
+
+def chunked(folder: Path, numbers: range) -> Path:
+    """A lane whose response came in three chunks, a character in two of them; some of them in the file."""
+    recording = Recording()
+    name = spans.HTTP_RESPONSE_BODY
+    entry = recording.entry(extra={name + spans.PARTS: 3})
+    attributes = recording.spans[0][1]["attributes"]
+    attributes[:] = [one for one in attributes if one["key"] not in {name, name + ".codec", name + ".size"}]
+    for number in numbers:
+        place = {spans.PART: "chunk", spans.PART_OF: name, spans.PART_INDEX: number}
+        text = "aaaä".encode()
+        data = (text[:4], text[4:] + b"b" * 10, b"c" * 10)[number]
+        recording.span(
+            "chunk", SpanKind.INTERNAL, place | spans.encode_payload(name, data), parent=entry, offset=number * 40 * MS
+        )
+    return recording.write(folder / "chunked.jsonl")
+
+
+def test_of_a_long_payload_in_chunks_only_the_first_is_read(tmp_path: Path) -> None:
+    """Its beginning and its whole size, in the memory of one chunk; all of it when all is asked for."""
+    file = chunked(tmp_path, range(3))
+    (lane,) = describing.lanes([file], longest=10).lanes
+    assert lane.head["response"]["body"] == {"size": 25, "cut": True, "text": "aaa"}
+    (whole,) = describing.lanes([file]).lanes
+    assert whole.head["response"]["body"] == {"size": 25, "text": "aaaä" + "b" * 10 + "c" * 10}
+    assert [span["duration_ms"] for span in whole.spans] == [90.0]  # until its last chunk
+
+
+def test_a_lane_without_one_of_its_chunks_is_refused(tmp_path: Path, timetracer: Command) -> None:
+    """One line that says what is missing, exit status 2."""
+    done = timetracer("show", chunked(tmp_path, range(2)))
+    assert (done.returncode, done.stdout, len(done.stderr.splitlines())) == (2, "", 1)
+    assert "has 2 of its 3 chunks" in done.stderr
+
+
+def test_a_streamed_response_lasts_until_its_end(tmp_path: Path, timetracer: Command) -> None:
+    """Flask's span ends before the body; list, show and stats tell when the body was over."""
+
+    def slowly() -> Iterator[bytes]:
+        for _ in range(3):
+            time.sleep(0.01)
+            yield b"x"
+
+    with testing.record(tmp_path):
+        app = Flask("shop")
+        app.add_url_rule("/feed", view_func=lambda: Response(slowly()))
+        auto_setup(app)
+        assert app.test_client().get("/feed").data == b"xxx"
+    (row,) = [one for one in json.loads(timetracer("list", tmp_path, "--json").stdout) if one["kind"] == "lane"]
+    (lane,) = shown(tmp_path, "--lane", row["lane_id"])["lanes"]
+    (route,) = json.loads(timetracer("stats", tmp_path, "--json").stdout)
+    assert min(row["duration_ms"], lane["duration_ms"], lane["spans"][0]["duration_ms"], route["max_ms"]) >= 30

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import MutableMapping
+from collections.abc import Collection, MutableMapping
+from pathlib import Path
 
 from timetracer_otel import spans as names
 from timetracer_otel.cassette.model import Span
 from timetracer_otel.errors import CassetteError
 
-__all__ = ["fold_body", "fold_chunks"]
+__all__ = ["checked_count", "fold_body", "fold_chunks"]
 
 _IDENTITY = (names.PART, names.PART_OF, names.PART_INDEX, names.LANE_ID, names.SESSION_ID, names.SCHEMA)
 
@@ -59,10 +60,26 @@ def _join(whole: Span, name: str, chunks: dict[int, Span]) -> None:
         side = "request" if "request" in name else "response"
         whole.attributes[names.INCOMPLETE] = ",".join(filter(None, {whole.text(names.INCOMPLETE), side}))
         count = next(number for number in range(len(chunks) + 1) if number not in chunks)
-    if not isinstance(count, int) or any(number not in chunks for number in range(count)):
-        raise CassetteError(
-            f"{name} of span {whole.span_id} has {len(chunks)} of its {count} chunks: load all files of the lane"
-        )
+    count = checked_count(name, whole.span_id, count, chunks)
     pieces = [chunks[number].payload(name) for number in range(count)]
     if None not in pieces:
         whole.attributes |= names.encode_payload(name, [piece for piece in pieces if piece is not None])
+
+
+def checked_count(name: str, span_id: str, count: object, numbers: Collection[int], file: Path | None = None) -> int:
+    """Give how many chunks a payload has, all of which are there.
+
+    Args:
+        name: of the payload.
+        span_id: of its call.
+        count: how many chunks there should be.
+        numbers: of those that are there.
+        file: that they are in, where it is known.
+
+    Raises:
+        CassetteError: one is missing.
+    """
+    if not isinstance(count, int) or not set(numbers).issuperset(range(count)):
+        message = f"{name} of span {span_id} has {len(numbers)} of its {count} chunks: load all files of the lane"
+        raise CassetteError(message, file=file)
+    return count

@@ -96,6 +96,12 @@ class Span:
         """Whether this began its process's work on what came in."""
         return self.kind in (Kind.SERVER, Kind.CONSUMER)
 
+    @property
+    def over(self) -> int:
+        """When what it stands for was over: of what was streamed, later than the span ended."""
+        ended = self.attributes.get(spans.ENDED)
+        return max(self.end, ended) if isinstance(ended, int) else self.end
+
     def payload(self, name: str) -> bytes | None:
         """A payload's bytes, None when absent.
 

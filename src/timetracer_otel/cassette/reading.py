@@ -31,7 +31,7 @@ from timetracer_otel.cassette.decoding import (
 from timetracer_otel.cassette.framing import TracesMessage, read_messages
 from timetracer_otel.cassette.model import Event, Kind, Link, Scope, Span
 
-__all__ = ["DocumentPart", "document_of", "document_spans", "encoded", "parted", "read_spans"]
+__all__ = ["DocumentPart", "document_of", "document_spans", "each_span", "encoded", "parted", "read_spans"]
 
 Json = dict[str, Any]
 
@@ -154,6 +154,29 @@ def parted(document: Json, message: TracesMessage, path: str | PathLike[str]) ->
     except RecursionError as error:
         raise message.fault(path, "a value is nested too deeply to be read") from error
     return parts
+
+
+def each_span(
+    document: dict[str, Any], message: TracesMessage, path: str | PathLike[str]
+) -> Iterator[tuple[Json, Span]]:
+    """Give each span of a message, and OTLP/JSON of it alone.
+
+    Args:
+        document: from :func:`document_of`.
+        message: what it was, for errors.
+        path: its file, for errors.
+
+    Raises:
+        CassetteError: a value in it is not what OTLP has in its place.
+    """
+    try:
+        for entry, group, spans in _groups(document):
+            for raw, span in spans:
+                yield {"resourceSpans": [_like(entry, group, [raw])]}, span
+    except Malformed as error:
+        raise message.fault(path, str(error)) from error
+    except RecursionError as error:
+        raise message.fault(path, "a value is nested too deeply to be read") from error
 
 
 def _like(entry: Json, group: Json, spans: list[Json]) -> Json:

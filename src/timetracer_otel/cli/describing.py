@@ -3,32 +3,70 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import cache
 from math import isfinite
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import pybase64
 
 from timetracer_otel import redaction
 from timetracer_otel import spans as names
-from timetracer_otel.cassette import kinds, loading, scratch
-from timetracer_otel.cassette.damaged import reading_on
+from timetracer_otel.cassette import kinds, scratch
 from timetracer_otel.cassette.kinds import Side
 from timetracer_otel.cassette.model import Cassette, Lane, Span
+from timetracer_otel.cassette.skeletons import Bone, Skeleton, Skeletons
 from timetracer_otel.cli.summary import error_text, iso, summarize
 from timetracer_otel.errors import CassetteError, ConfigError
 from timetracer_otel.integrations import discover
 from timetracer_otel.seams import Integration
 
-__all__ = ["chosen", "describe", "title"]
+__all__ = ["Described", "DescribedLane", "chosen", "describe", "lanes", "one_span", "title"]
 
 Json = dict[str, Any]
 
+_CALL_PAYLOADS: Final = (names.REQUEST, names.RESPONSE, names.HTTP_REQUEST_BODY, names.HTTP_RESPONSE_BODY)
 _PAYLOADS: Final = (names.REQUEST, names.RESPONSE, names.SESSION_STDOUT, names.SESSION_STDERR)
 _STATUS: Final = ("unset", "ok", "error")
 _NAMED: Final = 5
+_LONGEST_CHARACTER: Final = 4
+"""Bytes of UTF-8."""
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class DescribedLane:
+    """A lane or a session whose spans are described one at a time.
+
+    Attributes:
+        head: everything but the spans.
+        bones: of the spans, in order of start.
+        span: describes one of them.
+    """
+
+    head: Json
+    bones: Sequence[Bone]
+    span: Callable[[Bone], Json]
+
+    @property
+    def spans(self) -> Iterator[Json]:
+        """All of them, in order of start."""
+        return map(self.span, self.bones)
+
+
+@dataclass(frozen=True, slots=True)
+class Described:
+    """What some files hold.
+
+    Attributes:
+        files: those that were read.
+        lanes: of them those that were asked for.
+    """
+
+    files: list[str]
+    lanes: list[DescribedLane]
 
 
 def describe(files: Iterable[Path], only: str | None = None, left_out: list[CassetteError] | None = None) -> Json:
@@ -43,12 +81,50 @@ def describe(files: Iterable[Path], only: str | None = None, left_out: list[Cass
         CassetteError: a file cannot be read, with ``left_out`` none can.
         ConfigError: no lane, or more than one, has that id.
     """
-    cassette = reading_on(files, lambda whole, _without: loading.load_alone(whole), left_out)
+    described = lanes(files, only, left_out)
+    return {"files": described.files, "lanes": [{**one.head, "spans": list(one.spans)} for one in described.lanes]}
+
+
+def lanes(
+    files: Iterable[Path],
+    only: str | None = None,
+    left_out: list[CassetteError] | None = None,
+    longest: int | None = None,
+) -> Described:
+    """As :func:`describe`, in little memory.
+
+    Args:
+        files: the cassettes.
+        only: as for :func:`describe`.
+        left_out: likewise.
+        longest: bytes of a payload above which only its beginning is given; None to give all.
+
+    Raises:
+        CassetteError: as :func:`describe`.
+        ConfigError: likewise.
+    """
+    skeletons = Skeletons(files, left_out)
     integrations = discover()
-    return {
-        "files": [scratch.named(str(file)) for file in cassette.files],
-        "lanes": [_lane(lane, integrations) for lane in chosen(cassette, only)],
-    }
+    described = [
+        _lane(skeletons, skeleton, integrations, longest)
+        for skeleton in _pick(skeletons.lanes, lambda one: (one.id, *one.trace_ids), only)
+    ]
+    return Described([scratch.named(str(file)) for file in skeletons.files], described)
+
+
+def one_span(described: Described, span_id: str) -> Json:
+    """Describe one span.
+
+    Args:
+        described: where it is.
+        span_id: its id, or how that begins.
+
+    Raises:
+        ConfigError: none, or more than one, has that id.
+    """
+    places = [(lane, bone) for lane in described.lanes for bone in lane.bones]
+    lane, bone = _pick(places, lambda place: (place[1].span_id,), span_id, "calls")[0]
+    return lane.span(bone)
 
 
 def title(lane: Json) -> str:
@@ -70,15 +146,29 @@ def chosen(cassette: Cassette, only: str | None) -> list[Lane]:
     Raises:
         ConfigError: no lane, or more than one, has that id.
     """
-    lanes = [*cassette.lanes, *cassette.sessions.values()]
+    return _pick([*cassette.lanes, *cassette.sessions.values()], _ids, only)
+
+
+def _pick(some: list[T], ids: Callable[[T], Sequence[str]], only: str | None, what: str = "lanes") -> list[T]:
+    """Give those that an id means: the first that has it, else the only one with an id that begins so.
+
+    Args:
+        some: to choose from.
+        ids: of one; the first is its own.
+        only: the id; None for all.
+        what: they are.
+
+    Raises:
+        ConfigError: none, or more than one, has that id.
+    """
     if only is None:
-        return lanes
+        return some
     wanted = only.lower()
-    exact = cassette.lane(wanted) or cassette.sessions.get(wanted)
-    found = [exact] if exact else [lane for lane in lanes if any(id_.startswith(wanted) for id_ in _ids(lane))]
+    exact = next((one for one in some if wanted in ids(one)), None)
+    found = [exact] if exact is not None else [one for one in some if any(id_.startswith(wanted) for id_ in ids(one))]
     if not wanted or len(found) != 1:
-        known = ", ".join(lane.id for lane in (found or lanes)[:_NAMED])
-        raise ConfigError(f"{len(found)} lanes have the id {only!r}: give one of {known}, or see `timetracer list`")
+        known = ", ".join(ids(one)[0] for one in (found or some)[:_NAMED])
+        raise ConfigError(f"{len(found)} {what} have the id {only!r}: give one of {known}")
     return found
 
 
@@ -86,34 +176,52 @@ def _ids(lane: Lane) -> tuple[str, ...]:
     return (lane.id,) if lane.entry is None else (lane.id, lane.entry.trace_id)
 
 
-def _lane(lane: Lane, integrations: Mapping[str, Integration]) -> Json:
-    described = summarize(lane).as_json()
-    first = lane.entry or lane.spans[0]
+def _lane(
+    skeletons: Skeletons, skeleton: Skeleton, integrations: Mapping[str, Integration], longest: int | None
+) -> DescribedLane:
+    heads = skeletons.heads(skeleton, longest)
+    calls = frozenset(int(bone.span_id, 16) for bone in skeleton.bones if bone.is_call)
+    summary = replace(summarize(heads), call_ids=calls)
+    if not summary.whole:
+        start, end = skeleton.bones[0].start, max(bone.end for bone in skeleton.bones)
+        summary = replace(summary, start=start, end=end)
+    bones = {bone.span_id: bone for bone in skeleton.bones}
+
+    def span(bone: Bone) -> Json:
+        return _span(skeletons.span(bone, longest), bone, skeleton.bones[0].start, integrations, longest)
+
+    return DescribedLane(summary.as_json() | _head(heads, bones, longest), skeleton.bones, span)
+
+
+def _head(lane: Lane, bones: Mapping[str, Bone], longest: int | None) -> Json:
+    described: Json = {}
     if lane.is_session:
-        described["output"] = _output(lane)
+        described["output"] = _output(lane, bones, longest)
     else:
+        first = lane.entry or lane.spans[0]
         kind = kinds.of(first.attributes)
         request, response = (kind.request, kind.response) if kind is not None else (Side(), Side())
-        described |= {"request": _side(first, request), "response": _side(first, response)}
+        payload = _Payloads(first, bones[first.span_id], longest)
+        described |= {"request": _side(payload, request), "response": _side(payload, response)}
     described["resource"] = _plain(dict(lane.resource))
-    start = min(span.start for span in lane.spans)
-    described["spans"] = [_span(span, start, integrations) for span in lane.spans]
     return described
 
 
-def _output(lane: Lane) -> Json:
+def _output(lane: Lane, bones: Mapping[str, Bone], longest: int | None) -> Json:
     streams = {"stdout": names.SESSION_STDOUT, "stderr": names.SESSION_STDERR}
     own = next((span for span in lane.spans if names.SESSION_STDOUT in span.attributes), lane.spans[0])
-    return {stream: _payload(own, name) for stream, name in streams.items()}
+    payloads = _Payloads(own, bones[own.span_id], longest)
+    return {stream: payloads.get(name) for stream, name in streams.items()}
 
 
-def _side(entry: Span, side: Side) -> Json:
+def _side(payloads: _Payloads, side: Side) -> Json:
     """Describe one side of an entry, what came in or what came of it. Every kind has ``headers`` and ``body``."""
+    entry = payloads.span
     return {
         **{name: _plain(entry.attributes.get(attribute)) for name, attribute in side.facts.items()},
         "headers": [],
         **{name: _headers(entry, attribute) for name, attribute in side.headers.items()},
-        "body": _payload(entry, side.body) if side.body else None,
+        "body": payloads.get(side.body) if side.body else None,
     }
 
 
@@ -133,21 +241,39 @@ def _headers(span: Span, name: str) -> list[list[str]]:
         return [["(damaged)", str(error)]]
 
 
-def _payload(span: Span, name: str) -> Json | None:
-    """A payload as ``{"size": bytes, "text": …}`` or ``base64``; what is wrong with it as ``{"damaged": …}``."""
-    try:
-        data = span.payload(name)
-    except CassetteError as error:
-        return {"damaged": str(error)}
-    if data is None:
-        return None
-    try:
-        return {"size": len(data), "text": data.decode("utf-8")}
-    except UnicodeDecodeError:
-        return {"size": len(data), "base64": pybase64.b64encode_as_string(data)}
+@dataclass(frozen=True, slots=True)
+class _Payloads:
+    """The payloads of a span; of those above ``longest`` bytes perhaps only the beginning was read."""
+
+    span: Span
+    bone: Bone
+    longest: int | None
+
+    def get(self, name: str) -> Json | None:
+        """One as ``{"size": bytes, "text": …}`` or ``base64``; what is wrong with it as ``{"damaged": …}``."""
+        try:
+            data = self.span.payload(name)
+        except CassetteError as error:
+            return {"damaged": str(error)}
+        if data is None:
+            return None
+        size = self.bone.chunked_size(name)
+        described: Json = {"size": len(data)}
+        if self.longest is not None and size > self.longest:
+            described = {"size": size, "cut": True}
+        return described | _text_or_base64(data, is_beginning="cut" in described)
 
 
-def _span(span: Span, start: int, integrations: Mapping[str, Integration]) -> Json:
+def _text_or_base64(data: bytes, *, is_beginning: bool) -> Json:
+    try:
+        return {"text": data.decode("utf-8")}
+    except UnicodeDecodeError as error:
+        if is_beginning and len(data) - error.start < _LONGEST_CHARACTER:  # the rest of it is in the next chunk
+            return {"text": data[: error.start].decode("utf-8")}
+        return {"base64": pybase64.b64encode_as_string(data)}
+
+
+def _span(span: Span, bone: Bone, start: int, integrations: Mapping[str, Integration], longest: int | None) -> Json:
     decoded = _decoded()
     described: Json = {
         "span_id": span.span_id,
@@ -158,7 +284,7 @@ def _span(span: Span, start: int, integrations: Mapping[str, Integration]) -> Js
         "scope": span.scope.name,
         "start": iso(span.start),
         "offset_ms": (span.start - start) / 1e6,
-        "duration_ms": max(span.end - span.start, 0) / 1e6,
+        "duration_ms": max(bone.end - span.start, 0) / 1e6,
         "status": _STATUS[span.status_code],
         "error": error_text(span),
         "incomplete": span.text(names.INCOMPLETE),
@@ -167,7 +293,7 @@ def _span(span: Span, start: int, integrations: Mapping[str, Integration]) -> Js
         "links": [{"trace_id": link.trace_id, "span_id": link.span_id} for link in span.links],
     }
     if span.is_call:
-        described |= _call(span, integrations)
+        described |= _call(_Payloads(span, bone, longest), integrations)
     return described
 
 
@@ -175,16 +301,26 @@ def _event(name: str, time: int, attributes: Mapping[str, object]) -> Json:
     return {"name": name, "time": iso(time), "attributes": _plain(dict(attributes))}
 
 
-def _call(span: Span, integrations: Mapping[str, Integration]) -> Json:
+def _call(payloads: _Payloads, integrations: Mapping[str, Integration]) -> Json:
     """A call's payloads, decoded by its integration when we have that, and their sizes in bytes."""
+    span, longest = payloads.span, payloads.longest
     integration = integrations.get(span.text(names.PLUGIN) or "")
-    sides = {"request": _payload(span, names.REQUEST), "response": _payload(span, names.RESPONSE)}
+    sides = {"request": payloads.get(names.REQUEST), "response": payloads.get(names.RESPONSE)}
     described: Json = {"plugin": span.text(names.PLUGIN), "decoded": False, **sides}
     described |= {f"{side}_size": payload and payload.get("size") for side, payload in sides.items()}
     whole = not any(payload and "damaged" in payload for payload in sides.values())
     if whole and integration is not None and integration.render is not None:
+        size = max(payloads.bone.chunked_size(name) for name in _CALL_PAYLOADS)
+        size = max(size, *(_stated_size(span, name) for name in _CALL_PAYLOADS))
+        if longest is not None and size > longest:
+            return described | {"note": f"{size:,} bytes are too many to be decoded here; --call {span.span_id} does"}
         described |= _rendered(integration.render, span)
     return described
+
+
+def _stated_size(span: Span, name: str) -> int:
+    size = span.attributes.get(name + ".size")
+    return size if isinstance(size, int) else 0
 
 
 def _rendered(render: Callable[[Span], Json], span: Span) -> Json:

@@ -111,6 +111,8 @@ def _show(  # noqa: PLR0913, PLR0917 - each is an argument of the command line
     cassette: _Cassette = "latest",
     as_json: Annotated[bool, typer.Option("--json", help="Print everything as one JSON object.")] = False,
     lane: _LaneId = None,
+    call: Annotated[str | None, typer.Option(metavar="ID", help="Only this call, whole: how its id begins.")] = None,
+    full: Annotated[bool, typer.Option("--full", help="Everything, unshortened; also how things travelled.")] = False,
     strict: _Strict = False,
     curl: Annotated[bool, typer.Option("--curl", help="Print the request as a curl command, secrets in it.")] = False,
     httpie: Annotated[bool, typer.Option("--httpie", help="Likewise for HTTPie.")] = False,
@@ -119,7 +121,8 @@ def _show(  # noqa: PLR0913, PLR0917 - each is an argument of the command line
 ) -> None:
     """Show lanes: request, response, and a tree of decoded calls. Long payloads are shortened, but not with --json.
 
-    Files that cannot be read are left out and named on stderr; the exit status is then 2.
+    How things travelled (lsid, $clusterTime, headers of the connection) is hidden, but not with --full. Files that
+    cannot be read are left out and named on stderr; the exit status is then 2.
     """
     from timetracer_otel.cli import describing, showing  # noqa: PLC0415 - imports every integration, which list needs not
 
@@ -131,11 +134,16 @@ def _show(  # noqa: PLR0913, PLR0917 - each is an argument of the command line
         return
     if url is not None:
         raise ConfigError("--url goes with --curl, --httpie or --python: add one")
-    described = describing.describe(finding.find([cassette], config.load().dir), lane, None if strict else left_out)
-    if as_json:
-        output.write_object(described)
+    longest = None if as_json or full or call else showing.LONGEST
+    files = finding.find([cassette], config.load().dir)
+    described = describing.lanes(files, lane, None if strict else left_out, longest)
+    if call is not None:
+        span = describing.one_span(described, call)
+        output.write_object(span) if as_json else showing.print_call(span)
+    elif as_json:
+        output.write_lanes(described.files, ((one.head, one.spans) for one in described.lanes))
     else:
-        showing.print_lanes(described["lanes"])
+        showing.print_lanes(described.lanes, full=full)
     _tell(left_out)
 
 

@@ -6,14 +6,14 @@ import json
 import os
 import re
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any, Final
 
 from rich.console import Console
 
 from timetracer_otel.cassette import scratch
 
-__all__ = ["complain", "console", "one_line", "paragraph", "write_array", "write_object"]
+__all__ = ["complain", "console", "one_line", "paragraph", "write_array", "write_lanes", "write_object"]
 
 _CONTROLS: Final = re.compile(
     "[\0-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff\ud800-\udfff\U000e0000-\U000e007f]"
@@ -76,6 +76,23 @@ def write_array(items: Iterable[dict[str, Any]]) -> None:
     sys.stdout.write("[]\n" if separator == "[\n" else "\n]\n")
 
 
+def write_lanes(files: Sequence[str], lanes: Iterable[tuple[dict[str, Any], Iterable[dict[str, Any]]]]) -> None:
+    """Write ``{"files": …, "lanes": [{…, "spans": […]}]}`` to stdout, a span at a time.
+
+    Args:
+        files: their names.
+        lanes: all but the spans of each, and these.
+    """
+    write = sys.stdout.write
+    write(f'{{"files": {_dumps(list(files))},\n"lanes": [')
+    for number, (head, spans) in enumerate(lanes):
+        write(",\n" if number else "\n")
+        write(_dumps(head)[:-1] + ', "spans": ')
+        write_array(spans)
+        write("}")
+    write("\n]}\n")
+
+
 def write_object(item: dict[str, Any]) -> None:
     """Write a JSON object to stdout.
 
@@ -85,6 +102,6 @@ def write_object(item: dict[str, Any]) -> None:
     sys.stdout.write(_dumps(item, indent=2) + "\n")
 
 
-def _dumps(item: dict[str, Any], indent: int | None = None) -> str:
+def _dumps(item: object, indent: int | None = None) -> str:
     """Encode as ASCII, which no terminal acts upon and every encoding has."""
     return json.dumps(item, indent=indent, ensure_ascii=True, allow_nan=False)

@@ -3,21 +3,26 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
-from rich.console import Console, Group, RenderableType
+from rich.console import Console
 from rich.text import Text
-from rich.tree import Tree
 
+from timetracer_otel.cassette.skeletons import Bone
+from timetracer_otel.cli.describing import DescribedLane
 from timetracer_otel.cli.layout import laid_out
 from timetracer_otel.cli.output import console, one_line, paragraph
+from timetracer_otel.cli.plumbing import without_plumbing
 from timetracer_otel.cli.style import milliseconds, size, status_style
+from timetracer_otel.integrations import discover
 
-__all__ = ["print_lanes"]
+__all__ = ["LONGEST", "print_call", "print_lanes"]
 
 Json = dict[str, Any]
 
+LONGEST: Final = 4_000_000
+"""Bytes of a payload up to which it is read whole and decoded, to show its beginning."""
 _LONGEST_TEXT: Final = 4000
 _MOST_LINES: Final = 60
 _LONGEST_PRETTY: Final = 1_000_000
@@ -25,34 +30,80 @@ _LONGEST_PRETTY: Final = 1_000_000
 _GLANCE: Final = 60
 _DEEPEST: Final = 24
 """Levels of the tree that are indented: a terminal has no room for more."""
+_NARROWEST: Final = 20
+"""Columns that a line of the tree has at least."""
+_SHORTEST_ID: Final = 8
 _HIDDEN: Final = ("timetracer.lane.id", "timetracer.plugin", "timetracer.error", "timetracer.incomplete")
 
 
-def print_lanes(lanes: list[Json]) -> None:
+def print_lanes(lanes: Sequence[DescribedLane], *, full: bool = False) -> None:
     """Print lanes and sessions.
 
     Args:
-        lanes: as :func:`describing.describe` gives them.
+        lanes: from :func:`describing.lanes`.
+        full: whether also what says how things travelled, and long payloads.
     """
-    out = console()
+    out, look = console(), _Look(full=full)
     for number, lane in enumerate(lanes):
         if number:
             out.print()
-        _print_lane(out, lane)
+        _print_lane(out, lane, look)
 
 
-def _print_lane(out: Console, lane: Json) -> None:
-    out.print(_title(lane))
-    for name, value in _facts(lane):
-        out.print(Text.assemble((f"  {name:<11}", "dim"), one_line(str(value))))
-    if lane["kind"] == "session":
-        for stream, payload in lane["output"].items():
-            _print_section(out, stream, {"headers": [], "body": payload})
+def print_call(span: Json) -> None:
+    """Print one span with everything that is known of it.
+
+    Args:
+        span: as :func:`describing.describe` gives it.
+    """
+    out, look = console(), _Look(full=True)
+    for line in look.label(span, span["span_id"]):
+        out.print(line, soft_wrap=True)
+    facts = {name: span[name] for name in ("start", "scope", "trace_id", "parent_id", "status")} | span["attributes"]
+    for name, value in facts.items():
+        if value not in (None, ""):
+            out.print(Text.assemble("  ", (f"{one_line(name)} ", "dim"), one_line(str(value))), soft_wrap=True)
+    for event in span["events"]:
+        out.print(Text.assemble("  ", ("event ", "dim"), f"{event['time']} {one_line(event['name'])}"), soft_wrap=True)
+        for name, value in event["attributes"].items():
+            out.print(_indented(Text(f"  {one_line(name)} {paragraph(str(value))}")), soft_wrap=True)
+
+
+def _print_lane(out: Console, lane: DescribedLane, look: _Look) -> None:
+    head = lane.head
+    out.print(_title(head), soft_wrap=True)
+    for name, value in _facts(head):
+        out.print(Text.assemble((f"  {name:<11}", "dim"), one_line(str(value))), soft_wrap=True)
+    if head["kind"] == "session":
+        for stream, payload in head["output"].items():
+            look.print_section(out, stream, {"headers": [], "body": payload})
     else:
         for title in ("request", "response"):
-            _print_section(out, title, lane[title])
+            look.print_section(out, title, head[title])
     out.print(Text("spans", "bold"))
-    out.print(_tree(lane["spans"]))
+    ids = _short_ids(lane.bones)
+    for bone, first, rest in _tree(lane.bones):
+        lines = look.label(lane.span(bone), bone.span_id[:ids] if bone.is_call else "")
+        _print_under(out, lines, first, rest)
+
+
+def _print_under(out: Console, lines: Iterator[Text], first: str, rest: str) -> None:
+    """Print the lines of a span behind the branches of the tree, those that are too long on several."""
+    room = max(out.width - len(rest), _NARROWEST)
+    before = first
+    for line in lines:
+        for part in line.wrap(out, room, tab_size=4) or [line]:
+            out.print(Text.assemble((before, "dim"), part), soft_wrap=True)
+            before = rest
+
+
+def _short_ids(bones: Sequence[Bone]) -> int:
+    """How many digits tell the calls of a lane from one another."""
+    ids = [bone.span_id for bone in bones if bone.is_call]
+    for digits in range(_SHORTEST_ID, max(map(len, ids), default=0)):
+        if len({one[:digits] for one in ids}) == len(ids):
+            return digits
+    return max(map(len, ids), default=0)
 
 
 def _title(lane: Json) -> Text:
@@ -77,79 +128,126 @@ def _facts(lane: Json) -> Iterator[tuple[str, object]]:
         yield "command", " ".join(map(str, command))
 
 
-def _print_section(out: Console, title: str, side: Json) -> None:
-    facts = [(name, str(value)) for name, value in side.items() if isinstance(value, str | int) and value != ""]
-    pairs = [*facts, *side["headers"], *side.get("trailers", ())]
-    body = side["body"]
-    if not pairs and not body:
-        return
-    out.print(Text(title, "bold"))
-    for name, value in pairs:
-        out.print(Text.assemble("  ", (one_line(name), "dim"), ": ", _shortened(one_line(value))))
-    if body and body.get("size") != 0:
-        out.print(_indented(_payload(body)))
+def _tree(bones: Sequence[Bone]) -> Iterator[tuple[Bone, str, str]]:
+    """Spans under their parents, in order of start, each with what stands before its first line and before the others.
 
-
-def _tree(spans: list[Json]) -> Tree:
-    """Spans under their parents, in order of start. One whose parent is not here, or is below itself, is at the top."""
-    tree = Tree(Text("·", "dim"), hide_root=True)
-    known = {span["span_id"] for span in spans}
-    children: dict[str | None, list[Json]] = {}
-    for span in spans:
-        children.setdefault(span["parent_id"] if span["parent_id"] in known else None, []).append(span)
-    done: set[int] = set()
-    for top in [*children.get(None, []), *spans]:
-        waiting = [(top, [tree])]
+    One whose parent is not here, or is below itself, is at the top.
+    """
+    known = {bone.span_id for bone in bones}
+    children: dict[str | None, list[Bone]] = {}
+    for bone in bones:
+        children.setdefault(bone.parent_id if bone.parent_id in known else None, []).append(bone)
+    done: set[str] = set()
+    for top in [*children.get(None, []), *bones]:
+        waiting = [(top, "", "", 0)]
         while waiting:
-            span, branches = waiting.pop()
-            if id(span) in done:
+            bone, first, rest, depth = waiting.pop()
+            if bone.span_id in done:
                 continue
-            done.add(id(span))
-            branch = branches[-1].add(_label(span))
-            below = [*branches, branch] if len(branches) < _DEEPEST else branches
-            waiting += [(child, below) for child in reversed(children.get(span["span_id"], []))]
-    return tree
+            done.add(bone.span_id)
+            yield bone, first, rest
+            below = children.get(bone.span_id, [])
+            indent = rest if 0 < depth < _DEEPEST or not depth else rest[:-4]
+            for number, child in enumerate(reversed(below)):
+                branch, line = ("├── ", "│   ") if number else ("└── ", "    ")
+                waiting.append((child, indent + branch, indent + line, depth + 1))
 
 
-def _label(span: Json) -> RenderableType:
-    line = Text(f"+{milliseconds(span['offset_ms'])} ", "dim").append(one_line(span["name"]), "bold")
-    line.append(f"  {milliseconds(span['duration_ms'])}  {span['kind']}", "dim")
-    for mark, side in (("→", "request_size"), ("←", "response_size")):
-        if span.get(side) is not None:
-            line.append(f"  {mark} {size(span[side])}", "dim")
-    if span["incomplete"]:
-        line.append(f"  incomplete: {one_line(span['incomplete'])}", "yellow")
-    if span["error"]:
-        line.append(f"  {one_line(span['error'])}", "red")
-    return Group(line, *_details(span))
+class _Look:
+    """How much is shown of what.
+
+    Args:
+        full: whether everything.
+    """
+
+    def __init__(self, *, full: bool) -> None:
+        self._full = full
+        self._integrations = discover()
+
+    def print_section(self, out: Console, title: str, side: Json) -> None:
+        hidden = 0
+        if not self._full:
+            side, hidden = without_plumbing(side)
+        facts = [(name, str(value)) for name, value in side.items() if isinstance(value, str | int) and value != ""]
+        pairs = [*facts, *side["headers"], *side.get("trailers", ())]
+        body = side["body"]
+        if not pairs and not body and not hidden:
+            return
+        out.print(_with_hidden(Text(title, "bold"), hidden))
+        for name, value in pairs:
+            out.print(Text.assemble("  ", (one_line(name), "dim"), ": ", self._shortened(one_line(value))))
+        if body and body.get("size") != 0:
+            out.print(_indented(self._payload(body)))
+
+    def label(self, span: Json, short_id: str) -> Iterator[Text]:
+        """Give the lines of a span: what it is, then what was asked and told."""
+        line = Text(f"+{milliseconds(span['offset_ms'])} ", "dim").append(one_line(span["name"]), "bold")
+        line.append(f"  {milliseconds(span['duration_ms'])}  {span['kind']}", "dim")
+        for mark, side in (("→", "request_size"), ("←", "response_size")):
+            if span.get(side) is not None:
+                line.append(f"  {mark} {size(span[side])}", "dim")
+        if short_id:
+            line.append(f"  {short_id}", "dim")
+        if span["incomplete"]:
+            line.append(f"  incomplete: {one_line(span['incomplete'])}", "yellow")
+        if span["error"]:
+            line.append(f"  {one_line(span['error'])}", "red")
+        yield line
+        for text in self._details(span):
+            yield from text.split("\n")
+
+    def _details(self, span: Json) -> Iterator[Text]:
+        """A call's payloads; of a call without any, its attributes."""
+        sides = [(side, span[side]) for side in ("request", "response") if span.get(side) is not None]
+        for side, value in sides:
+            yield _indented(self._side(side, value, span))
+        if "note" in span:
+            yield _indented(Text(one_line(span["note"]), "yellow"))
+        if not sides and "plugin" in span:
+            for name, value in span["attributes"].items():
+                if name not in _HIDDEN:
+                    text = self._shortened(one_line(str(value)))
+                    yield _indented(Text.assemble((f"{one_line(name)} ", "dim"), text))
+
+    def _side(self, side: str, value: Any, span: Json) -> Text:
+        hidden = 0
+        if not span["decoded"]:
+            return Text.assemble((f"{side} ", "dim"), self._payload(value))
+        integration = self._integrations.get(span["plugin"])
+        if not self._full and isinstance(value, dict) and integration is not None:
+            value, hidden = without_plumbing(value, integration)
+        text = Text.assemble((f"{side} ", "dim"), self._shortened(paragraph(laid_out(value))))
+        return _with_hidden(text, hidden)
+
+    def _payload(self, payload: Mapping[str, Any]) -> Text:
+        """Bytes that nothing decoded: text as it is or laid out, else the beginning of their base64."""
+        if "damaged" in payload:
+            return Text(f"<{one_line(payload['damaged'])}>", "red")
+        if "text" in payload:
+            return self._shortened(paragraph(_pretty(payload["text"])), payload.get("cut") and payload["size"])
+        start = payload["base64"] if self._full else payload["base64"][:_GLANCE]
+        return Text(f"<{payload['size']} bytes base64: {start}{'…' if len(start) == _GLANCE else ''}>", "dim")
+
+    def _shortened(self, text: str, whole: int | None = None) -> Text:
+        """The beginning of a text that is long, saying how much is left out.
+
+        Args:
+            text: or its beginning.
+            whole: then the length of the whole.
+        """
+        head = text if self._full else "\n".join(text[:_LONGEST_TEXT].split("\n")[:_MOST_LINES])
+        if len(head) == len(text) and not whole:
+            return Text(text)
+        left_out = f"{(whole or len(text)) - len(head):,} more characters; --json shows all"
+        return Text.assemble(head, (f" … ({left_out})", "yellow"))
 
 
-def _details(span: Json) -> Iterator[RenderableType]:
-    """A call's payloads; of a call without any, its attributes."""
-    sides = [(side, span[side]) for side in ("request", "response") if span.get(side) is not None]
-    for side, value in sides:
-        shown = _shortened(paragraph(laid_out(value))) if span["decoded"] else _payload(value)
-        yield _indented(Text.assemble((f"{side} ", "dim"), shown))
-    if "note" in span:
-        yield _indented(Text(one_line(span["note"]), "yellow"))
-    if not sides and "plugin" in span:
-        for name, value in span["attributes"].items():
-            if name not in _HIDDEN:
-                yield _indented(Text.assemble((f"{one_line(name)} ", "dim"), _shortened(one_line(str(value)))))
+def _with_hidden(text: Text, count: int) -> Text:
+    return text.append(f"  (+{count}: --full)", "dim") if count else text
 
 
 def _indented(text: Text) -> Text:
     return Text("  ") + Text("\n  ").join(text.split("\n"))
-
-
-def _payload(payload: Json) -> Text:
-    """Bytes that nothing decoded: text as it is or laid out, else the beginning of their base64."""
-    if "damaged" in payload:
-        return Text(f"<{one_line(payload['damaged'])}>", "red")
-    if "text" in payload:
-        return _shortened(paragraph(_pretty(payload["text"])))
-    start = payload["base64"][:_GLANCE]
-    return Text(f"<{payload['size']} bytes base64: {start}{'…' if len(start) == _GLANCE else ''}>", "dim")
 
 
 def _pretty(text: str) -> str:
@@ -160,12 +258,3 @@ def _pretty(text: str) -> str:
         return laid_out(json.loads(text))
     except (ValueError, RecursionError):
         return text
-
-
-def _shortened(text: str) -> Text:
-    """The beginning of a text that is long, saying how much is left out."""
-    head = "\n".join(text[:_LONGEST_TEXT].split("\n")[:_MOST_LINES])
-    if len(head) == len(text):
-        return Text(text)
-    left_out = f"{len(text) - len(head):,} more characters; --json shows all"
-    return Text.assemble(head, (f" … ({left_out})", "yellow"))

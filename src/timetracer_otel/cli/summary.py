@@ -123,7 +123,7 @@ def summarize(lane: Lane) -> Summary:
         target=_program(lane, main) if lane.is_session else redaction.placeholders(target or _target(first)),
         status=status,
         start=first.start if main else min(span.start for span in lane.spans),
-        end=first.end if main else max(span.end for span in lane.spans),
+        end=first.over if main else max(span.over for span in lane.spans),
         call_ids=frozenset(int(span.span_id or "0", 16) for span in lane.calls),
         error=_session_error(lane, status) if lane.is_session else _entry_error(first, kind),
         incomplete=first.text(names.INCOMPLETE),

@@ -416,6 +416,7 @@ INTEGRATION = Integration(
     render=_render,
     stream=in_stream,
     volatile=frozenset(name.decode() for name in wire.VOLATILE),
+    transport=wire.TRANSPORT,
     oldest=(NAME, (4, 9)),
     packages={"pymongo": "pymongo", "bson": "pymongo", "gridfs": "pymongo", "motor": "motor"},
     instrumentors=(

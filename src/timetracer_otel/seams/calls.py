@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable, Iterable, Mapping
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, Final, Protocol, TypeAlias
@@ -27,6 +28,9 @@ __all__ = [
     "starting",
     "switched_off",
 ]
+
+
+_now: Final = time.time_ns  # as it is now: what the app reads may be replayed
 
 
 class UnderWay(Protocol):
@@ -171,6 +175,7 @@ class Call:
         if self.own and self.span.is_recording():
             self.span.end()
         elif is_late:
+            self.attributes[spans.ENDED] = _now()
             self.late("body", lambda: [self.encoded()], self.size() if self.written else 0)
 
     def lose(self, where: str, error: Exception) -> None:

@@ -437,6 +437,7 @@ class Integration:
         render: a recorded call as JSON-like data for people: ``{"request": …, "response": …}``.
         stream: where a recorded call that was asked stands in a stream; None when it is in none.
         volatile: fields of such a request that no comparison looks at.
+        transport: fields of what ``render`` gives that say how a call travels: people see them when they ask for all.
         oldest: the distribution, and the oldest version of it that has these seams.
         plumbing: modules whose clock readings and random values are the driver's own, for waits, pools and the like:
             they are not recorded and stay live in a replay. A name that ends with a dot is a whole package.
@@ -457,6 +458,7 @@ class Integration:
     render: Callable[[Span], dict[str, Any]] | None = None
     stream: Callable[[Span], InStream | None] = _in_no_stream
     volatile: frozenset[str] = frozenset()
+    transport: frozenset[str] = frozenset()
     oldest: tuple[str, tuple[int, int]] | None = None
     plumbing: tuple[str, ...] = ()
     apart: tuple[str, ...] = ()

@@ -38,6 +38,8 @@ LOOK_MASK: Final = 31
 """Each 32nd span of a lane is when its spans are weighed: weighing each would cost every request."""
 SPAN_OVERHEAD: Final = 200
 """Bytes of the objects around an encoded span."""
+LATE: Final = 1_000_000
+"""Nanoseconds from which on an entry's end is told beside that of its span."""
 _now = time.time_ns
 
 
@@ -63,7 +65,7 @@ class RecordingLane(RecordedLane):
     """How many chunks each message has left in."""
     abandoned = False
     took = 0
-    """Nanoseconds until the outcome was there, where that is asked for."""
+    """Nanoseconds until the outcome was there."""
     triggered = False
     share: float | None = None
     """The share of such lanes that is kept, when it is known already."""
@@ -88,8 +90,7 @@ class RecordingLane(RecordedLane):
     def finish(self, error: BaseException | None) -> None:
         """Take the outcome; write once the entry's span has ended too."""
         self.error, self.finished = error, True
-        if self.selection.timed:
-            self.took = _now() - self.start
+        self.took = _now() - self.start
         if self.chunks is not None:
             self._send_rest_of_bodies()
         self._send_entry()
@@ -338,11 +339,18 @@ class RecordingLane(RecordedLane):
     def _entry_attributes(self) -> Attributes:
         """Encode what the entry's seam saw; of a message that left in chunks, how many they are."""
         attributes = self.entry.attributes(self.error)
+        attributes |= self._late_end()
         for name, count in (self.chunks or {}).items():
             for ending in ("", ".codec", ".size"):
                 attributes.pop(name + ending, None)
             attributes[name + spans.PARTS] = count
         return attributes
+
+    def _late_end(self) -> Attributes:
+        """Say when the entry was over, where its span ended before: of a streamed response it knows the beginning."""
+        span = self.ended_entry
+        over = self.start + self.took
+        return {spans.ENDED: over} if span is not None and over - (span.end_time or over) >= LATE else {}
 
     @cached_property
     def drawn(self) -> Attributes:

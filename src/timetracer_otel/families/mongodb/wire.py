@@ -30,6 +30,7 @@ from timetracer_otel.redaction import MASK
 
 __all__ = [
     "GUARDED",
+    "TRANSPORT",
     "VOLATILE",
     "Message",
     "command_name",
@@ -49,6 +50,15 @@ VOLATILE = frozenset(
     b" comment writeConcern readConcern recoveryToken".split()
 )
 """Fields of a command that say how it travels, not what it asks: drivers add them, differently in each version."""
+
+TRANSPORT = frozenset(
+    {
+        *("lsid", "txnNumber", "$readPreference", "apiVersion", "apiStrict", "apiDeprecationErrors", "recoveryToken"),
+        *("$clusterTime", "operationTime", "electionId", "opTime", "signature", "$topologyTime", "$configTime"),
+        *("$gleStats", "$configServerState"),
+    }
+)
+"""Fields of commands and of replies that drivers and servers add for themselves."""
 
 OP_QUERY, OP_COMPRESSED, OP_MSG = 2004, 2012, 2013
 HEADER = 16
