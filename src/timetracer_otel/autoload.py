@@ -19,10 +19,8 @@ from types import ModuleType
 from typing import Any, NoReturn
 
 from timetracer_otel import config, nondeterminism, sealing, seams
-from timetracer_otel.cassette import kinds
 from timetracer_otel.config import Settings
 from timetracer_otel.errors import ConfigError, IntegrationError, TimetracerError
-from timetracer_otel.families import kinds as families_of_entries
 from timetracer_otel.integrations import discover
 from timetracer_otel.seams import Instrumentor, Integration, Patch, carrying, children, faults, imports, patching
 from timetracer_otel.seams import runtime as runtime_module
@@ -375,4 +373,3 @@ def _leave_out_costly() -> None:
 
 
 runtime_module.installer = install
-kinds.finders.append(families_of_entries.discover)

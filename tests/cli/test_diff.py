@@ -94,3 +94,52 @@ def test_recording_that_is_not_there_is_status_2(timetracer: Command, tmp_path: 
     ended = timetracer("diff", written(tmp_path / "a.jsonl", 1), tmp_path / "none.jsonl")
     assert ended.returncode == 2
     assert "none.jsonl" in ended.stderr
+
+
+def test_spans_stand_side_by_side(timetracer: Command, tmp_path: Path) -> None:
+    """What was added, removed, changed and what took longer, with the times of both, in order of start."""
+    first, second = Recording(1), Recording(2)
+    parent = first.entry(duration=50 * MS)
+    first.span("work", SpanKind.INTERNAL, {}, parent=parent, offset=MS, duration=3 * MS)
+    for place, command in enumerate[Mapping[str, Any]]((INSERT, FIND, UPDATE)):
+        first.call(parent, command, {"ok": 1.0}, offset=(5 + place * 10) * MS, duration=2 * MS)
+    parent = second.entry(duration=52 * MS)
+    second.span("work", SpanKind.INTERNAL, {}, parent=parent, offset=MS, duration=30 * MS)
+    changed = {**INSERT, "documents": [{"_id": "a", "total": 6}]}
+    for place, command in enumerate[Mapping[str, Any]]((changed, UPDATE, {"delete": "carts", "deletes": [], "$db": "shop"})):
+        second.call(parent, command, {"ok": 1.0}, offset=(32 + place * 5) * MS, duration=2 * MS)
+    files = first.write(tmp_path / "a.jsonl"), second.write(tmp_path / "b.jsonl")
+    ended = timetracer("diff", *files, "--slower", "20ms")
+    assert ended.returncode == 1
+    assert [line.split() for line in ended.stdout.splitlines()[1:7]] == [
+        ["50.0", "ms", "52.0", "ms", "GET", "/users"],
+        [">", "3.0", "ms", "30.0", "ms", "work"],
+        ["~", "2.0", "ms", "2.0", "ms", "shop.insert"],
+        ["-", "2.0", "ms", "-", "shop.find"],
+        ["2.0", "ms", "2.0", "ms", "shop.update"],
+        ["+", "-", "2.0", "ms", "shop.delete"],
+    ]
+    assert "slower work: 3.0 ms recorded, 30.0 ms now" in ended.stdout
+    (pair,) = json.loads(timetracer("diff", *files, "--json").stdout)["differing"]
+    assert [(row["kind"], row["name"]) for row in pair["spans"]] == [
+        ("same", "GET /users"),
+        ("same", "work"),
+        ("changed", "shop.insert"),
+        ("removed", "shop.find"),
+        ("same", "shop.update"),
+        ("added", "shop.delete"),
+    ]
+
+
+def test_slower_alone_is_a_difference_when_it_is_asked_for(timetracer: Command, tmp_path: Path) -> None:
+    """By a time or by a share; without the option times do not count; what is neither is exit status 2."""
+    files = [tmp_path / "a.jsonl", tmp_path / "b.jsonl"]
+    for number, duration in ((1, 10), (2, 14)):
+        recording = Recording(number)
+        recording.entry(duration=duration * MS)
+        recording.write(files[number - 1])
+    statuses = {
+        limit: timetracer("diff", *files, *(["--slower", limit] if limit else [])).returncode
+        for limit in ("", "3ms", "5ms", "30%", "50%", "soon", "x%")
+    }
+    assert statuses == {"": 0, "3ms": 1, "5ms": 0, "30%": 1, "50%": 0, "soon": 2, "x%": 2}

@@ -15,7 +15,7 @@ from timetracer_otel.cassette.sniffing import holds_traces, is_foreign
 from timetracer_otel.cassette.urls import is_url, parse
 from timetracer_otel.errors import CassetteError
 
-__all__ = ["below", "find", "is_cassette"]
+__all__ = ["below", "find", "is_cassette", "may_be_cassette"]
 
 
 def is_cassette(path: Path) -> bool:
@@ -115,8 +115,18 @@ def below(folder: Path, wanted: Callable[[Path], bool] = is_cassette) -> Iterato
         folders.sort()
         for name in sorted(names):
             path = Path(parent, name)
-            if not name.startswith(".") and not name.endswith((".part", OLD)) and name != LATEST and wanted(path):
+            if may_be_cassette(name) and wanted(path):
                 yield path
+
+
+def may_be_cassette(name: str) -> bool:
+    """Whether a file of a directory is looked at, by its name: not when it is hidden, unfinished, an old
+    baseline or our own link.
+
+    Args:
+        name: of the file.
+    """
+    return not name.startswith(".") and not name.endswith((".part", OLD)) and name != LATEST
 
 
 def _unreadable(error: OSError) -> NoReturn:

@@ -3,23 +3,24 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from fnmatch import fnmatchcase
+from itertools import islice
+from pathlib import Path
 from typing import Final, Literal, TypeAlias
 
+from timetracer_otel.cli.listing import Listing
 from timetracer_otel.cli.summary import Summary
-from timetracer_otel.errors import ConfigError
+from timetracer_otel.errors import CassetteError, ConfigError
 
 __all__ = ["Sort", "Wanted", "duration_ms", "moment", "statuses"]
 
 Sort: TypeAlias = Literal["newest", "oldest", "slowest", "calls"]
 _SORTS: Final[dict[str, Callable[[Summary], tuple[float, str]]]] = {
-    "newest": lambda one: (-one.start, one.lane_id),
-    "oldest": lambda one: (one.start, one.lane_id),
     "slowest": lambda one: (-one.duration_ms, one.lane_id),
-    "calls": lambda one: (-len(one.call_ids), one.lane_id),
+    "calls": lambda one: (-one.calls, one.lane_id),
 }
 _UNITS: Final = {"ms": 1.0, "s": 1e3, "m": 6e4, "h": 3.6e6, "d": 8.64e7}
 _DURATION: Final = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d)")
@@ -38,6 +39,7 @@ class Wanted:
         since: only what began then or later, in nanoseconds since 1970.
         until: only what began before.
         service: only what a service of that name recorded.
+        text: only what has it, in any case of its letters, in a request, a response or a decoded call.
     """
 
     route: str = ""
@@ -47,16 +49,23 @@ class Wanted:
     since: int | None = None
     until: int | None = None
     service: str = ""
+    text: str = ""
 
-    def chosen(self, summaries: Iterable[Summary], sort: Sort, limit: int | None) -> list[Summary]:
+    def chosen(self, listing: Listing, sort: Sort, limit: int | None) -> Iterator[Summary]:
         """Give the summaries that are wanted, in order.
 
         Args:
-            summaries: of all lanes and sessions.
+            listing: all lanes and sessions.
             sort: by what; among equals by id.
             limit: how many at most; None for all.
+
+        Raises:
+            CassetteError: a file cannot be read any more, where texts are looked for.
         """
-        return sorted(filter(self._takes, summaries), key=_SORTS[sort])[:limit]
+        by_time = sort in {"newest", "oldest"}
+        summaries = listing.summaries(oldest_first=sort == "oldest")
+        found: Iterable[Summary] = filter(self._takes, summaries)
+        return islice(found if by_time else iter(sorted(found, key=_SORTS[sort])), limit)
 
     def _takes(self, one: Summary) -> bool:
         return (
@@ -67,7 +76,16 @@ class Wanted:
             and (self.since is None or one.start >= self.since)
             and (self.until is None or one.start < self.until)
             and (not self.service or one.service == self.service)
+            and (not self.text or _holds(one, self.text))
         )
+
+
+def _holds(one: Summary, text: str) -> bool:
+    from timetracer_otel.cli import searching  # noqa: PLC0415 - imports every integration
+
+    left_out: list[CassetteError] = []  # the listing has told it
+    places = searching.search([Path(one.file)], text, left_out)
+    return any(place.lane["lane_id"] == one.lane_id for place in places)
 
 
 def _is_of(one: Summary, route: str) -> bool:

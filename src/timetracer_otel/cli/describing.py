@@ -180,8 +180,8 @@ def _lane(
     skeletons: Skeletons, skeleton: Skeleton, integrations: Mapping[str, Integration], longest: int | None
 ) -> DescribedLane:
     heads = skeletons.heads(skeleton, longest)
-    calls = frozenset(int(bone.span_id, 16) for bone in skeleton.bones if bone.is_call)
-    summary = replace(summarize(heads), call_ids=calls)
+    calls = [bone for bone in skeleton.bones if bone.is_call]
+    summary = replace(summarize(heads), calls=len(calls))
     if not summary.whole:
         start, end = skeleton.bones[0].start, max(bone.end for bone in skeleton.bones)
         summary = replace(summary, start=start, end=end)

@@ -13,17 +13,38 @@ from rich.text import Text
 from timetracer_otel import spans
 from timetracer_otel.cassette.model import Lane, Span
 from timetracer_otel.cassette.shelf import Outline, Shelf
+from timetracer_otel.cli import side_by_side
 from timetracer_otel.cli.output import console, one_line
+from timetracer_otel.cli.side_by_side import IsSlower, Row
 from timetracer_otel.errors import CassetteError
 from timetracer_otel.integrations import discover
 from timetracer_otel.replay.answering.journal_entries import without_volatile
 from timetracer_otel.replay.answering.trace import REPLAY_ASKED, REPLAY_CALL, REPLAY_KEY, REPLAY_OF
 from timetracer_otel.replay.comparing.differences import Difference
 from timetracer_otel.replay.comparing.entry_ends import compare_ends
-from timetracer_otel.replay.comparing.pairing import PairedCall, compare_lists
+from timetracer_otel.replay.comparing.pairing import PairedCall, compare_lists, pairs
 from timetracer_otel.seams import Integration
 
 __all__ = ["Diff", "compare", "print_diff"]
+
+
+@dataclass(frozen=True, slots=True)
+class Pair:
+    """Two recordings of one request that differ.
+
+    Attributes:
+        name: of the request.
+        first: the id of the one.
+        second: the id of the other.
+        differences: what differs.
+        rows: their spans side by side.
+    """
+
+    name: str
+    first: str
+    second: str
+    differences: list[Difference]
+    rows: list[Row]
 
 
 @dataclass
@@ -32,13 +53,13 @@ class Diff:
 
     Attributes:
         pairs: how many requests both have.
-        differing: name, id in the first, id in the second and differences, of those pairs that differ.
+        differing: those pairs that differ.
         only_first: requests that the second does not have.
         only_second: requests that the first does not have.
     """
 
     pairs: int = 0
-    differing: list[tuple[str, str, str, list[Difference]]] = field(default_factory=list)
+    differing: list[Pair] = field(default_factory=list)
     only_first: list[str] = field(default_factory=list)
     only_second: list[str] = field(default_factory=list)
 
@@ -53,40 +74,53 @@ class Diff:
             "equal": self.equal,
             "pairs": self.pairs,
             "differing": [
-                {"request": name, "first": first, "second": second, "differences": [one.as_json() for one in found]}
-                for name, first, second, found in self.differing
+                {
+                    "request": one.name,
+                    "first": one.first,
+                    "second": one.second,
+                    "differences": [difference.as_json() for difference in one.differences],
+                    "spans": [row.as_json() for row in one.rows],
+                }
+                for one in self.differing
             ],
             "only_first": self.only_first,
             "only_second": self.only_second,
         }
 
 
-def compare(first: Iterable[Path], second: Iterable[Path], left_out: list[CassetteError] | None = None) -> Diff:
+def compare(
+    first: Iterable[Path],
+    second: Iterable[Path],
+    left_out: list[CassetteError] | None = None,
+    is_slower: IsSlower | None = None,
+) -> Diff:
     """Compare two recordings: a replay's lane with the one that it follows, others by their method and target in turn.
 
     Args:
         first: the files of one.
         second: the files of the other.
         left_out: gets the errors of files that cannot be read and are left out; None to stop at the first.
+        is_slower: which durations differ by too much; None for none.
 
     Raises:
         CassetteError: a file cannot be read, with ``left_out`` none of a recording can.
     """
-    mine, theirs, integrations = Shelf.of(first, left_out), Shelf.of(second, left_out), discover()
-    diff = Diff()
+    mine, theirs = Shelf.of(first, left_out), Shelf.of(second, left_out)
+    comparison = _Comparison(discover(), is_slower)
+    diff = comparison.diff
     seen: set[str] = set()
     for one, other in _pairs(mine, theirs):
         if one is None:
             diff.only_second.append(other.name)
             continue
         seen.add(one.id)
-        diff.pairs += 1
         left, right = mine.lane(one.id), theirs.lane(other.id)
         assert left is not None and right is not None  # noqa: S101, PT018 - both shelves have just named them
-        if found := list(_lanes(left, right, integrations)):
-            diff.differing.append((one.name, one.id, other.id, found))
+        comparison.take(one.name, left, right)
     diff.only_first += [one.name for one in mine.catalog.lanes if one.id not in seen]
-    _sessions(mine, theirs, integrations, diff)
+    if not (mine.catalog.lanes or theirs.catalog.lanes):  # of servers they depend on how long these ran
+        for left, right in zip(mine.sessions.values(), theirs.sessions.values(), strict=False):
+            comparison.take("session", left, right)
     return diff
 
 
@@ -106,27 +140,31 @@ def _pairs(first: Shelf, second: Shelf) -> Iterator[tuple[Outline | None, Outlin
             yield (waiting[other.name].popleft() if waiting[other.name] else None), other
 
 
-def _sessions(first: Shelf, second: Shelf, integrations: Mapping[str, Integration], diff: Diff) -> None:
-    """Compare the calls of scripts; the sessions of servers depend on how long they ran."""
-    if first.catalog.lanes or second.catalog.lanes:
-        return
-    for one, other in zip(first.sessions.values(), second.sessions.values(), strict=False):
-        diff.pairs += 1
-        if found := list(_calls(one, other, integrations)):
-            diff.differing.append(("session", one.id, other.id, found))
+class _Comparison:
+    """What was compared so far."""
 
+    def __init__(self, integrations: Mapping[str, Integration], is_slower: IsSlower | None) -> None:
+        self.diff = Diff()
+        self._integrations = integrations
+        self._is_slower = is_slower
 
-def _lanes(first: Lane, second: Lane, integrations: Mapping[str, Integration]) -> Iterator[Difference]:
-    yield from _calls(first, second, integrations)
-    if first.entry is not None and second.entry is not None:
-        yield from compare_ends(first.entry, second.entry)
+    def take(self, name: str, first: Lane, second: Lane) -> None:
+        calls, others = self._calls(first), self._calls(second)
+        differences = list(compare_lists(calls, others))
+        if first.entry is not None and second.entry is not None:
+            differences += compare_ends(first.entry, second.entry)
+        paired = list(pairs(calls, others))
+        ids = {calls[mine].span: others[theirs].span for mine, theirs, _ in paired}
+        changed = frozenset(calls[mine].span for mine, _, fields in paired if fields)
+        rows = side_by_side.rows(first, second, ids, changed, self._is_slower)
+        differences += side_by_side.slower(rows)
+        self.diff.pairs += 1
+        if differences:
+            self.diff.differing.append(Pair(name, first.id, second.id, differences, rows))
 
-
-def _calls(first: Lane, second: Lane, integrations: Mapping[str, Integration]) -> Iterator[Difference]:
-    sides = [
-        [asked for span in lane.calls if (asked := _asked(span, integrations)) is not None] for lane in (first, second)
-    ]
-    yield from compare_lists(*sides)
+    def _calls(self, lane: Lane) -> list[PairedCall]:
+        asked = (_asked(span, self._integrations) for span in lane.calls)
+        return [call for call in asked if call is not None]
 
 
 def _asked(span: Span, integrations: Mapping[str, Integration]) -> PairedCall | None:
@@ -163,9 +201,11 @@ def print_diff(diff: Diff) -> None:
         diff: the comparison.
     """
     out = console()
-    for name, first, second, found in diff.differing:
-        out.print(Text.assemble((one_line(name), "bold"), f"  {first} / {second}"))
-        for difference in found:
+    for pair in diff.differing:
+        out.print(Text.assemble((one_line(pair.name), "bold"), f"  {pair.first} / {pair.second}"), soft_wrap=True)
+        for row in side_by_side.lines(pair.rows):
+            out.print(row, soft_wrap=True)
+        for difference in pair.differences:
             line = f"{difference.kind}{' ' + difference.what if difference.what else ''}"
             out.print(Text("  " + one_line(line), "red"))
             for place in difference.fields:

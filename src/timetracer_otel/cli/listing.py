@@ -2,23 +2,36 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import os
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
+from functools import lru_cache
+from itertools import islice
 from pathlib import Path
-from typing import Final
+from typing import Final, TypeAlias
 
+from rich.cells import cell_len, set_cell_size
+from rich.console import Console
 from rich.text import Text
 
-from timetracer_otel.cassette import finding, loading
+from timetracer_otel.cassette import finding, loading, scratch
 from timetracer_otel.cassette.model import Lane
 from timetracer_otel.cassette.shelf import Shelf
 from timetracer_otel.cassette.urls import is_url
+from timetracer_otel.cli.index import Index, Row, Stamp
 from timetracer_otel.cli.output import console, one_line
+from timetracer_otel.cli.progress import with_progress
 from timetracer_otel.cli.style import milliseconds, status_style
-from timetracer_otel.cli.summary import Summary, summarize
+from timetracer_otel.cli.summary import Summary, iso, summarize
 from timetracer_otel.errors import CassetteError
 
 __all__ = ["Listing", "collect", "lanes", "print_table"]
 
+Cell: TypeAlias = tuple[str, str]
+"""A text and its style."""
+_BLOCK: Final = 500
+"""Rows whose widths are looked at together."""
 _SMALL: Final = 16 * 1024 * 1024
 """Bytes of a file whose lanes are all held at a time, without payloads."""
 _HEADERS: Final = ("START (UTC)", "METHOD", "TARGET", "STATUS", "DURATION", "CALLS", "ERROR", "FILE")
@@ -32,22 +45,43 @@ _LONGEST_ERROR: Final = 80
 
 
 class Listing:
-    """The contents of a directory.
+    """The contents of a directory, a file or a URL.
 
     Attributes:
-        summaries: lanes and sessions, newest first.
+        rows: lanes and sessions.
+        base: what stands before the names of their files.
         errors: of files that could not be read.
-        files: how many files there are.
     """
 
-    def __init__(self) -> None:
-        self.summaries: list[Summary] = []
+    def __init__(self, base: str = "") -> None:
+        self.rows: list[Row] = []
+        self.base = base
         self.errors: list[CassetteError] = []
-        self.files = 0
+
+    def summaries(self, *, oldest_first: bool = False) -> Iterator[Summary]:
+        """All, newest first unless asked otherwise, each read from its row as its turn comes."""
+        self.rows.sort()
+        if oldest_first:
+            self.rows.sort(key=lambda row: (-row.key, row.lane_id))
+        return (Summary.of_row(row, self.base) for row in self.rows)
+
+    def merge(self) -> None:
+        """Make one row of what is in several files: these are read again, for what they have in common."""
+        if len({row.lane_id for row in self.rows}) == len(self.rows):
+            return
+        several = {lane_id for lane_id, count in Counter(row.lane_id for row in self.rows).items() if count > 1}
+        merged: dict[str, Summary] = {}
+        for file in sorted({row.file for row in self.rows if row.lane_id in several}, key=_in_order):
+            for lane in _lanes(Path(self.base + file)):
+                if lane.id in several:
+                    summary, known = replace(summarize(lane), file=file), merged.get(lane.id)
+                    merged[lane.id] = summary if known is None else known.merged(summary)
+        self.rows = [row for row in self.rows if row.lane_id not in several]
+        self.rows += [summary.as_row(summary.file) for summary in merged.values()]
 
 
 def collect(place: str) -> Listing:
-    """Read all cassettes of a directory, a file at a time and without payloads.
+    """Read all cassettes of a directory, a file at a time and without payloads; of those that an index knows, only it.
 
     Args:
         place: the directory, one file, or a URL.
@@ -55,19 +89,65 @@ def collect(place: str) -> Listing:
     Raises:
         CassetteError: there is nothing of that name.
     """
-    listing = Listing()
-    by_id: dict[str, Summary] = {}
-    for path in _paths(place, listing):
-        listing.files += 1
-        try:
-            for lane in _lanes(path):
-                summary = summarize(lane)
-                known = by_id.get(summary.lane_id)
-                by_id[summary.lane_id] = summary if known is None else known.merged(summary)
-        except CassetteError as error:
-            listing.errors.append(error.with_traceback(None))
-    listing.summaries = sorted(by_id.values(), key=lambda summary: (-summary.start, summary.lane_id))
+    if not is_url(place) and Path(place).is_dir():
+        listing = _collect_folder(Path(place))
+    else:
+        listing = Listing()
+        for path in _paths(place, listing):
+            listing.rows += _read(path, scratch.named(str(path)), listing) or ()
+    listing.merge()
     return listing
+
+
+def _read(path: Path, name: str, listing: Listing) -> list[Row] | None:
+    """Read a file; None when it cannot be read, which is noted."""
+    try:
+        return [summarize(lane).as_row(name) for lane in _lanes(path)]
+    except CassetteError as error:
+        listing.errors.append(error.with_traceback(None))
+        return None
+
+
+def _collect_folder(folder: Path) -> Listing:
+    index, listing = Index.read(folder), Listing(os.path.join(str(folder), ""))  # noqa: PTH118 - a Path ends in no slash
+    there = dict(_stamped(str(folder), len(listing.base), listing.errors))
+    if there != index.stamps:
+        index.forget({name for name, stamp in index.stamps.items() if there.get(name) != stamp})
+        unknown = sorted(name for name in there if name not in index.stamps)
+        for name in with_progress(unknown, len(unknown), "reading"):
+            path = folder / name
+            rows = _read(path, name, listing) if finding.is_cassette(path) else ()
+            if rows is not None:
+                index.take(name, there[name], rows)
+        index.write()
+    listing.rows = index.rows
+    return listing
+
+
+def _stamped(folder: str, base: int, errors: list[CassetteError]) -> Iterator[tuple[str, Stamp]]:
+    """The files of a directory and all below it that may be cassettes, by their names behind ``base`` characters."""
+    below = []
+    try:
+        with os.scandir(folder) as entries:
+            for entry in entries:
+                if entry.is_dir(follow_symlinks=False):
+                    below.append(entry.path)
+                elif finding.may_be_cassette(entry.name):
+                    status = entry.stat()
+                    yield entry.path[base:], (status.st_size, status.st_mtime_ns, status.st_ino)
+    except FileNotFoundError:
+        return  # removed meanwhile
+    except OSError as error:
+        message = f"cannot be read ({error.strerror}): check its permissions"
+        errors.append(CassetteError(message, file=folder))
+    for one in below:
+        yield from _stamped(one, base, errors)
+
+
+def _in_order(file: str) -> tuple[list[str], str]:
+    """Files above those of folders, folders and files by name."""
+    folder, _, name = file.rpartition("/")
+    return folder.split("/"), name
 
 
 def lanes(place: str, errors: list[CassetteError]) -> Iterator[Lane]:
@@ -118,48 +198,74 @@ def _paths(place: str, listing: Listing) -> Iterator[Path]:
         listing.errors.append(error.with_traceback(None))
 
 
-def print_table(summaries: list[Summary]) -> None:
+def print_table(summaries: Iterable[Summary]) -> None:
     """Print a table for people. On a terminal too narrow for it, file and error have a line of their own.
+
+    Columns are as wide as the widest cell until then: a table of a hundred thousand lines begins at once.
 
     Args:
         summaries: a row each.
     """
     out = console()
-    headers = [Text(name, "bold") for name in _HEADERS]
-    rows = [headers, *map(_cells, summaries)]
-    widths = [max(row[column].cell_len for row in rows) for column in range(len(headers))]
+    widths = list(map(len, _HEADERS))
+    rows = iter(summaries)
+    header: list[list[Cell]] = [[(name, "bold") for name in _HEADERS]]
+    while block := header + [_cells(summary) for summary in islice(rows, _BLOCK)]:
+        widths = [max(width, *(_width(row[column][0]) for row in block)) for column, width in enumerate(widths)]
+        _print_block(out, block, list(widths), has_header=bool(header))
+        header = []
+
+
+def _print_block(out: Console, rows: Sequence[list[Cell]], widths: list[int], *, has_header: bool) -> None:
     split = out.width < sum(widths) + len(_GAP) * (len(widths) - 1)
     if split:
         rest = sum(widths[:_TARGET]) + sum(widths[_TARGET + 1 : _ERROR]) + len(_GAP) * (_ERROR - 1)
         widths[_TARGET] = min(widths[_TARGET], max(out.width - rest, _SHORTEST_TARGET))
-    for row in rows:
-        line = _line(row[:_ERROR] if split else row, widths)
-        if split and row is not headers:
-            line.append("\n    ").append_text(Text("  ").join(filter(None, (row[_FILE], row[_ERROR]))))
-        out.print(line, soft_wrap=True)
+    for number, row in enumerate(rows):
+        cells = _padded(row[:_ERROR] if split else row, widths)
+        if split and not (has_header and number == 0):
+            more = [one for one in (row[_FILE], row[_ERROR]) if one[0]]
+            cells += [("\n    ", ""), *(part for one in more for part in (one, (_GAP, "")))][:-1]
+        if out.color_system is None:
+            out.file.write("".join(text for text, _ in cells) + "\n")
+        else:
+            out.print(Text.assemble(*cells), soft_wrap=True)
 
 
-def _line(cells: Sequence[Text], widths: Sequence[int]) -> Text:
-    for cell, width, column in zip(cells, widths, range(len(cells)), strict=False):
-        cell.truncate(width, overflow="ellipsis")
+@lru_cache(maxsize=1024)
+def _second(seconds: int) -> str:
+    return iso(seconds * 10**9)[:19].replace("T", " ")
+
+
+def _width(text: str) -> int:
+    return len(text) if text.isascii() else cell_len(text)
+
+
+def _padded(row: Sequence[Cell], widths: Sequence[int]) -> list[Cell]:
+    cells: list[Cell] = []
+    for column, (text, style) in enumerate(row):
+        width = widths[column]
+        missing = width - _width(text)
+        if missing < 0:
+            text, missing = set_cell_size(text, width - 1) + "…", 0  # noqa: PLW2901 - the same cell, shortened
         if column in _RIGHT:
-            cell.pad_left(width - cell.cell_len)
-        elif column < len(cells) - 1:
-            cell.pad_right(width - cell.cell_len)
-    return Text(_GAP).join(cells)
+            text = " " * missing + text  # noqa: PLW2901 - the same cell, in its column
+        elif column < len(widths) - 1:
+            text += " " * missing  # noqa: PLW2901 - as above
+        cells += [(_GAP, ""), (text, style)] if column else [(text, style)]
+    return cells
 
 
-def _cells(summary: Summary) -> list[Text]:
-    start = summary.as_json()["start"][:-4].replace("T", " ")
+def _cells(summary: Summary) -> list[Cell]:
     error = summary.error or (f"incomplete {summary.incomplete}" if summary.incomplete else "")
     error = error if len(error) <= _LONGEST_ERROR else error[: _LONGEST_ERROR - 1] + "…"
     return [
-        Text(start),
-        Text(one_line(summary.method or ("session" if summary.kind == "session" else "-")), "bold"),
-        Text(one_line(summary.target)),
-        Text("-" if summary.status is None else str(summary.status), status_style(summary.kind, summary.status)),
-        Text(milliseconds(summary.duration_ms)),
-        Text(str(len(summary.call_ids))),
-        Text(one_line(error), "red" if summary.error else "yellow"),
-        Text(one_line(summary.file), "dim"),
+        (_second(summary.start // 10**9) + f".{summary.start // 10**6 % 1000:03}", ""),
+        (one_line(summary.method or ("session" if summary.kind == "session" else "-")), "bold"),
+        (one_line(summary.target), ""),
+        ("-" if summary.status is None else str(summary.status), status_style(summary.kind, summary.status)),
+        (milliseconds(summary.duration_ms), ""),
+        (str(summary.calls), ""),
+        (one_line(error), "red" if summary.error else "yellow"),
+        (one_line(summary.file), "dim"),
     ]

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import io
 import os
 import sys
 from datetime import UTC, datetime
 from importlib import metadata
+from itertools import chain
 from pathlib import Path
 from typing import Annotated
 
@@ -72,6 +74,7 @@ def _list(  # noqa: PLR0913, PLR0917 - each is an argument of the command line
     since: Annotated[str, typer.Option(help="Only what began after: 30m, 2026-11-21T14:00.", metavar="TIME")] = "",
     until: Annotated[str, typer.Option(help="Only what began before.", metavar="TIME")] = "",
     service: Annotated[str, typer.Option(help="Only of this service.name.", metavar="NAME")] = "",
+    text: Annotated[str, typer.Option(help="Only what holds this text, payloads included.", metavar="TEXT")] = "",
     sort: Annotated[choosing.Sort, typer.Option(help="What comes first.")] = "newest",
     limit: Annotated[int | None, typer.Option(min=1, help="How many at most.")] = None,
 ) -> None:
@@ -80,6 +83,7 @@ def _list(  # noqa: PLR0913, PLR0917 - each is an argument of the command line
     Files that cannot be read are named on stderr, and the exit status is then 2.
     """
     folder = directory or str(config.load().dir)
+    gc.disable()  # rows by the hundred thousand live until the end
     now = datetime.now(UTC)
     wanted = choosing.Wanted(
         route=route,
@@ -89,16 +93,17 @@ def _list(  # noqa: PLR0913, PLR0917 - each is an argument of the command line
         since=choosing.moment("--since", since, now) if since else None,
         until=choosing.moment("--until", until, now) if until else None,
         service=service,
+        text=text,
     )
     found = listing.collect(folder)
-    summaries = wanted.chosen(found.summaries, sort, limit)
+    summaries = wanted.chosen(found, sort, limit)
     if as_json:
         output.write_array(summary.as_json() for summary in summaries)
-    elif summaries:
-        listing.print_table(summaries)
-    elif found.summaries:
-        typer.echo(f"{output.one_line(folder)}: none of {len(found.summaries)} is of that kind")
-    elif not found.files:
+    elif (first := next(summaries, None)) is not None:
+        listing.print_table(chain([first], summaries))
+    elif found.rows:
+        typer.echo(f"{output.one_line(folder)}: none of {len(found.rows)} is of that kind")
+    elif not found.errors:
         typer.echo(f"{output.one_line(folder)}: nothing has been recorded here yet")
     for fault in found.errors:
         output.complain(fault)
@@ -272,18 +277,25 @@ def _diff(
     first: Annotated[str, typer.Argument(help="A file, directory, glob, URL, or 'latest'.", metavar="A")],
     second: Annotated[str, typer.Argument(help="Likewise: another recording, or the trace of a replay.", metavar="B")],
     as_json: Annotated[bool, typer.Option("--json", help="Print everything as one JSON object.")] = False,
+    slower: Annotated[
+        str | None, typer.Option(help="Spans that took so much longer differ too: 50ms, 20%.", metavar="TIME|SHARE")
+    ] = None,
     strict: _Strict = False,
 ) -> None:
     """Compare two recordings, request by request: responses and calls. Exit status 1 when they differ.
 
+    Of requests that differ the spans stand side by side, with the time that each took in A and in B: "+" only B has it,
+    "-" only A has it, "~" it asks something else, ">" it took longer.
+
     Files that cannot be read are left out and named on stderr; the exit status is then 2.
     """
-    from timetracer_otel.cli import diffing  # noqa: PLC0415 - imports every integration, which list needs not
+    from timetracer_otel.cli import diffing, side_by_side  # noqa: PLC0415 - imports every integration
 
+    is_slower = side_by_side.threshold(slower) if slower is not None else None
     directory = config.load().dir
     left_out: list[CassetteError] = []
     one, other = (finding.find([place], directory) for place in (first, second))
-    diff = diffing.compare(one, other, None if strict else left_out)
+    diff = diffing.compare(one, other, None if strict else left_out, is_slower)
     if as_json:
         output.write_object(diff.as_json())
     else:

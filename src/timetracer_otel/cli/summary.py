@@ -8,19 +8,26 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Final, Literal
 
+import orjson
+
 from timetracer_otel import redaction
 from timetracer_otel import spans as names
 from timetracer_otel.cassette import kinds, scratch
 from timetracer_otel.cassette.kinds import EntryKind
 from timetracer_otel.cassette.model import Lane, Span
+from timetracer_otel.cli.index import Row
 
 __all__ = ["Summary", "error_text", "iso", "summarize"]
 
 _SERVER_ERROR: Final = 500
+_INDEXED: Final = (
+    *("kind", "session_id", "trace_id", "method", "target", "status", "start", "end", "calls", "error", "incomplete"),
+    *("whole", "service"),
+)
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Summary:
     """One row of a list: a lane or a session.
 
@@ -35,11 +42,12 @@ class Summary:
         status: HTTP status; a session's exit status; None when unknown.
         start: nanoseconds since the epoch.
         end: likewise.
-        call_ids: span ids of its calls.
+        calls: how many calls it made.
         error: what went wrong, None when nothing did.
         incomplete: which sides were not seen to their end, None when both were.
         whole: whether its entry, or its session's own span, is there.
         service: ``service.name`` of what recorded it; empty when it has none.
+        call_ids: span ids of its calls, to tell what another file has of the same; none when it comes from an index.
     """
 
     kind: Literal["lane", "session"]
@@ -52,11 +60,12 @@ class Summary:
     status: int | None
     start: int
     end: int
-    call_ids: frozenset[int]
+    calls: int
     error: str | None
     incomplete: str | None
     whole: bool
     service: str = ""
+    call_ids: frozenset[int] = frozenset()
 
     @property
     def duration_ms(self) -> float:
@@ -76,10 +85,31 @@ class Summary:
             other: of the same lane id.
         """
         first, second = (other, self) if other.whole and not self.whole else (self, other)
-        joined = replace(first, call_ids=first.call_ids | second.call_ids)
+        calls = first.call_ids | second.call_ids
+        joined = replace(first, call_ids=calls, calls=len(calls))
         if first.whole:
             return joined
         return replace(joined, start=min(first.start, second.start), end=max(first.end, second.end))
+
+    def as_row(self, file: str) -> Row:
+        """The summary for an index.
+
+        Args:
+            file: where it is, as the index names it.
+        """
+        values = [getattr(self, name) for name in _INDEXED]
+        return Row(-self.start, self.lane_id, orjson.dumps(values), file)
+
+    @classmethod
+    def of_row(cls, row: Row, base: str) -> Summary:
+        """Give the summary back.
+
+        Args:
+            row: of an index.
+            base: what stands before the names of the files there.
+        """
+        kind, *values = orjson.loads(row.data)
+        return cls(kind, base + row.file, row.lane_id, *values)
 
     def as_json(self) -> dict[str, Any]:
         """The summary as data."""
@@ -94,7 +124,7 @@ class Summary:
             "status": self.status,
             "start": iso(self.start),
             "duration_ms": self.duration_ms,
-            "calls": len(self.call_ids),
+            "calls": self.calls,
             "error": self.error,
             "incomplete": self.incomplete,
             "service": self.service or None,
@@ -113,6 +143,7 @@ def summarize(lane: Lane) -> Summary:
     kind = None if lane.is_session else kinds.of(attributes)
     method, target = kind.label(attributes) if kind is not None else (None, None)
     status = _number(attributes, names.SESSION_EXIT_STATUS) if kind is None else kind.status(attributes)
+    calls = frozenset(int(span.span_id or "0", 16) for span in lane.calls)
     return Summary(
         kind="session" if lane.is_session else "lane",
         file=scratch.named(str(lane.file or "")),
@@ -124,11 +155,12 @@ def summarize(lane: Lane) -> Summary:
         status=status,
         start=first.start if main else min(span.start for span in lane.spans),
         end=first.over if main else max(span.over for span in lane.spans),
-        call_ids=frozenset(int(span.span_id or "0", 16) for span in lane.calls),
+        calls=len(calls),
         error=_session_error(lane, status) if lane.is_session else _entry_error(first, kind),
         incomplete=first.text(names.INCOMPLETE),
         whole=main is not None,
         service=str(lane.resource.get("service.name", "")),
+        call_ids=calls,
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 from dataclasses import fields
 from typing import Any
 
@@ -24,9 +25,9 @@ def set_up(**settings: Any) -> bool:
     Raises:
         ConfigError: a setting is wrong, or another mode is in force already.
     """
-    if runtime.installer is None:
-        raise ConfigError("timetracer_otel is not imported as a whole, so nothing can be installed: import it first")
-    runtime.installer(**settings)
+    importlib.import_module("timetracer_otel.autoload")  # by name, because it stands above: it brings the installer
+    if runtime.installer is not None:
+        runtime.installer(**settings)
     return runtime.active() is not None
 
 

@@ -24,6 +24,7 @@ Kind: TypeAlias = Literal[
     "output",
     "exit status",
     "error",
+    "slower",
 ]
 
 

@@ -11,7 +11,7 @@ from timetracer_otel.replay.comparing.differences import Difference
 from timetracer_otel.replay.comparing.ordering import Happened, Write, reordered
 from timetracer_otel.replay.comparing.values import FieldDifference, differences, pairs_by_likeness
 
-__all__ = ["PairedCall", "compare_lists"]
+__all__ = ["PairedCall", "compare_lists", "pairs"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,14 +53,11 @@ def compare_lists(first: Sequence[PairedCall], second: Sequence[PairedCall]) -> 
         first: calls in order of start.
         second: likewise.
     """
-    paired = _same(first, second)
-    for mine, theirs in sorted(paired.items()):
-        different = tuple(differences(first[mine].shown, second[theirs].shown))
-        if different:
-            yield Difference("changed", call_name(first[mine].key), different, span=first[mine].span)
-    for mine, theirs, fields in _alike(first, second, paired):
+    paired = {}
+    for mine, theirs, fields in pairs(first, second):
         paired[mine] = theirs
-        yield Difference("changed", call_name(first[mine].key), tuple(fields), span=first[mine].span)
+        if fields:
+            yield Difference("changed", call_name(first[mine].key), fields, span=first[mine].span)
     taken = set(paired.values())
     for number, call in enumerate(second):
         if number not in taken:
@@ -71,6 +68,22 @@ def compare_lists(first: Sequence[PairedCall], second: Sequence[PairedCall]) -> 
     for number, call in enumerate(first):
         if number not in paired:
             yield Difference("missing", call_name(call.key), span=call.span)
+
+
+def pairs(
+    first: Sequence[PairedCall], second: Sequence[PairedCall]
+) -> Iterator[tuple[int, int, tuple[FieldDifference, ...]]]:
+    """Say which call of the first is which of the second, and in which fields these differ.
+
+    Args:
+        first: calls in order of start.
+        second: likewise.
+    """
+    paired = _same(first, second)
+    for mine, theirs in sorted(paired.items()):
+        yield mine, theirs, tuple(differences(first[mine].shown, second[theirs].shown))
+    for mine, theirs, fields in _alike(first, second, paired):
+        yield mine, theirs, tuple(fields)
 
 
 def _same(first: Sequence[PairedCall], second: Sequence[PairedCall]) -> dict[int, int]:
