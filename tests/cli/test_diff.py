@@ -106,7 +106,8 @@ def test_spans_stand_side_by_side(timetracer: Command, tmp_path: Path) -> None:
     parent = second.entry(duration=52 * MS)
     second.span("work", SpanKind.INTERNAL, {}, parent=parent, offset=MS, duration=30 * MS)
     changed = {**INSERT, "documents": [{"_id": "a", "total": 6}]}
-    for place, command in enumerate[Mapping[str, Any]]((changed, UPDATE, {"delete": "carts", "deletes": [], "$db": "shop"})):
+    delete = {"delete": "carts", "deletes": [], "$db": "shop"}
+    for place, command in enumerate[Mapping[str, Any]]((changed, UPDATE, delete)):
         second.call(parent, command, {"ok": 1.0}, offset=(32 + place * 5) * MS, duration=2 * MS)
     files = first.write(tmp_path / "a.jsonl"), second.write(tmp_path / "b.jsonl")
     ended = timetracer("diff", *files, "--slower", "20ms")

@@ -120,8 +120,7 @@ def below(folder: Path, wanted: Callable[[Path], bool] = is_cassette) -> Iterato
 
 
 def may_be_cassette(name: str) -> bool:
-    """Whether a file of a directory is looked at, by its name: not when it is hidden, unfinished, an old
-    baseline or our own link.
+    """Whether a file's name lets it be looked at: none that is hidden, unfinished, an old baseline or our own link.
 
     Args:
         name: of the file.
