@@ -1,0 +1,128 @@
+"""Describes commands in the form in which recorded and live ones are compared."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from hashlib import blake2b
+from typing import Final
+
+from timetracer_otel import spans
+from timetracer_otel.cassette.model import Span
+from timetracer_otel.families.redis import commands as known
+from timetracer_otel.families.redis.wire import Command, commands_in, rewritten
+from timetracer_otel.seams import Description, Value
+from timetracer_otel.seams import values as kinds
+from timetracer_otel.seams.values import Blanker
+
+__all__ = ["CONNECT", "DATABASE", "SYSTEM", "answer", "describe", "describe_recorded", "rebound", "reply_values"]
+
+SYSTEM: Final = "redis"
+DATABASE: Final = "db.namespace"
+"""The number of the database, as the semantic conventions name it."""
+CONNECT: Final = Description((SYSTEM, "CONNECT", ""), b"", (), read=False, subjects=())
+"""A connection that failed. One that did not is no call."""
+_LONGEST_BINARY: Final = 64 * 1024
+_IN_TRANSACTION: Final = "MULTI"
+
+
+def describe(asked: list[Command], database: str = "0") -> Description:
+    """Say what commands ask that were sent together, so that the same asked in another run compares equal.
+
+    The key is the system, the name and the first argument of the first command. All of a command counts: ids and times
+    in it are values. The number of the database counts as a preference, since a URL may name another one.
+
+    Args:
+        asked: one command, or those of a pipeline; at least one.
+        database: the number of the database.
+    """
+    blanker = Blanker()
+    digest = blake2b(digest_size=16)
+    for command in asked:
+        digest.update(b"*%d" % len(command))
+        for word in known.without_secrets(command):
+            blanked = _blanked(word, blanker)
+            digest.update(b"$%d:" % len(blanked) + blanked)
+    is_read = all(map(known.is_read, asked))
+    settles = all(map(known.is_settling, asked))
+    return Description(
+        _key(asked),
+        digest.digest(),
+        tuple(blanker.values),
+        is_read or settles,
+        b"" if database == "0" else database.encode(),
+        subjects=_subjects(asked),
+        settles=settles,
+    )
+
+
+def _blanked(word: bytes, blanker: Blanker) -> bytes:
+    try:
+        return blanker.text(word.decode()).encode()
+    except UnicodeDecodeError:
+        if (found := kinds.of_bytes(word)) is not None:
+            blanker.values.append(found)
+            return b"\0bytes %d" % len(word)
+    # A pickle: the ids and times in it are text.
+    return word if len(word) > _LONGEST_BINARY else blanker.text(word.decode("latin-1")).encode("latin-1", "replace")
+
+
+def _key(asked: list[Command]) -> tuple[str, ...]:
+    names = [known.name(command) for command in asked]
+    verb = names[0] if len(names) == 1 else " ".join(dict.fromkeys(names))
+    first = next((command[1] for command in asked if len(command) > 1), b"")
+    return SYSTEM, verb, Blanker().text(first.decode("utf-8", "replace")).replace("\0", "~")
+
+
+def _subjects(asked: list[Command]) -> tuple[tuple[str, ...], ...] | None:
+    found: dict[tuple[str, ...], None] = {}
+    for command in asked:
+        keys = [] if known.name(command) in {_IN_TRANSACTION, "EXEC"} else known.keys(command)
+        if keys is None:
+            return None
+        found |= dict.fromkeys((SYSTEM, key.decode("utf-8", "replace")) for key in keys)
+    return tuple(found)
+
+
+def describe_recorded(recorded: Span) -> Description | None:
+    """Say what a recorded call asked; None when it does not say.
+
+    Args:
+        recorded: its span.
+    """
+    if spans.LOST in recorded.attributes:
+        return None
+    request = recorded.payload(spans.REQUEST)
+    if request is None:  # a message of a subscription, or a connection that failed
+        is_message = spans.FOLLOWS in recorded.attributes
+        return Description((SYSTEM, "message"), recorded.span_id.encode(), (), read=True) if is_message else CONNECT
+    return describe(commands_in(request), recorded.text(DATABASE) or "0")
+
+
+def reply_values(recorded: Span) -> Iterable[Value]:
+    """Give the ids and times in what a recorded call was told.
+
+    Args:
+        recorded: its span.
+    """
+    response = recorded.payload(spans.RESPONSE)
+    return () if response is None else kinds.found_in(response.decode("utf-8", "replace"))
+
+
+def answer(recorded: Span) -> bytes:
+    """Digest of what a recorded call was told, equal for equal answers; its own where it was told nothing.
+
+    Args:
+        recorded: its span.
+    """
+    response = recorded.payload(spans.RESPONSE)
+    return recorded.span_id.encode() if response is None else blake2b(response, digest_size=16).digest()
+
+
+def rebound(reply: bytes, bindings: Mapping[Value, Value]) -> bytes:
+    """Give a reply with live values in place of the recorded ones that they are bound to.
+
+    Args:
+        reply: whole.
+        bindings: the live value of each recorded one.
+    """
+    return rewritten(reply, lambda text: kinds.rebound(text, bindings)) if bindings else reply

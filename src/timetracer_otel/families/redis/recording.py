@@ -1,0 +1,226 @@
+"""One recorded connection: what it sends and is sent, and which reply belongs to which commands."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Callable, Mapping
+from contextvars import Context, copy_context
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any, Final
+
+from timetracer_otel import seams, spans
+from timetracer_otel.families.redis import commands as known
+from timetracer_otel.families.redis.matching import DATABASE
+from timetracer_otel.families.redis.wire import Command, Replies, commands_in, decoded, packed, topic_of
+from timetracer_otel.seams import Call, faults
+
+__all__ = ["CLOSED", "HELLO", "UNSENT", "Place", "Tap"]
+
+HELLO: Final = "timetracer.redis.hello"
+"""What the server answered to ``HELLO`` on the call's connection."""
+CLOSED: Final = "timetracer.redis.closed"
+"""True on a call that the server did not answer to its end before it closed the connection."""
+UNSENT: Final = "timetracer.redis.unsent"
+"""True on a call whose error was raised while it was sent."""
+_MESSAGES: Final = frozenset({"message", "pmessage", "smessage"})
+_MONITOR: Final = "MONITOR"
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a connection leads.
+
+    Args:
+        plugin: the integration's name.
+        database: the number of the database.
+        server: its address as the semantic conventions have it.
+    """
+
+    plugin: str
+    database: str
+    server: Mapping[str, spans.Attribute]
+
+
+@dataclass
+class _Sent:
+    """Commands that were sent together, while their replies come."""
+
+    commands: list[Command]
+    count: int
+    call: Call | None
+    context: Context | None
+    replies: list[bytes] = field(default_factory=list)
+
+
+@dataclass
+class _Stream:
+    """What a call has opened: its messages belong to the lane of that."""
+
+    opener: str
+    context: Context
+
+
+class Tap:
+    """Sees what passes on a connection. A fault of ours is reported, and then nothing more is seen.
+
+    Args:
+        place: where the connection leads.
+    """
+
+    def __init__(self, place: Place) -> None:
+        self._place = place
+        self._replies = Replies()
+        self._waiting: deque[_Sent] = deque()
+        self._streams: dict[object, _Stream] = {}
+        self._opened: dict[str, _Stream] = {}
+        self._hello = ""
+        self._error: BaseException | None = None
+        self._has_ended = self._sends = self._blind = False
+
+    def sends(self, data: bytes) -> None:
+        """Take commands that are about to be sent.
+
+        Args:
+            data: all of them.
+        """
+        self._guarded("redis.send", partial(self._take, data))
+
+    def _take(self, data: bytes) -> None:
+        asked = commands_in(data)
+        call = None
+        if asked and not all(map(known.is_setup, asked)):
+            call = seams.begin(self._place.plugin, partial(self._named, asked))
+        if call is not None:
+            hidden = [known.without_secrets(command) for command in asked]
+            call.put(spans.REQUEST, data if hidden == asked else b"".join(map(packed, hidden)))
+            call.attributes[DATABASE] = self._place.database
+            if self._hello:
+                call.attributes[HELLO], self._hello = self._hello, ""
+        opens = any(known.name(command) in known.SUBSCRIBES | {_MONITOR} for command in asked)
+        context = copy_context() if opens and call is not None else None
+        self._waiting.append(_Sent(asked, sum(map(self._count, asked)), call, context))
+
+    def _named(self, asked: list[Command]) -> tuple[str, Mapping[str, spans.Attribute]]:
+        verb = " ".join(dict.fromkeys(map(known.name, asked)))
+        system = {"db.system.name": "redis", "db.operation.name": verb, DATABASE: self._place.database}
+        return verb, {**system, **self._place.server}
+
+    def _count(self, command: Command) -> int:
+        """How many replies a command has."""
+        word = known.name(command)
+        if word in known.SUBSCRIBES or (word in known.UNSUBSCRIBES and len(command) > 1):
+            return len(command) - 1
+        return max(1, len(self._streams)) if word in known.UNSUBSCRIBES else 1
+
+    def received(self, data: bytes | bytearray | memoryview) -> None:
+        """Take what has arrived; nothing at the end."""
+        if not len(data):
+            self._has_ended = True
+            return
+        self._error = None
+        self._guarded("redis.receive", partial(self._arrived, data))
+
+    def _arrived(self, data: bytes | bytearray | memoryview) -> None:
+        for reply in self._replies.feed(data):
+            if (stream := self._stream_of(reply)) is not None:
+                self._told(reply, stream)
+            elif self._waiting and not (reply[:1] == b">" and topic_of(reply) not in _CONFIRMS):
+                self._answered(reply)
+
+    def _stream_of(self, reply: bytes) -> _Stream | None:
+        if not self._streams:
+            return None
+        if topic_of(reply) in _MESSAGES:
+            return self._streams.get(decoded(reply)[1])
+        return self._streams.get(_MONITOR) if not self._waiting else None
+
+    def _told(self, message: bytes, stream: _Stream) -> None:
+        """Record a message, in the lane that subscribed to it."""
+        stream.context.copy().run(self._tell, message, stream.opener)
+
+    def _tell(self, message: bytes, opener: str) -> None:
+        named = ("message", {"db.system.name": "redis", **self._place.server})
+        call = seams.start(self._place.plugin, lambda: named)
+        if call is not None:
+            call.follow(opener)
+            call.put_replies([message])
+            call.end()
+
+    def _answered(self, reply: bytes) -> None:
+        sent = self._waiting[0]
+        sent.replies.append(reply)
+        if len(sent.replies) < sent.count:
+            return
+        self._waiting.popleft()
+        for command in sent.commands:
+            self._note(command, sent)
+        if sent.call is not None:
+            sent.call.put_replies(sent.replies)
+            sent.call.end()
+
+    def _note(self, command: Command, sent: _Sent) -> None:
+        word = known.name(command)
+        if word == "HELLO" and not sent.replies[0].startswith(b"-"):
+            self._hello = sent.replies[0].decode("utf-8", "replace")
+        elif word in known.UNSUBSCRIBES:
+            for reply in sent.replies:
+                told = decoded(reply)
+                self._streams.pop(told[1] if isinstance(told, list) else None, None)
+        elif sent.call is not None and sent.context is not None and word in known.SUBSCRIBES | {_MONITOR}:
+            # One for all that a lane subscribes to here: in a replay its messages come in the order in which they came.
+            stream = self._opened.setdefault(sent.call.lane.id, _Stream(sent.call.span_id, sent.context))
+            names = [_MONITOR] if word == _MONITOR else [_text(name) for name in command[1:]]
+            self._streams |= dict.fromkeys(names, stream)
+
+    def broke(self, error: BaseException, *, sends: bool = False) -> None:
+        """Take what sending or receiving raised; whether the driver gives up, it decides.
+
+        Args:
+            error: the exception.
+            sends: whether it was raised while something was sent.
+        """
+        self._error, self._sends = error, sends
+
+    def ended(self) -> None:
+        """Take that the driver has given the connection up: what waits gets no answer any more."""
+        self._guarded("redis.end", self._fail)
+
+    def _fail(self) -> None:
+        while self._waiting:
+            sent = self._waiting.popleft()
+            if sent.call is None:
+                continue
+            if sent.replies:
+                sent.call.put_replies(sent.replies)
+            if self._error is None and self._has_ended:
+                sent.call.attributes[CLOSED] = True
+            else:  # a timeout of the driver's own, or the app's giving up, ends the waiting without an error here
+                sent.call.fail(self._error or asyncio.CancelledError())
+            if self._sends:
+                sent.call.attributes[UNSENT] = True
+            sent.call.end()
+
+    def _guarded(self, where: str, do: Callable[[], Any]) -> None:
+        if self._blind:
+            return
+        try:
+            do()
+        except Exception as error:  # noqa: BLE001 - recording never breaks the app
+            self._blind = True
+            for sent in self._waiting:
+                if sent.call is not None:
+                    sent.call.lose(where, error)
+            self._waiting.clear()
+            faults.report(where, error)
+
+
+_CONFIRMS: Final = frozenset(word.lower() for word in known.SUBSCRIBES | known.UNSUBSCRIBES)
+
+
+def _text(name: bytes) -> object:
+    try:
+        return name.decode()
+    except UnicodeDecodeError:
+        return name

@@ -1,0 +1,156 @@
+"""What a server of Redis that is not there says on one connection."""
+
+from __future__ import annotations
+
+import errno
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Final
+
+from timetracer_otel import seams, spans
+from timetracer_otel.families.nowhere import END, Dialogue, Reply, Say, Wait
+from timetracer_otel.families.nowhere.recorded import replies
+from timetracer_otel.families.redis import commands as known
+from timetracer_otel.families.redis.matching import describe, rebound
+from timetracer_otel.families.redis.recording import CLOSED, HELLO, UNSENT
+from timetracer_otel.families.redis.rendering import shown
+from timetracer_otel.families.redis.wire import Command, commands_in, packed
+from timetracer_otel.seams import Answer, Responder, Stream, exceptions
+
+__all__ = ["Server"]
+
+_OK: Final = b"+OK\r\n"
+_TELLS_OF_ITSELF: Final[Mapping[bytes, object]] = {
+    b"server": b"redis",
+    b"version": b"7.0.0",
+    b"proto": 3,
+    b"id": 1,
+    b"mode": b"standalone",
+    b"role": b"master",
+    b"modules": [],
+}
+_COUNTED: Final = ("SUBSCRIBE", "PSUBSCRIBE")
+"""Channels and patterns are counted together."""
+_MAPS: Final = 3
+"""The version of the protocol that has maps and pushes; the one before has lists in their place."""
+
+
+class Server(Dialogue[bytes]):
+    """Answers from the cassette what an app asks; what sets a connection up it answers by itself.
+
+    Args:
+        plugin: the integration's name.
+        responder: of that.
+    """
+
+    def __init__(self, plugin: str, responder: Responder) -> None:
+        self._plugin = plugin
+        self._responder = responder
+        self._database = "0"
+        self._protocol = 2
+        self._channels: dict[str, dict[bytes, Stream]] = {word: {} for word in known.SUBSCRIBES}
+        self._streams: list[Stream] = []
+
+    @property
+    def is_of_the_past(self) -> bool:
+        """Whether the replay that it answers for is no longer in force."""
+        return seams.responder(self._plugin) is not self._responder
+
+    def greet(self, say: Say[bytes]) -> Iterable[Reply[bytes]]:
+        """Say nothing before it is asked."""
+        self._say = say
+        return ()
+
+    def feed(self, data: bytes) -> Iterable[Reply[bytes]]:
+        """Answer commands that are sent together."""
+        if self.is_of_the_past:
+            raise ConnectionResetError(errno.ECONNRESET, "the replay of this connection is over")
+        asked = commands_in(data)
+        if all(map(known.is_setup, asked)):
+            return [reply for command in asked for reply in self._made_up(command)]
+        answer = self._responder.answer(describe(asked, self._database), lambda: shown(asked))
+        recorded = answer.recorded
+        if recorded.attributes.get(UNSENT):
+            raise exceptions.rebuilt(recorded.text(spans.ERROR) or "")
+        for command in asked:
+            self._listen(command, answer)
+        return self._said(answer)
+
+    def _said(self, answer: Answer) -> Iterator[Reply[bytes]]:
+        if answer.recorded.attributes.get(CLOSED):
+            yield from answer.replies
+            yield END
+            return
+        for reply in replies(self._responder, answer):
+            yield rebound(reply, answer.bindings) if isinstance(reply, bytes) else reply
+
+    def _listen(self, command: Command, answer: Answer) -> None:
+        """Say what was said on the channels that a command subscribes to."""
+        word = known.name(command)
+        if word not in known.SUBSCRIBES and word != "MONITOR":
+            return
+        stream = self._responder.stream(answer.recorded)
+        before = answer.recorded
+
+        def tell(pushed: Answer) -> None:
+            nonlocal before
+            for reply in replies(self._responder, pushed, before):
+                self._say(rebound(reply, pushed.bindings) if isinstance(reply, bytes) else reply)
+            before = pushed.recorded
+
+        self._streams.append(stream)
+        if word in self._channels:
+            self._channels[word] |= dict.fromkeys(command[1:], stream)
+        stream.watch(tell)
+
+    def _made_up(self, command: Command) -> Iterable[Reply[bytes]]:
+        word = known.name(command)
+        match word:
+            case "HELLO":
+                return (self._hello(command),)
+            case "PING":
+                return (self._pong(command),)
+            case "QUIT":
+                return (_OK, END)
+            case "SELECT":
+                self._database = command[1].decode() if len(command) > 1 else "0"
+        return self._left(word, command[1:]) if word in known.UNSUBSCRIBES else (_OK,)
+
+    def _hello(self, command: Command) -> bytes:
+        self._protocol = _MAPS if command[1:2] == [b"3"] else 2
+        kind = b"%" if self._protocol == _MAPS else b"*"
+        recorded = (self._responder.facts(HELLO) or "").encode()
+        if recorded.startswith(kind):
+            return recorded
+        told = {**_TELLS_OF_ITSELF, b"proto": self._protocol}
+        count = len(told) if self._protocol == _MAPS else 2 * len(told)
+        return kind + b"%d\r\n" % count + b"".join(_value(one) for pair in told.items() for one in pair)
+
+    def _pong(self, command: Command) -> bytes:
+        if self._protocol < _MAPS and any(self._channels.values()):
+            return packed([b"pong", *(command[1:] or [b""])])
+        return _value(command[1]) if len(command) > 1 else b"+PONG\r\n"
+
+    def _left(self, word: str, names: list[bytes]) -> Iterable[Reply[bytes]]:
+        """Confirm that channels are left, each with the number of those that stay."""
+        channels = self._channels[word.replace("UNSUB", "SUB")]
+        kind, nothing = (b">3\r\n", b"_\r\n") if self._protocol == _MAPS else (b"*3\r\n", b"$-1\r\n")
+        for name in names or list[bytes | None](channels) or [None]:
+            if name is not None:
+                channels.pop(name, None)
+            left = len(channels) if word == "SUNSUBSCRIBE" else sum(len(self._channels[one]) for one in _COUNTED)
+            yield kind + _value(word.lower().encode()) + (nothing if name is None else _value(name)) + b":%d\r\n" % left
+
+    def awaited(self) -> Iterable[Reply[bytes]]:
+        """Stay silent; who waits waits as long as then, where that is wanted."""
+        return (Wait(None),) if seams.settings().pace == "recorded" else ()
+
+    def close(self) -> None:
+        """Tell nothing more."""
+        for stream in self._streams:
+            stream.close()
+
+
+def _value(value: object) -> bytes:
+    if isinstance(value, bytes):
+        return b"$%d\r\n%b\r\n" % (len(value), value)
+    return b":%d\r\n" % value if isinstance(value, int) else b"*0\r\n"

@@ -1,0 +1,347 @@
+"""Redis by redis-py, and Valkey by valkey-py, its fork: both their plain and their asyncio connections.
+
+A recorded connection is the driver's own, with its socket or stream looked at. A replayed one has a socket, or a pair
+of streams, that reaches nowhere; the driver parses what that says.
+"""
+
+from __future__ import annotations
+
+import socket
+import sys
+from collections.abc import Iterable
+from functools import partial
+from types import FrameType
+from typing import Any, Final
+
+from timetracer_otel import seams, spans
+from timetracer_otel.families.nowhere.sockets import Socket
+from timetracer_otel.families.nowhere.transports import Transport, streams
+from timetracer_otel.families.redis import matching, rendering
+from timetracer_otel.families.redis.recording import Place, Tap
+from timetracer_otel.families.redis.server import Server
+from timetracer_otel.seams import Instrumentor, Integration, Patch, exceptions, faults
+
+__all__ = ["INTEGRATION"]
+
+NAME: Final = "redis"
+_PACKAGES: Final = ("redis", "valkey")
+_TAP: Final = "_timetracer_tap"
+_SENDS: Final = "_timetracer_sends"
+"""Where a connection has what it is about to send."""
+_CONNECTS: Final = "_timetracer_connects"
+_BROKERS: Final = "_timetracer_brokers"
+_BETWEEN: Final = (*(f"{package}." for package in _PACKAGES), "opentelemetry.", "timetracer_otel.", "wrapt.")
+"""Modules between a connection and who uses it."""
+
+
+class _Socket:
+    """A connected socket that is looked at."""
+
+    __slots__ = ("_connection", "_sock", "_tap")
+
+    def __init__(self, sock: Any, connection: Any, tap: Tap) -> None:
+        self._sock = sock
+        self._connection = connection
+        self._tap = tap
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._sock, name)
+
+    def sendall(self, *args: Any) -> None:
+        _sends(self._connection, self._tap)
+        try:
+            self._sock.sendall(*args)
+        except BaseException as error:
+            self._tap.broke(error, sends=True)
+            raise
+
+    def recv(self, *args: Any) -> Any:
+        data = self._receive(self._sock.recv, *args)
+        if not _peeks(args):
+            self._tap.received(data)
+        return data
+
+    def recv_into(self, buffer: Any, *args: Any) -> Any:
+        size = self._receive(self._sock.recv_into, buffer, *args)
+        if not _peeks(args):
+            self._tap.received(memoryview(buffer)[:size])
+        return size
+
+    def _receive(self, receive: Any, *args: Any) -> Any:
+        try:
+            return receive(*args)
+        except BlockingIOError:
+            raise  # nothing has come yet
+        except BaseException as error:
+            self._tap.broke(error)
+            raise
+
+
+def _peeks(args: tuple[Any, ...]) -> bool:
+    return len(args) > 1 and bool(args[-1] & socket.MSG_PEEK)
+
+
+def _is_left_alone(connection: Any) -> bool:
+    """Whether nothing is recorded or replayed, or a connection is a broker's, whose messages are entries."""
+    if seams.active() is None:
+        return True
+    brokers: bool | None = connection.__dict__.get(_BROKERS)
+    if brokers is None:
+        brokers = connection.__dict__[_BROKERS] = _is_brokers(sys._getframe(2))  # noqa: SLF001 - the cheap way
+    return brokers
+
+
+def _is_brokers(frame: FrameType | None) -> bool:
+    """Whether it is Kombu that first uses a connection."""
+    while frame is not None:
+        name = str(frame.f_globals.get("__name__", "")) + "."
+        if not name.startswith(_BETWEEN):
+            return name.startswith("kombu.")
+        frame = frame.f_back
+    return False
+
+
+def _sends(connection: Any, tap: Tap) -> None:
+    """Let a connection's tap know of what it sends, when the first of it is."""
+    data = connection.__dict__.pop(_SENDS, None)
+    if data is not None:
+        tap.sends(data)
+
+
+def _tap(connection: Any) -> Tap | None:
+    """Give a new tap for a connection; None when nothing is recorded."""
+    if NAME in seams.switched_off:
+        return None
+    path = getattr(connection, "path", None)
+    server: dict[str, spans.Attribute] = {"server.address": str(path or getattr(connection, "host", ""))}
+    if not path and hasattr(connection, "port"):
+        server["server.port"] = int(connection.port)
+    tap = connection.__dict__[_TAP] = Tap(Place(NAME, str(getattr(connection, "db", 0) or 0), server))
+    return tap
+
+
+def _command(args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[bytes, tuple[Any, ...], dict[str, Any]]:
+    """Give the commands that are sent in one piece, and the arguments with them in it."""
+    command = args[0] if args else kwargs["command"]
+    if isinstance(command, str):
+        command = command.encode()
+    data = command if isinstance(command, bytes) else b"".join(command)
+    return data, ([data], *args[1:]), {name: value for name, value in kwargs.items() if name != "command"}
+
+
+def _is_of_the_past(connection: Any) -> bool:
+    """Whether a connection was opened in another mode, or in a replay that is over."""
+    writer = getattr(connection, "_writer", None)
+    reached = getattr(connection, "_sock", None) if writer is None else writer.transport
+    if reached is None:
+        return False
+    if isinstance(reached, Socket | Transport) and isinstance(reached.dialogue, Server):
+        return reached.dialogue.is_of_the_past
+    return seams.responder(NAME) is not None
+
+
+# Plain connections.
+
+
+def _connect(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:
+    if _is_left_alone(instance) or _CONNECTS in instance.__dict__:
+        return wrapped(*args, **kwargs)
+    responder = seams.responder(NAME)
+    if responder is not None:
+        _refuse_as_recorded()
+        sock = Socket(Server(NAME, responder), (getattr(instance, "host", ""), getattr(instance, "port", 0)))
+        sock.settimeout(getattr(instance, "socket_timeout", None))
+        return sock
+    instance.__dict__[_CONNECTS] = True
+    try:
+        sock = wrapped(*args, **kwargs)
+    except Exception as error:
+        _record_refused(error)
+        raise
+    finally:
+        del instance.__dict__[_CONNECTS]
+    tap = _tap(instance)
+    return sock if tap is None else _Socket(sock, instance, tap)
+
+
+def _send(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:
+    if _is_left_alone(instance):
+        return wrapped(*args, **kwargs)
+    data, args, kwargs = _command(args, kwargs)
+    if _is_of_the_past(instance):
+        instance.disconnect()
+    if seams.responder(NAME) is not None:
+        return wrapped(*args, **kwargs)
+    _adopt(instance)
+    before = instance.__dict__.get(_SENDS)
+    instance.__dict__[_SENDS] = data
+    try:
+        return wrapped(*args, **kwargs)
+    finally:
+        _restore(instance, before)
+
+
+def _restore(connection: Any, before: bytes | None) -> None:
+    """Let a connection send on what it was about to before it was asked whether it lives."""
+    if before is None:
+        connection.__dict__.pop(_SENDS, None)
+    else:
+        connection.__dict__[_SENDS] = before
+
+
+def _adopt(connection: Any) -> None:
+    """Look at a connection that was opened before anything was recorded."""
+    sock = getattr(connection, "_sock", None)
+    if sock is None or isinstance(sock, _Socket):
+        return
+    try:
+        tap = _tap(connection)
+        if tap is None:
+            return
+        seen = connection._sock = _Socket(sock, connection, tap)  # noqa: SLF001 - where the driver has it
+        parser = connection._parser  # noqa: SLF001 - as above
+        for holder in filter(None, (parser, getattr(parser, "_buffer", None))):
+            if getattr(holder, "_sock", None) is sock:
+                holder._sock = seen  # noqa: SLF001 - as above
+    except Exception as error:  # noqa: BLE001 - recording never breaks the app
+        faults.report("redis.adopt", error)
+
+
+def _disconnect(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:
+    _end(instance)
+    return wrapped(*args, **kwargs)
+
+
+def _end(connection: Any) -> None:
+    tap = connection.__dict__.pop(_TAP, None)
+    if tap is not None:
+        tap.ended()
+
+
+# Connections that fail.
+
+
+def _record_refused(error: Exception) -> None:
+    call = seams.start(NAME, lambda: ("CONNECT", {"db.system.name": matching.SYSTEM, "db.operation.name": "CONNECT"}))
+    if call is not None:
+        call.fail(error)
+        call.end()
+
+
+def _refuse_as_recorded() -> None:
+    """Raise what connecting raised then, when it is its turn."""
+    responder = seams.responder(NAME)
+    answer = None if responder is None else responder.next_in_lane(matching.CONNECT)
+    if answer is not None:
+        raise exceptions.rebuilt(answer.recorded.text(spans.ERROR) or "")
+
+
+# Connections of asyncio.
+
+
+async def _connect_async(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:
+    if _is_left_alone(instance) or _CONNECTS in instance.__dict__:
+        return await wrapped(*args, **kwargs)
+    responder = seams.responder(NAME)
+    if responder is not None:
+        _refuse_as_recorded()
+        instance._reader, instance._writer = streams(Server(NAME, responder))  # noqa: SLF001 - where the driver has them
+        return None
+    instance.__dict__[_CONNECTS] = True
+    try:
+        result = await wrapped(*args, **kwargs)
+    except Exception as error:
+        _record_refused(error)
+        raise
+    finally:
+        del instance.__dict__[_CONNECTS]
+    _look_at_streams(instance)
+    return result
+
+
+def _look_at_streams(connection: Any) -> None:
+    reader, writer = connection._reader, connection._writer  # noqa: SLF001 - where the driver has them
+    tap = _tap(connection)
+    if tap is None or reader is None or writer is None:
+        return
+    reader.feed_data = partial(_fed, reader.feed_data, tap)
+    reader.feed_eof = partial(_ended, reader.feed_eof, tap)
+    reader.set_exception = partial(_broken, reader.set_exception, tap)
+    writer.writelines = partial(_written, writer.writelines, connection, tap)
+
+
+def _fed(feed: Any, tap: Tap, data: Any) -> None:
+    tap.received(data)
+    feed(data)
+
+
+def _ended(feed_eof: Any, tap: Tap) -> None:
+    tap.received(b"")
+    feed_eof()
+
+
+def _broken(set_exception: Any, tap: Tap, error: Any) -> None:
+    tap.broke(error)
+    set_exception(error)
+
+
+def _written(write: Any, connection: Any, tap: Tap, data: Any) -> None:
+    _sends(connection, tap)
+    write(data)
+
+
+async def _send_async(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:
+    if _is_left_alone(instance):
+        return await wrapped(*args, **kwargs)
+    data, args, kwargs = _command(args, kwargs)
+    if _is_of_the_past(instance):
+        await instance.disconnect(nowait=True)
+    if seams.responder(NAME) is not None:
+        return await wrapped(*args, **kwargs)
+    if _TAP not in instance.__dict__ and instance.is_connected:
+        _look_at_streams(instance)
+    before = instance.__dict__.get(_SENDS)
+    instance.__dict__[_SENDS] = data
+    try:
+        return await wrapped(*args, **kwargs)
+    finally:
+        _restore(instance, before)
+
+
+async def _disconnect_async(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:
+    _end(instance)
+    return await wrapped(*args, **kwargs)
+
+
+def _patches(package: str) -> Iterable[Patch]:
+    plain, of_asyncio = f"{package}.connection", f"{package}.asyncio.connection"
+    for name in ("Connection", "SSLConnection", "UnixDomainSocketConnection"):
+        yield Patch(plain, f"{name}._connect", _connect)
+    for name in ("Connection", "UnixDomainSocketConnection"):
+        yield Patch(of_asyncio, f"{name}._connect", _connect_async)
+    yield Patch(plain, "AbstractConnection.send_packed_command", _send)
+    yield Patch(plain, "AbstractConnection.disconnect", _disconnect)
+    yield Patch(of_asyncio, "AbstractConnection.send_packed_command", _send_async)
+    yield Patch(of_asyncio, "AbstractConnection.disconnect", _disconnect_async)
+
+
+INTEGRATION = Integration(
+    name=NAME,
+    patches=tuple(patch for package in _PACKAGES for patch in _patches(package)),
+    aliases=("valkey",),
+    describe=matching.describe_recorded,
+    reply_values=matching.reply_values,
+    answer=matching.answer,
+    render=rendering.render,
+    oldest=("redis", (5, 0)),
+    plumbing=tuple(
+        f"{package}.{module}"
+        for package in _PACKAGES
+        for module in (
+            "_parsers.", "asyncio.cluster", "asyncio.connection", "asyncio.retry", "asyncio.sentinel", "backoff",
+            "cache", "cluster", "connection", "maint_notifications", "multidb.", "retry", "sentinel", "utils",
+        )
+    ),
+    packages={package: package for package in _PACKAGES},
+    instrumentors=(Instrumentor("redis", "redis"),),
+)  # fmt: skip

@@ -1,0 +1,165 @@
+"""What programs see of Redis is the same recorded, and replayed with the server gone: values and types."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import pytest
+import redis
+import uvloop
+from redis.backoff import NoBackoff
+from redis.retry import Retry
+
+from tests.redis.conftest import serving
+from tests.redis.scenarios import PLAIN, run, run_later
+from tests.sqlite3.test_contract import same
+from timetracer_otel import ReplayMiss, testing
+
+pytestmark = pytest.mark.system  # redis-server is no Python package
+
+OPTIONS = {
+    "RESP2": {},
+    "RESP3": {"protocol": 3},
+    "RESP3 decoded": {"protocol": 3, "decode_responses": True},
+}
+options = pytest.mark.parametrize("options", OPTIONS.values(), ids=OPTIONS)
+NOWHERE = 1
+ONCE = Retry(NoBackoff(), 0)
+
+
+def recorded_and_replayed(scenario: Callable[..., Any], folder: Path, **more: Any) -> tuple[Any, Any]:
+    """What a scenario sees while it is recorded, and in a replay; nothing is missed and nothing left unused."""
+    with serving(folder) as port, testing.record(folder / "cassettes"):
+        recorded = scenario(port, **more)
+    with testing.replay(folder / "cassettes") as replay:
+        replayed = scenario(NOWHERE, db=3, **more)
+    outcome = replay.outcome()
+    assert (outcome.misses, outcome.unused) == ([], [])
+    return recorded, replayed
+
+
+@options
+@pytest.mark.parametrize("name", PLAIN)
+def test_plain_connections(name: str, options: dict[str, Any], tmp_path: Path) -> None:
+    """Another port and another database: what is seen is what was seen."""
+    recorded, replayed = recorded_and_replayed(lambda port, **more: run(PLAIN[name], port, **more), tmp_path, **options)
+    assert same(replayed, recorded), f"{replayed}\nand not\n{recorded}"
+
+
+@options
+@pytest.mark.parametrize("loop", [asyncio.new_event_loop, uvloop.new_event_loop], ids=["asyncio", "uvloop"])
+def test_connections_of_asyncio(loop: Callable[[], Any], options: dict[str, Any], tmp_path: Path) -> None:
+    """The same for the driver of asyncio, on both loops."""
+
+    def scenario(port: int, **more: Any) -> Any:
+        with asyncio.Runner(loop_factory=loop) as runner:
+            return runner.run(run_later(port, **more))
+
+    recorded, replayed = recorded_and_replayed(scenario, tmp_path, **options)
+    assert same(replayed, recorded), f"{replayed}\nand not\n{recorded}"
+
+
+def test_recording_changes_nothing(tmp_path: Path) -> None:
+    """What a recorded program sees, it sees without us; afterwards the driver is as it was."""
+    seam = redis.connection.Connection._connect
+    with serving(tmp_path) as port:
+        without = run(PLAIN["listening"], port)
+        with testing.record(tmp_path / "cassettes"):
+            recorded = run(PLAIN["listening"], port)
+    assert [type(one) for one in without] == [type(one) for one in recorded]
+    assert redis.connection.Connection._connect is seam
+
+
+def test_a_client_that_was_there_before(redis_server: int, tmp_path: Path) -> None:
+    """Its open connection is recorded, and in a replay it is asked for nothing."""
+    with redis.Redis(port=redis_server) as client:
+        client.set("a", "before")
+        with testing.record(tmp_path / "cassettes"):
+            assert client.get("a") == b"before"
+        client.set("a", "changed")
+        with testing.replay(tmp_path / "cassettes"):
+            assert client.get("a") == b"before"
+        assert client.get("a") == b"changed"
+
+
+def test_a_command_that_was_not_recorded_is_a_miss(redis_server: int, tmp_path: Path) -> None:
+    """It is no error of Redis, and is counted though the app swallows it."""
+    with testing.record(tmp_path / "cassettes"), redis.Redis(port=redis_server) as client:
+        client.get("a")
+    with testing.replay(tmp_path / "cassettes") as replay, redis.Redis(port=NOWHERE) as client:
+        with pytest.raises(ReplayMiss, match="redis GET b"):
+            client.get("b")
+        assert client.get("a") is None
+    assert len(replay.outcome().misses) == 1
+
+
+def test_a_server_that_is_not_there(tmp_path: Path) -> None:
+    """The same exception with the same words, as often as the driver tries."""
+    words: list[str] = []
+    for mode in (testing.record, testing.replay):
+        with mode(tmp_path / "cassettes"), redis.Redis(port=NOWHERE, retry=ONCE) as client:
+            with pytest.raises(redis.ConnectionError) as caught:
+                client.get("a")
+            words.append(str(caught.value))
+    assert words[0] == words[1]
+
+
+def test_a_server_that_closes(tmp_path: Path) -> None:
+    """It answers the greeting, and closes the connection when it is asked."""
+
+    def serve(listener: socket.socket) -> None:
+        for _ in range(2):
+            connection, _address = listener.accept()
+            with connection:
+                while data := connection.recv(65536):
+                    if b"GET" in data:
+                        break
+                    connection.sendall(b"+OK\r\n" * data.count(b"*"))
+
+    words: list[str] = []
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        thread = threading.Thread(target=serve, args=(listener,), daemon=True)
+        thread.start()
+        for mode, port in ((testing.record, listener.getsockname()[1]), (testing.replay, NOWHERE)):
+            with mode(tmp_path / "cassettes"), redis.Redis(port=port, retry=ONCE) as client:
+                with pytest.raises(redis.ConnectionError) as caught:
+                    client.get("a")
+                words.append(str(caught.value))
+    assert words[0] == words[1]
+
+
+def test_a_driver_that_waits_no_longer(redis_server: int, tmp_path: Path) -> None:
+    """Its timeout is recorded, and is over at once in a replay."""
+    for mode, port in ((testing.record, redis_server), (testing.replay, NOWHERE)):
+        client = redis.Redis(port=port, socket_timeout=0.2, retry=ONCE)
+        with mode(tmp_path / "cassettes"), client, pytest.raises(redis.TimeoutError):
+            client.blpop("nothing", 5)
+
+
+def test_passwords_are_in_no_call(redis_server: int, tmp_path: Path) -> None:
+    """Neither those of a log-in nor those that are set."""
+    with testing.record(tmp_path / "cassettes"):
+        with redis.Redis(port=redis_server) as client:
+            client.acl_setuser("ada", enabled=True, passwords=["+correct-horse"], commands=["+@all"], keys=["*"])
+        with redis.Redis(port=redis_server, username="ada", password="correct-horse") as client:
+            client.set("a", 1)
+    written = b"".join(path.read_bytes() for path in (tmp_path / "cassettes").rglob("*.jsonl"))
+    assert b"correct-horse" not in written
+    assert b"SETUSER" in written
+
+
+def test_threads_of_a_session_share_its_answers(tmp_path: Path) -> None:
+    """Each counts with a key of its own, all at once, with a pool that has another size then and now."""
+
+    def scenario(port: int, **_: Any) -> list[Any]:
+        with redis.Redis(port=port) as client, ThreadPoolExecutor(16) as pool:
+            return list(pool.map(lambda number: [client.incr(f"counter {number % 8}") for _ in range(5)], range(8)))
+
+    recorded, replayed = recorded_and_replayed(scenario, tmp_path)
+    assert replayed == recorded
