@@ -56,6 +56,7 @@ def pre_instrument() -> None:
             _from_outside = True
         if settings.mode == "replay":
             _leave_out_costly()
+            _debug()
     except TimetracerError as error:
         if wants_replay:
             _refuse_to_run(error)
@@ -354,6 +355,16 @@ def _instrument(found: EntryPoint, asked_by: Settings | None, _imported: ModuleT
             _undoing.callback(instrumentor().uninstrument)
     except Exception as error:  # noqa: BLE001 - the app's own import must not fail
         faults.report(f"instrument.{found.name}", error)
+
+
+def _debug() -> None:
+    """Set the debugger up that the launcher was asked for, in this process."""
+    from timetracer_otel.debugging.settings import Settings as Debugger  # noqa: PLC0415 - only a replay has one
+
+    if (debugger := Debugger.of(os.environ)) is not None:
+        from timetracer_otel.debugging.starting import start  # noqa: PLC0415 - imports pdb
+
+        start(debugger)
 
 
 def _leave_out_costly() -> None:

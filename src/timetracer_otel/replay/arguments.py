@@ -50,6 +50,14 @@ class Arguments:
             show_default=False,
         ),
     ] = None
+    debug: Annotated[
+        str | None,
+        typer.Option(help="Run one lane under a debugger, see docs/debugging.md.", metavar="pdb|dap[:PORT]"),
+    ] = None
+    break_at: Annotated[
+        str | None,
+        typer.Option(help="Debug: stop before the line that makes this recorded call.", metavar="SPAN"),
+    ] = None
     report: Annotated[_File, typer.Option(help="Write the report as JSON to this file.")] = None
     strict: Annotated[
         bool, typer.Option("--strict", help="Refuse to run when a cassette cannot be read, instead of leaving it out.")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -40,6 +40,8 @@ class Journal:
         self._descriptor = -1
         self._pid = -1
         self.kept: list[dict[str, Any]] = []
+        self.listener: Callable[[dict[str, Any]], None] | None = None
+        """Gets each note as well: a debugger that looks for a call."""
 
     def note(self, what: str, **facts: object) -> None:
         """Note one thing; one write, whole or not at all.
@@ -52,6 +54,8 @@ class Journal:
         """
         pid = process.id
         entry = {"what": what, "pid": pid, **facts}
+        if self.listener is not None:
+            self.listener(entry)
         if self._folder is None:
             self.kept.append(entry)
             return
@@ -82,6 +86,15 @@ class Journal:
         except FileExistsError:
             return False
         return True
+
+    def withdraw(self, pid: int) -> None:
+        """Take back what a process noted, which runs again from its beginning.
+
+        Args:
+            pid: its id.
+        """
+        if self._folder is not None:
+            (self._folder / f"{pid}.jsonl").unlink(missing_ok=True)
 
     def has_left(self, lane_id: str) -> bool:
         """Whether the launcher said that the client of an entry has left, see :func:`leave`."""

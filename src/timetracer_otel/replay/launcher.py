@@ -29,6 +29,8 @@ from timetracer_otel.replay.arguments import (
     takes_arguments,
 )
 from timetracer_otel.replay.comparing import ignore
+from timetracer_otel.replay.debugged import check as check_debugger
+from timetracer_otel.replay.debugged import debugged
 from timetracer_otel.replay.env import Environment, environment
 from timetracer_otel.replay.verifying import command_line
 from timetracer_otel.replay.verifying.client import given_header
@@ -69,6 +71,7 @@ def _replay(context: typer.Context, **given: Any) -> None:
     if not arguments.verifies:
         refuse_options_of_verify(context)
     refuse_what_contradicts(arguments)
+    check_debugger(arguments)
     if shutil.which(command[0]) is None:
         raise ConfigError(f"{command[0]}: there is no such command; is its virtual environment active?")
     settings = config.load()
@@ -88,7 +91,7 @@ def _replay(context: typer.Context, **given: Any) -> None:
     )
     if arguments.verifies:
         raise typer.Exit(_verify(command, catalog, surroundings, arguments, directory))
-    raise typer.Exit(_run(command, catalog, surroundings, arguments.report))
+    raise typer.Exit(_run(command, catalog, surroundings, arguments))
 
 
 def _catalog(cassettes: Sequence[str], directory: Path, *, strict: bool) -> shelf.Catalog:
@@ -134,14 +137,16 @@ def _verify(
     return command_line.check(catalog, options, reports, lists[0] if arguments.learn else None)
 
 
-def _run(command: Sequence[str], catalog: shelf.Catalog, surroundings: Environment, report: Path | None) -> int:
+def _run(command: Sequence[str], catalog: shelf.Catalog, surroundings: Environment, arguments: Arguments) -> int:
     """Run the command by itself, tell what was answered, and give its exit status."""
-    with tempfile.TemporaryDirectory(prefix="timetracer-") as folder:
-        status = _run_through(command, surroundings(catalog, Path(folder)))
-        outcome = journal.Outcome.of(journal.read(Path(folder)))
+    with tempfile.TemporaryDirectory(prefix="timetracer-") as name:
+        folder = Path(name)
+        with debugged(arguments, catalog, folder) as debugger:
+            status = _run_through(command, {**surroundings(catalog, folder), **debugger})
+        outcome = journal.Outcome.of(journal.read(folder))
     print(outcome.as_text(), file=sys.stderr)  # noqa: T201 - the command speaks to its user
-    if report is not None:
-        write(report, orjson.dumps(outcome.as_json(), option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE))
+    if arguments.report is not None:
+        write(arguments.report, orjson.dumps(outcome.as_json(), option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE))
     return status
 
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from importlib.metadata import entry_points
-from typing import TYPE_CHECKING, Any, NoReturn, Protocol, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any, NoReturn, Protocol, Self, TypeAlias, TypeVar
 
 from timetracer_otel import spans
 
@@ -427,6 +427,8 @@ class Integration:
         patches: the seams.
         apps: of a web framework, what gives each app OpenTelemetry's instrumentation when it is made, for programs that
             install us from code. Those that ``opentelemetry-instrument`` starts have it already.
+        handlers: of a web framework, where it calls the app's own function that answers a request; applied for a
+            debugger only, see :mod:`timetracer_otel.seams.handlers`.
         aliases: other names that mean it (``motor`` for pymongo).
         packages: the library's packages by the names that they are imported by, and for each the distribution whose
             version is recorded once it is imported; empty for the standard library.
@@ -452,6 +454,7 @@ class Integration:
     patches: tuple[Patch, ...]
     aliases: tuple[str, ...] = ()
     apps: tuple[Patch, ...] = ()
+    handlers: tuple[Patch, ...] = ()
     describe: Callable[[Span], Description | None] | None = None
     reply_values: Callable[[Span], Iterable[Value]] = _no_values
     answer: Callable[[Span], bytes] = _own_answer
@@ -472,6 +475,10 @@ class Integration:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "scopes", frozenset(one.scope for one in self.instrumentors))
+
+    def only(self, patches: tuple[Patch, ...]) -> Self:
+        """The same with other patches."""
+        return replace(self, patches=patches)
 
     @property
     def names(self) -> tuple[str, ...]:

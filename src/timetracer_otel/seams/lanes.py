@@ -58,13 +58,20 @@ NO_CONTEXT: object = Variables().run(_contexts.get) if isinstance(_contexts, Con
 class _Process:
     """The id of this process, asked for once a fork: the system call would be the dearest part of finding a lane."""
 
+    stands_in = False
+    """Whether a fork is under way whose child takes this process's place, as a debugger makes them to run code again.
+
+    The child is then not a child of this process, but this process: the same session goes on in it.
+    """
+
     def __init__(self) -> None:
         self.renew()
         os.register_at_fork(after_in_child=self.renew)
 
     def renew(self) -> None:
         self.id = os.getpid()
-        self.end_lanes()
+        if not self.stands_in:
+            self.end_lanes()
 
     def end_lanes(self) -> None:
         """No lane of before counts any more: those of a parent, and those of a runtime that is gone."""

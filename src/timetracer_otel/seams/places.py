@@ -15,7 +15,7 @@ from itertools import count
 from weakref import WeakKeyDictionary
 
 from timetracer_otel.seams import branches, faults
-from timetracer_otel.seams.lanes import Lane
+from timetracer_otel.seams.lanes import Lane, process
 
 __all__ = ["begin_at", "entry", "forked", "next_place"]
 
@@ -55,6 +55,8 @@ def forked() -> str:
 
 
 def _note_place() -> None:
+    if process.stands_in:
+        return
     try:
         _thread.place = next_place()
     except Exception as error:  # noqa: BLE001 - the app forks whatever we think of it
@@ -62,4 +64,9 @@ def _note_place() -> None:
         _thread.place = ""
 
 
-os.register_at_fork(before=_note_place, after_in_child=lambda: begin_at(forked()))
+def _begin_in_child() -> None:
+    if not process.stands_in:
+        begin_at(forked())
+
+
+os.register_at_fork(before=_note_place, after_in_child=_begin_in_child)

@@ -41,7 +41,12 @@ class AutoSetup(Protocol):
 
 
 def entry(
-    name: str, patch: Patch, instrumentor: str | None = None, *, packages: Mapping[str, str] | None = None
+    name: str,
+    patch: Patch,
+    instrumentor: str | None = None,
+    *,
+    packages: Mapping[str, str] | None = None,
+    handlers: tuple[Patch, ...] = (),
 ) -> Integration:
     """Declare a web framework.
 
@@ -50,11 +55,14 @@ def entry(
         patch: where a server calls an app: ``Class.__call__`` with the wrapper of WSGI or ASGI.
         instrumentor: the entry point of OpenTelemetry's, which knows ``instrument_app(app)``; ``name`` when None.
         packages: as :class:`Integration` has them; the package of that name when None.
+        handlers: as :class:`Integration` has them.
     """
     made = Instrumentor(instrumentor or name)
     init = Patch(patch.module, f"{patch.name.rpartition('.')[0]}.__init__", _instrumenting(made))
     packages = {name: name} if packages is None else packages
-    return Integration(name, (patch,), apps=(init,), packages={**packages, **SERVERS}, instrumentors=(made,))
+    return Integration(
+        name, (patch,), apps=(init,), handlers=handlers, packages={**packages, **SERVERS}, instrumentors=(made,)
+    )
 
 
 def auto_setup(integration: Integration) -> AutoSetup:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 from timetracer_otel import spans
+from timetracer_otel.families.entry.elsewhere import silent_asgi
 from timetracer_otel.families.entry.exchange import (
     MARK,
     Exchange,
@@ -25,6 +26,7 @@ from timetracer_otel.families.kinds.http import Request
 from timetracer_otel.seams import Runtime, active
 from timetracer_otel.seams import runtime as runtime_module
 from timetracer_otel.seams.door import install
+from timetracer_otel.seams.handover import AnsweredElsewhere, handover
 
 __all__ = ["TimeTracerMiddleware", "asgi_call", "run"]
 
@@ -111,7 +113,10 @@ async def _serve(runtime: Runtime, app: App, scope: Scope, receive: Receive, sen
     reads_ahead = runtime.wants_whole(request)
     if reads_ahead:
         receive = await _read_ahead(request, receive)
-    exchange = _open(runtime, scope, request)
+    try:
+        exchange = _open(runtime, scope, request)
+    except AnsweredElsewhere as answered:
+        return await silent_asgi(send, answered.status)
     if exchange is None:
         return await app(scope, receive, send)
     passing = _Passing(exchange, receive, send, request_seen=reads_ahead)
@@ -123,6 +128,8 @@ async def _serve(runtime: Runtime, app: App, scope: Scope, receive: Receive, sen
         raise
     finally:
         exchange.lane.end_code()
+        if handover.leave is not None:
+            handover.leave()
     exchange.finish(ended=False)
     return result
 
@@ -138,6 +145,7 @@ def _request(scope: Scope) -> Request:
         headers=latin1(scope["headers"]),
         scheme=scope.get("scheme", "http"),
         http_version=scope.get("http_version", "1.1"),
+        peer=tuple(scope["client"]) if scope.get("client") else None,
     )
     request.complete = not expects_body(request)
     return request

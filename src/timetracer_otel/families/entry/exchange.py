@@ -11,6 +11,7 @@ from urllib.parse import quote
 from timetracer_otel import spans
 from timetracer_otel.families.kinds.http import Left, Request, Response
 from timetracer_otel.seams import Headers, Lane, Runtime, faults
+from timetracer_otel.seams.handover import handover
 
 __all__ = [
     "MARK",
@@ -100,6 +101,8 @@ class Exchange:
     @_step
     def start(self, status: str, headers: Headers) -> None:
         """Take the response's head; a later one replaces it (the server has refused it if that was too late)."""
+        if handover.began is not None:
+            handover.began(status)
         earlier = self.request.response
         body = [] if earlier is None else earlier.body
         self.request.response = Response(status, headers, body)

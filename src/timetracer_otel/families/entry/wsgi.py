@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Any, TypeAlias
 
 from timetracer_otel import spans
+from timetracer_otel.families.entry.elsewhere import LastAnswer, silent_wsgi
 from timetracer_otel.families.entry.exchange import (
     MARK,
     ClientGone,
@@ -19,6 +20,7 @@ from timetracer_otel.families.entry.wsgi_input import ObservedInput, read_whole
 from timetracer_otel.families.kinds.http import Request
 from timetracer_otel.seams import Headers, Runtime, active
 from timetracer_otel.seams.door import install
+from timetracer_otel.seams.handover import AnsweredElsewhere, handover
 from timetracer_otel.seams.lanes import entering
 
 __all__ = ["TimeTracerMiddleware", "run", "wsgi_call"]
@@ -56,7 +58,10 @@ def run(app: App, environ: Environ, start_response: StartResponse) -> Any:
     runtime = active()
     if runtime is None or MARK in environ or entering() is not None:
         return app(environ, start_response)
-    exchange = _open(runtime, environ)
+    try:
+        exchange = _open(runtime, environ)
+    except AnsweredElsewhere as answered:
+        return silent_wsgi(start_response, answered.status)
     if exchange is None:
         return app(environ, start_response)
     try:
@@ -64,8 +69,11 @@ def run(app: App, environ: Environ, start_response: StartResponse) -> Any:
             result = app(environ, _observed_start(exchange, start_response))
     except BaseException as error:
         exchange.finish(ended=False, error=error)
+        if handover.leave is not None:
+            handover.leave()
         raise
-    return _observed_result(exchange, result)
+    observed = _observed_result(exchange, result)
+    return observed if handover.closed is None else LastAnswer(observed)
 
 
 class TimeTracerMiddleware:
@@ -110,7 +118,13 @@ def _request(environ: Environ) -> Request:
         headers=_headers(environ),
         scheme=environ.get("wsgi.url_scheme", "http"),
         http_version=environ.get("SERVER_PROTOCOL", "HTTP/1.1").rpartition("/")[2],
+        peer=_peer(environ),
     )
+
+
+def _peer(environ: Environ) -> tuple[str, int] | None:
+    port = spans.whole_number(str(environ.get("REMOTE_PORT", "")))
+    return None if port is None else (environ.get("REMOTE_ADDR", ""), port)
 
 
 def _target(environ: Environ) -> str:

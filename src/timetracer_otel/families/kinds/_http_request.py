@@ -65,6 +65,8 @@ class Request:
     headers: Headers
     scheme: str = "http"
     http_version: str = "1.1"
+    peer: tuple[str, int] | None = None
+    """Address and port of the client, as the server says them; None where it says none."""
     body: list[bytes] = field(default_factory=list)
     complete: bool = False
     left: Left | None = None

@@ -52,6 +52,7 @@ from timetracer_otel.seams import (
     value_forms,
 )
 from timetracer_otel.seams.branches import branch_in, here
+from timetracer_otel.seams.lanes import process
 
 __all__ = ["Player"]
 
@@ -230,6 +231,8 @@ class Player:
         self.cassette = cassette
         self.journal = journal
         self.tracing: Tracing | None = None
+        self.at_entry: Callable[[Entry, model.Lane], None] | None = None
+        """A debugger is told of each entry and the lane that it is to follow, before anything of it has happened."""
         self._entries = Entries(cassette, journal.claim)
         self._responders: dict[str, PluginResponder | None] = {}
         self.watched: list[Watched] = []
@@ -252,6 +255,8 @@ class Player:
         self._lock = threading.RLock()
         self.cassette.forked()
         self._entries.forked()
+        if process.stands_in:
+            return
         self._followed = self._follow(self.follows, places.forked())
         children.become_parent(self.follows)
         self.session_lane = self._new_session()
@@ -331,6 +336,8 @@ class Player:
         """Begin an entry."""
         self.script.is_server()
         recorded, remark = chosen = self._entries.choose(entry)
+        if recorded is not None and self.at_entry is not None:
+            self.at_entry(entry, recorded)
         self.journal.note("lane", request=entry.name, recorded=recorded and recorded.id, remark=remark)
         return ReplayLane(self, entry, chosen, None if recorded is None else self._index(recorded))
 
@@ -355,7 +362,7 @@ class Player:
 
     def wants_whole(self, entry: Entry) -> bool:
         """Whether the entry's seam must read it to its end before it opens the lane."""
-        return self._entries.wants_whole(entry)
+        return self.at_entry is not None or self._entries.wants_whole(entry)
 
     def begin(
         self, name: str, attributes: Mapping[str, spans.Attribute], kind: SpanKind = SpanKind.CLIENT
