@@ -10,6 +10,7 @@ import asyncio
 import sys
 from collections.abc import Callable
 from concurrent.futures import Future
+from contextlib import suppress
 from pathlib import Path
 from threading import Thread
 from typing import Final, Self
@@ -88,7 +89,8 @@ class Proxy:
         await asyncio.gather(working, *others, return_exceptions=True)
 
     async def _visited(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        if line := await reader.readline():
+        with suppress(asyncio.CancelledError):  # as below
+            line = await reader.readline()
             self._visits.put_nowait(Visit(reader, writer, orjson.loads(line)))
 
     async def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -96,10 +98,9 @@ class Proxy:
         client = Client(reader, writer, back=back, end_program=self._end_program)
         self._clients.put_nowait(client)
         self._connections.append(client)
-        try:
+        with suppress(asyncio.CancelledError):  # at the end; asyncio would print it
             await client.serve()
-        finally:
-            self._connections.remove(client)
+        self._connections.remove(client)
 
     async def _work(self) -> None:
         """Debug what comes, one after the other, with the client that is there then."""
