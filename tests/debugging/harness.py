@@ -6,7 +6,8 @@ import os
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator, Sequence
+import time
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,7 +16,7 @@ from examples.asking import Ask
 from examples.support import Program, free_port
 from tests.debugging.client import PATIENCE, Client
 
-__all__ = ["FASTAPI", "FLASK", "HERE", "Debugged", "environment", "line", "recorded", "under_dap"]
+__all__ = ["FASTAPI", "FLASK", "HERE", "Debugged", "environment", "line", "recorded", "under_dap", "until"]
 
 ROOT = Path(__file__).parents[2]
 HERE = Path(__file__).parent
@@ -116,3 +117,11 @@ def _running(word: str) -> Sequence[str]:
     """The processes that have a word in their command line."""
     listed = subprocess.run(["ps", "-eo", "pid,stat,args"], capture_output=True, text=True, check=True).stdout
     return [one for one in listed.splitlines() if word in one.split() and " Z" not in one]
+
+
+def until(condition: Callable[[], bool]) -> None:
+    """Wait for something that comes."""
+    end = time.monotonic() + PATIENCE
+    while not condition():
+        assert time.monotonic() < end
+        time.sleep(0.05)

@@ -28,7 +28,7 @@ from timetracer_otel.seams import Entry
 from timetracer_otel.seams.handover import AnsweredElsewhere, handover
 from timetracer_otel.seams.lanes import process
 
-__all__ = ["Journal", "debug_here", "run_in_forks"]
+__all__ = ["Journal", "debug_here", "look_ahead", "run_in_forks"]
 
 _POLL: Final = 0.02
 _CHUNK: Final = 65536
@@ -196,7 +196,7 @@ def run_in_forks(settings: Settings, journal: Journal, entry: Entry) -> None:
     Raises:
         AnsweredElsewhere: in the process that it came to, when it is answered.
     """
-    connection = Connection.of(getattr(entry, "peer", None)) if _can_fork() else None
+    connection = _connection(entry)
     with Control(settings.door) as control:
         control.tell(entry=entry.name, forks=connection is not None, back=connection is not None and COUNTS)
         if connection is None:
@@ -215,6 +215,36 @@ def run_in_forks(settings: Settings, journal: Journal, entry: Entry) -> None:
             if ended and not order["muted"]:
                 connection.shut()
                 raise AnsweredElsewhere(forks.status or _NO_STATUS)
+
+
+def look_ahead(settings: Settings, journal: Journal, entry: Entry) -> list[Place] | None:
+    """Find the line that makes the call to break at, by running ahead in a fork; None in that fork, which goes on.
+
+    Args:
+        settings: of the debugger.
+        journal: of the replay.
+        entry: that has come in, and of which nothing was done.
+
+    Returns:
+        The place; nothing where it was not found.
+    """
+    connection = _connection(entry)
+    if connection is None:
+        return []
+    order = {"do": "scout", "muted": True, "call": settings.break_at}
+    run = _Forks(connection, settings, journal).fork(order)
+    if run is None:
+        return None
+    told: list[dict[str, Any]] = []
+    while not run.has_ended() or select.select([run.reader], [], [], 0)[0]:
+        if not select.select([run.reader], [], [], _POLL)[0]:
+            continue
+        if not (new := run.read()):
+            break
+        told += new
+    run.kill()
+    journal.withdraw(run.pid)
+    return [Place.of(facts["place"]) for facts in told if "place" in facts]
 
 
 def debug_here(settings: Settings, what: str) -> None:
@@ -237,6 +267,11 @@ def _in_place(control: Control) -> None:
 
 _listens: list[bool] = []
 """Whether debugpy listens in this process itself: it can be told to once."""
+
+
+def _connection(entry: Entry) -> Connection | None:
+    """The connection that a fork can answer an entry by; None when it cannot be answered by one."""
+    return Connection.of(getattr(entry, "peer", None)) if _can_fork() else None
 
 
 def _can_fork() -> bool:
