@@ -107,6 +107,15 @@ def test_what_names_no_peer_fails_as_ever(name: str) -> None:
         getattr(own, name)()
 
 
+def test_the_program_of_a_debugger_may_connect(replay: testing.Replay, tmp_path: Path) -> None:
+    """Debugpy's adapter is a child that is set up as a replay: it reaches the program that it debugs."""
+    connect = "import socket\nwith socket.socket() as own:\n    own.connect_ex(('127.0.0.1', 9))\n"
+    exec(compile(connect, f"{tmp_path}/debugpy/adapter/__main__.py", "exec"), {"__name__": "__main__"})  # noqa: S102 - as Python runs a program
+    with pytest.raises(OutboundRefused):
+        exec(compile(connect, f"{tmp_path}/debugpy/app.py", "exec"), {"__name__": "__main__"})  # noqa: S102 - as above
+    assert len(replay.outcome().refused) == 1
+
+
 def test_after_a_replay_the_network_is_there(tmp_path: Path) -> None:
     """A replay that is over refuses nothing."""
     with testing.record(tmp_path):

@@ -53,7 +53,7 @@ def begin(loop: asyncio.BaseEventLoop | None, connection: Connection, *, own_gro
         os.setpgid(0, 0)
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_DFL)
-    threading.current_thread()._daemonic = False  # type: ignore[attr-defined]
+    threading.current_thread()._daemonic = False  # type: ignore[attr-defined] # else pydevd says that no thread is alive
     ThreadPoolExecutor.submit = _submitting(ThreadPoolExecutor.submit)  # type: ignore[method-assign] # in this fork only
     if loop is not None:
         _renew(loop, connection)

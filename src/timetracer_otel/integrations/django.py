@@ -11,6 +11,7 @@ from timetracer_otel.families.entry.asgi import asgi_call
 from timetracer_otel.families.entry.wsgi import wsgi_call
 from timetracer_otel.seams import Instrumentor, Integration, Patch, faults
 from timetracer_otel.seams.door import install, set_up
+from timetracer_otel.seams.handlers import watched
 
 __all__ = ["INTEGRATION", "TimeTracerMiddleware", "auto_setup"]
 
@@ -50,6 +51,12 @@ class _Instrumentation:
         return wrapped(*args, **kwargs)
 
 
+def _watched_view(wrapped: Any, _instance: object, args: Any, kwargs: Any) -> Any:
+    """Go around ``BaseHandler.make_view_atomic``, which every view passes; a class leads on to one of its methods."""
+    view, *others = args
+    return wrapped(watched(view, getattr(view, "view_class", None)), *others, **kwargs)
+
+
 _instrumentation = _Instrumentation()
 
 INTEGRATION = Integration(
@@ -62,6 +69,7 @@ INTEGRATION = Integration(
         Patch(_INSTRUMENTOR, "DjangoInstrumentor._instrument", _instrumentation.put_off),
         Patch(_INSTRUMENTOR, "DjangoInstrumentor._uninstrument", _instrumentation.take_back),
     ),
+    handlers=(Patch("django.core.handlers.base", "BaseHandler.make_view_atomic", _watched_view),),
     packages={"django": "django", "channels": "channels", **apps.SERVERS},
     instrumentors=(Instrumentor("django", "django.core.handlers.base"),),
     oldest=("django", (4, 2)),

@@ -42,6 +42,8 @@ _SENDS: Final[dict[str, Callable[[tuple[Any, ...]], object]]] = {
 }
 """Methods of a socket that reach a peer, and where the peer is among their arguments."""
 _DEBUGGERS = ("pydevd", "_pydevd", "debugpy")
+_ADAPTER = "/debugpy/adapter/"
+"""In the names of the files of a program of debugpy's own, whose first module is ``__main__``."""
 
 
 _watches: list[tuple[Callable[[str], None], Callable[[], bool]]] = []
@@ -239,7 +241,7 @@ _UVLOOP: Final = Integration(
 def _from_debugger() -> bool:
     frame: FrameType | None = sys._getframe(2)  # noqa: SLF001 - the cheap way to walk the stack
     while frame is not None:
-        if frame.f_globals.get("__name__", "").startswith(_DEBUGGERS):
+        if frame.f_globals.get("__name__", "").startswith(_DEBUGGERS) or _ADAPTER in frame.f_code.co_filename:
             return True
         frame = frame.f_back
     return False
