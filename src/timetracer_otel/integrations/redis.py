@@ -29,6 +29,12 @@ _TAP: Final = "_timetracer_tap"
 _SENDS: Final = "_timetracer_sends"
 """Where a connection has what it is about to send."""
 _CONNECTS: Final = "_timetracer_connects"
+_PLUMBING: Final = (
+    "_parsers.", "asyncio.client", "asyncio.cluster", "asyncio.connection", "asyncio.retry", "asyncio.sentinel", "backoff",
+    "background", "cache", "client", "cluster", "connection", "event", "maint_notifications", "multidb.",
+    "observability.", "retry", "sentinel", "utils",
+)  # fmt: skip
+"""Not the locks: their tokens are data."""
 _BROKERS: Final = "_timetracer_brokers"
 _BETWEEN: Final = (*(f"{package}." for package in _PACKAGES), "opentelemetry.", "timetracer_otel.", "wrapt.")
 """Modules between a connection and who uses it."""
@@ -334,14 +340,7 @@ INTEGRATION = Integration(
     answer=matching.answer,
     render=rendering.render,
     oldest=("redis", (5, 0)),
-    plumbing=tuple(
-        f"{package}.{module}"
-        for package in _PACKAGES
-        for module in (
-            "_parsers.", "asyncio.cluster", "asyncio.connection", "asyncio.retry", "asyncio.sentinel", "backoff",
-            "cache", "cluster", "connection", "maint_notifications", "multidb.", "retry", "sentinel", "utils",
-        )
-    ),
+    plumbing=tuple(f"{package}.{module}" for package in _PACKAGES for module in _PLUMBING),
     packages={package: package for package in _PACKAGES},
     instrumentors=(Instrumentor("redis", "redis"),),
-)  # fmt: skip
+)
