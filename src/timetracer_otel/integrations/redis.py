@@ -30,8 +30,8 @@ _SENDS: Final = "_timetracer_sends"
 """Where a connection has what it is about to send."""
 _CONNECTS: Final = "_timetracer_connects"
 _PLUMBING: Final = (
-    "_parsers.", "asyncio.client", "asyncio.cluster", "asyncio.connection", "asyncio.retry", "asyncio.sentinel", "backoff",
-    "background", "cache", "client", "cluster", "connection", "event", "maint_notifications", "multidb.",
+    "_parsers.", "asyncio.client", "asyncio.cluster", "asyncio.connection", "asyncio.retry", "asyncio.sentinel",
+    "backoff", "background", "cache", "client", "cluster", "connection", "event", "maint_notifications", "multidb.",
     "observability.", "retry", "sentinel", "utils",
 )  # fmt: skip
 """Not the locks: their tokens are data."""

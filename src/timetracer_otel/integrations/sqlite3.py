@@ -466,6 +466,7 @@ def _patches() -> Iterable[Patch]:
 INTEGRATION = Integration(
     name=NAME,
     patches=tuple(_patches()),
+    aliases=("aiosqlite",),
     describe=matching.describe_recorded,
     reply_values=matching.reply_values,
     answer=matching.answer,
