@@ -17,6 +17,7 @@ from timetracer_otel import testing
 from timetracer_otel.errors import ReplayMiss
 
 JSON = next(shape for shape in SHAPES if shape.name == "json")
+POST = next(shape for shape in SHAPES if shape.name == "post json")
 NEW, OTHER = "http://prices.internal", "http://stock.internal:8080"
 
 
@@ -140,3 +141,22 @@ def test_the_nearest_call_answers_a_new_name(server: ShapeServer, tmp_path: Path
         assert post(NEW, 6) == '{"amount": 5}'
         assert post(NEW, 7) == '{"amount": 5}'  # once more than it was recorded
     assert replay.outcome().answered == {"nearest": 1, "nearest again": 1}
+
+
+@pytest.mark.parametrize("name", CLIENTS)
+def test_a_call_that_was_not_recorded_goes_out_on_request(name: str, server: ShapeServer, tmp_path: Path) -> None:
+    """Only that call reaches the server, past the guard; the report names it. By default it is a miss."""
+    with testing.record(tmp_path):
+        recorded = observed(lambda: CLIENTS[name](server.url, JSON))
+    seen = len(server.seen)
+    with testing.replay(tmp_path, on_miss="live") as replay:
+        replayed = observed(lambda: CLIENTS[name](server.url, JSON))
+        live = observed(lambda: CLIENTS[name](server.url, POST))
+    assert replayed == recorded
+    assert "status" in live, live
+    assert live["status"] == 200
+    assert [(method, path) for method, path, *_ in server.seen[seen:]] == [("POST", "/echo")]
+    outcome = replay.outcome()
+    assert (outcome.misses, outcome.refused, sum(outcome.answered.values())) == ([], [], 1)
+    assert dict(outcome.out) == {f"http POST {server.url} /echo": 1}
+    assert "1 went out" in outcome.as_text()

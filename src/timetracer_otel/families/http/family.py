@@ -13,10 +13,10 @@ from timetracer_otel import redaction, seams, spans
 from timetracer_otel.cassette.model import Span
 from timetracer_otel.errors import CassetteError, ReplayMiss
 from timetracer_otel.families.entry.exchange import ClientGone
-from timetracer_otel.families.http import bodies, description, imported_calls, messages
+from timetracer_otel.families.http import bodies, description, going_out, imported_calls, messages
 from timetracer_otel.families.http.messages import Reply, Sent
 from timetracer_otel.families.http.recording import suppressed
-from timetracer_otel.seams import Answer, Description, Integration, Patch, Responder, Value, exceptions, values
+from timetracer_otel.seams import Answer, Description, GoesOut, Integration, Patch, Responder, Value, exceptions, values
 
 __all__ = [
     "PATIENCE",
@@ -56,6 +56,7 @@ def declared(name: str, patches: Iterable[Patch], **facts: Any) -> Integration:
         reply_values=_reply_values,
         answer=_told,
         render=_render,
+        goes_out=True,
         **facts,
     )
 
@@ -76,7 +77,7 @@ def ask(answering: Responder, request: Sent) -> Reply:
         ReplayMiss: nothing recorded answers it.
         CassetteError: what was recorded is damaged.
     """
-    return _reply(answering, _answer(answering, request))
+    return ask_with(answering, request, "")[0]
 
 
 def ask_early(answering: Responder, request: Sent) -> Reply | None:
@@ -97,8 +98,11 @@ def ask_early(answering: Responder, request: Sent) -> Reply | None:
 
 
 def ask_with(answering: Responder, request: Sent, name: str) -> tuple[Reply, str | None]:
-    """As :func:`ask`, and a text attribute of the recorded call."""
-    answer = _answer(answering, request)
+    """As :func:`ask`, and a text attribute of the recorded call; of one that went out there is none."""
+    try:
+        answer = _answer(answering, request)
+    except GoesOut:
+        return going_out.exchange(request), None
     return _reply(answering, answer), answer.recorded.text(name)
 
 

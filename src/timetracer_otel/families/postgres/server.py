@@ -302,7 +302,9 @@ class Server(Dialogue[bytes]):
         asked.place = self._place
         asked.database = self._database
         others = matching.describe_otherwise(asked)
-        answer = self._responder.answer(matching.describe(asked), lambda: rendering.shown(asked), others)
+        answer = self._responder.answer(
+            matching.describe(asked), lambda: rendering.shown(asked), others, recording=lambda: questions.encode(asked)
+        )
         recorded = answer.recorded
         question = questions.read(recorded)
         if question is not None and not (asked.copied or b"").startswith(bytes(question.copied or b"")):

@@ -85,12 +85,14 @@ class _Accepting:
             return "it was not run again"
         if any(scratch.holds(Path(file).resolve()) for lane in lanes for file in self._files[lane.id]):
             return "its cassette stands at a URL: copy it here first"
-        answered = {note["number"] for note in verified.seen.answered}
+        answered = {note["number"]: note for note in verified.seen.answered}
         for one in every:
             if one.kind in {"error", "refused"} or one.what == "of child processes":
                 return f"{one}: record it again"
             if one.kind in {"extra", "changed"} and one.note not in answered:
                 return f"nothing recorded answers it: {one}: run with --on-miss nearest, or record it again"
+            if one.fields and one.note and "request" not in answered[one.note]:
+                return f"its integration does not say what is asked now: {one}: record it again"
         return None
 
     def _lanes(self, lane_id: str) -> list[Lane]:

@@ -116,8 +116,8 @@ def as_recorded(match: Match, bindings: Mapping[Value, Value], peer: str, record
         recording: gives the attributes of the live request.
     """
     facts: dict[str, Any] = {}
-    if match.how not in _AS_IT_WAS:
-        facts["request"] = renamed(recording(), peer, match.recorded.description.peer)
+    if match.how not in _AS_IT_WAS and (request := recording()):
+        facts["request"] = renamed(request, peer, match.recorded.description.peer)
     if bindings:
         facts["bound"] = {recorded.hex(): live.hex() for recorded, live in bindings.items()}
     return facts
