@@ -414,6 +414,7 @@ INTEGRATION = Integration(
     reply_values=_reply_values,
     answer=_answer,
     render=_render,
+    goes_out=True,
     stream=in_stream,
     volatile=frozenset(name.decode() for name in wire.VOLATILE),
     transport=wire.TRANSPORT,

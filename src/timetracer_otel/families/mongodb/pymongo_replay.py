@@ -12,12 +12,12 @@ from typing import Any, NoReturn
 
 from timetracer_otel import seams, spans
 from timetracer_otel.cassette.model import Span
-from timetracer_otel.families.mongodb import bson_walk, family, report, wire
+from timetracer_otel.families.mongodb import bson_walk, family, going_out, report, wire
 from timetracer_otel.families.mongodb import pymongo_cursors as cursors
 from timetracer_otel.families.mongodb import pymongo_server as server
 from timetracer_otel.families.nowhere import Dialogue, Fail, Peer, Reply, Wait
 from timetracer_otel.families.nowhere.recorded import failure
-from timetracer_otel.seams import Answer, Description, Responder, Runtime, exceptions
+from timetracer_otel.seams import Answer, Description, GoesOut, Responder, Runtime, exceptions
 
 __all__ = ["STEP", "Connection", "connect", "early_description", "raise_recorded"]
 
@@ -81,15 +81,24 @@ class Commands(Dialogue[Any]):
         name = message.name
         if name in server.ADMINISTRATION and server.is_drivers_own(message):
             yield _saying(server.made_up(message, self._responder, self._address))
-        elif name == "getMore":
+        elif name == "getMore" and not going_out.is_open(wire.getmore_cursor_id(message)):
             yield from self._next_batch(message)
         else:
-            asked = self._responder.answer(
-                family.describe(message),
-                lambda: report.render(buf, None)["request"],
-                recording=lambda: spans.encode_binary(spans.REQUEST, buf),
-            )
-            yield from self._decode(asked)
+            try:
+                yield from self._decode(self._recorded(message, buf))
+            except GoesOut:
+                said = going_out.exchange(self._address, buf, answered=not message.more_to_come)
+                yield _saying(server.acknowledged() if said is None else said)
+
+    def _recorded(self, message: wire.Message, buf: bytes) -> Answer:
+        """Find the recorded call that answers; the batches of a real server's cursor are that server's."""
+        if message.name == "getMore":
+            raise GoesOut
+        return self._responder.answer(
+            family.describe(message),
+            lambda: report.render(buf, None)["request"],
+            recording=lambda: spans.encode_binary(spans.REQUEST, buf),
+        )
 
     def _next_batch(self, message: wire.Message) -> Iterator[Reply[Any]]:
         """Only the cursor's own next batch will do: what another cursor was given looks the same from here."""
