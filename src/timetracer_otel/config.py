@@ -296,8 +296,6 @@ def _hosts(name: str, text: str) -> tuple[Host, ...]:
             )
         if found.setdefault(new, recorded) != recorded:
             raise ConfigError(f"{name}: {new} cannot stand for both {found[new]} and {recorded}: leave one out")
-    if (twice := next((one for one in found.values() if list(found.values()).count(one) > 1), None)) is not None:
-        raise ConfigError(f"{name}: {twice} stands behind several names: each recorded host has one")
     return tuple(Host(*pair) for pair in found.items())
 
 
