@@ -8,14 +8,12 @@ import itertools
 from typing import Any, Final
 from weakref import WeakValueDictionary
 
-from timetracer_otel import seams, spans
-from timetracer_otel.errors import CassetteError
+from timetracer_otel import seams
 from timetracer_otel.families.nowhere.transports import Transport
-from timetracer_otel.families.postgres import family, matching
-from timetracer_otel.families.postgres.exchange import names
+from timetracer_otel.families.postgres import connecting, family
 from timetracer_otel.families.postgres.server import Server
 from timetracer_otel.families.postgres.watching import Watched
-from timetracer_otel.seams import Instrumentor, Patch, Responder, exceptions, faults
+from timetracer_otel.seams import Instrumentor, Patch, faults
 
 __all__ = ["INTEGRATION"]
 
@@ -106,7 +104,7 @@ async def _connect(wrapped: Any, _instance: Any, args: Any, kwargs: Any) -> Any:
     """Go around all that is done to connect."""
     responder = seams.responder(NAME)
     if responder is not None:
-        _raise_recorded(responder)
+        connecting.raise_recorded(responder)
         return await wrapped(*args, **kwargs)
     if seams.active() is None:
         return await wrapped(*args, **kwargs)
@@ -114,33 +112,10 @@ async def _connect(wrapped: Any, _instance: Any, args: Any, kwargs: Any) -> Any:
     try:
         return await wrapped(*args, **kwargs)
     except Exception as error:
-        _record_failure(error)
+        connecting.record_failure(NAME, error)
         raise
     finally:
         seams.live_io.reset(token)
-
-
-def _record_failure(error: Exception) -> None:
-    call = seams.start(NAME, lambda: names("", "", ("", None), kind="CONNECT"))
-    if call is None:
-        return
-    try:
-        call.attributes[matching.CONNECTING] = True
-        call.fail(error)
-        call.end()
-    except Exception as fault:  # noqa: BLE001 - recording never breaks the app
-        call.lose("asyncpg.connect", fault)
-
-
-def _raise_recorded(responder: Responder) -> None:
-    answer = responder.next_in_lane(matching.CONNECT)
-    error = None if answer is None else answer.recorded.text(spans.ERROR)
-    if error is None:
-        return
-    try:
-        raise exceptions.rebuilt(error)
-    except CassetteError as cause:
-        responder.refuse(str(cause))
 
 
 async def _connect_addr(wrapped: Any, _instance: Any, args: Any, kwargs: Any) -> Any:

@@ -101,12 +101,16 @@ class Exchange:
         """What is asked, as far as the server heard it: a client may send the data of a COPY before it is refused."""
         asked = Asked.of(self.messages)
         if asked.copied is not None or asked.refused:
-            kinds = [kind for kind, _ in wire.messages(b"".join(self.pieces))]
+            kinds = [kind for kind, _ in wire.messages(b"".join(self.answer()))]
             if _COPY_BEGINS not in kinds:
                 asked.copied, asked.done, asked.refused = None, False, ""
             elif b"E" in kinds:
                 asked.done = False
         return asked
+
+    def answer(self) -> list[bytes]:
+        """The server's messages."""
+        return self.pieces
 
     def described(self) -> bytes:
         """The server's messages that describe what is asked."""
@@ -153,7 +157,7 @@ def encode(_name: str, exchange: Any) -> dict[str, spans.Attribute]:
     asked.described = Described.of(exchange.described())
     asked.place = exchange.place
     attributes = questions.encode(asked)
-    attributes |= spans.encode_payload(spans.RESPONSE, exchange.pieces)
+    attributes |= spans.encode_payload(spans.RESPONSE, exchange.answer())
     if exchange.server is not None:
         attributes[questions.SERVER] = json.dumps(exchange.server)
     return attributes

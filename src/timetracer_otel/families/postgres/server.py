@@ -21,7 +21,7 @@ from timetracer_otel.families.postgres.exchange import CANCELLED, CLOSED
 from timetracer_otel.families.postgres.wire import Message, Split
 from timetracer_otel.seams import Responder, exceptions
 
-__all__ = ["Server"]
+__all__ = ["Portal", "Server", "Statement"]
 
 _IDLE: Final = b"I"
 _DEFAULTS: Final = {
@@ -29,23 +29,23 @@ _DEFAULTS: Final = {
     "DateStyle": "ISO, MDY", "IntervalStyle": "postgres", "standard_conforming_strings": "on", "TimeZone": "UTC",
 }  # fmt: skip
 _AUTHENTICATED: Final = wire.frame(b"R", bytes(4))
-_UNANSWERED: Final = "the recording ended before this statement was answered: record it to its end"
 
 
 @dataclass(slots=True)
-class _Statement:
+class Statement:
     """A statement that the client has prepared."""
 
     sql: str
     types: tuple[int, ...]
+    name: str = ""
     described: Described = UNKNOWN
 
 
 @dataclass(slots=True)
-class _Portal:
+class Portal:
     """A statement with its parameters."""
 
-    statement: _Statement
+    statement: Statement
     bound: wire.Bound
 
 
@@ -53,11 +53,11 @@ class _Portal:
 class _Batch:
     """What the client has sent since it was told that the server is ready."""
 
-    prepares: _Statement | None = None
+    prepares: Statement | None = None
     describes: bool = False
     closes: int = 0
-    binds: list[_Portal] = field(default_factory=list)
-    fetches: _Portal | None = None
+    binds: list[Portal] = field(default_factory=list)
+    fetches: Portal | None = None
     executes: bool = False
     limit: int = 0
     failed: list[Message] | None = None
@@ -73,6 +73,8 @@ class Server(Dialogue[bytes]):
         secret: the key by which the client cancels what the connection does.
     """
 
+    UNANSWERED: Final = "the recording ended before this statement was answered: record it to its end"
+
     def __init__(self, responder: Responder, database: str, secret: int = 0) -> None:
         self._responder = responder
         self._database = database
@@ -80,8 +82,8 @@ class Server(Dialogue[bytes]):
         self._split = Split()
         self._started = False
         self._broken = False
-        self._statements: dict[str, _Statement] = {}
-        self._portals: dict[str, _Portal] = {}
+        self._statements: dict[str, Statement] = {}
+        self._portals: dict[str, Portal] = {}
         self._batch = _Batch()
         self._copying: Asked | None = None
         self._place = Place()
@@ -133,7 +135,7 @@ class Server(Dialogue[bytes]):
             step = _STEPS.get(kind)
             if step is None:
                 self._responder.refuse(f"the message {kind!r} of PostgreSQL's protocol is not one that is recorded")
-            yield from step(self, body)
+            yield from getattr(self, step)(body)
 
     def _welcome(self, startup: dict[str, str]) -> Iterator[bytes]:
         facts = self._facts()
@@ -161,9 +163,8 @@ class Server(Dialogue[bytes]):
 
     def _query(self, body: bytes) -> Iterator[Reply[bytes]]:
         asked = Asked("query", wire.text(body)[0])
-        lines = [line.strip() for line in asked.sql.strip().splitlines()]
-        if all(line in statements.RESET for line in lines):
-            yield self._reset()
+        if statements.is_upkeep(asked.sql):
+            yield self._tidied(asked.sql)
             return
         if statements.outline(asked.sql).verb == "COPY" and (begins := self._copy_begins(asked)):
             self._copying = asked
@@ -171,11 +172,14 @@ class Server(Dialogue[bytes]):
             return
         yield from self._answer(asked)
 
-    def _reset(self) -> bytes:
-        """Set the parameters back that have changed."""
-        changed, self._changed = self._changed, {}
-        back = [wire.parameter_status(name, self._parameters.get(name, "")) for name in changed]
-        return b"".join(back) + wire.command_complete("RESET") + self._ready(_IDLE)
+    def _tidied(self, sql: str) -> bytes:
+        """Answer what drivers and pools send to tidy a connection up, which may set its parameters back."""
+        back: list[bytes] = []
+        if not sql.startswith("DEALLOCATE"):
+            back = [wire.parameter_status(name, self._parameters.get(name, "")) for name in self._changed]
+            self._changed = {}
+        tag = sql.split(maxsplit=1)[0] if sql.startswith("D") else "RESET"
+        return b"".join(back) + wire.command_complete(tag) + self._ready(self._status)
 
     def _copy_begins(self, asked: Asked) -> bytes:
         """How the server asks for the data of a COPY, if it does and the statement is not refused."""
@@ -184,7 +188,7 @@ class Server(Dialogue[bytes]):
 
     def _parse(self, body: bytes) -> Iterator[Reply[bytes]]:
         name, sql, types = wire.parsed(body)
-        self._statements[name] = self._batch.prepares = _Statement(sql, types)
+        self._statements[name] = self._batch.prepares = Statement(sql, types, name)
         return iter(())
 
     def _describe(self, body: bytes) -> Iterator[Reply[bytes]]:
@@ -196,7 +200,7 @@ class Server(Dialogue[bytes]):
 
     def _bind(self, body: bytes) -> Iterator[Reply[bytes]]:
         bound = wire.bound(body)
-        portal = _Portal(self._statement(bound.statement), bound)
+        portal = Portal(self._statement(bound.statement), bound)
         self._portals[bound.portal] = portal
         self._batch.binds.append(portal)
         return iter(())
@@ -253,7 +257,7 @@ class Server(Dialogue[bytes]):
 
     # What it asks.
 
-    def _statement(self, name: str) -> _Statement:
+    def _statement(self, name: str) -> Statement:
         if name not in self._statements:
             self._responder.refuse("a statement is used that this connection has not prepared")
         return self._statements[name]
@@ -265,12 +269,12 @@ class Server(Dialogue[bytes]):
             return self._of("execute" if batch.executes else "bind", batch.binds, batch.limit)
         return None
 
-    def _of(self, operation: str, portals: list[_Portal], limit: int) -> Asked:
+    def _of(self, operation: str, portals: list[Portal], limit: int) -> Asked:
         statement = portals[0].statement
         sets = [one.bound._replace(portal="", statement="") for one in portals]
         return Asked(operation, statement.sql, statement.types, sets, limit, described=statement.described)
 
-    def _prepare(self, statement: _Statement) -> Iterator[bytes]:
+    def _prepare(self, statement: Statement) -> Iterator[bytes]:
         """Describe a statement as it was described, wherever that was recorded; or refuse it as it was refused."""
         asked = Asked("prepare", statement.sql, statement.types)
         described = self._described(asked)
@@ -329,7 +333,7 @@ class Server(Dialogue[bytes]):
         if wait := self._responder.wait(recorded):
             yield Wait(wait)
         if not said and not recorded.attributes.get(CLOSED) and spans.ERROR not in recorded.attributes:
-            self._responder.refuse(_UNANSWERED)
+            self._responder.refuse(self.UNANSWERED)
         passed = self._passed([one for one in said if one[0] != b"1"], asked)
         if recorded.attributes.get(CANCELLED):
             self._cancelled = False
@@ -361,6 +365,10 @@ class Server(Dialogue[bytes]):
         wrote = inside and (self._place.wrote or (asked is not None and statements.writes(asked.sql)))
         self._place = replace(self._place, inside=inside, wrote=wrote)
         return wire.ready(status)
+
+    def _wrote(self) -> None:
+        """Know that a transaction, if there is one, has written."""
+        self._place = replace(self._place, wrote=True)
 
     def _passed(self, said: list[Message], asked: Asked | None = None) -> bytes:
         """Give messages as bytes, and know the transaction's status from them."""
@@ -398,17 +406,8 @@ def _holding(
 
 _now = time.monotonic  # the real one: a replay gives the app another
 
-_STEPS: Final[dict[bytes, Callable[[Server, bytes], Iterator[Reply[bytes]]]]] = {
-    b"X": Server._ends,  # noqa: SLF001 - the table of its own steps
-    b"Q": Server._query,  # noqa: SLF001 - as above
-    b"P": Server._parse,  # noqa: SLF001 - as above
-    b"D": Server._describe,  # noqa: SLF001 - as above
-    b"B": Server._bind,  # noqa: SLF001 - as above
-    b"E": Server._execute,  # noqa: SLF001 - as above
-    b"C": Server._close,  # noqa: SLF001 - as above
-    b"H": Server._flush,  # noqa: SLF001 - as above
-    b"S": Server._sync,  # noqa: SLF001 - as above
-    b"d": Server._data,  # noqa: SLF001 - as above
-    b"c": Server._done,  # noqa: SLF001 - as above
-    b"f": Server._refused,  # noqa: SLF001 - as above
-}
+_STEPS: Final = {
+    b"X": "_ends", b"Q": "_query", b"P": "_parse", b"D": "_describe", b"B": "_bind", b"E": "_execute", b"C": "_close",
+    b"H": "_flush", b"S": "_sync", b"d": "_data", b"c": "_done", b"f": "_refused",
+}  # fmt: skip
+"""What a kind of message is taken by."""

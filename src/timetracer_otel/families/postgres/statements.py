@@ -10,14 +10,14 @@ from typing import Final
 from timetracer_otel.families.dbapi import statements
 from timetracer_otel.families.dbapi.statements import StatementOutline, outline
 
-__all__ = ["RESET", "StatementOutline", "digest", "is_catalog", "is_read", "normal", "outline", "writes"]
+__all__ = ["RESET", "StatementOutline", "digest", "is_catalog", "is_read", "is_upkeep", "normal", "outline", "writes"]
 
 _NAMES: Final = re.compile(
     r"""(?x)
     (?P<asyncpg> \b__asyncpg_[a-z]+_ )[0-9a-f]+__        # by a counter of the process
     | (?P<psycopg> \b_pg3_ )[0-9a-f]+                     # likewise
     | (?P<django> \b_django_curs_ )\d+(?=_(?:a?sync)_)    # by a thread
-    | (?P<sqlalchemy> \bc_ )[0-9a-f]{6,}(?=_[0-9a-f])     # by an address
+    | (?P<sqlalchemy> \bc_ )[0-9a-f]{6,}_[0-9a-f]+         # by an address and a counter
     """
 )
 """Names of savepoints and cursors that drivers and object mappers make."""
@@ -57,6 +57,17 @@ RESET: Final = frozenset({
     "DISCARD ALL", "DISCARD ALL;",
 })  # fmt: skip
 """The lines that a pool sends by itself when a connection comes back."""
+
+
+@lru_cache(maxsize=256)
+def is_upkeep(sql: str) -> bool:
+    """Whether drivers and pools send it by themselves to tidy a connection up: that is no call.
+
+    Args:
+        sql: a query.
+    """
+    lines = [line.strip() for line in sql.strip().splitlines()]
+    return bool(lines) and all(line in RESET or line.startswith("DEALLOCATE ") for line in lines)
 
 
 def normal(sql: str) -> str:

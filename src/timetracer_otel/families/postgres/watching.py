@@ -3,35 +3,26 @@
 from __future__ import annotations
 
 import contextvars
-import itertools
-import os
 from collections.abc import Callable
-from functools import lru_cache
 from typing import Any, Final
 
-from opentelemetry.instrumentation.utils import is_instrumentation_enabled
-from opentelemetry.trace import Status, StatusCode
-
-from timetracer_otel import seams, spans
+from timetracer_otel import seams
 from timetracer_otel.families.postgres import asked as questions
-from timetracer_otel.families.postgres import exchange as exchanges
 from timetracer_otel.families.postgres import statements, wire
-from timetracer_otel.families.postgres.asked import Place
+from timetracer_otel.families.postgres.connection import IDLE, RecordedConnection
 from timetracer_otel.families.postgres.exchange import CANCELLED, CLOSED, Exchange, Prepared
 from timetracer_otel.families.postgres.wire import Split
-from timetracer_otel.seams import Call, Lane, faults
+from timetracer_otel.seams import Call, faults
 
 __all__ = ["Watched"]
 
-_IDLE: Final = b"I"
 _DESCRIPTION: Final = frozenset({b"t", b"T", b"n"})
 _DESCRIBED: Final = frozenset({b"T", b"n"})
 _BEGINS: Final = frozenset({b"Q", b"P", b"B", b"D", b"E", b"C", b"F"})
 _TAIL: Final = 6
-_numbers = itertools.count(1)
 
 
-class Watched:
+class Watched(RecordedConnection):
     """A connection that is recorded. A fault of ours is reported, and the connection left alone from then on.
 
     Args:
@@ -40,29 +31,14 @@ class Watched:
     """
 
     def __init__(self, plugin: str, address: tuple[str, int | None]) -> None:
-        self._plugin = plugin
-        self._address = address
-        self._id = f"{os.getpid()}-{next(_numbers)}"
+        super().__init__(plugin, address)
         self._sent, self._received = Split(), Split()
-        self._startup: dict[str, str] | None = None
-        self._ready = False
-        self._parameters: dict[str, str] = {}
-        self._pid = 0
-        self._status = _IDLE
-        self._transaction = 0
-        self._wrote = False
+        self._started = self._ready = False
         self._statements: dict[str, Prepared] = {}
         self._portals: dict[str, tuple[Prepared, bytes]] = {}
         self._exchange: Exchange | None = None
-        self._last_lane: Lane | None = None
         self._listening: tuple[contextvars.Context, str] | None = None
         self._blind = False
-
-    @property
-    def database(self) -> str:
-        """The name of the database."""
-        startup = self._startup or {}
-        return startup.get("database") or startup.get("user", "")
 
     # What passes. Neither raises.
 
@@ -104,18 +80,20 @@ class Watched:
             self._blind = True
             call = self._exchange.call if self._exchange is not None else None
             if call is not None:
-                call.lose(f"{self._plugin}.watch", error)
+                call.lose(f"{self.plugin}.watch", error)
             else:
-                faults.report(f"{self._plugin}.watch", error)
+                faults.report(f"{self.plugin}.watch", error)
 
     # The client.
 
     def _wrote_bytes(self, data: bytes) -> None:
-        if self._startup is None:
+        if not self._started:
             body = self._sent.startup(data)
             if body is None:
                 return
-            self._startup, data = wire.startup_parameters(body), b""
+            startup = wire.startup_parameters(body)
+            self.database = startup.get("database") or startup.get("user", "")
+            self._started, data = True, b""
         found = self._sent.messages(data)
         if not self._ready:
             return  # credentials
@@ -126,15 +104,11 @@ class Watched:
             self._begin(exchange)
 
     def _asks(self, kind: bytes, body: bytes) -> None:
-        if kind == b"X":
-            self._startup = {}
-            return
         exchange = self._exchange
         if exchange is None and kind not in _BEGINS:
             return  # the rest of what has failed
         if exchange is None:
-            place = Place(self._id, self._transaction, self._status != _IDLE, self._wrote)
-            exchange = self._exchange = Exchange(place)
+            exchange = self._exchange = Exchange(self.place)
         if kind == b"P":
             name = wire.text(body)[0]
             exchange.prepared = self._statements[name] = Prepared(body)
@@ -145,7 +119,7 @@ class Watched:
             self._executes(exchange, body)
         elif kind == b"Q":
             exchange.ask(kind, body)
-            exchange.counts = not _is_reset(body)
+            exchange.counts = not statements.is_upkeep(wire.text(body)[0])
         elif kind in {b"d", b"c", b"f"}:
             exchange.ask(kind, body)
         elif kind == b"H":
@@ -173,21 +147,8 @@ class Watched:
     def _begin(self, exchange: Exchange) -> None:
         """Find the call of an exchange, in the context of who asks."""
         if exchange.counts:
-            exchange.call = self._call(exchange, seams.begin)
+            self.begin(exchange)
         exchange.context = contextvars.copy_context()
-
-    def _call(self, exchange: Exchange, begin: Callable[..., Call | None], kind: str = "") -> Call | None:
-        if seams.active() is None or not is_instrumentation_enabled():
-            return None
-        call = begin(self._plugin, lambda: exchanges.names(exchange.sql, self.database, self._address, kind=kind))
-        if call is None:
-            return None
-        call.under_way = exchange
-        call.payloads.append((exchanges.encode, spans.REQUEST, exchange))
-        if call.lane is not self._last_lane:
-            self._last_lane = call.lane  # type: ignore[assignment]  # the part of a lane that a call needs
-            exchange.server = {"database": self.database, "pid": self._pid, "parameters": dict(self._parameters)}
-        return call
 
     # The server.
 
@@ -207,23 +168,19 @@ class Watched:
         """Take what comes before the connection is ready, or by itself."""
         if kind == b"S":
             name, at = wire.text(body)
-            self._parameters[name] = wire.text(body, at)[0]
+            self.parameters[name] = wire.text(body, at)[0]
         elif kind == b"K":
-            self._pid = int.from_bytes(body[:4])
+            self.pid = int.from_bytes(body[:4])
         elif kind == b"Z":
             self._ready = True
         elif kind == b"A" and self._listening is not None:
             context, before = self._listening
-            context.copy().run(self._notified, before, wire.frame(kind, body))
+            context.copy().run(self._heard, before, wire.frame(kind, body))
 
-    def _notified(self, before: str, message: bytes) -> None:
-        call = seams.start(self._plugin, lambda: exchanges.names("", self.database, self._address, kind="NOTIFICATION"))
-        if call is None or self._listening is None:
-            return
-        call.follow(before)
-        call.put(spans.RESPONSE, message)
-        call.end()
-        self._listening = self._listening[0], call.span_id
+    def _heard(self, before: str, message: bytes) -> None:
+        call = self.notified(before, message)
+        if call is not None and self._listening is not None:
+            self._listening = self._listening[0], call.span_id
 
     def _describes(self, exchange: Exchange) -> None:
         """See whether a statement is described, or was refused: then the client asks for the end."""
@@ -241,7 +198,7 @@ class Watched:
 
     def _keep(self, exchange: Exchange, begin: Callable[..., Call | None], kind: str) -> None:
         """Keep how a statement was described, or why it was refused."""
-        exchange.call = self._call(exchange, begin, kind)
+        self.begin(exchange, begin, kind)
         if exchange.call is not None and begin is seams.start:
             exchange.call.attributes[questions.ASIDE] = "prepared"
             exchange.call.end()
@@ -255,24 +212,18 @@ class Watched:
 
     def _is_over(self, exchange: Exchange, found: list[wire.Message]) -> None:
         self._exchange = None
-        call = exchange.call
+        status, error = IDLE, None
         for kind, body in found:
             if kind == b"S":
                 self._unasked(kind, body)
-            elif kind == b"E" and call is not None:
-                _failed(call, wire.error_fields(body))
+            elif kind == b"E":
+                error = wire.error_fields(body)
             elif kind == b"Z":
-                self._status = body
-        if self._status == _IDLE:
-            self._transaction += 1
-            self._wrote = False
-        elif exchange.counts and not self._wrote:
-            self._wrote = statements.writes(exchange.sql)
-        if call is None:
-            return
-        if exchange.context is not None and statements.outline(exchange.sql).verb == "LISTEN":
+                status = body
+        self.over(exchange, status, error)
+        call = exchange.call
+        if call is not None and exchange.context is not None and statements.outline(exchange.sql).verb == "LISTEN":
             self._listening = exchange.context, call.span_id
-        call.end()
 
     def _lost(self, error: BaseException | None) -> None:
         exchange, self._exchange = self._exchange, None
@@ -283,16 +234,3 @@ class Watched:
         if error is not None:
             call.fail(error)
         call.end()
-
-
-def _failed(call: Call, fields: dict[str, str]) -> None:
-    if call.own and call.span.is_recording():
-        call.span.set_status(Status(StatusCode.ERROR))
-        call.span.set_attribute("db.response.status_code", fields.get("C", ""))
-
-
-@lru_cache(maxsize=64)
-def _is_reset(body: bytes) -> bool:
-    """Whether a Query is what a pool sends by itself when a connection comes back."""
-    lines = wire.text(body)[0].strip().splitlines()
-    return all(line.strip() in statements.RESET for line in lines)

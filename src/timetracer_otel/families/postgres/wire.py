@@ -23,6 +23,7 @@ __all__ = [
     "cells",
     "columns",
     "command_complete",
+    "copy_response",
     "ended_with",
     "error_fields",
     "error_response",
@@ -32,6 +33,7 @@ __all__ = [
     "messages",
     "named",
     "notable",
+    "notification",
     "parameter_status",
     "parameter_types",
     "parse",
@@ -39,6 +41,7 @@ __all__ = [
     "query",
     "ready",
     "row",
+    "row_description",
     "startup_parameters",
     "text",
 ]
@@ -258,6 +261,32 @@ def columns(body: bytes) -> list[Column]:
         found.append(Column(name, kind, form))
         at += 18
     return found
+
+
+def row_description(found: Iterable[tuple[str, tuple[int, int, int, int, int, int]]]) -> bytes:
+    """Make a RowDescription.
+
+    Args:
+        found: each column's name; its table, its number in there, its type, that type's size and modifier, the format.
+    """
+    pieces = [_zero(name) + struct.pack("!IhIhih", *facts) for name, facts in found]
+    return frame(b"T", b"".join((_INT16.pack(len(pieces)), *pieces)))
+
+
+def copy_response(kind: bytes, form: int, formats: Sequence[int]) -> bytes:
+    """Make a CopyInResponse (``G``) or a CopyOutResponse (``H``).
+
+    Args:
+        kind: which.
+        form: of the whole: 0 text, 1 binary.
+        formats: of the columns.
+    """
+    return frame(kind, bytes((form,)) + _int16s(formats))
+
+
+def notification(pid: int, channel: bytes, payload: bytes) -> bytes:
+    """Make a NotificationResponse."""
+    return frame(b"A", _INT32.pack(pid) + channel + b"\0" + payload + b"\0")
 
 
 def parameter_types(body: bytes) -> tuple[int, ...]:

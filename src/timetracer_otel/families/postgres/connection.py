@@ -1,0 +1,108 @@
+"""A connection to PostgreSQL while it is recorded: its exchanges become calls, and it knows where each stands."""
+
+from __future__ import annotations
+
+import itertools
+import os
+from collections.abc import Callable
+from typing import Final
+
+from opentelemetry.instrumentation.utils import is_instrumentation_enabled
+from opentelemetry.trace import Status, StatusCode
+
+from timetracer_otel import seams, spans
+from timetracer_otel.families.postgres import exchange as exchanges
+from timetracer_otel.families.postgres import statements
+from timetracer_otel.families.postgres.asked import Place
+from timetracer_otel.families.postgres.exchange import Exchange
+from timetracer_otel.seams import Call
+from timetracer_otel.seams.calls import CallLane
+
+__all__ = ["IDLE", "RecordedConnection"]
+
+IDLE: Final = b"I"
+"""The status of a connection that is in no transaction."""
+_numbers = itertools.count(1)
+
+
+class RecordedConnection:
+    """Makes calls of a connection's exchanges.
+
+    Args:
+        plugin: the integration's name.
+        address: of the server: host and port; a path and None.
+        database: its name.
+    """
+
+    def __init__(self, plugin: str, address: tuple[str, int | None], database: str = "") -> None:
+        self.plugin = plugin
+        self.address = address
+        self.database = database
+        self.parameters: dict[str, str] = {}
+        """What the server says of the connection."""
+        self.pid = 0
+        self._id = f"{os.getpid()}-{next(_numbers)}"
+        self._status = IDLE
+        self._transaction = 0
+        self._wrote = False
+        self._last_lane: CallLane | None = None
+
+    @property
+    def place(self) -> Place:
+        """Where the next exchange stands."""
+        return Place(self._id, self._transaction, self._status != IDLE, self._wrote)
+
+    def begin(self, exchange: Exchange, begin: Callable[..., Call | None] = seams.begin, kind: str = "") -> None:
+        """Begin the call of an exchange, in the context of who asks; there is none where nothing is recorded.
+
+        Args:
+            exchange: that begins.
+            begin: gives the call.
+            kind: of exchange, for the name of a span of ours, where it is another one than to execute a statement.
+        """
+        if seams.active() is None or not is_instrumentation_enabled():
+            return
+        call = begin(self.plugin, lambda: exchanges.names(exchange.sql, self.database, self.address, kind=kind))
+        if call is None:
+            return
+        exchange.call, call.under_way = call, exchange
+        call.payloads.append((exchanges.encode, spans.REQUEST, exchange))
+        if call.lane is not self._last_lane:
+            self._last_lane = call.lane
+            exchange.server = {"database": self.database, "pid": self.pid, "parameters": dict(self.parameters)}
+
+    def over(self, exchange: Exchange, status: bytes, error: dict[str, str] | None) -> None:
+        """End the call of an exchange.
+
+        Args:
+            exchange: that is over.
+            status: of the transaction after it.
+            error: the fields of the server's error; None where there was none.
+        """
+        self._status = status
+        if status == IDLE:
+            self._transaction += 1
+            self._wrote = False
+        elif exchange.counts and not self._wrote:
+            self._wrote = statements.writes(exchange.sql)
+        call = exchange.call
+        if call is None:
+            return
+        if error is not None and call.own and call.span.is_recording():
+            call.span.set_status(Status(StatusCode.ERROR))
+            call.span.set_attribute("db.response.status_code", error.get("C", ""))
+        call.end()
+
+    def notified(self, before: str, message: bytes) -> Call | None:
+        """Record a notification that came by itself, in the context of who listens; None where nothing is recorded.
+
+        Args:
+            before: id of the call that it follows.
+            message: the server's.
+        """
+        call = seams.start(self.plugin, lambda: exchanges.names("", self.database, self.address, kind="NOTIFICATION"))
+        if call is not None:
+            call.follow(before)
+            call.put(spans.RESPONSE, message)
+            call.end()
+        return call

@@ -1,0 +1,187 @@
+"""An exchange of libpq while it is recorded: what was sent, and the results that stand for the server's messages."""
+
+from __future__ import annotations
+
+import contextvars
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from timetracer_otel.families.postgres import wire
+from timetracer_otel.families.postgres.asked import Asked
+from timetracer_otel.families.postgres.exchange import Exchange
+from timetracer_otel.families.postgres.wire import Bound
+
+__all__ = ["ABORTED", "COPYING", "COPY_IN", "COPY_OUT", "FATAL", "SYNCED", "ResultExchange", "errors_in"]
+
+EMPTY, COMMAND, TUPLES, COPY_OUT, COPY_IN, FATAL, SINGLE, SYNCED, ABORTED, CHUNK = 0, 1, 2, 3, 4, 7, 9, 10, 11, 12
+"""The status of a result (ExecStatusType of libpq)."""
+COPYING: Final = frozenset({COPY_OUT, COPY_IN})
+_PIECES: Final = frozenset({SINGLE, CHUNK})
+_FIELDS: Final = "SVCMDHPpqWstcdnFLR"
+"""The fields of an error, by their letter, which are libpq's codes for them too."""
+_VALUE: Final = 8
+"""Bytes that a value is taken to have."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """Parameters as libpq is given them."""
+
+    parameters: Sequence[Any]
+    formats: Sequence[int] | None
+    result_format: int
+
+    def bound(self) -> Bound:
+        """The same as the client's message."""
+        formats = tuple(map(int, self.formats or ())) or (0,) * len(self.parameters)
+        parameters = [None if one is None else bytes(one) for one in self.parameters]
+        return Bound("", "", formats, parameters, (int(self.result_format),))
+
+
+@dataclass
+class ResultExchange(Exchange):
+    """What libpq asks, and its results. They pin their rows until they are written.
+
+    Attributes:
+        sent: the parameters; of a statement that is executed many times in a pipeline several.
+        results: of libpq.
+        beside: messages that came with them: notices, notifications, parameters.
+        copied: data of a COPY, either way.
+        ended: whether the client sent that to its end; its reason where it broke it off.
+        status: of the transaction afterwards.
+        name: of the prepared statement, by which executions belong together.
+        expected: results to come.
+        open: whether more executions may follow.
+    """
+
+    sent: list[Sent] = field(default_factory=list)
+    results: list[Any] = field(default_factory=list)
+    beside: list[bytes] = field(default_factory=list)
+    copied: list[Any] = field(default_factory=list)
+    ended: bytes | None = None
+    status: bytes = b""
+    name: bytes = b""
+    expected: int = 1
+    open: bool = False
+
+    def __len__(self) -> int:
+        rows: int = sum(result.ntuples * result.nfields for result in self.results)
+        return self.size + rows * _VALUE + sum(map(len, self.copied))
+
+    def execute(self, sent: Sent) -> None:
+        """Take an execution.
+
+        Args:
+            sent: its parameters.
+        """
+        self.sent.append(sent)
+        self.size += sum(map(len, filter(None, sent.parameters)))
+        self.counts = True
+
+    @property
+    def direction(self) -> int:
+        """Whether it is a COPY and which way; 0 for what is none."""
+        for result in self.results:
+            if result.status in COPYING:
+                return COPY_IN if result.status == COPY_IN else COPY_OUT
+        return 0
+
+    def asked(self) -> Asked:
+        """What is asked, as far as the server heard it."""
+        asked = Asked.of(self.messages)
+        if self.sent:
+            asked.operation, asked.sets = "execute", [one.bound() for one in self.sent]
+        if self.direction == COPY_IN:
+            asked.copied = b"".join(bytes(piece) for piece in self.copied)
+            asked.refused = (self.ended or b"").decode("utf-8", "replace")
+            asked.done = not asked.refused and not any(result.status == FATAL for result in self.results)
+        return asked
+
+    def described(self) -> bytes:
+        """How the server asks for the data of a COPY; libpq's statements describe themselves."""
+        return b"".join(_copy(result, b"G") for result in self.results if result.status == COPY_IN)
+
+    def answer(self) -> list[bytes]:
+        """The server's messages."""
+        pieces, streams = [*self.beside], False
+        for result in self.results:
+            pieces += _messages(result, described=streams)
+            streams = result.status in _PIECES
+            if result.status == COPY_OUT:
+                pieces += [wire.frame(b"d", bytes(piece)) for piece in self.copied]
+                pieces.append(wire.frame(b"c"))
+        if self.status:
+            pieces.append(wire.ready(self.status))
+        return pieces
+
+    def keep_context(self) -> None:
+        """Remember who asks."""
+        self.context = contextvars.copy_context()
+
+
+def _messages(result: Any, *, described: bool) -> Iterator[bytes]:
+    """The messages that libpq made a result of.
+
+    Args:
+        result: it.
+        described: whether it goes on with rows that came one by one.
+    """
+    status = result.status
+    if status in _PIECES or status == TUPLES:
+        if not described:
+            yield _columns(result)
+        columns = range(result.nfields)
+        for number in range(result.ntuples):
+            yield wire.row([result.get_value(number, column) for column in columns])
+    if status in COPYING:
+        yield _copy(result, b"G" if status == COPY_IN else b"H")
+    elif status == EMPTY:
+        yield wire.frame(b"I")
+    elif status == FATAL:
+        yield wire.error_response(error_of(result))
+    elif status == COMMAND and not result.command_status and result.nfields:
+        yield _columns(result)  # of a portal that was described
+    elif status in {COMMAND, TUPLES}:
+        yield wire.frame(b"C", (result.command_status or b"") + b"\0")
+
+
+def _columns(result: Any) -> bytes:
+    return wire.row_description(
+        (
+            (result.fname(n) or b"").decode("utf-8", "surrogateescape"),
+            (
+                result.ftable(n),
+                result.ftablecol(n),
+                result.ftype(n),
+                result.fsize(n),
+                result.fmod(n),
+                int(result.fformat(n)),
+            ),
+        )
+        for n in range(result.nfields)
+    )
+
+
+def _copy(result: Any, kind: bytes) -> bytes:
+    formats = [int(result.fformat(n)) for n in range(result.nfields)]
+    return wire.copy_response(kind, int(result.binary_tuples), formats)
+
+
+def error_of(result: Any) -> dict[str, str]:
+    """Give the fields of an error or a notice.
+
+    Args:
+        result: of libpq.
+    """
+    found = ((letter, result.error_field(ord(letter))) for letter in _FIELDS)
+    return {letter: text.decode("utf-8", "surrogateescape") for letter, text in found if text is not None}
+
+
+def errors_in(exchange: ResultExchange) -> dict[str, str] | None:
+    """Give the fields of the error that an exchange ended with; None without one.
+
+    Args:
+        exchange: that is over.
+    """
+    return next((error_of(result) for result in exchange.results if result.status == FATAL), None)

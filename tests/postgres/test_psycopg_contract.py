@@ -1,0 +1,47 @@
+"""What programs do with psycopg 3 is the same recorded, and replayed with the server gone: values and types."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+from psycopg import generators
+
+from tests.postgres.psycopg_scenarios import SCENARIOS
+from tests.support.postgres import PostgresServer
+from tests.support.same import same
+from timetracer_otel import testing
+
+pytestmark = pytest.mark.system
+
+ELSEWHERE = "postgresql://somebody:else@db.nowhere.example:6543/warehouse?sslmode=require"
+
+
+@pytest.fixture(scope="module")
+def recorded(installed: PostgresServer, tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[Any, Path]]:
+    """What each scenario saw while it was recorded, and the recording. The server is gone."""
+    installed.start()
+    seen: dict[str, tuple[Any, Path]] = {}
+    try:
+        for name, scenario in SCENARIOS.items():
+            folder = tmp_path_factory.mktemp(name)
+            with testing.record(folder):
+                seen[name] = scenario(installed.dsn), folder
+    finally:
+        installed.stop()
+    return seen
+
+
+@pytest.mark.parametrize("name", SCENARIOS)
+def test_nothing_changes(name: str, recorded: dict[str, tuple[Any, Path]]) -> None:
+    """Replayed with another host, port, user, database and TLS mode a program sees what it saw."""
+    then, folder = recorded[name]
+    before = psycopg.Connection.connect, generators.execute
+    with testing.replay(folder) as replay:
+        now = SCENARIOS[name](ELSEWHERE)
+    outcome = replay.outcome()
+    assert same(now, then), f"{now}\nand not\n{then}"
+    assert (outcome.misses, outcome.unused, outcome.refused) == ([], [], [])
+    assert (psycopg.Connection.connect, generators.execute) == before
