@@ -98,7 +98,6 @@ _UNSEEN: Final = {
     "ibm_db": "ibm_db",
     "primp": "primp",
     "psycopg2._psycopg": "psycopg2",
-    "psycopg.pq": "psycopg",
     "pycurl": "pycurl",
     "pymssql._pymssql": "pymssql",
     "pylibmc": "pylibmc",
