@@ -84,7 +84,7 @@ def test_unchanged_app_passes(recording: tuple[str, Path]) -> None:
         ("limit", "changed postgresql SELECT lines: $.parameters.price: "),
         ("dropped", "missing postgresql INSERT lines"),
         ("extra", "extra postgresql UPDATE orders"),
-        ("other id", "changed postgresql SELECT orders: $.parameters.id: 1 recorded, 2 now"),
+        ("other id", "changed postgresql SELECT orders: $.parameters.id: "),
     ],
 )
 def test_a_change_is_named(recording: tuple[str, Path], change: str, said: str) -> None:
