@@ -10,6 +10,7 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
+import hypothesis
 import pytest
 
 from tests.support.mongo import MongoServer
@@ -25,12 +26,26 @@ atexit.register(shutil.rmtree, os.environ["XDG_CONFIG_HOME"], ignore_errors=True
 # A shell lets its background jobs ignore Ctrl-C, and so would every program that a test ends by it.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
+# Machines may be busy. Where a run decides about a change it is the same each time; elsewhere each one looks further.
+hypothesis.settings.register_profile(
+    "busy",
+    deadline=None,
+    suppress_health_check=[hypothesis.HealthCheck.too_slow],
+    derandomize="CI" in os.environ,
+)
+hypothesis.settings.load_profile("busy")
+
 
 _SELDOM = {
     "aiohttp-client": "aiohttp",
+    "asyncpg": "asyncpg",
     "celery": "celery",
+    "django": "django",
     "fastapi": "fastapi",
     "httpx2": "httpx2",
+    "psycopg": "psycopg",
+    "psycopg2": "psycopg2",
+    "redis": "redis",
     "starlette": "starlette",
     "tornado": "tornado",
 }

@@ -93,6 +93,8 @@ def test_what_a_command_touches(command: str, keys: list[str] | None, reads: boo
         ("CONFIG SET maxmemory 5 requirepass secret", "CONFIG SET maxmemory 5 requirepass [redacted]"),
         ("MIGRATE h 1 k 0 5 AUTH secret", "MIGRATE h 1 k 0 5 AUTH [redacted]"),
         ("MIGRATE h 1 k 0 5 AUTH2 ada secret", "MIGRATE h 1 k 0 5 AUTH2 [redacted] [redacted]"),
+        ("AUTH ada secret", "AUTH [redacted] [redacted]"),
+        ("HELLO 3 AUTH ada secret", "HELLO 3 [redacted] [redacted] [redacted]"),
         ("SET requirepass secret", "SET requirepass secret"),
     ],
 )

@@ -142,6 +142,17 @@ def test_a_driver_that_waits_no_longer(redis_server: int, tmp_path: Path) -> Non
             client.blpop("nothing", 5)
 
 
+def test_a_server_that_refuses_a_password(redis_server: int, tmp_path: Path) -> None:
+    """It refuses in a replay too, whatever password is sent; other connections are set up as ever."""
+    for mode, port in ((testing.record, redis_server), (testing.replay, NOWHERE)):
+        with mode(tmp_path / "cassettes"), redis.Redis(port=port) as client:
+            assert client.get("a") is None
+            refused = redis.Redis(port=port, username="ada", password=f"wrong in {mode.__name__}")
+            with refused, pytest.raises(redis.AuthenticationError, match="invalid username-password pair"):
+                refused.get("a")
+            assert client.get("b") is None
+
+
 def test_passwords_are_in_no_call(redis_server: int, tmp_path: Path) -> None:
     """Neither those of a log-in nor those that are set."""
     with testing.record(tmp_path / "cassettes"):

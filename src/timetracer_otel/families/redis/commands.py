@@ -14,6 +14,7 @@ __all__ = [
     "SUBSCRIBES",
     "UNSUBSCRIBES",
     "is_read",
+    "is_refused",
     "is_settling",
     "is_setup",
     "keys",
@@ -75,6 +76,11 @@ def is_setup(command: Command) -> bool:
     return word in _SETUP or word in UNSUBSCRIBES or (word == "CLIENT" and _second(command) in _CLIENT_SETUP)
 
 
+def is_refused(command: Command, reply: bytes) -> bool:
+    """Whether a server refuses to set a connection up; that it does not know what a client calls itself is nothing."""
+    return reply.startswith(b"-") and name(command) != "CLIENT"
+
+
 def is_settling(command: Command) -> bool:
     """Whether each process asks it when it first needs what the answer tells, or the call makes."""
     word = name(command)
@@ -111,6 +117,8 @@ def without_secrets(command: Command) -> Command:
         command: its name and its arguments.
     """
     word, second = name(command), _second(command)
+    if word in {"AUTH", "HELLO"}:  # of HELLO the version stays
+        return [part if place < (word == "HELLO") + 1 else HIDDEN for place, part in enumerate(command)]
     if word == "ACL" and second == "SETUSER":
         return [
             HIDDEN if place > 1 and part[:1] in {b">", b"<", b"#", b"!"} else part for place, part in enumerate(command)

@@ -35,11 +35,12 @@ def describe(asked: list[Command], database: str = "0") -> Description:
         asked: one command, or those of a pipeline; at least one.
         database: the number of the database.
     """
+    asked = list(map(known.without_secrets, asked))
     blanker = Blanker()
     digest = blake2b(digest_size=16)
     for command in asked:
         digest.update(b"*%d" % len(command))
-        for word in known.without_secrets(command):
+        for word in command:
             blanked = _blanked(word, blanker)
             digest.update(b"$%d:" % len(blanked) + blanked)
     is_read = all(map(known.is_read, asked))

@@ -92,15 +92,19 @@ class Tap:
         call = None
         if asked and not all(map(known.is_setup, asked)):
             call = seams.begin(self._place.plugin, partial(self._named, asked))
-        if call is not None:
-            hidden = [known.without_secrets(command) for command in asked]
-            call.put(spans.REQUEST, data if hidden == asked else b"".join(map(packed, hidden)))
-            call.attributes[DATABASE] = self._place.database
-            if self._hello:
-                call.attributes[HELLO], self._hello = self._hello, ""
+        self._ask(call, asked, data)
         opens = any(known.name(command) in known.SUBSCRIBES | {_MONITOR} for command in asked)
         context = copy_context() if opens and call is not None else None
         self._waiting.append(_Sent(asked, sum(map(self._count, asked)), call, context))
+
+    def _ask(self, call: Call | None, asked: list[Command], data: bytes) -> None:
+        if call is None:
+            return
+        hidden = [known.without_secrets(command) for command in asked]
+        call.put(spans.REQUEST, data if data and hidden == asked else b"".join(map(packed, hidden)))
+        call.attributes[DATABASE] = self._place.database
+        if self._hello:
+            call.attributes[HELLO], self._hello = self._hello, ""
 
     def _named(self, asked: list[Command]) -> tuple[str, Mapping[str, spans.Attribute]]:
         verb = " ".join(dict.fromkeys(map(known.name, asked)))
@@ -156,6 +160,9 @@ class Tap:
         self._waiting.popleft()
         for command in sent.commands:
             self._note(command, sent)
+        if sent.call is None and known.is_refused(sent.commands[0], sent.replies[0]):
+            sent.call = seams.start(self._place.plugin, partial(self._named, sent.commands))
+            self._ask(sent.call, sent.commands, b"")
         if sent.call is not None:
             sent.call.put_replies(sent.replies)
             sent.call.end()

@@ -66,6 +66,9 @@ class Server(Dialogue[bytes]):
             raise ConnectionResetError(errno.ECONNRESET, "the replay of this connection is over")
         asked = commands_in(data)
         if all(map(known.is_setup, asked)):
+            refused = self._responder.next_in_lane(describe(asked, self._database))
+            if refused is not None:
+                return self._said(refused)
             return [reply for command in asked for reply in self._made_up(command)]
         answer = self._responder.answer(describe(asked, self._database), lambda: shown(asked))
         recorded = answer.recorded
