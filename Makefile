@@ -9,7 +9,7 @@ ARGS ?=
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: help demo test test-all check bench matrix soak collector clean
+.PHONY: help demo test test-all check bench matrix soak collector servers clean
 
 help:
 	@echo "make demo      record example apps, stop the database, replay them"
@@ -20,6 +20,7 @@ help:
 	@echo "make matrix    what --verify must pass and must catch, twenty times over"
 	@echo "make soak      20,000 requests, killed in the middle, ten times: what was answered is recorded (half an hour)"
 	@echo "make collector find or build the OpenTelemetry Collector that some tests start (needs Go 1.26)"
+	@echo "make servers   install the servers that some tests start: Debian's redis-server and postgresql"
 	@echo "make clean     remove .venv* and caches"
 
 $(READY): pyproject.toml scripts/venv.sh
@@ -52,6 +53,9 @@ soak: $(READY)
 
 collector:
 	@scripts/install-otelcol
+
+servers:
+	@scripts/install-servers
 
 clean:
 	@rm -rf .venv .venv-* .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache build dist
