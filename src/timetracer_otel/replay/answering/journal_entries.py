@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 import orjson
 
@@ -16,9 +16,6 @@ from timetracer_otel.replay.answering.matching import Match, Matcher, Recorded
 from timetracer_otel.replay.answering.peers import renamed
 from timetracer_otel.replay.journal import NEAREST, Journal
 from timetracer_otel.seams import Description, Entry, Lane, Recording, Value, branches
-
-if TYPE_CHECKING:
-    from timetracer_otel.replay.answering.closest_call import Closest
 
 __all__ = [
     "as_recorded",
@@ -123,17 +120,18 @@ def as_recorded(match: Match, bindings: Mapping[Value, Value], peer: str, record
     return facts
 
 
-def assumed(journal: Journal, lane_id: str, key: Sequence[str], found: Closest) -> None:
+def assumed(journal: Journal, lane_id: str, key: Sequence[str], answers: model.Span, difference: str | None) -> None:
     """Note that a call was answered by one that asked something else.
 
     Args:
         journal: where to.
         lane_id: the live lane.
         key: the call's readable address.
-        found: what answers it.
+        answers: the recorded call that answers it.
+        difference: where that differs first; None where nothing does that people are shown.
     """
-    span = found.call.span.span_id
-    differs = "asks the same and is used up" if found.difference is None else f"differs in {found.difference}"
+    span = answers.span_id
+    differs = "asks the same and is used up" if difference is None else f"differs in {difference}"
     message = f"{' '.join(filter(None, key))} was answered by the closest recorded call, span {span}, which {differs}"
     journal.note("assumed", lane=lane_id, key=list(key), span=span, message=message)
 

@@ -3,26 +3,60 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from typing import TYPE_CHECKING, NoReturn, TypeAlias
+from typing import Any, NoReturn, Protocol, TypeAlias
 
 from timetracer_otel import seams
+from timetracer_otel.cassette import model
+from timetracer_otel.config import Settings
 from timetracer_otel.replay.answering import closest_call, journal_entries
 from timetracer_otel.replay.answering.matching import Match, Matcher
-from timetracer_otel.replay.answering.peers import renamed
-from timetracer_otel.seams import Description, GoesOut
-
-if TYPE_CHECKING:
-    from timetracer_otel.replay.answering.session import Player, ReplayLane
+from timetracer_otel.replay.answering.peers import Peers, renamed
+from timetracer_otel.replay.journal import Journal
+from timetracer_otel.seams import Description, Entry, GoesOut
 
 __all__ = ["look_up", "meanings"]
 
 Found: TypeAlias = tuple[Match, Matcher]
 
 
+class _Lane(Protocol):
+    """The live lane that asks, as :class:`timetracer_otel.replay.answering.session.ReplayLane` is one."""
+
+    id: str
+    entry: Entry | None
+    recorded: model.Lane | None
+    remark: str
+    assumed: bool
+    peers: Peers
+
+
+class _Player(Protocol):
+    """What of a replay's runtime a look-up needs."""
+
+    settings: Settings
+    journal: Journal
+
+    def find(self, lane: Any, asked: Description, instead: Sequence[Description] = ()) -> Found | None:
+        """Go down the ladder."""
+        ...
+
+    def matchers(self, lane: Any) -> list[Matcher]:
+        """What may answer a live lane."""
+        ...
+
+    def why_not_borrowed(self, lane: Any, asked: Description) -> str:
+        """Say of identical reads of other lanes why none of them answers."""
+        ...
+
+    def refuse(self, lane: Any, key: tuple[str, ...], message: str, asked: object = None) -> NoReturn:
+        """Note a miss, and raise it."""
+        ...
+
+
 def look_up(  # noqa: PLR0913, PLR0917 - who asks what
-    player: Player,
+    player: _Player,
     plugin: str,
-    lane: ReplayLane,
+    lane: _Lane,
     asked: Description,
     instead: Sequence[Description],
     render: Callable[[], object],
@@ -50,7 +84,7 @@ def look_up(  # noqa: PLR0913, PLR0917 - who asks what
     return _unmatched(player, plugin, lane, asked, render)
 
 
-def meanings(player: Player, lane: ReplayLane, asked: Description) -> Iterator[Description]:
+def meanings(player: _Player, lane: _Lane, asked: Description) -> Iterator[Description]:
     """Give what a call may ask, the surest first: of a peer with a new name, the same of recorded ones.
 
     Args:
@@ -69,9 +103,7 @@ def meanings(player: Player, lane: ReplayLane, asked: Description) -> Iterator[D
             yield from peers.others(asked, matchers)
 
 
-def _unmatched(
-    player: Player, plugin: str, lane: ReplayLane, asked: Description, render: Callable[[], object]
-) -> Found:
+def _unmatched(player: _Player, plugin: str, lane: _Lane, asked: Description, render: Callable[[], object]) -> Found:
     """Do what the user wants at a call that was not recorded."""
     what, integration, matchers = player.settings.on_miss, seams.integrations[plugin], player.matchers(lane)
     if what == "live" and integration.goes_out:
@@ -87,11 +119,11 @@ def _unmatched(
     lane.assumed = True
     if meant.peer:
         lane.peers.settle(asked.peer, meant.peer)
-    journal_entries.assumed(player.journal, lane.id, meant.key, found)
+    journal_entries.assumed(player.journal, lane.id, meant.key, found.call.span, found.difference)
     return found.matcher.nearest(found.call), found.matcher
 
 
-def _miss(player: Player, lane: ReplayLane, asked: Description, shown: object, hint: str) -> NoReturn:
+def _miss(player: _Player, lane: _Lane, asked: Description, shown: object, hint: str) -> NoReturn:
     """Raise a miss that shows the closest recorded call, after noting it for the report."""
     what, matchers = " ".join(filter(None, asked.key)), player.matchers(lane)
     closest = player.why_not_borrowed(lane, asked) or closest_call.described(matchers, lane.recorded, asked, shown)
