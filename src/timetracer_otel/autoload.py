@@ -48,6 +48,7 @@ def pre_instrument() -> None:
     global _from_outside  # noqa: PLW0603 - a process has one installation
     wants_replay = os.environ.get("TIMETRACER_MODE", "").strip().lower() == "replay"
     try:
+        _tell_misspelt()
         settings = config.load()
         wants_replay = settings.mode == "replay"
         if settings.mode != "off":
@@ -66,6 +67,11 @@ def pre_instrument() -> None:
             _log.exception("the replay could not be set up")
             _refuse_to_run(error)
         _log.exception("timetracer is off: it could not be set up")
+
+
+def _tell_misspelt() -> None:
+    for name, closest in config.misspelt():
+        _log.warning("timetracer: %s", config.told(name, closest))
 
 
 @contextmanager
@@ -116,6 +122,7 @@ def install(**settings: Any) -> Settings:
         if _installed.mode != wanted.mode and not stays:
             raise ConfigError(f"timetracer is in mode {_installed.mode} already; it cannot change to {wanted.mode}")
         return _installed
+    _tell_misspelt()
     if wanted.mode == "off":
         return wanted
     try:

@@ -8,14 +8,28 @@ from __future__ import annotations
 import os
 import re
 import tomllib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any, Final, Literal, NamedTuple, TypeAlias, cast, get_args
 
 from timetracer_otel.errors import ConfigError
 
-__all__ = ["NONDETERMINISM", "PREFIX", "Compression", "Host", "Mode", "OnMiss", "Pace", "Rule", "Settings", "load"]
+__all__ = [
+    "NONDETERMINISM",
+    "PREFIX",
+    "Compression",
+    "Host",
+    "Mode",
+    "OnMiss",
+    "Pace",
+    "Rule",
+    "Settings",
+    "load",
+    "misspelt",
+    "size",
+    "told",
+]
 
 Mode: TypeAlias = Literal["off", "record", "replay"]
 Compression: TypeAlias = Literal["none", "gzip", "zstd"]
@@ -23,6 +37,12 @@ Pace: TypeAlias = Literal["none", "recorded"]
 OnMiss: TypeAlias = Literal["fail", "nearest", "live"]
 
 PREFIX = "TIMETRACER_"
+_OTHERS: Final = frozenset(
+    f"{PREFIX}{name}" for name in ("KEY", "BACKEND_HEADERS", "CHILD", "PARENT_SESSION", "RAISE_FAULTS")
+)
+"""Variables of ours that are no settings."""
+_WITHIN: Final = frozenset({f"{PREFIX}REPLAY_JOURNAL", f"{PREFIX}PARENT_SESSION"})
+"""Variables that a process of ours hands to those that it starts."""
 NONDETERMINISM = ("clock", "monotonic", "objectid", "random", "secrets", "tempfile", "urandom", "uuid")
 """The groups of what an app draws that can be recorded and given back."""
 
@@ -146,6 +166,36 @@ def load(environ: Mapping[str, str] = os.environ, directory: Path | None = None)
     return _with_exporters(replace(Settings(), **given), exporters, given)
 
 
+def misspelt(environ: Mapping[str, str] = os.environ) -> Iterator[tuple[str, str]]:
+    """Give the variables that are named as ours are, and are none: a setting that has no effect.
+
+    Args:
+        environ: the environment variables.
+
+    Yields:
+        The name, and the closest one that there is; empty when none is close.
+    """
+    if _WITHIN & environ.keys():
+        return  # the process that started this one has said it
+    known = {PREFIX + name.upper() for name in PARSERS} | _OTHERS
+    for name in sorted(environ):
+        if name.startswith(PREFIX) and name not in known and not name.startswith(f"{PREFIX}REPLAY_"):
+            import difflib  # noqa: PLC0415 - hardly anybody misspells
+
+            close = difflib.get_close_matches(name.removeprefix(PREFIX), [one.removeprefix(PREFIX) for one in known], 1)
+            yield name, PREFIX + close[0] if close else ""
+
+
+def told(name: str, closest: str) -> str:
+    """Say what :func:`misspelt` found, on a line.
+
+    Args:
+        name: of the variable.
+        closest: one that there is.
+    """
+    return f"{name} is no setting and has no effect" + (f": is {closest} meant?" if closest else "")
+
+
 def _with_exporters(settings: Settings, exporters: list[str], given: Mapping[str, Any]) -> Settings:
     """A recording that leaves by another exporter only has its payloads on the spans, and writes no files."""
     leaves_otherwise = bool(set(exporters) - {"none", "timetracer"}) and "timetracer" not in exporters
@@ -224,6 +274,22 @@ def _quantity(text: str, units: Mapping[str, int]) -> float | None:
         return None
     number = float(match["number"]) * units[match["unit"]]
     return number if number < 2**63 else None
+
+
+def size(name: str, text: str) -> int:
+    """Read a size such as ``500MB``.
+
+    Args:
+        name: of the option or the variable that has it.
+        text: what was given.
+
+    Raises:
+        ConfigError: it is none.
+    """
+    found = _quantity(text, _BYTES)
+    if found is None:
+        raise ConfigError(f"{name} {text}: must be a size such as 500MB or 10GB")
+    return int(found)
 
 
 def _memory(name: str, text: str) -> int:

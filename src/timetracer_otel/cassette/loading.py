@@ -14,7 +14,7 @@ from timetracer_otel.cassette.reading import read_spans
 from timetracer_otel.cassette.sessions import SessionSearch
 from timetracer_otel.errors import CassetteError
 
-__all__ = ["empty", "gathered", "load", "load_alone", "outline"]
+__all__ = ["empty", "gathered", "load", "load_alone", "outline", "without_payloads"]
 
 _PAYLOADS: Final = ("timetracer.", names.HTTP_REQUEST_BODY, names.HTTP_RESPONSE_BODY)
 """How the attributes begin of which a part knows better than the span that it completes."""
@@ -104,11 +104,16 @@ def outline(path: str | PathLike[str]) -> Cassette:
         CassetteError: as :func:`load`, but that a payload was cut is not noticed.
     """
     loaded = _Files()
-    loaded.take(Path(path), map(_without_payloads, read_spans(path)))
+    loaded.take(Path(path), map(without_payloads, read_spans(path)))
     return _grouped(loaded)
 
 
-def _without_payloads(span: Span) -> Span:
+def without_payloads(span: Span) -> Span:
+    """Drop the payloads of a span, and give it.
+
+    Args:
+        span: as read; it is changed.
+    """
     for name in _BULK:
         span.attributes.pop(name, None)
     return span

@@ -64,10 +64,11 @@ class Wanted:
         """
         by_time = sort in {"newest", "oldest"}
         summaries = listing.summaries(oldest_first=sort == "oldest")
-        found: Iterable[Summary] = filter(self._takes, summaries)
+        found: Iterable[Summary] = filter(self.takes, summaries)
         return islice(found if by_time else iter(sorted(found, key=_SORTS[sort])), limit)
 
-    def _takes(self, one: Summary) -> bool:
+    def takes(self, one: Summary) -> bool:
+        """Whether a summary is wanted."""
         return (
             (not self.route or _is_of(one, self.route))
             and (self.status is None or (one.status is not None and self.status[0] <= one.status <= self.status[1]))

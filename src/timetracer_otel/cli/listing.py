@@ -17,7 +17,7 @@ from rich.text import Text
 
 from timetracer_otel.cassette import finding, loading, scratch
 from timetracer_otel.cassette.model import Lane
-from timetracer_otel.cassette.shelf import Shelf
+from timetracer_otel.cassette.skeletons import Skeletons
 from timetracer_otel.cassette.urls import is_url
 from timetracer_otel.cli.index import Index, Row, Stamp
 from timetracer_otel.cli.output import console, one_line
@@ -26,7 +26,7 @@ from timetracer_otel.cli.style import milliseconds, status_style
 from timetracer_otel.cli.summary import Summary, iso, summarize
 from timetracer_otel.errors import CassetteError
 
-__all__ = ["Listing", "collect", "lanes", "print_table"]
+__all__ = ["Listing", "collect", "lanes", "print_table", "read_file", "stamped"]
 
 Cell: TypeAlias = tuple[str, str]
 """A text and its style."""
@@ -94,13 +94,22 @@ def collect(place: str) -> Listing:
     else:
         listing = Listing()
         for path in _paths(place, listing):
-            listing.rows += _read(path, scratch.named(str(path)), listing) or ()
+            listing.rows += read_file(path, scratch.named(str(path)), listing) or ()
     listing.merge()
     return listing
 
 
-def _read(path: Path, name: str, listing: Listing) -> list[Row] | None:
-    """Read a file; None when it cannot be read, which is noted."""
+def read_file(path: Path, name: str, listing: Listing) -> list[Row] | None:
+    """Read a file.
+
+    Args:
+        path: the file.
+        name: by which the rows name it.
+        listing: gets the error, if there is one.
+
+    Returns:
+        Its rows; None when it cannot be read.
+    """
     try:
         return [summarize(lane).as_row(name) for lane in _lanes(path)]
     except CassetteError as error:
@@ -110,13 +119,13 @@ def _read(path: Path, name: str, listing: Listing) -> list[Row] | None:
 
 def _collect_folder(folder: Path) -> Listing:
     index, listing = Index.read(folder), Listing(os.path.join(str(folder), ""))  # noqa: PTH118 - a Path ends in no slash
-    there = dict(_stamped(str(folder), len(listing.base), listing.errors))
+    there = dict(stamped(str(folder), len(listing.base), listing.errors))
     if there != index.stamps:
         index.forget({name for name, stamp in index.stamps.items() if there.get(name) != stamp})
         unknown = sorted(name for name in there if name not in index.stamps)
         for name in with_progress(unknown, len(unknown), "reading"):
             path = folder / name
-            rows = _read(path, name, listing) if finding.is_cassette(path) else ()
+            rows = read_file(path, name, listing) if finding.is_cassette(path) else ()
             if rows is not None:
                 index.take(name, there[name], rows)
         index.write()
@@ -124,8 +133,14 @@ def _collect_folder(folder: Path) -> Listing:
     return listing
 
 
-def _stamped(folder: str, base: int, errors: list[CassetteError]) -> Iterator[tuple[str, Stamp]]:
-    """The files of a directory and all below it that may be cassettes, by their names behind ``base`` characters."""
+def stamped(folder: str, base: int, errors: list[CassetteError]) -> Iterator[tuple[str, Stamp]]:
+    """Give the files of a directory and all below it that may be cassettes.
+
+    Args:
+        folder: the directory.
+        base: how many characters of their paths are not given.
+        errors: gets those of folders that cannot be read.
+    """
     below = []
     try:
         with os.scandir(folder) as entries:
@@ -141,7 +156,7 @@ def _stamped(folder: str, base: int, errors: list[CassetteError]) -> Iterator[tu
         message = f"cannot be read ({error.strerror}): check its permissions"
         errors.append(CassetteError(message, file=folder))
     for one in below:
-        yield from _stamped(one, base, errors)
+        yield from stamped(one, base, errors)
 
 
 def _in_order(file: str) -> tuple[list[str], str]:
@@ -161,7 +176,8 @@ def lanes(place: str, errors: list[CassetteError]) -> Iterator[Lane]:
         CassetteError: there is nothing of that name.
     """
     found = Listing()
-    for path in _paths(place, found):
+    paths = list(_paths(place, found))
+    for path in with_progress(paths, len(paths), "reading"):
         try:
             yield from _lanes(path)
         except CassetteError as error:
@@ -176,9 +192,9 @@ def _lanes(path: Path) -> Iterator[Lane]:
         yield from cassette.lanes
         yield from cassette.sessions.values()
         return
-    own = Shelf.of([path])
-    yield from own.lanes
-    yield from own.sessions.values()
+    found = Skeletons([path])
+    for one in found.lanes:
+        yield Lane(one.id, one.session_id, [loading.without_payloads(found.span(bone, 0)) for bone in one.bones], path)
 
 
 def _paths(place: str, listing: Listing) -> Iterator[Path]:
@@ -198,18 +214,19 @@ def _paths(place: str, listing: Listing) -> Iterator[Path]:
         listing.errors.append(error.with_traceback(None))
 
 
-def print_table(summaries: Iterable[Summary]) -> None:
+def print_table(summaries: Iterable[Summary], *, has_header: bool = True) -> None:
     """Print a table for people. On a terminal too narrow for it, file and error have a line of their own.
 
     Columns are as wide as the widest cell until then: a table of a hundred thousand lines begins at once.
 
     Args:
         summaries: a row each.
+        has_header: whether the names of the columns stand above.
     """
     out = console()
     widths = list(map(len, _HEADERS))
     rows = iter(summaries)
-    header: list[list[Cell]] = [[(name, "bold") for name in _HEADERS]]
+    header: list[list[Cell]] = [[(name, "bold") for name in _HEADERS]] if has_header else []
     while block := header + [_cells(summary) for summary in islice(rows, _BLOCK)]:
         widths = [max(width, *(_width(row[column][0]) for row in block)) for column, width in enumerate(widths)]
         _print_block(out, block, list(widths), has_header=bool(header))

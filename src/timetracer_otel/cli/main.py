@@ -18,7 +18,7 @@ import typer
 from timetracer_otel import config
 from timetracer_otel.cassette import bundle, finding, loading
 from timetracer_otel.cassette.model import Lane
-from timetracer_otel.cli import choosing, listing, output
+from timetracer_otel.cli import choosing, examples, keeping, listing, output
 from timetracer_otel.errors import CassetteError, ConfigError, TimetracerError
 
 __all__ = ["app", "run"]
@@ -37,7 +37,6 @@ _LaneId = Annotated[
 
 app = typer.Typer(
     name="timetracer",
-    add_completion=False,
     no_args_is_help=True,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
@@ -388,6 +387,14 @@ def _import(
     directory = to or settings.dir
     done = importing.import_all(sources, settings.dir, directory, settings.compression, known_to_version1())
     raise typer.Exit(tell(done, directory))
+
+
+app.command("export")(keeping.export)
+app.command("clean")(keeping.clean)
+app.command("watch")(keeping.watch)
+app.command("doctor")(keeping.doctor)
+for _command in app.registered_commands:
+    _command.epilog = examples.below(_command.name or "")
 
 
 def run() -> None:

@@ -14,7 +14,17 @@ from rich.console import Console
 
 from timetracer_otel.cassette import scratch
 
-__all__ = ["complain", "console", "one_line", "paragraph", "write_array", "write_lanes", "write_object"]
+__all__ = [
+    "complain",
+    "console",
+    "flush",
+    "one_line",
+    "paragraph",
+    "write_array",
+    "write_lanes",
+    "write_line",
+    "write_object",
+]
 
 _CONTROLS: Final = re.compile(
     "[\0-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff\ud800-\udfff\U000e0000-\U000e007f]"
@@ -77,6 +87,20 @@ def write_array(items: Iterable[dict[str, Any]]) -> None:
         sys.stdout.write(separator + _on_one_line(item))
         separator = ",\n"
     sys.stdout.write("[]\n" if separator == "[\n" else "\n]\n")
+
+
+def write_line(item: dict[str, Any]) -> None:
+    """Write a JSON object to stdout, on a line of its own.
+
+    Args:
+        item: JSON-like.
+    """
+    sys.stdout.write(_on_one_line(item) + "\n")
+
+
+def flush() -> None:
+    """Let the reader of stdout have what was written."""
+    sys.stdout.flush()
 
 
 def write_lanes(files: Sequence[str], lanes: Iterable[tuple[dict[str, Any], Iterable[dict[str, Any]]]]) -> None:

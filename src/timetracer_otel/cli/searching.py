@@ -12,6 +12,7 @@ from rich.text import Text
 
 from timetracer_otel.cli import describing
 from timetracer_otel.cli.output import console, one_line
+from timetracer_otel.cli.progress import with_progress
 from timetracer_otel.errors import CassetteError
 
 __all__ = ["Found", "print_found", "search"]
@@ -52,7 +53,7 @@ def search(files: list[Path], wanted: str, left_out: list[CassetteError]) -> Ite
         left_out: gets the errors of files that cannot be read.
     """
     wanted = wanted.casefold()
-    for file in files:
+    for file in with_progress(files, len(files), "searching"):
         try:
             lanes = describing.describe([file])["lanes"]
         except CassetteError as error:

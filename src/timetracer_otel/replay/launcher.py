@@ -10,9 +10,10 @@ import sys
 import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from importlib import metadata
 from pathlib import Path
 from types import FrameType
-from typing import Any
+from typing import Any, Final
 
 import orjson
 import typer
@@ -60,12 +61,19 @@ def split_command(argv: Sequence[str]) -> tuple[list[str], list[str]]:
     return list(argv[:position]), command
 
 
-@app.command()
+_EXAMPLES: Final = """\b
+Examples:
+  timetracer-replay -- flask run
+  timetracer-replay cassettes/2026-11-21 -- uvicorn shop.main:app
+  timetracer-replay --verify cassettes --junit report.xml -- flask run"""
+
+
+@app.command(epilog=_EXAMPLES)
 @takes_arguments
 def _replay(context: typer.Context, **given: Any) -> None:
     """Run COMMAND; its calls are answered from the cassettes. The exit status is the command's own.
 
-    With --verify: 0 when everything matched, 1 when anything did not.
+    With --verify: 0 when everything matched, 1 when anything did not, 2 when the command line is wrong.
     """
     arguments, command = Arguments(**given), context.obj
     if not arguments.verifies:
@@ -74,6 +82,8 @@ def _replay(context: typer.Context, **given: Any) -> None:
     check_debugger(arguments)
     if shutil.which(command[0]) is None:
         raise ConfigError(f"{command[0]}: there is no such command; is its virtual environment active?")
+    for name, closest in config.misspelt():
+        _say(config.told(name, closest))
     settings = config.load()
     arguments = replace(arguments, cassettes=arguments.cassettes or [settings.cassette])
     directory = settings.dir
@@ -166,6 +176,9 @@ def _run_through(command: Sequence[str], env: Mapping[str, str]) -> int:
 
 def run() -> None:
     """The console script."""
+    if sys.argv[1:] == ["--version"]:
+        print(f"timetracer-otel {metadata.version('timetracer-otel')}")  # noqa: T201 - the command speaks to its user
+        return
     try:
         ours, command = split_command(sys.argv[1:])
         app(ours, prog_name="timetracer-replay", obj=command)

@@ -1,0 +1,68 @@
+"""Cassettes sent to an OTLP endpoint, as they are: OTLP/HTTP with JSON, a message at a time."""
+
+from __future__ import annotations
+
+import http.client
+import ssl
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Final
+from urllib.parse import urlsplit
+
+from timetracer_otel.cassette.framing import read_messages
+from timetracer_otel.cassette.reading import document_of, encoded
+from timetracer_otel.errors import ConfigError
+
+__all__ = ["send"]
+
+_SECONDS: Final = 60.0
+_PATH: Final = "/v1/traces"
+_OK: Final = range(200, 300)
+
+
+def send(files: Iterable[Path], endpoint: str) -> int:
+    """Send files; what was sent twice is for the receiver to tell, by its ids.
+
+    Args:
+        files: the cassettes.
+        endpoint: such as ``http://127.0.0.1:4318``; without a path, that of OTLP/HTTP is added.
+
+    Returns:
+        How many messages were taken.
+
+    Raises:
+        CassetteError: a file cannot be read.
+        ConfigError: nothing listens there, or it refuses a message.
+    """
+    parts = urlsplit(endpoint)
+    if parts.scheme not in {"http", "https"} or parts.hostname is None:
+        raise ConfigError(f"{endpoint} is no endpoint of OTLP/HTTP: give one such as http://127.0.0.1:4318")
+    path = parts.path if parts.path.strip("/") else _PATH
+    count = 0
+    try:
+        connection = _connection(parts.scheme, parts.hostname, parts.port)
+        for file in files:
+            for message in read_messages(file):
+                _post(connection, path, encoded(document_of(message, file)), endpoint)
+                count += 1
+        connection.close()
+    except (OSError, ValueError, http.client.HTTPException) as error:
+        raise ConfigError(f"{endpoint} cannot be reached ({error}): is a collector running there?") from error
+    return count
+
+
+def _connection(scheme: str, host: str, port: int | None) -> http.client.HTTPConnection:
+    if scheme == "https":
+        return http.client.HTTPSConnection(host, port, timeout=_SECONDS, context=ssl.create_default_context())
+    return http.client.HTTPConnection(host, port, timeout=_SECONDS)
+
+
+def _post(connection: http.client.HTTPConnection, path: str, body: bytes, endpoint: str) -> None:
+    connection.request("POST", path, body, {"Content-Type": "application/json"})
+    response = connection.getresponse()
+    said = response.read()
+    if response.status not in _OK:
+        text = said[:200].decode("utf-8", "replace")
+        raise ConfigError(
+            f"{endpoint} refused {len(body):,} bytes: {response.status} {response.reason} {text}".rstrip()
+        )

@@ -1,0 +1,38 @@
+"""``timetracer watch``: lanes as they come."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
+
+from timetracer_otel.cli.listing import Listing, read_file, stamped
+from timetracer_otel.cli.summary import Summary
+
+__all__ = ["news"]
+
+_PAUSE: Final = 0.3
+"""Seconds between two looks."""
+
+
+def news(folder: Path) -> Iterator[Summary]:
+    """Give every lane that is recorded from now on, without an end; a directory that is not there yet may come.
+
+    Args:
+        folder: the directory.
+    """
+    known = dict(stamped(str(folder), 0, []))
+    told: set[str] = set()
+    while True:
+        time.sleep(_PAUSE)
+        there = dict(stamped(str(folder), 0, []))
+        listing = Listing()
+        for name, stamp in there.items():
+            if known.get(name) != stamp:
+                listing.rows += read_file(Path(name), name, listing) or ()
+        known = there
+        for summary in listing.summaries(oldest_first=True):
+            if summary.lane_id not in told and summary.kind == "lane":
+                told.add(summary.lane_id)
+                yield summary
