@@ -19,6 +19,7 @@ from types import ModuleType
 from typing import Any, NoReturn
 
 from timetracer_otel import config, nondeterminism, sealing, seams
+from timetracer_otel.cassette import zstd
 from timetracer_otel.config import Settings
 from timetracer_otel.errors import ConfigError, IntegrationError, TimetracerError
 from timetracer_otel.integrations import discover
@@ -286,6 +287,7 @@ def _record(settings: Settings) -> None:
     from timetracer_otel.exporters.lanes.recorder import Recorder  # noqa: PLC0415 - see above
     from timetracer_otel.seams import tracing  # noqa: PLC0415 - see above
 
+    zstd.check(settings.compression)
     sealing.make_key()
     provider = tracing.host_provider()
     recorder = Recorder(settings, provider)

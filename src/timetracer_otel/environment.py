@@ -17,12 +17,20 @@ import os
 import secrets
 import sys
 from collections.abc import Mapping, MutableMapping, Sequence
+from importlib.metadata import entry_points
 
 from timetracer_otel import config
 from timetracer_otel.errors import ConfigError
 
 __all__ = ["set_defaults"]
 
+_TRACES = "OTEL_TRACES_EXPORTER"
+_SIGNALS = {
+    "--traces_exporter": _TRACES,
+    "--metrics_exporter": "OTEL_METRICS_EXPORTER",
+    "--logs_exporter": "OTEL_LOGS_EXPORTER",
+}
+"""The variable that each option of the command stands for."""
 _SEEDS = 2**32
 """How many PYTHONHASHSEED has; 0 stands for no randomness."""
 
@@ -30,21 +38,44 @@ _SEEDS = 2**32
 def set_defaults(environ: MutableMapping[str, str], argv: Sequence[str]) -> None:
     """Default metrics and logs to none, when cassettes are all that was asked for; in a replay, traces as well.
 
+    Likewise what would go by OTLP where its exporter is not installed: OpenTelemetry would set nothing up at all.
+
     Args:
         environ: the environment, changed in place.
         argv: the command line of ``opentelemetry-instrument``, whose option wins over the environment.
     """
     if environ.get("TIMETRACER_MODE", "").strip().lower() == "replay":
-        for name in ("OTEL_TRACES_EXPORTER", "OTEL_METRICS_EXPORTER", "OTEL_LOGS_EXPORTER"):
+        for name in _SIGNALS.values():
             environ.setdefault(name, "none")
         return
-    exporters = _option(argv, "--traces_exporter") or environ.get("OTEL_TRACES_EXPORTER", "")
+    exporters = _option(argv, "--traces_exporter") or environ.get(_TRACES, "")
     if environ.get("PYTHONHASHSEED", "random") in {"", "random"} and _is_recorded(environ, exporters):
         environ["PYTHONHASHSEED"] = str(1 + secrets.randbelow(_SEEDS - 1))
-    if exporters.strip() != "timetracer" or any(name.startswith("OTEL_EXPORTER_OTLP_") for name in environ):
-        return
-    for name in ("OTEL_METRICS_EXPORTER", "OTEL_LOGS_EXPORTER"):
-        environ.setdefault(name, "none")
+    if exporters.strip() == "timetracer" and not any(name.startswith("OTEL_EXPORTER_OTLP_") for name in environ):
+        for name in ("OTEL_METRICS_EXPORTER", "OTEL_LOGS_EXPORTER"):
+            environ.setdefault(name, "none")
+    if not _has_otlp():
+        _do_without_otlp(environ, argv)
+
+
+def _has_otlp() -> bool:
+    return any(one.name.startswith("otlp") for one in entry_points(group="opentelemetry_traces_exporter"))
+
+
+def _do_without_otlp(environ: MutableMapping[str, str], argv: Sequence[str]) -> None:
+    """Leave out what OpenTelemetry's distro would send by OTLP unasked, and say what was asked for in vain."""
+    cure = "its exporter is not installed: pip install 'timetracer-otel[otlp]'"
+    for option, name in _SIGNALS.items():
+        wanted = _option(argv, option) or environ.get(name, "")
+        if "otlp" in wanted:
+            sys.stderr.write(f"timetracer: {name} is {wanted}, and {cure}; nothing is set up without\n")
+        elif not wanted:
+            environ[name] = "none"
+            if name == _TRACES and not environ.get("TIMETRACER_MODE"):
+                sys.stderr.write(
+                    "timetracer: nothing is recorded: add --traces_exporter timetracer. Spans do not leave by OTLP: "
+                    f"{cure}\n"
+                )
 
 
 def _is_recorded(environ: Mapping[str, str], exporters: str) -> bool:

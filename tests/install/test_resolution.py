@@ -1,4 +1,4 @@
-"""``pip install`` finds an answer for every extra, with the pip that comes with this Python."""
+"""``pip install`` of every extra, with the pip that comes with this Python: it finds an answer, and that works."""
 
 from __future__ import annotations
 
@@ -12,6 +12,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
+from tests.support.mongo import MongoServer
+from tests.support.pages import Reader
 
 ROOT = Path(__file__).parents[2]
 PROJECT: dict[str, Any] = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
@@ -44,3 +47,69 @@ def test_every_extra_resolves(pip: Path, tmp_path: Path, extra: str) -> None:
     assert ended.returncode == 0, f"{sys.version}: {ended.stdout}{ended.stderr}"
     found = {one["metadata"]["name"]: one["metadata"]["version"] for one in json.loads(report.read_text())["install"]}
     assert (found["opentelemetry-sdk"], found["opentelemetry-distro"]) == ("1.45.1", "0.66b1")
+
+
+LIMIT_PACKAGES, LIMIT_BYTES = 40, 60 * 10**6
+NO_LIBRARY = {"cli", "otlp", "zstd", "s3", "gcs", "azure", "all"}
+"""Extras that are no library which is recorded."""
+INTEGRATIONS = {"motor": "pymongo", "requests": "urllib3"}
+"""By the names of extras that have another."""
+
+
+def install(folder: Path, wanted: str) -> Path:
+    """Install us with some extras into a fresh environment; give its folder of programs."""
+    if not (folder / "bin").exists():
+        venv.create(folder, with_pip=True)
+    command = [str(folder / "bin" / "pip"), "install", "--quiet", "--disable-pip-version-check", f"{ROOT}{wanted}"]
+    ended = subprocess.run(command, capture_output=True, text=True, timeout=1200, check=False)
+    assert ended.returncode == 0, ended.stdout + ended.stderr
+    return folder / "bin"
+
+
+def size(folder: Path) -> int:
+    """The bytes of what is installed, beside what installs it."""
+    beside = {"pip", "setuptools", "pkg_resources", "_distutils_hack"}
+    return sum(
+        file.stat().st_size
+        for part in folder.iterdir()
+        if part.name.partition("-")[0] not in beside
+        for file in (part.rglob("*") if part.is_dir() else [part])
+        if file.is_file()
+    )
+
+
+@pytest.mark.system  # asks the package index
+def test_a_new_reader_follows_the_readme(tmp_path: Path) -> None:
+    """What production needs is small and has no command line; with it every line of README.md does what it says."""
+    bin_ = install(tmp_path / "env", "[flask,pymongo]")
+    listed = subprocess.run([bin_ / "pip", "list", "--format", "json"], capture_output=True, text=True, check=True)
+    names = {one["name"] for one in json.loads(listed.stdout)} - {"pip", "setuptools"}
+    assert len(names) <= LIMIT_PACKAGES, sorted(names)
+    (packages,) = (tmp_path / "env" / "lib").glob("python*/site-packages")
+    assert size(packages) <= LIMIT_BYTES
+    refused = subprocess.run([bin_ / "timetracer", "list"], capture_output=True, text=True, check=False)
+    assert (refused.returncode, refused.stdout) == (2, "")
+    assert refused.stderr.endswith("pip install 'timetracer-otel[cli]'\n")
+
+    page = (ROOT / "README.md").read_text(encoding="utf-8")
+    (wanted,) = re.findall(r"pip install 'timetracer-otel(\[.*?\])'", page)
+    install(tmp_path / "env", wanted)
+    folder = tmp_path / "reader"
+    folder.mkdir()
+    with MongoServer() as server:
+        Reader(folder, server, python=str(bin_ / "python")).follow(page)
+
+
+@pytest.mark.system  # asks the package index, minutes in all
+@pytest.mark.parametrize("extra", sorted(EXTRAS))
+def test_every_extra_records_and_replays(tmp_path: Path, extra: str) -> None:
+    """The library is there with OpenTelemetry's instrumentor, none of its names is missing, a program replays."""
+    bin_ = install(tmp_path / "env", f"[cli,{extra}]")
+    ended = subprocess.run([bin_ / "timetracer", "doctor", "--json"], capture_output=True, text=True, check=False)
+    assert ended.returncode == 0, ended.stdout + ended.stderr
+    found = {one["what"]: one for one in json.loads(ended.stdout)}
+    assert found["self-test"]["state"] == "ok"
+    if extra not in NO_LIBRARY:
+        library = found[INTEGRATIONS.get(extra, extra)]
+        assert library["state"] == "ok"
+        assert "spans by timetracer-otel" not in library["told"]

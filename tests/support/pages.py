@@ -56,9 +56,17 @@ class Reader:
         folder: an empty one.
         server: a MongoDB server that runs.
         database: a PostgreSQL server that runs, for pages that need one.
+        python: the interpreter whose environment the reader has.
     """
 
-    def __init__(self, folder: Path, server: MongoServer, database: PostgresServer | None = None) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        server: MongoServer,
+        database: PostgresServer | None = None,
+        python: str = sys.executable,
+    ) -> None:
+        self._interpreter = python
         self._folder = folder
         self._server = server
         self._database = database
@@ -66,7 +74,7 @@ class Reader:
         self._running = ExitStack()
         self._environ = {
             **os.environ,
-            "PATH": os.pathsep.join((str(Path(sys.executable).parent), os.environ.get("PATH", ""))),
+            "PATH": os.pathsep.join((str(Path(python).parent), os.environ.get("PATH", ""))),
             "TMPDIR": str(folder),
             "MONGODB_URI": server.uri,
             "FLASK_RUN_PORT": str(self._port),
@@ -89,7 +97,7 @@ class Reader:
         if named is not None:
             (self._folder / named["name"]).write_text(block.text, encoding="utf-8")
         else:
-            self._run([sys.executable, "-c", block.text])
+            self._run([self._interpreter, "-c", block.text])
 
     def _command(self, command: str, output: str) -> None:
         words = shlex.split(command, comments=True)

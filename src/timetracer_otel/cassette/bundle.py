@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from os import PathLike
 from pathlib import Path
 
+from timetracer_otel.cassette import zstd
 from timetracer_otel.cassette.damaged import reading_on
 from timetracer_otel.cassette.framing import read_messages
 from timetracer_otel.cassette.reading import document_of, document_spans, encoded
@@ -90,9 +91,7 @@ def writer(descriptor: int, output: Path) -> Iterator[Callable[[bytes], object]]
             with gzip.GzipFile(filename="", fileobj=file, mode="wb", mtime=0) as compressed:
                 yield compressed.write
         elif output.suffix == ".zst":
-            import zstandard  # noqa: PLC0415 - only when it is asked for
-
-            with zstandard.ZstdCompressor(write_checksum=True).stream_writer(file, closefd=False) as frame:
+            with zstd.library().ZstdCompressor(write_checksum=True).stream_writer(file, closefd=False) as frame:
                 yield frame.write
         else:
             yield file.write

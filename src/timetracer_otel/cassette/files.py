@@ -10,8 +10,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from os import PathLike
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Final, cast
+from typing import IO, TYPE_CHECKING, Any, Final, cast
 
+from timetracer_otel.cassette import zstd
 from timetracer_otel.errors import CassetteError
 
 if TYPE_CHECKING:
@@ -50,7 +51,9 @@ def opened(path: str | PathLike[str]) -> Iterator[io.BufferedReader]:
         _refuse_pipe(path)
         with Path(path).open("rb") as file, _decompressed(file) as plain:
             yield plain
-    except CassetteError:
+    except CassetteError as error:
+        if error.file is None:  # the library lacks that it needs
+            raise CassetteError(str(error), file=path) from error
         raise
     except DAMAGED as error:
         raise CassetteError(
@@ -105,11 +108,9 @@ class _ZstdFrames(io.RawIOBase):
     """
 
     def __init__(self, file: IO[bytes]) -> None:
-        import zstandard  # noqa: PLC0415 - 10 ms, which only who reads zstd should wait
-
-        self._library = zstandard
+        self._library = zstd.library()
         self._file = file
-        self._frame: zstandard.ZstdDecompressionObj | None = None
+        self._frame: Any = None
         self._input = b""
         self._output = memoryview(b"")
 

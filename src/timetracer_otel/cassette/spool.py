@@ -7,13 +7,12 @@ it in memory. So the pieces of each lane are written to a temporary file as they
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Final
 
-import zstandard
-
-from timetracer_otel.cassette import scratch
+from timetracer_otel.cassette import scratch, zstd
+from timetracer_otel.cassette.files import MAX_MESSAGE, ZSTD_MAGIC, unzstd
 from timetracer_otel.cassette.framing import TracesMessage
 from timetracer_otel.cassette.model import Span
 from timetracer_otel.cassette.reading import Json, document_of, document_spans, encoded
@@ -38,7 +37,7 @@ class Spool:
     def __init__(self) -> None:
         self.path = scratch.new_file("lanes")
         self._file = os.fdopen(os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb", _BUFFER)
-        self._compressor = zstandard.ZstdCompressor(level=_LEVEL)
+        self._compress = _compressor()
         self._end = 0
 
     def add(self, document: Json) -> Piece:
@@ -50,7 +49,7 @@ class Spool:
         Raises:
             CassetteError: the disk is full.
         """
-        data = self._compressor.compress(encoded(document))
+        data = self._compress(encoded(document))
         try:
             self._file.write(data)
         except OSError as error:
@@ -73,6 +72,20 @@ class Spool:
     def _full(self, error: OSError) -> CassetteError:
         message = f"cannot be written ({error.strerror}): make room, or set TMPDIR to another folder"
         return CassetteError(message, file=self.path)
+
+
+def _compressor() -> Callable[[bytes], bytes]:
+    """Compress pieces where the library for it is: without it they take more room for a while."""
+    try:
+        compressor = zstd.library().ZstdCompressor(level=_LEVEL)
+    except CassetteError:
+        return bytes
+    compress: Callable[[bytes], bytes] = compressor.compress
+    return compress
+
+
+def _plain(data: bytes) -> bytes:
+    return unzstd(data, MAX_MESSAGE) if data.startswith(ZSTD_MAGIC) else data
 
 
 class Pieces:
@@ -121,8 +134,8 @@ class Pieces:
     def _documents(self, pieces: Iterable[Piece]) -> Iterator[tuple[Json, TracesMessage]]:
         for start, length in pieces:
             try:
-                data = zstandard.ZstdDecompressor().decompress(os.pread(self._file, length, start))
-            except (OSError, zstandard.ZstdError) as error:
+                data = _plain(os.pread(self._file, length, start))
+            except (OSError, EOFError) as error:
                 raise CassetteError(f"cannot be read any more ({error}): start again", file=self._path) from error
             message = TracesMessage(1, data, start)
             yield document_of(message, self._path), message

@@ -17,6 +17,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final
 
+from timetracer_otel.cassette import zstd
 from timetracer_otel.cassette.finding import find
 from timetracer_otel.cassette.naming import LATEST, lane_path, session_path
 from timetracer_otel.config import Compression
@@ -50,9 +51,8 @@ def compress(data: bytes, compression: Compression) -> bytes:
 
         return gzip.compress(data, compresslevel=5, mtime=0)
     if compression == "zstd":
-        import zstandard  # noqa: PLC0415 - as above, 10 ms
-
-        return zstandard.ZstdCompressor(write_checksum=True).compress(data)
+        packed: bytes = zstd.library().ZstdCompressor(write_checksum=True).compress(data)
+        return packed
     return data
 
 

@@ -15,10 +15,10 @@ from timetracer_otel.errors import ConfigError
 __all__ = ["app_of", "cassette_of", "named", "source"]
 
 _MADE_ANEW: Final = frozenset({"host", "content-length", "connection", "transfer-encoding", "keep-alive"})
-_SERVERS: Final = frozenset({"uvicorn", "gunicorn", "hypercorn", "granian", "daphne"})
+_ASGI_SERVERS: Final = frozenset({"daphne", "granian", "hypercorn", "uvicorn"})
+_SERVERS: Final = _ASGI_SERVERS | {"gunicorn"}
 _LINE: Final = 100
 _CLIENTS: Final = {
-    "flask": ("from werkzeug.test import Client", "Client({app})", "open", "data", "data"),
     "wsgi": ("from werkzeug.test import Client", "Client({app})", "open", "data", "data"),
     "asgi": ("from starlette.testclient import TestClient", "TestClient({app})", "request", "content", "content"),
 }
@@ -46,8 +46,7 @@ def app_of(lane: Lane) -> str:
     Args:
         lane: as loaded.
     """
-    argv = lane.resource.get("process.command_args")
-    words = [str(word) for word in argv] if isinstance(argv, list) else []
+    words = _command(lane)
     if "--app" in words[:-1]:
         module = words[words.index("--app") + 1].removesuffix(".py")
         return module if ":" in module else f"{module}:app"
@@ -68,6 +67,17 @@ def named(lane: Lane) -> str:
     served = _served(lane)
     words = re.sub(r"\W+", "_", f"{served.method} {urlsplit(served.url).path}".lower()).strip("_")
     return f"{words[:60]}_{lane.id[:8]}"
+
+
+def _command(lane: Lane) -> list[str]:
+    argv = lane.resource.get("process.command_args")
+    return [str(word) for word in argv] if isinstance(argv, list) else []
+
+
+def _is_asgi(lane: Lane) -> bool:
+    """Whether the app was served by ASGI: its server tells, or the spans of its messages do."""
+    by_server = any(server in word for word in _command(lane) for server in _ASGI_SERVERS)
+    return by_server or any("asgi.event.type" in span.attributes for span in lane.spans)
 
 
 def cassette_of(lane: Lane, file: Path) -> Path:
@@ -95,9 +105,7 @@ def source(lane: Lane, app: str) -> str:
     if not colon or not re.fullmatch(r"[\w.]+", module) or not variable.isidentifier():
         raise ConfigError(f"--app {app}: give module:variable, such as shop.main:app")
     served = _served(lane)
-    scope = served.span.scope.name
-    kind = "asgi" if scope.rpartition(".")[2] in {"asgi", "starlette", "fastapi"} else "wsgi"
-    import_client, client, send, sends, content = _CLIENTS[kind]
+    import_client, client, send, sends, content = _CLIENTS["asgi" if _is_asgi(lane) else "wsgi"]
     path, headers = served.span.text(spans.HTTP_TARGET) or "/", _headers(lane)
     arguments = [repr(path), f"method={served.method!r}"] if send == "open" else [repr(served.method), repr(path)]
     arguments += [f"headers={headers!r}"] if headers else []

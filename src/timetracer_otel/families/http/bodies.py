@@ -11,7 +11,6 @@ from typing import Any
 from urllib.parse import parse_qsl
 
 import orjson
-import zstandard
 
 from timetracer_otel.families.http.volatile import BODY_PATTERNS, ignored_field
 from timetracer_otel.seams.values import Blanker
@@ -58,8 +57,14 @@ def _inflate(body: bytes) -> bytes:
         return zlib.decompress(body, wbits=-15)
 
 
+def _zstd() -> Any:
+    """The library, as the client has it too; raises ImportError where there is none."""
+    return importlib.import_module("zstandard")
+
+
 def _unzstd(body: bytes) -> bytes:
-    return zstandard.ZstdDecompressor().decompressobj().decompress(body)
+    unpacked: bytes = _zstd().ZstdDecompressor().decompressobj().decompress(body)
+    return unpacked
 
 
 def _brotli() -> Any:
@@ -108,7 +113,7 @@ _PACKERS: dict[str, Callable[[bytes], bytes]] = {
     "gzip": _gzip,
     "x-gzip": _gzip,
     "deflate": zlib.compress,
-    "zstd": lambda body: zstandard.ZstdCompressor().compress(body),
+    "zstd": lambda body: bytes(_zstd().ZstdCompressor().compress(body)),
     "br": lambda body: bytes(_brotli().compress(body)),
 }
 
