@@ -50,7 +50,7 @@ def test_every_extra_resolves(pip: Path, tmp_path: Path, extra: str) -> None:
 
 
 LIMIT_PACKAGES, LIMIT_BYTES = 40, 60 * 10**6
-NO_LIBRARY = {"cli", "otlp", "zstd", "s3", "gcs", "azure", "all"}
+NO_LIBRARY = {"cli", "otlp", "zstd", "s3", "gcs", "azure", "debug", "all"}
 """Extras that are no library which is recorded."""
 INTEGRATIONS = {"motor": "pymongo", "requests": "urllib3"}
 """By the names of extras that have another."""

@@ -29,7 +29,7 @@ _EXAMPLES: Final = {
     ),
     "clean": ("--older 7d --dry-run", "--status 2xx --older 1h --keep 1GB"),
     "watch": ("", "cassettes --json"),
-    "doctor": ("", "--no-self-test --json"),
+    "doctor": ("", "--no-self-test --json", "--vscode > .vscode/launch.json"),
 }
 
 

@@ -96,8 +96,17 @@ def watch(
 def doctor(
     as_json: Annotated[bool, typer.Option("--json", help="Print a JSON array, an object a finding.")] = False,
     no_self_test: Annotated[bool, typer.Option("--no-self-test", help="Without recording a program.")] = False,
+    vscode: Annotated[
+        bool, typer.Option("--vscode", help="Print a launch.json that attaches to timetracer-replay --debug dap.")
+    ] = False,
+    port: Annotated[int, typer.Option(help="Of --debug dap:PORT.")] = 5678,
 ) -> None:
     """Look at what is installed and active, and whether a recording replays. Exit status 1 when something is wrong."""
+    if vscode:
+        from timetracer_otel.debugging.launch_json import launch_json  # noqa: PLC0415 - only this needs it
+
+        typer.echo(launch_json(port))
+        return
     from timetracer_otel.cli import doctor as examination  # noqa: PLC0415 - imports every library
 
     findings = examination.examine(self_test=not no_self_test)

@@ -350,21 +350,6 @@ def _plugins(
         plugins.print_table(described)
 
 
-@app.command("doctor")
-def _doctor(
-    vscode: Annotated[
-        bool, typer.Option("--vscode", help="Print a launch.json that attaches to timetracer-replay --debug dap.")
-    ] = False,
-    port: Annotated[int, typer.Option(help="Of --debug dap:PORT.")] = 5678,
-) -> None:
-    """Help to set things up."""
-    from timetracer_otel.debugging.launch_json import launch_json  # noqa: PLC0415 - only this needs it
-
-    if not vscode:
-        raise ConfigError("timetracer doctor: say what to help with: --vscode prints a launch.json")
-    typer.echo(launch_json(port))
-
-
 @app.command("import")
 def _import(
     sources: Annotated[
