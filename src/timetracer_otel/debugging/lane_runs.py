@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 
-from timetracer_otel.debugging.counting import EXACT, Place
+from timetracer_otel.debugging.counting import EXACT, FIRST, Place
 from timetracer_otel.debugging.protocol import Debuggee, Message
 from timetracer_otel.debugging.stops import Stop, stop_of
 from timetracer_otel.debugging.visits import Visit, VisitEnded
@@ -104,7 +104,7 @@ class LaneRuns:
         return stop
 
     async def _first(self) -> Place:
-        return await self.visit.scout(back=["", 1, EXACT])
+        return await self.visit.scout(back=["", 1, FIRST])
 
     async def _exactly(self, stop: Stop) -> Place:
         return await self.visit.scout(back=[stop.branch, max(stop.number, 1), EXACT])

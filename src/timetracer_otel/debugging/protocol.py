@@ -9,12 +9,13 @@ from typing import Any, Final, Self, TypeAlias
 
 import orjson
 
-__all__ = ["Debuggee", "Message", "read", "write"]
+__all__ = ["LOST", "Debuggee", "Message", "read", "write"]
 
 Message: TypeAlias = dict[str, Any]
 
 _LENGTH: Final = b"content-length"
-_LOST: Final[Message] = {"type": "response", "success": False, "message": "the run has ended", "body": {}}
+LOST: Final[Message] = {"type": "response", "success": False, "message": "the run has ended", "body": {}}
+"""The response to a request of a run that has ended first."""
 
 
 async def read(reader: asyncio.StreamReader) -> Message | None:
@@ -61,6 +62,7 @@ class Debuggee:
         self._writer = writer
         self._numbers = count(1)
         self._waiting: dict[int, Callable[[Message], object]] = {}
+        self._ended = False
         self._reading = asyncio.create_task(self._read(reader))
 
     @classmethod
@@ -83,6 +85,9 @@ class Debuggee:
             arguments: its own.
             answered: is given the response, in order with the events.
         """
+        if self._ended:
+            answered(LOST)
+            return
         number = next(self._numbers)
         self._waiting[number] = answered
         write(self._writer, {"seq": number, "type": "request", "command": command, "arguments": arguments})
@@ -116,7 +121,8 @@ class Debuggee:
         self._end()
 
     def _end(self) -> None:
+        self._ended = True
         waiting, self._waiting = self._waiting, {}
         for answered in waiting.values():
-            answered(_LOST)
+            answered(LOST)
         self.events.put_nowait(None)

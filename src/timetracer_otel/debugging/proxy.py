@@ -58,8 +58,9 @@ class Proxy:
         self._thread.join()
 
     def close(self) -> None:
-        """Let everybody go."""
-        self._loop.call_soon_threadsafe(self._closing.set)
+        """Let everybody go; once is enough."""
+        with suppress(RuntimeError):  # the loop is closed
+            self._loop.call_soon_threadsafe(self._closing.set)
 
     def _run(self) -> None:
         self._loop.run_until_complete(self._serve())

@@ -10,6 +10,7 @@ import signal
 import sys
 import threading
 import time
+import warnings
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -51,6 +52,7 @@ def begin(loop: asyncio.BaseEventLoop | None, connection: Connection, *, own_gro
     _die_with_parent()
     if own_group:
         os.setpgid(0, 0)
+    warnings.filterwarnings("ignore", message=".*opened before fork")  # drivers: they reach nowhere in a replay
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_DFL)
     threading.current_thread()._daemonic = False  # type: ignore[attr-defined] # else pydevd says that no thread is alive

@@ -5,8 +5,9 @@ from __future__ import annotations
 import os
 import signal
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
@@ -40,9 +41,22 @@ def check(arguments: Arguments) -> None:
         raise ConfigError("--break-at goes with --debug: add --debug pdb or --debug dap")
 
 
+@dataclass(frozen=True, slots=True)
+class Debugger:
+    """A debugger that waits for the program.
+
+    Attributes:
+        variables: of the environment, which the program needs besides the others.
+        leave: lets go of what is debugged, because the program is to end.
+    """
+
+    variables: dict[str, str]
+    leave: Callable[[], None] = lambda: None
+
+
 @contextmanager
-def debugged(arguments: Arguments, catalog: Catalog, folder: Path) -> Iterator[dict[str, str]]:
-    """Give the variables that the program needs besides the others, while its debugger is there.
+def debugged(arguments: Arguments, catalog: Catalog, folder: Path) -> Iterator[Debugger]:
+    """Give the debugger while it is there; one that does nothing where none is asked for.
 
     Args:
         arguments: of the command line.
@@ -53,18 +67,18 @@ def debugged(arguments: Arguments, catalog: Catalog, folder: Path) -> Iterator[d
         ConfigError: it is not one lane, or there is no such call.
     """
     if arguments.debug is None:
-        yield {}
+        yield Debugger({})
         return
     kind, port = parse(arguments.debug)
     lane = _the_lane(catalog)
     call = _call(catalog, lane, arguments.break_at) if arguments.break_at is not None else ""
     if kind == "pdb":
-        yield _variables(Settings(kind, lane, call))
+        yield Debugger(_variables(Settings(kind, lane, call)))
         return
     door = folder / "debugger"
-    with Proxy(port, door, call, lambda: os.kill(os.getpid(), signal.SIGTERM)):
+    with Proxy(port, door, call, lambda: os.kill(os.getpid(), signal.SIGTERM)) as proxy:
         print(f"timetracer-replay: a debugger may attach to 127.0.0.1:{port}", file=sys.stderr)  # noqa: T201 - the command speaks to its user
-        yield _variables(Settings(kind, lane, call, str(door)))
+        yield Debugger(_variables(Settings(kind, lane, call, str(door))), proxy.close)
 
 
 def _variables(settings: Settings) -> dict[str, str]:

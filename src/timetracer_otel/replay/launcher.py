@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from importlib import metadata
 from pathlib import Path
@@ -152,7 +152,8 @@ def _run(command: Sequence[str], catalog: shelf.Catalog, surroundings: Environme
     with tempfile.TemporaryDirectory(prefix="timetracer-") as name:
         folder = Path(name)
         with debugged(arguments, catalog, folder) as debugger:
-            status = _run_through(command, {**surroundings(catalog, folder), **debugger})
+            variables = {**surroundings(catalog, folder), **debugger.variables}
+            status = _run_through(command, variables, debugger.leave)
         outcome = journal.Outcome.of(journal.read(folder))
     print(outcome.as_text(), file=sys.stderr)  # noqa: T201 - the command speaks to its user
     if arguments.report is not None:
@@ -160,16 +161,17 @@ def _run(command: Sequence[str], catalog: shelf.Catalog, surroundings: Environme
     return status
 
 
-def _run_through(command: Sequence[str], env: Mapping[str, str]) -> int:
+def _run_through(command: Sequence[str], env: Mapping[str, str], leave: Callable[[], None]) -> int:
     """Run the command under OpenTelemetry's auto-instrumentation, hand signals on, give its exit status."""
     process = subprocess.Popen([*BOOT, *command], env=env)
 
     def forward(number: int, _frame: FrameType | None) -> None:
         process.send_signal(number)
+        leave()
 
     signal.signal(signal.SIGTERM, forward)
     # Ctrl-C reaches the whole process group; we only wait for the program to end.
-    signal.signal(signal.SIGINT, lambda *_: None)
+    signal.signal(signal.SIGINT, lambda *_: leave())
     status = process.wait()
     return 128 - status if status < 0 else status
 
