@@ -20,7 +20,10 @@ SERVERS = {
         FASTAPI,
         "gunicorn tests.debugging.shop_fastapi:app -k uvicorn.workers.UvicornWorker --bind 127.0.0.1:{port}",
     ),
-    "uvicorn's workers": (FASTAPI, "uvicorn tests.debugging.shop_fastapi:app --workers 2 --port {port}"),
+    "uvicorn's workers": (
+        FASTAPI,
+        "uvicorn tests.debugging.shop_fastapi:app --workers 2 --timeout-worker-healthcheck 60 --port {port}",
+    ),
     "uvicorn's reloader": (FASTAPI, "uvicorn tests.debugging.shop_fastapi:app --reload --port {port}"),
 }
 

@@ -12,6 +12,7 @@ import os
 import select
 import signal
 import sys
+import time
 import warnings
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -31,6 +32,9 @@ from timetracer_otel.seams.lanes import process
 __all__ = ["Journal", "debug_here", "look_ahead", "run_in_forks"]
 
 _POLL: Final = 0.02
+_PATIENCE: Final = 10.0
+"""Seconds that a response has whose program is to end."""
+_sleep = time.sleep  # as it is: what the app waits is replayed
 _CHUNK: Final = 65536
 _HOST: Final = "127.0.0.1"
 _NO_STATUS: Final = "200 OK"
@@ -117,14 +121,16 @@ class _Forks:
         while True:
             ended = run.has_ended()
             ready, _, _ = select.select([control.fileno(), run.reader], [], [], 0 if ended else _POLL)
-            if control.fileno() in ready and (new := control.next()) in (None, {"do": "kill"}):
-                run.kill()
-                self._journal.withdraw(run.pid)  # it counts as not having been
-                return new is None and bool(self.status)
             told = run.read() if run.reader in ready else []
             for facts in told:
                 self.status = facts.get("responding") or self.status
                 control.tell(**facts)
+            if control.fileno() in ready and (new := control.next()) in (None, {"do": "kill"}):
+                answers = new is None and bool(self.status)
+                if not (answers and run.ends_soon()):
+                    run.kill()
+                    self._journal.withdraw(run.pid)  # it counts as not having been
+                return answers
             if ended and not told:
                 os.close(run.reader)
                 if order["muted"]:
@@ -154,6 +160,14 @@ class _Run:
         """Whether it runs no more."""
         self._ended = self._ended or bool(os.waitpid(self.pid, os.WNOHANG)[0])
         return self._ended
+
+    def ends_soon(self) -> bool:
+        """Whether it ends by itself, as one does that has begun to answer and has lost its debugger."""
+        for _ in range(round(_PATIENCE / _POLL)):
+            if self.has_ended():
+                return True
+            _sleep(_POLL)
+        return False
 
     def kill(self) -> None:
         """End it, and what it has started."""
