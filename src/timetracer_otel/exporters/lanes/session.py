@@ -176,7 +176,8 @@ class SessionLane(RecordedLane):
         span = self._span(_own_name(), self.start)
         self._append([(None, otlp.span_fragment(span, self._own()))], whole=True)
         if self.passed is not None and self.parent_id is None and self.path is not None:
-            storage.point_latest(self.output.settings.dir, self.path, began=self.start)
+            with suppress(CassetteError):  # what was recorded is there
+                storage.point_latest(self.output.settings.dir, self.path, began=self.start)
 
     def touch(self) -> None:
         """Let the file be as young as the lanes of this process: no retention shall remove it before them."""

@@ -86,7 +86,7 @@ def details(
             by themselves that they are new in each run.
     """
     recorded = match.recorded.span
-    facts: dict[str, Any] = {"key": list(description.key), "start": recorded.start}
+    facts: dict[str, Any] = {"key": list(match.recorded.description.key), "start": recorded.start}
     if not description.read:
         facts |= {"write": [recorded.start, recorded.end], "branch": recorded.text(spans.BRANCH) or ""}
         facts |= {"at": _now(), "branch_now": branches.trail(lane)}
