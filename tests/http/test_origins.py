@@ -63,7 +63,7 @@ def test_two_names_stand_for_two_origins(server: ShapeServer, second: ShapeServe
     with testing.replay(tmp_path) as replay:
         assert [get(NEW), get(OTHER), get(OTHER), get(NEW)] == ["1", "1", "2", "2"]
         assert post(OTHER, 5) == '{"amount": 5}'
-        with pytest.raises(ReplayMiss):
+        with pytest.raises(ReplayMiss, match=f"{NEW} stands for {server.url} in this lane"):
             post(NEW, 5)  # only the other origin was asked that
     assert replay.outcome().stands_for == {NEW: server.url, OTHER: second.url}
 
@@ -79,6 +79,16 @@ def test_an_origin_that_is_asked_by_its_own_name_has_no_other(
         with pytest.raises(ReplayMiss, match="http://third was not recorded"):
             get("http://third")
     assert replay.outcome().stands_for == {NEW: second.url}
+
+
+def test_the_same_port_tells_origins_apart(server: ShapeServer, second: ShapeServer, tmp_path: Path) -> None:
+    """Of origins that were asked the same, that of the same port is meant, in whichever order they are asked."""
+    with testing.record(tmp_path):
+        assert [get(server.url), get(second.url), get(second.url)] == ["1", "1", "2"]
+    first, other = (url.replace("127.0.0.1", "host.internal") for url in (server.url, second.url))
+    with testing.replay(tmp_path) as replay:
+        assert [get(other), get(other), get(first)] == ["1", "2", "1"]
+    assert replay.outcome().stands_for == {other: second.url, first: server.url}
 
 
 def test_the_path_and_the_rest_must_match(server: ShapeServer, tmp_path: Path) -> None:

@@ -66,7 +66,7 @@ class _Accepting:
             say(f"not accepted: {name}: {why}")
             return False
         accepted = [one for one in every if ask(verified, one)]
-        if accepted:
+        if accepted and verified.seen is not None:
             declined = [one for one in every if one not in accepted]
             new = rewritten(lanes, verified.seen, accepted, declined, self._recorded)
             self._put(new)

@@ -118,7 +118,8 @@ class Peers:
     def others(self, asked: Description, matchers: Sequence[Matcher]) -> Iterator[Description]:
         """Give what a call may mean whose peer was never recorded: the same of each recorded peer that has no name yet.
 
-        The one that the name stood for in another lane comes first, then that whose recorded call is next.
+        The one that the name stood for in another lane comes first, then one of the same port or first label, then that
+        whose recorded call is next.
 
         Args:
             asked: the live call.
@@ -130,8 +131,10 @@ class Peers:
             taken = {*self._bound.values(), *self._as_recorded}
             usual = self.names.usual.get(asked.peer)
             free = [peer for peer in dict.fromkeys([usual, *recorded_peers(matchers)]) if peer and peer not in taken]
-            found = [(peer != usual, _next(asked.at(peer), matchers), peer) for peer in free]
-            yield from (asked.at(peer) for *_, peer in sorted(found, key=lambda one: one[:2]))
+            found = [
+                (peer != usual, not _alike(asked.peer, peer), _next(asked.at(peer), matchers), peer) for peer in free
+            ]
+            yield from (asked.at(peer) for *_, peer in sorted(found, key=lambda one: one[:3]))
 
     def _is_new(self, peer: str, matchers: Sequence[Matcher]) -> bool:
         return peer not in recorded_peers(matchers) and not self.names.was_recorded(peer)
@@ -164,12 +167,22 @@ class Peers:
     def hint(self, asked: Description, matchers: Sequence[Matcher]) -> str:
         """Say of a miss that its peer was not recorded, where that may be why."""
         recorded = list(recorded_peers(matchers))
+        if (bound := self._bound.get(asked.peer)) is not None:
+            return f". {asked.peer} stands for {bound} in this lane, and for no other"
         if not recorded or not self._is_new(asked.peer, matchers):
             return ""
         return (
             f". {asked.peer} was not recorded: if it stands for one of {', '.join(recorded[:5])}, "
             "TIMETRACER_HOSTS=new=recorded says so"
         )
+
+
+def _alike(peer: str, recorded: str) -> bool:
+    """Whether a port that somebody chose, or the first label of a name, is the same."""
+    mine, theirs = _origin(peer), _origin(recorded)
+    first = mine.host.partition(".")[0]
+    same_label = not first.isdigit() and first == theirs.host.partition(".")[0]
+    return same_label or (mine.port is not None and mine.port == theirs.port)
 
 
 def recorded_peers(matchers: Sequence[Matcher]) -> Mapping[str, None]:

@@ -5,9 +5,12 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from timetracer_otel.replay.comparing.values import FieldDifference
+
+if TYPE_CHECKING:
+    from timetracer_otel.replay.comparing.seen import Seen
 
 __all__ = ["Difference", "Drawn", "Kind", "Result", "Verified"]
 
@@ -134,7 +137,7 @@ class Verified:
     drawn: Sequence[Drawn] = ()
     driven: bool = True
     assumed: int = 0
-    seen: Any = field(default=None, compare=False, repr=False)
+    seen: Seen | None = field(default=None, compare=False, repr=False)
 
     @property
     def matched(self) -> bool:
