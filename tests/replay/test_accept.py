@@ -259,6 +259,22 @@ def test_each_part_of_a_response_by_itself(kinds: list[str], status: int, header
     assert entry.status_code == (2 if status == 500 else 0)
 
 
+def test_a_response_in_the_place_of_an_exception() -> None:
+    """Where the app raised and now answers, all of the answer is taken; where it raises now, nothing is left of one."""
+    raised = {spans.ERROR: "{}", spans.HTTP_STATUS: 500}
+    ended = lane(**raised)
+    entry = ended.spans[0]
+    for name in [name for name in entry.attributes if "response" in name and name != spans.HTTP_STATUS]:
+        del entry.attributes[name]
+    answer = {**LIVE, spans.HTTP_STATUS: 200}
+    new = accepted(ended, Seen([], [], entry=answer), Difference("status", ""))[0]
+    assert new.payload(spans.HTTP_RESPONSE_BODY) == b"now"
+    assert (new.attributes[spans.HTTP_STATUS], spans.ERROR in new.attributes) == (200, False)
+    gone = accepted(lane(), Seen([], [], entry={spans.ERROR: "{}"}), Difference("status", ""))[0]
+    assert gone.attributes[spans.ERROR] == "{}"
+    assert [name for name in gone.attributes if "response" in name] == []
+
+
 def test_what_is_drawn_anew_is_recorded() -> None:
     """A draw that the recording did not have is given back by the new one."""
     site = ("app", "name = uuid4()")

@@ -50,22 +50,23 @@ def _accept_response(entry: Span, live: Mapping[str, Any], accepted: Sequence[Di
     kind = kinds.of(entry.attributes)
     if kind is None:
         return
-    found = {one.kind for one in accepted}
-    names = set[str]()
-    if found & {"status", "outcome"}:
-        names |= {*_ENDS, *kind.response.facts.values()}
+    attributes, found = entry.attributes, {one.kind for one in accepted}
+    ends, body = {*_ENDS, *kind.response.facts.values()}, {kind.response.body} - {""}
+    heads = set(kind.response.headers.values())
+    changes_end = bool(found & {"status", "outcome"})
+    if changes_end and heads.isdisjoint(attributes) != heads.isdisjoint(live):
+        found |= {"body"}  # there was no response, and now there is one; or the other way round
+        _replace(attributes, heads, live)
+    if changes_end:
+        _replace(attributes, ends, live)
         _fail(entry, live)
     if found & {"body", "outcome"}:
-        names |= {kind.response.body, *kind.response.facts.values()}
-        _set_incomplete(entry.attributes, live)
-    headers = {one.what for one in accepted if one.kind == "header"} | ({_LENGTH} if "body" in found else set())
-    _replace(entry.attributes, filter(None, names), live)
-    for name in kind.response.headers.values():
-        if name not in entry.attributes:  # there was no response, and now there is one
-            _replace(entry.attributes, [name], live)
-        elif headers and name in live:
-            mine, theirs = spans.decode_headers(entry.attributes, name), spans.decode_headers(live, name)
-            entry.attributes |= spans.encode_headers(name, _with_headers(mine, theirs, headers))
+        _replace(attributes, body, live)
+        _set_incomplete(attributes, live)
+    changed = {one.what for one in accepted if one.kind == "header"} | ({_LENGTH} if "body" in found else set())
+    for name in heads & attributes.keys() & live.keys() if changed else ():
+        mine, theirs = spans.decode_headers(attributes, name), spans.decode_headers(live, name)
+        attributes |= spans.encode_headers(name, _with_headers(mine, theirs, changed))
 
 
 def _with_headers(

@@ -112,6 +112,8 @@ class Notes:
         """The kinds of entries that processes of the replay hand out by themselves."""
         self.unseen: dict[str, None] = {}
         """Imported libraries whose connections nobody watches, each once."""
+        self.stands_for: dict[str, str] = {}
+        """Recorded peers by the names that the program has for them now."""
         self._count = 0
         for note in notes:
             self.add(note)
@@ -134,6 +136,8 @@ class Notes:
                 self.drives.add(note["kind"])
             case "unseen":
                 self.unseen[note["library"]] = None
+            case "stands_for":
+                self.stands_for[note["name"]] = note["peer"]
             case "end" | "session_end":
                 self._add_end(note)
 

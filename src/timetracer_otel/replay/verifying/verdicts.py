@@ -14,7 +14,7 @@ from timetracer_otel.replay.comparing.seen import Seen
 from timetracer_otel.replay.comparing.started_processes import StartedProcesses
 from timetracer_otel.replay.verifying.driver import Driven
 
-__all__ = ["assumed", "compared", "remarks", "undriven"]
+__all__ = ["assumed", "compared", "remarks", "renamed", "undriven"]
 
 _NAMED: Final = 5
 
@@ -98,6 +98,15 @@ def undriven(lanes: Sequence[Outline], shelf: Shelf) -> Iterator[Verified]:
         yield Verified(outline.id, name, name, outline.files[0], 0.0, (told,), driven=False)
 
 
+def renamed(notes: Notes) -> list[str]:
+    """Say which names stood for which recorded peers.
+
+    Args:
+        notes: of all processes of the replay.
+    """
+    return [f"{name} stands for {peer}" for name, peer in notes.stands_for.items()]
+
+
 def remarks(notes: Notes, sent: Sequence[Outline]) -> list[str]:
     """Say what is worth knowing outside of the lanes that were driven.
 
@@ -108,6 +117,7 @@ def remarks(notes: Notes, sent: Sequence[Outline]) -> list[str]:
     told = [
         f"a request that was not recorded was answered as far as possible: {one}" for one in notes.strangers[:_NAMED]
     ]
+    told += renamed(notes)
     if notes.unseen:
         told.append(f"{journal.UNSEEN}: {', '.join(notes.unseen)}")
     sent_ids = {lane.id for lane in sent}
