@@ -12,8 +12,10 @@ from timetracer_otel.cassette.model import Lane, Span
 from timetracer_otel.cassette.replacing import replace_lanes
 from timetracer_otel.cassette.shelf import Catalog, Shelf
 from timetracer_otel.replay.accepting.new_spans import rewritten
+from timetracer_otel.replay.accepting.outcomes import OF_CHILDREN
 from timetracer_otel.replay.answering.followed_session import entry_of, parent_of
 from timetracer_otel.replay.comparing.differences import Difference, Result, Verified
+from timetracer_otel.replay.comparing.seen import Seen
 
 __all__ = ["Ask", "accept"]
 
@@ -87,7 +89,7 @@ class _Accepting:
             return "its cassette stands at a URL: copy it here first"
         answered = {note["number"]: note for note in verified.seen.answered}
         for one in every:
-            if one.kind in {"error", "refused"} or one.what == "of child processes":
+            if one.kind in {"error", "refused"} or (one.what == OF_CHILDREN and not _printed_by(lanes, verified.seen)):
                 return f"{one}: record it again"
             if one.kind in {"extra", "changed"} and one.note not in answered:
                 return f"nothing recorded answers it: {one}: run with --on-miss nearest, or record it again"
@@ -110,3 +112,8 @@ class _Accepting:
     def _recorded(self, span_id: str) -> Span | None:
         lanes = (*self._shelf.sessions.values(), *self._shelf.lanes)
         return next((span for lane in lanes for span in lane.spans if span.span_id == span_id), None)
+
+
+def _printed_by(lanes: Sequence[Lane], seen: Seen) -> bool:
+    """Whether the processes that print now are those that were recorded."""
+    return seen.printed.keys() == {lane.id for lane in lanes}

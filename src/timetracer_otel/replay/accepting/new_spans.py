@@ -50,6 +50,7 @@ def rewritten(
     main = own.entry if own.entry is not None else outcomes.own_span(own)
     if main is not None:
         outcomes.accept(work.edited(main), seen, accepted)
+    work.output(seen, accepted)
     work.draws(seen)
     return work.result()
 
@@ -125,6 +126,15 @@ class _Rewriting:
         self._spans[span.span_id] = span
         self._lane_of[span.span_id] = self._lanes[0].id
         return span
+
+    def output(self, seen: Seen, accepted: Sequence[Difference]) -> None:
+        """Let the processes of a script have printed what they print now."""
+        of_children = {one.what == outcomes.OF_CHILDREN for one in accepted if one.kind == "output"}
+        for number, lane in enumerate(self._lanes):
+            own = outcomes.own_span(lane)
+            if own is not None and lane.id in seen.printed and (number > 0) in of_children:
+                mine = self._spans[own.span_id] if lane.id in self._changed else own
+                outcomes.accept_output(self.edited(mine), seen.printed[lane.id])
 
     def draws(self, seen: Seen) -> None:
         """Add what was drawn that the recording does not have."""

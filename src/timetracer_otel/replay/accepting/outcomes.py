@@ -13,9 +13,11 @@ from timetracer_otel.replay.comparing.differences import Difference
 from timetracer_otel.replay.comparing.seen import Seen
 from timetracer_otel.seams.streams import KEPT_BYTES
 
-__all__ = ["RESPONSE", "accept", "own_span"]
+__all__ = ["OF_CHILDREN", "RESPONSE", "accept", "accept_output", "own_span"]
 
 RESPONSE: Final = frozenset({"status", "header", "body", "outcome"})
+OF_CHILDREN: Final = "of child processes"
+"""What a difference in the output of the processes is called that a script started."""
 _ENDS: Final = (spans.HTTP_STATUS, spans.ERROR)
 _LENGTH: Final = "content-length"
 """It is the body's, and no difference by itself."""
@@ -40,10 +42,18 @@ def accept(main: Span, seen: Seen, accepted: Sequence[Difference]) -> None:
     mine = [one for one in accepted if one.kind in RESPONSE]
     if mine and seen.entry is not None:
         _accept_response(main, seen.entry, mine)
-    if any(one.kind == "output" for one in accepted):
-        _replace(main.attributes, [spans.SESSION_STDOUT], _printed(seen.printed))
     if any(one.kind == "exit status" for one in accepted) and seen.status is not None:
         main.attributes[spans.SESSION_EXIT_STATUS] = seen.status
+
+
+def accept_output(own: Span, printed: bytes) -> None:
+    """Change what a process of a script printed.
+
+    Args:
+        own: the session's own span; it is changed.
+        printed: what it printed now.
+    """
+    _replace(own.attributes, [spans.SESSION_STDOUT], _printed(printed))
 
 
 def _accept_response(entry: Span, live: Mapping[str, Any], accepted: Sequence[Difference]) -> None:

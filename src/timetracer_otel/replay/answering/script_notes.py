@@ -25,17 +25,26 @@ class ScriptNotes:
         self._journal = journal
         self._unwatch: Callable[[], None] | None = None
 
-    def begin(self) -> None:
-        """Begin, in a process that was started by a command."""
+    def begin(self, follows: str) -> None:
+        """Begin, in a process that was started by a command.
+
+        Args:
+            follows: the recorded session that it follows.
+        """
         is_root = children.parent() is None
-        self._journal.note("process", root=is_root)
+        self._journal.note("process", root=is_root, follows=follows)
         if self._journal.detailed:
             leaves = os.environ.get(variables.READER_LEAVES, "") if is_root else ""
             self._unwatch = streams.watch(self._printed, streams.Reader(leaves))
             atexit.register(self.end)
 
-    def forked(self) -> None:
-        """Go on in a child."""
+    def forked(self, follows: str) -> None:
+        """Go on in a child.
+
+        Args:
+            follows: as of :meth:`begin`.
+        """
+        self._journal.note("process", root=False, follows=follows)
         if self._unwatch is not None:
             children.at_child_end(self, self.end)
 

@@ -261,7 +261,7 @@ class Player:
         children.become_parent(self.follows)
         self.session_lane = self._new_session()
         self.note_entry()
-        self.script.forked()
+        self.script.forked(self.follows)
 
     def note_entry(self) -> None:
         """Note which entry this process was started for, if one was: its calls are compared with that."""

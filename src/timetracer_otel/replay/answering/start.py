@@ -40,7 +40,7 @@ def start(settings: Settings) -> Player:
     seams.set_active(player)
     children.become_parent(player.follows)
     player.note_entry()
-    player.script.begin()
+    player.script.begin(player.follows)
     if (traced := os.environ.get(variables.TRACE)) is not None:
         player.tracing = attach(Path(traced), player.session)
     if folder is None:

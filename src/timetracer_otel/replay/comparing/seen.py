@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Self
 
 from timetracer_otel.replay.comparing.calls import LaneNotes
@@ -19,14 +19,14 @@ class Seen:
         answered: the notes of its calls that were answered.
         fresh: those of what it drew that the recording does not have.
         entry: the attributes of the live entry; None of a script.
-        printed: what a script wrote to stdout.
+        printed: what each process of a script wrote to stdout, by the recorded session that it follows.
         status: its exit status.
     """
 
     answered: Sequence[Mapping[str, Any]]
     fresh: Sequence[Mapping[str, Any]]
     entry: Mapping[str, Any] | None = None
-    printed: bytes = b""
+    printed: Mapping[str, bytes] = field(default_factory=dict)
     status: int | None = None
 
     @classmethod

@@ -9,6 +9,7 @@ from typing import Any
 
 from timetracer_otel import spans
 from timetracer_otel.cassette.model import Lane, Span
+from timetracer_otel.replay.accepting.outcomes import OF_CHILDREN
 from timetracer_otel.replay.comparing.differences import Difference
 from timetracer_otel.replay.comparing.values import FieldDifference
 from timetracer_otel.replay.journal import Children
@@ -28,13 +29,15 @@ class Printed:
         self._roots: list[int] = []
         self._ended: set[int] = set()
         self._pieces: dict[int, list[bytes]] = {}
+        self._follows: dict[int, str] = {}
 
     def take(self, note: Mapping[str, Any]) -> None:
         """Take a note of any kind."""
         self.children.take(note)
         match note["what"]:
-            case "process" if note["root"]:
-                self._roots.append(note["pid"])
+            case "process":
+                self._roots += [note["pid"]] if note["root"] else []
+                self._follows[note["pid"]] = note["follows"]
             case "process_end":
                 self._ended.add(note["pid"])
             case "printed":
@@ -43,6 +46,10 @@ class Printed:
     def of_root(self) -> bytes:
         """Give the output of the command's own process."""
         return b"".join(self._pieces.get(self._roots[0], ())) if self._roots else b""
+
+    def by_session(self) -> dict[str, bytes]:
+        """Give the output of each process that came to its end, by the recorded session that it follows."""
+        return {self._follows.get(pid, ""): b"".join(self._pieces.get(pid, ())) for pid in self._ended}
 
     def some_were_killed(self) -> bool:
         """Whether one of the others had printed something and did not come to its end, as when its pool ends it."""
@@ -79,7 +86,7 @@ def compare_printed(family: Sequence[Lane], own: Callable[[Lane], Span | None], 
     recorded = _lines(span.payload(spans.SESSION_STDOUT) or b"" for span in mains if span is not root)
     live = _lines(now.of_children())
     if recorded != live:
-        yield Difference("output", "of child processes", (_first_of(recorded, live),))
+        yield Difference("output", OF_CHILDREN, (_first_of(recorded, live),))
 
 
 def _lines(texts: Iterator[bytes]) -> Counter[bytes]:

@@ -149,7 +149,9 @@ def _one(again: _Run, found: Catalog, options: Options, work: Path) -> Verified:
         calls=len(of_all.answered),
         drawn=of_all.drawn(),
         assumed=assumed(of_all.answered),
-        seen=Seen(of_all.answered, of_all.fresh, printed=printed.of_root(), status=status),
+        seen=Seen(
+            of_all.answered, of_all.fresh, printed={**printed.by_session(), lane.id: printed.of_root()}, status=status
+        ),
     )
 
 
