@@ -78,6 +78,15 @@ def test_unchanged_app_passes(recording: tuple[str, Path]) -> None:
     assert f"{7 + ALIKE} checked, {7 + ALIKE} passed, 0 differ" in ended.stdout
 
 
+def test_a_request_passes_alone(recording: tuple[str, Path]) -> None:
+    """A lane of a pool that was warm is verified by itself, on one that is cold."""
+    name, cassettes = recording
+    latest = max(cassettes.rglob("GET__orders*.jsonl"), key=lambda file: file.stat().st_mtime_ns)
+    ended = verify((name, latest))
+    assert ended.returncode == 0, ended.stdout + ended.stderr
+    assert "1 checked, 1 passed, 0 differ" in ended.stdout
+
+
 @pytest.mark.parametrize(
     ("change", "said"),
     [

@@ -11,6 +11,7 @@ from weakref import WeakValueDictionary
 from timetracer_otel import seams
 from timetracer_otel.families.nowhere.transports import Transport
 from timetracer_otel.families.postgres import connecting, family
+from timetracer_otel.families.postgres.connection import peer_of
 from timetracer_otel.families.postgres.server import Server
 from timetracer_otel.families.postgres.watching import Watched
 from timetracer_otel.seams import Instrumentor, Patch, faults
@@ -131,7 +132,7 @@ async def _connect_addr(wrapped: Any, _instance: Any, args: Any, kwargs: Any) ->
         password = params.password()
         params = params._replace(password=await password if inspect.isawaitable(password) else password)
     secret = next(_secrets)
-    server = _servers[secret] = Server(responder, params.database, secret)
+    server = _servers[secret] = Server(responder, peer_of(_address(addr), params.database), secret)
     connected = loop.create_future()
     client = protocol.Protocol(addr, connected, params, kwargs["record_class"], loop)
     transport = _Transport(loop, client, server)

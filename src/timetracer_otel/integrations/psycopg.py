@@ -11,6 +11,7 @@ from weakref import WeakKeyDictionary
 
 from timetracer_otel import seams
 from timetracer_otel.families.postgres import connecting, family, wire
+from timetracer_otel.families.postgres.connection import peer_of
 from timetracer_otel.families.postgres.libpq import LibpqConnection
 from timetracer_otel.families.postgres.libpq_link import LibpqLink
 from timetracer_otel.families.postgres.libpq_server import LibpqServer
@@ -220,7 +221,8 @@ def _connect_nowhere(wrapped: Any, responder: Responder, conninfo: str) -> _Step
 
     asked = {name: str(value) for name, value in conninfo_to_dict(conninfo).items() if value is not None}
     port = asked.get("port", "5432").partition(",")[0] or "5432"
-    link = LibpqLink(LibpqServer(responder, asked.get("dbname", "")), port)
+    address = asked.get("host", ""), int(port) if port.isdigit() else None
+    link = LibpqLink(LibpqServer(responder, peer_of(address, asked.get("dbname", ""))), port)
     elsewhere = {**asked, **_ELSEWHERE, "host": link.host, "port": port}
     known = {name: value for name, value in elsewhere.items() if value is not None}
     steps = wrapped(make_conninfo("", **known))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from typing import Final
 
 import pybase64
@@ -30,6 +31,7 @@ __all__ = [
     "encode",
     "read",
     "read_described",
+    "speaks_of_secrets",
 ]
 
 STATEMENT: Final = "timetracer.postgresql.statement"
@@ -37,7 +39,7 @@ STATEMENT: Final = "timetracer.postgresql.statement"
 DESCRIBED: Final = "timetracer.postgresql.described"
 """The server's messages that describe the statement, or the COPY, in base64."""
 PLACE: Final = "timetracer.postgresql.place"
-"""JSON: the connection, the number of the transaction on it, and whether that had begun, and written, before."""
+"""JSON: the connection, the number of the transaction on it, whether that had begun, and written, before, the peer."""
 SERVER: Final = "timetracer.postgresql.server"
 """JSON: what the server said of a connection when it was made; on the first call of each connection in a lane."""
 
@@ -92,12 +94,18 @@ class Place:
         transaction: the number of the transaction on it, which the call is in or may open.
         inside: whether that had begun before.
         wrote: whether it had written before.
+        peer: the server and the database.
     """
 
     connection: str = ""
     transaction: int = 0
     inside: bool = False
     wrote: bool = False
+    peer: str = ""
+
+    def encoded(self) -> str:
+        """Give it as JSON."""
+        return json.dumps([self.connection, self.transaction, self.inside, self.wrote, self.peer])
 
 
 NOWHERE: Final = Place()
@@ -117,7 +125,6 @@ class Asked:
         copied: the data of a COPY to the server; None of anything else.
         done: whether the client sent that to its end: of a COPY that fails the server takes only some.
         refused: why the client broke the COPY off.
-        database: its name.
         described: the statement's description.
         place: on the connection.
     """
@@ -130,7 +137,6 @@ class Asked:
     copied: bytes | bytearray | None = None
     done: bool = False
     refused: str = ""
-    database: str = ""
     described: Described = UNKNOWN
     place: Place = NOWHERE
     secret: bool = field(default=False, compare=False)
@@ -174,9 +180,9 @@ class Asked:
         return found
 
     def _with(self, how: redaction.Hide) -> Asked:
-        secret = [n for n, column in self.columns.items() if redaction.is_secret_parameter(column, _ANY)]
-        if not secret:
+        if not speaks_of_secrets(self.sql):
             return replace(self)
+        secret = [n for n, column in self.columns.items() if redaction.is_secret_parameter(column, _ANY)]
         return replace(self, sets=[one._replace(parameters=self._hiding(one, secret, how)) for one in self.sets])
 
     def _hiding(self, one: Bound, secret: Sequence[int], how: redaction.Hide) -> list[bytes | None]:
@@ -250,17 +256,25 @@ class Asked:
             self.refused = wire.text(body)[0] or "refused"
 
 
+@lru_cache(maxsize=1024)
+def speaks_of_secrets(sql: str) -> bool:
+    """Whether a parameter of a statement may be a secret: most have none, and are not looked through.
+
+    Args:
+        sql: the statement.
+    """
+    columns = (column for _, column in statements.outline(sql).named)
+    return any(column and redaction.is_secret_parameter(column, _ANY) for column in columns)
+
+
 def encode(asked: Asked) -> dict[str, spans.Attribute]:
-    """Encode what was asked, secrets hidden.
+    """Encode a live question as a recording has it, secrets hidden.
 
     Args:
         asked: it.
     """
-    asked = asked.hidden()
-    attributes = spans.encode_payload(spans.REQUEST, asked.messages())
-    attributes[STATEMENT] = statements.digest(asked.sql)
-    place = asked.place
-    attributes[PLACE] = json.dumps([place.connection, place.transaction, place.inside, place.wrote])
+    attributes = spans.encode_payload(spans.REQUEST, asked.hidden().messages())
+    attributes |= {STATEMENT: statements.digest(asked.sql), PLACE: asked.place.encoded()}
     if asked.described.messages:
         attributes[DESCRIBED] = pybase64.b64encode_as_string(asked.described.messages)
     return attributes

@@ -18,11 +18,22 @@ from timetracer_otel.families.postgres.exchange import Exchange
 from timetracer_otel.seams import Call
 from timetracer_otel.seams.calls import CallLane
 
-__all__ = ["IDLE", "RecordedConnection"]
+__all__ = ["IDLE", "RecordedConnection", "peer_of"]
 
 IDLE: Final = b"I"
 """The status of a connection that is in no transaction."""
 _numbers = itertools.count(1)
+
+
+def peer_of(address: tuple[str, int | None], database: str) -> str:
+    """Name a database of a server.
+
+    Args:
+        address: of the server.
+        database: its name.
+    """
+    host, port = address
+    return f"{host}/{database}" if port is None else f"{host}:{port}/{database}"
 
 
 class RecordedConnection:
@@ -50,7 +61,9 @@ class RecordedConnection:
     @property
     def place(self) -> Place:
         """Where the next exchange stands."""
-        return Place(self._id, self._transaction, self._status != IDLE, self._wrote)
+        return Place(
+            self._id, self._transaction, self._status != IDLE, self._wrote, peer_of(self.address, self.database)
+        )
 
     def begin(self, exchange: Exchange, begin: Callable[..., Call | None] = seams.begin, kind: str = "") -> None:
         """Begin the call of an exchange, in the context of who asks; there is none where nothing is recorded.
@@ -69,7 +82,11 @@ class RecordedConnection:
         call.payloads.append((exchanges.encode, spans.REQUEST, exchange))
         if call.lane is not self._last_lane:
             self._last_lane = call.lane
-            exchange.server = {"database": self.database, "pid": self.pid, "parameters": dict(self.parameters)}
+            exchange.server = {
+                "peer": peer_of(self.address, self.database),
+                "pid": self.pid,
+                "parameters": dict(self.parameters),
+            }
 
     def over(self, exchange: Exchange, status: bytes, error: dict[str, str] | None) -> None:
         """End the call of an exchange.

@@ -6,8 +6,10 @@ import contextvars
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Any, Final
+
+import pybase64
 
 from timetracer_otel import spans
 from timetracer_otel.families.postgres import asked as questions
@@ -23,6 +25,7 @@ CANCELLED: Final = "timetracer.postgresql.cancelled"
 CLOSED: Final = "timetracer.postgresql.closed"
 """On a call during which the server closed the connection."""
 _COPY_BEGINS: Final = b"G"
+_COPIED: Final = frozenset({b"d", b"c", b"f"})
 
 
 @dataclass(slots=True)
@@ -97,6 +100,14 @@ class Exchange:
                 return wire.text(body, 0 if kind == b"Q" else body.index(b"\0") + 1)[0]
         return ""
 
+    def request(self) -> list[bytes]:
+        """The client's messages, complete by themselves; secrets are hidden."""
+        if questions.speaks_of_secrets(self.sql) or any(kind in _COPIED for kind, _ in self.messages):
+            asked = self.asked()
+            asked.described = Described.of(self.described())
+            return [asked.hidden().messages()]
+        return [wire.frame(*one) for one in self.messages]
+
     def asked(self) -> Asked:
         """What is asked, as far as the server heard it: a client may send the data of a COPY before it is refused."""
         asked = Asked.of(self.messages)
@@ -147,17 +158,23 @@ def names(sql: str, database: str, address: tuple[str, int | None], *, kind: str
     return f"{verb} {one.target}" if one.target else verb, attributes
 
 
+@lru_cache(maxsize=1024)
+def _as_text(described: bytes) -> str:
+    return pybase64.b64encode_as_string(described)
+
+
 def encode(_name: str, exchange: Any) -> dict[str, spans.Attribute]:
     """Encode an exchange, when it is written.
 
     Args:
         exchange: an :class:`Exchange`.
     """
-    asked = exchange.asked()
-    asked.described = Described.of(exchange.described())
-    asked.place = exchange.place
-    attributes = questions.encode(asked)
+    attributes = spans.encode_payload(spans.REQUEST, exchange.request())
     attributes |= spans.encode_payload(spans.RESPONSE, exchange.answer())
+    attributes[questions.STATEMENT] = statements.digest(exchange.sql)
+    attributes[questions.PLACE] = exchange.place.encoded()
+    if described := exchange.described():
+        attributes[questions.DESCRIBED] = _as_text(described)
     if exchange.server is not None:
         attributes[questions.SERVER] = json.dumps(exchange.server)
     return attributes

@@ -60,7 +60,7 @@ def describe(asked: Asked) -> Description:
         digest,
         (*values, *blanker.values),
         read,
-        b"" if read else _preference(asked),
+        _preference(asked, settles=settles, read=read),
         subjects=() if settles else _subjects(asked),
         settles=settles,
     )
@@ -118,12 +118,13 @@ def _is_read(asked: Asked) -> bool:
     )
 
 
-def _preference(asked: Asked) -> bytes:
-    """Digest of the transaction that a call is in; empty outside of any."""
+def _preference(asked: Asked, *, settles: bool, read: bool) -> bytes:
+    """Digest of the database that is asked, and of the transaction that a call is in, if what that wrote counts."""
     place: Place = asked.place
-    if not place.inside:
+    if settles:
         return b""
-    return blake2b(f"{place.connection} {place.transaction}".encode(), digest_size=16).digest()
+    transaction = f"{place.connection} {place.transaction}" if place.inside and not read else ""
+    return blake2b(f"{place.peer} {transaction}".encode("utf-8", "replace"), digest_size=16).digest()
 
 
 def _subjects(asked: Asked) -> tuple[tuple[str, ...], ...] | None:

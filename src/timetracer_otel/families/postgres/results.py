@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from timetracer_otel.families.postgres import wire
-from timetracer_otel.families.postgres.asked import Asked
+from timetracer_otel.families.postgres.asked import Asked, speaks_of_secrets
 from timetracer_otel.families.postgres.exchange import Exchange
 from timetracer_otel.families.postgres.wire import Bound
 
@@ -20,6 +20,7 @@ COPYING: Final = frozenset({COPY_OUT, COPY_IN})
 _PIECES: Final = frozenset({SINGLE, CHUNK})
 _FIELDS: Final = "SVCMDHPpqWstcdnFLR"
 """The fields of an error, by their letter, which are libpq's codes for them too."""
+_EXECUTE: Final = wire.execute("")
 _VALUE: Final = 8
 """Bytes that a value is taken to have."""
 
@@ -87,6 +88,15 @@ class ResultExchange(Exchange):
                 return COPY_IN if result.status == COPY_IN else COPY_OUT
         return 0
 
+    def request(self) -> list[bytes]:
+        """The client's messages, complete by themselves; secrets are hidden."""
+        if speaks_of_secrets(self.sql) or self.direction:
+            return [self.asked().hidden().messages()]
+        pieces = [wire.frame(*one) for one in self.messages]
+        for one in self.sent:
+            pieces += (wire.bind(one.bound()), _EXECUTE)
+        return pieces
+
     def asked(self) -> Asked:
         """What is asked, as far as the server heard it."""
         asked = Asked.of(self.messages)
@@ -131,9 +141,7 @@ def _messages(result: Any, *, described: bool) -> Iterator[bytes]:
     if status in _PIECES or status == TUPLES:
         if not described:
             yield _columns(result)
-        columns = range(result.nfields)
-        for number in range(result.ntuples):
-            yield wire.row([result.get_value(number, column) for column in columns])
+        yield wire.rows(result.get_value, result.ntuples, result.nfields)
     if status in COPYING:
         yield _copy(result, b"G" if status == COPY_IN else b"H")
     elif status == EMPTY:

@@ -69,15 +69,14 @@ class Server(Dialogue[bytes]):
 
     Args:
         responder: gives the recorded calls.
-        database: the name that the client connects to.
+        peer: the server and the database that the client connects to.
         secret: the key by which the client cancels what the connection does.
     """
 
     UNANSWERED: Final = "the recording ended before this statement was answered: record it to its end"
 
-    def __init__(self, responder: Responder, database: str, secret: int = 0) -> None:
+    def __init__(self, responder: Responder, peer: str, secret: int = 0) -> None:
         self._responder = responder
-        self._database = database
         self._secret = secret
         self._split = Split()
         self._started = False
@@ -86,7 +85,8 @@ class Server(Dialogue[bytes]):
         self._portals: dict[str, Portal] = {}
         self._batch = _Batch()
         self._copying: Asked | None = None
-        self._place = Place()
+        self._known = [json.loads(text) for text in responder.all_facts(questions.SERVER)]
+        self._place = Place(peer=self._recorded_peer(peer))
         self._cancelled = False
         self._held: Iterable[Reply[bytes]] = ()
         """What is said only when the client cancels."""
@@ -150,11 +150,18 @@ class Server(Dialogue[bytes]):
         yield b"".join((_AUTHENTICATED, *statuses, key, wire.ready(_IDLE)))
 
     def _facts(self) -> dict[str, Any]:
-        """What was recorded of a connection: one to a database of that name, else any."""
-        known = [json.loads(text) for text in self._responder.all_facts(questions.SERVER)]
-        same = (one for one in known if one.get("database") == self._database)
-        found: dict[str, Any] = next(same, known[0] if known else {})
+        """What was recorded of a connection: one to the same database, else any."""
+        same = (one for one in self._known if one.get("peer") == self._place.peer)
+        found: dict[str, Any] = next(same, self._known[0] if self._known else {})
         return found
+
+    def _recorded_peer(self, peer: str) -> str:
+        """The recorded database that a live one stands for: itself, the only one, or the only one of that name."""
+        recorded = list(dict.fromkeys(one["peer"] for one in self._known))
+        if peer in recorded or len(recorded) == 1:
+            return peer if peer in recorded else recorded[0]
+        named = [one for one in recorded if one.rpartition("/")[2] == peer.rpartition("/")[2]]
+        return named[0] if len(named) == 1 else peer
 
     # What the client says, message by message.
 
@@ -304,7 +311,6 @@ class Server(Dialogue[bytes]):
     def _recorded(self, asked: Asked) -> tuple[Span, Iterator[Message]]:
         """Find the recorded call that answers, and what it was told."""
         asked.place = self._place
-        asked.database = self._database
         others = matching.describe_otherwise(asked)
         answer = self._responder.answer(
             matching.describe(asked), lambda: rendering.shown(asked), others, recording=lambda: questions.encode(asked)

@@ -25,7 +25,12 @@ _STRINGS: Final = re.compile(r"(?s)'(?:[^']|'')*'|\$(\w*)\$.*?\$\1\$|--[^\n]*|/\
 _WORD: Final = re.compile(r"[a-z_][\w$.]*(?:\s*\()?")
 _READS: Final = frozenset({"SELECT", "VALUES", "TABLE", "SHOW"})
 _WRITES: Final = frozenset({"insert", "update", "delete", "merge", "into", "lock"})
-_TABLES: Final = re.compile(r"(?:\bfrom|\bjoin)\s+(?:only\s+)?([a-z_][\w.]*)")
+_TABLES: Final = re.compile(
+    r"(?s)\b(?:from|join)\s+(.*?)(?=\b(?:where|join|inner|left|right|full|cross|natural|on|using|group|order|limit|offset"
+    r"|union|except|intersect|having|window|for|fetch)\b|[();]|\Z)"
+)
+_FIRST_WORD: Final = re.compile(r"\s*(?:only\s+|lateral\s+)?\"?([a-z_][\w.]*)")
+_OF_CATALOGS: Final = re.compile(r"pg_\w+|format_type|to_reg\w+|(?:obj|col|shobj)_description|current_schemas?|version")
 _CATALOG: Final = re.compile(r"(?:pg_catalog\.|information_schema\.)?pg_\w+|information_schema\.\w+")
 _FACTS: Final = re.compile(
     r"(?s)\s*(?:select\s+(?:pg_catalog\.)?(?:version|current_schema|current_database)\(\)|show\s+[\w ]+)\s*;?\s*"
@@ -92,10 +97,14 @@ def is_read(sql: str) -> bool:
     one = outline(sql)
     if one.verb not in _READS:
         return False
-    words = _WORD.findall(_STRINGS.sub("''", sql).lower())
-    called = {word[:-1].strip() for word in words if word.endswith("(")}
-    pure = all(name.rpartition(".")[2] in _PURE for name in called)
-    return (pure or is_catalog(sql)) and _WRITES.isdisjoint(words)
+    plain = _STRINGS.sub("''", sql).lower()
+    pure = all(name in _PURE for name in _called(plain))
+    return (pure or is_catalog(sql)) and _WRITES.isdisjoint(_WORD.findall(plain))
+
+
+def _called(plain: str) -> set[str]:
+    """The functions that a statement calls, and other words before a parenthesis."""
+    return {word[:-1].strip().rpartition(".")[2] for word in _WORD.findall(plain) if word.endswith("(")}
 
 
 @lru_cache(maxsize=1024)
@@ -109,7 +118,10 @@ def is_catalog(sql: str) -> bool:
     made = set(
         re.findall(r"(?:\bwith|,)\s+(?:recursive\s+)?(\w+)\s*(?:\([^()]*\)\s*)?as\s*(?:materialized\s*)?\(", plain)
     )
-    tables = [name for name in _TABLES.findall(plain) if name not in made]
+    if not all(name in _PURE or _OF_CATALOGS.fullmatch(name) for name in _called(plain) - made):
+        return False
+    listed = [_FIRST_WORD.match(one) for found in _TABLES.findall(plain) for one in found.split(",")]
+    tables = [found[1] for found in listed if found is not None and found[1] not in made]
     return bool(tables) and all(_CATALOG.fullmatch(name) for name in tables)
 
 

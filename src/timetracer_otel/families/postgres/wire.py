@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Final, NamedTuple, TypeAlias
 
 from timetracer_otel.errors import CassetteError
@@ -42,6 +42,7 @@ __all__ = [
     "ready",
     "row",
     "row_description",
+    "rows",
     "startup_parameters",
     "text",
 ]
@@ -304,6 +305,28 @@ def row(values: Iterable[bytes | None]) -> bytes:
     """Make a DataRow."""
     pieces = [_cell(value) for value in values]
     return frame(b"D", b"".join((_INT16.pack(len(pieces)), *pieces)))
+
+
+def rows(value: Callable[[int, int], bytes | None], count: int, columns: int) -> bytes:
+    """Make the DataRows of a result: what is long is worth a function of its own.
+
+    Args:
+        value: gives one, by row and column.
+        count: of the rows.
+        columns: of each.
+    """
+    pieces, pack, null = list[bytes](), _INT32.pack, _INT32.pack(_NULL)
+    head, fields = _INT16.pack(columns), range(columns)
+    for number in range(count):
+        found = [value(number, column) for column in fields]
+        size = sum(map(len, filter(None, found))) + _LENGTH * columns + len(head) + _LENGTH
+        pieces += (b"D", pack(size), head)
+        for one in found:
+            if one is None:
+                pieces.append(null)
+            else:
+                pieces += (pack(len(one)), one)
+    return b"".join(pieces)
 
 
 def ready(status: bytes) -> bytes:
