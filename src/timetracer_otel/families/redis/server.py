@@ -10,7 +10,7 @@ from timetracer_otel import seams, spans
 from timetracer_otel.families.nowhere import END, Dialogue, Reply, Say, Wait
 from timetracer_otel.families.nowhere.recorded import replies
 from timetracer_otel.families.redis import commands as known
-from timetracer_otel.families.redis.matching import describe, rebound
+from timetracer_otel.families.redis.matching import DATABASE, describe, rebound
 from timetracer_otel.families.redis.recording import CLOSED, HELLO, UNSENT
 from timetracer_otel.families.redis.rendering import shown
 from timetracer_otel.families.redis.wire import Command, commands_in, packed
@@ -70,7 +70,14 @@ class Server(Dialogue[bytes]):
             if refused is not None:
                 return self._said(refused)
             return [reply for command in asked for reply in self._made_up(command)]
-        answer = self._responder.answer(describe(asked, self._database), lambda: shown(asked))
+        answer = self._responder.answer(
+            describe(asked, self._database),
+            lambda: shown(asked),
+            recording=lambda: {
+                **spans.encode_payload(spans.REQUEST, _without_secrets(asked)),
+                DATABASE: self._database,
+            },
+        )
         recorded = answer.recorded
         if recorded.attributes.get(UNSENT):
             raise exceptions.rebuilt(recorded.text(spans.ERROR) or "")
@@ -151,6 +158,10 @@ class Server(Dialogue[bytes]):
         """Tell nothing more."""
         for stream in self._streams:
             stream.close()
+
+
+def _without_secrets(asked: list[Command]) -> bytes:
+    return b"".join(packed(known.without_secrets(command)) for command in asked)
 
 
 def _value(value: object) -> bytes:
