@@ -119,7 +119,7 @@ class Server(Dialogue[bytes]):
     def cancel(self) -> None:
         """Break off what is under way, which the client has asked for on another connection."""
         self._cancelled = True
-        self._say(Wait(0))
+        self._say(END if self._broken else Wait(0))  # after a miss the client may wait for what never comes
 
     def _fed(self, data: bytes) -> Iterator[Reply[bytes]]:
         if not self._started:

@@ -1,0 +1,84 @@
+"""What was not recorded is a miss at once, whatever waits for it; and what is large passes, on uvloop too."""
+
+from __future__ import annotations
+
+import asyncio
+import io
+from pathlib import Path
+from typing import Any
+
+import asyncpg
+import psycopg
+import pytest
+import uvloop
+
+from tests.support.postgres import PostgresServer
+from timetracer_otel import testing
+from timetracer_otel.errors import ReplayMiss
+
+pytestmark = pytest.mark.system
+
+ELSEWHERE = "postgresql://somebody:else@db.nowhere.example:6543/warehouse"
+LARGE = b"\0y" * 10_000_000
+
+
+async def by_asyncpg(dsn: str, copied: bytes = b"1\n2\n", least: int = 1) -> Any:
+    """Copy rows in, read some, send and get something large."""
+    connection = await asyncpg.connect(dsn)
+    try:
+        await connection.execute("CREATE TEMPORARY TABLE number (n int)")
+        tag = await connection.copy_to_table("number", source=io.BytesIO(copied))
+        rows = await connection.fetch("SELECT n FROM number WHERE n > $1", least)
+        return tag, [tuple(row) for row in rows], await connection.fetchval("SELECT $1::bytea", LARGE) == LARGE
+    finally:
+        await connection.close()
+
+
+def by_psycopg(dsn: str, copied: bytes = b"1\n2\n", least: int = 1) -> Any:
+    """The same."""
+    with psycopg.connect(dsn) as connection:
+        cursor = connection.execute("CREATE TEMPORARY TABLE number (n int)")
+        with cursor.copy("COPY number FROM STDIN") as copy:
+            copy.write(copied)
+        rows = cursor.execute("SELECT n FROM number WHERE n > %s", (least,)).fetchall()
+        row = cursor.execute("SELECT %b::bytea", (LARGE,)).fetchone()
+        return cursor.statusmessage, rows, row == (LARGE,)
+
+
+DRIVERS: dict[str, Any] = {
+    "asyncpg": lambda *asked: asyncio.run(by_asyncpg(*asked)),
+    "uvloop": lambda *asked: uvloop.run(by_asyncpg(*asked)),
+    "psycopg": by_psycopg,
+}
+
+
+@pytest.fixture(scope="module")
+def recorded(installed: PostgresServer, tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[Any, Path]]:
+    """What each saw, and its recording. The server is gone."""
+    installed.start()
+    seen: dict[str, tuple[Any, Path]] = {}
+    try:
+        for name, ask in DRIVERS.items():
+            folder = tmp_path_factory.mktemp(name)
+            with testing.record(folder):
+                seen[name] = ask(installed.dsn), folder
+    finally:
+        installed.stop()
+    return seen
+
+
+@pytest.mark.parametrize("name", DRIVERS)
+def test_what_is_large_comes_back(name: str, recorded: dict[str, tuple[Any, Path]]) -> None:
+    """A value of 20 MB each way."""
+    then, folder = recorded[name]
+    with testing.replay(folder):
+        assert DRIVERS[name](ELSEWHERE) == then
+
+
+@pytest.mark.parametrize("name", DRIVERS)
+@pytest.mark.parametrize("asked", [(b"1\n3\n", 1), (b"1\n2\n", 0)], ids=["copied", "parameter"])
+def test_a_miss_is_raised(name: str, asked: tuple[bytes, int], recorded: dict[str, tuple[Any, Path]]) -> None:
+    """Other data of a COPY, another parameter: the program sees a miss, and its connection can be closed."""
+    with testing.replay(recorded[name][1]) as replay, pytest.raises(ReplayMiss):
+        DRIVERS[name](ELSEWHERE, *asked)
+    assert len(replay.outcome().misses) == 1
