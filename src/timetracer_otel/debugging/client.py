@@ -40,7 +40,7 @@ _CAPABILITIES: Final[dict[str, Any]] = {
 }  # fmt: skip
 """Those of debugpy, and to restart."""
 _RESUMING: Final = frozenset({"continue", "next", "stepIn", "stepOut", "goto"})
-_KEPT: Final = frozenset({"setBreakpoints", "setExceptionBreakpoints", "setFunctionBreakpoints"})
+_WISHES: Final = frozenset({"setBreakpoints", "setExceptionBreakpoints", "setFunctionBreakpoints"})
 _WAITING: Final = {"threads": [{"id": 1, "name": "waiting for the request"}]}
 
 
@@ -156,7 +156,7 @@ class Client:
         command = request["command"]
         if command == "threads":
             self._respond(request, _WAITING)
-        elif command in _KEPT:
+        elif command in _WISHES:
             lines = (request.get("arguments") or {}).get("breakpoints") or ()
             self._respond(request, {"breakpoints": [{"verified": True, "line": one.get("line")} for one in lines]})
         else:

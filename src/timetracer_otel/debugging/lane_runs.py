@@ -13,7 +13,7 @@ from timetracer_otel.debugging.wishes import Wishes
 
 __all__ = ["LaneRuns"]
 
-_KEPT = frozenset({"initialized", "terminated", "exited", "capabilities", "debugpySockets", "debugpyAttach"})
+_OF_A_RUN = frozenset({"initialized", "terminated", "exited", "capabilities", "debugpySockets", "debugpyAttach"})
 """Events about a run, which are none about the lane."""
 
 
@@ -168,7 +168,7 @@ class LaneRuns:
         while (event := await debuggee.events.get()) is not None:
             if event["event"] == "stopped":
                 self.stop = await stop_of(debuggee, event)
-            if event["event"] not in _KEPT:
+            if event["event"] not in _OF_A_RUN:
                 self._emit(event)
         await self.visit.ended.wait()
         self.finished.set()

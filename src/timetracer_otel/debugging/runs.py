@@ -211,6 +211,8 @@ def run_in_forks(settings: Settings, journal: Journal, entry: Entry) -> None:
         AnsweredElsewhere: in the process that it came to, when it is answered.
     """
     connection = _connection(entry)
+    if connection is None and _listens:
+        return  # this process is under the debugger already
     with Control(settings.door) as control:
         control.tell(entry=entry.name, forks=connection is not None, back=connection is not None and COUNTS)
         if connection is None:
@@ -250,12 +252,8 @@ def look_ahead(settings: Settings, journal: Journal, entry: Entry) -> list[Place
     if run is None:
         return None
     told: list[dict[str, Any]] = []
-    while not run.has_ended() or select.select([run.reader], [], [], 0)[0]:
-        if not select.select([run.reader], [], [], _POLL)[0]:
-            continue
-        if not (new := run.read()):
-            break
-        told += new
+    while data := run.read():  # nothing at its end
+        told += data
     run.kill()
     journal.withdraw(run.pid)
     return [Place.of(facts["place"]) for facts in told if "place" in facts]
@@ -274,7 +272,7 @@ def debug_here(settings: Settings, what: str) -> None:
 
 
 def _in_place(control: Control) -> None:
-    if control.next() is not None and not _listens:
+    if control.next() is not None:
         _listens.append(True)
         _listen(control.tell)
 
