@@ -75,7 +75,7 @@ class LaneRuns:
             return (
                 "stepping back needs Python 3.12 or newer"
                 if self.visit.forks
-                else "this cannot be run again: stepping back is for requests that a server on Linux answers"
+                else "this cannot be run again: stepping back is for requests, on Linux, that no gevent server answers"
             )
         if self.stop is None:
             return "the lane runs: stop it first"
