@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import socket
 import subprocess
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -15,7 +17,9 @@ from timetracer_otel.cassette.model import Kind, Span
 from timetracer_otel.debugging import settings
 from timetracer_otel.debugging.calls import call_named
 from timetracer_otel.debugging.launch_json import launch_json
+from timetracer_otel.debugging.proxy import Proxy
 from timetracer_otel.debugging.settings import Settings, parse
+from timetracer_otel.replay.debugged import _door
 
 
 @pytest.mark.parametrize(
@@ -102,3 +106,25 @@ def test_what_does_not_go_together_is_refused(tmp_path: Path, options: list[str]
     assert ended.returncode == 2
     assert reason in ended.stderr
     assert ended.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize("depth", [1, 30])
+def test_the_door_has_an_address_that_a_socket_can_have(tmp_path: Path, depth: int) -> None:
+    """Also where the folder for temporary files has a long name."""
+    folder = tmp_path.joinpath(*["folder"] * depth)
+    folder.mkdir(parents=True)
+    with _door(folder) as path, socket.socket(socket.AF_UNIX) as door:
+        door.bind(str(path))
+        assert path.exists()
+
+
+def test_a_port_that_is_taken_is_told() -> None:
+    """With its number, and the reason."""
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        with (
+            tempfile.TemporaryDirectory() as folder,
+            pytest.raises(ConfigError, match=f"dap:{port}: nothing can listen there"),
+            Proxy(port, Path(folder) / "door", "", lambda: None),
+        ):
+            pass

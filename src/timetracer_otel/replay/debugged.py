@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import sys
+import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -20,6 +21,8 @@ from timetracer_otel.replay.arguments import Arguments
 
 __all__ = ["check", "debugged"]
 
+_LONGEST_ADDRESS: Final = 100
+"""Bytes of a Unix socket's path: 108 on Linux, 104 on macOS."""
 _SHOWN: Final = 5
 """Lanes that are named where there is more than one."""
 
@@ -75,10 +78,20 @@ def debugged(arguments: Arguments, catalog: Catalog, folder: Path) -> Iterator[D
     if kind == "pdb":
         yield Debugger(_variables(Settings(kind, lane, call)))
         return
-    door = folder / "debugger"
-    with Proxy(port, door, call, lambda: os.kill(os.getpid(), signal.SIGTERM)) as proxy:
+    with _door(folder) as door, Proxy(port, door, call, lambda: os.kill(os.getpid(), signal.SIGTERM)) as proxy:
         print(f"timetracer-replay: a debugger may attach to 127.0.0.1:{port}", file=sys.stderr)  # noqa: T201 - the command speaks to its user
         yield Debugger(_variables(Settings(kind, lane, call, str(door))), proxy.close)
+
+
+@contextmanager
+def _door(folder: Path) -> Iterator[Path]:
+    """Give the path of a socket: in a folder, or in one with a shorter name, since a socket's address has no room."""
+    path = folder / "debugger"
+    if len(os.fsencode(path)) <= _LONGEST_ADDRESS:
+        yield path
+        return
+    with tempfile.TemporaryDirectory(prefix="timetracer-", dir="/tmp") as short:
+        yield Path(short) / "debugger"
 
 
 def _variables(settings: Settings) -> dict[str, str]:
