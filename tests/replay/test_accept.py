@@ -24,7 +24,8 @@ from timetracer_otel.cassette.storage import find
 from timetracer_otel.nondeterminism import Index
 from timetracer_otel.replay.accepting.asking import Questions
 from timetracer_otel.replay.accepting.new_spans import rewritten
-from timetracer_otel.replay.comparing.differences import Difference, Verified
+from timetracer_otel.replay.comparing.differences import Difference
+from timetracer_otel.replay.comparing.results import Verified
 from timetracer_otel.replay.comparing.seen import Seen
 from timetracer_otel.replay.comparing.values import FieldDifference
 

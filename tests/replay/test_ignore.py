@@ -9,8 +9,9 @@ import pytest
 from timetracer_otel import spans
 from timetracer_otel.cassette.model import Kind, Lane, Span
 from timetracer_otel.errors import ConfigError
-from timetracer_otel.replay.comparing.differences import Difference, Verified
+from timetracer_otel.replay.comparing.differences import Difference
 from timetracer_otel.replay.comparing.ignore import IgnoreList, IgnoreRule, read, write
+from timetracer_otel.replay.comparing.results import Verified
 from timetracer_otel.replay.comparing.values import ABSENT, FieldDifference
 from timetracer_otel.replay.verifying.learning import propose, used_values
 

@@ -6,7 +6,8 @@ import json
 import re
 from xml.etree import ElementTree as ET
 
-from timetracer_otel.replay.comparing.differences import Difference, Drawn, Result, Verified
+from timetracer_otel.replay.comparing.differences import Difference, Drawn
+from timetracer_otel.replay.comparing.results import Result, Verified
 from timetracer_otel.replay.comparing.values import ABSENT, FieldDifference
 from timetracer_otel.replay.verifying import report
 

@@ -14,7 +14,8 @@ from timetracer_otel.cassette.shelf import Catalog, Shelf
 from timetracer_otel.replay.accepting.new_spans import rewritten
 from timetracer_otel.replay.accepting.outcomes import OF_CHILDREN
 from timetracer_otel.replay.answering.followed_session import entry_of, parent_of
-from timetracer_otel.replay.comparing.differences import Difference, Result, Verified
+from timetracer_otel.replay.comparing.differences import Difference
+from timetracer_otel.replay.comparing.results import Result, Verified
 from timetracer_otel.replay.comparing.seen import Seen
 
 __all__ = ["Ask", "accept"]

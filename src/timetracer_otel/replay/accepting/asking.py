@@ -5,7 +5,8 @@ from __future__ import annotations
 import sys
 from typing import Final
 
-from timetracer_otel.replay.comparing.differences import Difference, Verified
+from timetracer_otel.replay.comparing.differences import Difference
+from timetracer_otel.replay.comparing.results import Verified
 
 __all__ = ["Questions", "everything"]
 

@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Any, Final
 
 from timetracer_otel.errors import ConfigError
-from timetracer_otel.replay.comparing.differences import Difference, Verified
+from timetracer_otel.replay.comparing.differences import Difference
+from timetracer_otel.replay.comparing.results import Verified
 
 __all__ = ["FILE_NAME", "IgnoreList", "IgnoreRule", "read", "write"]
 

@@ -18,8 +18,9 @@ from timetracer_otel.cassette.shelf import Catalog, Outline, Shelf
 from timetracer_otel.errors import ConfigError
 from timetracer_otel.replay import journal
 from timetracer_otel.replay.comparing.calls import LaneNotes, Notes
-from timetracer_otel.replay.comparing.differences import Difference, Result
+from timetracer_otel.replay.comparing.differences import Difference
 from timetracer_otel.replay.comparing.entry_ends import compare_outcomes
+from timetracer_otel.replay.comparing.results import Result
 from timetracer_otel.replay.comparing.started_processes import StartedProcesses
 from timetracer_otel.replay.journal import Journal, driven_by
 from timetracer_otel.replay.verifying import verdicts

@@ -10,8 +10,9 @@ from typing import Final
 from timetracer_otel import spans
 from timetracer_otel.cassette import kinds
 from timetracer_otel.cassette.model import Lane, Span
-from timetracer_otel.replay.comparing.differences import Difference, Verified
+from timetracer_otel.replay.comparing.differences import Difference
 from timetracer_otel.replay.comparing.ignore import IgnoreList, IgnoreRule
+from timetracer_otel.replay.comparing.results import Verified
 from timetracer_otel.replay.comparing.values import ABSENT, FieldDifference, short
 
 __all__ = ["propose", "used_values"]

@@ -12,7 +12,8 @@ from xml.etree import ElementTree as ET
 import orjson
 
 from timetracer_otel.errors import ConfigError
-from timetracer_otel.replay.comparing.differences import Difference, Result, Verified
+from timetracer_otel.replay.comparing.differences import Difference
+from timetracer_otel.replay.comparing.results import Result, Verified
 
 __all__ = ["as_html", "as_json", "as_junit", "as_text", "write"]
 

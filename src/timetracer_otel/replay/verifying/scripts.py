@@ -16,7 +16,8 @@ from timetracer_otel.replay.answering.followed_session import parent_of
 from timetracer_otel.replay.commands import Command, recorded_command
 from timetracer_otel.replay.comparing.calls import LaneNotes, Notes, Unused, compare_calls
 from timetracer_otel.replay.comparing.consequences import gathered
-from timetracer_otel.replay.comparing.differences import Difference, Result, Verified
+from timetracer_otel.replay.comparing.differences import Difference
+from timetracer_otel.replay.comparing.results import Result, Verified
 from timetracer_otel.replay.comparing.seen import Seen
 from timetracer_otel.replay.comparing.values import FieldDifference
 from timetracer_otel.replay.verifying.driver import progress

@@ -9,7 +9,8 @@ from timetracer_otel.cassette.shelf import Outline, Shelf
 from timetracer_otel.replay import journal
 from timetracer_otel.replay.comparing.calls import LaneNotes, Notes, Unused, compare_calls
 from timetracer_otel.replay.comparing.consequences import gathered
-from timetracer_otel.replay.comparing.differences import Difference, Verified
+from timetracer_otel.replay.comparing.differences import Difference
+from timetracer_otel.replay.comparing.results import Verified
 from timetracer_otel.replay.comparing.seen import Seen
 from timetracer_otel.replay.comparing.started_processes import StartedProcesses
 from timetracer_otel.replay.verifying.driver import Driven

@@ -17,7 +17,7 @@ from timetracer_otel.replay import journal
 from timetracer_otel.replay.commands import Command
 from timetracer_otel.replay.comparing import ignore
 from timetracer_otel.replay.comparing.calls import Notes
-from timetracer_otel.replay.comparing.differences import Result
+from timetracer_otel.replay.comparing.results import Result
 from timetracer_otel.replay.comparing.started_processes import StartedProcesses
 from timetracer_otel.replay.verifying import inside, learning, scripts, verdicts
 from timetracer_otel.replay.verifying.client import Target, parse_url
