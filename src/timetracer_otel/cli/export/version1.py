@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import uuid
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
 from typing import Any, Final
@@ -16,6 +17,7 @@ from timetracer_otel import spans
 from timetracer_otel.cassette.model import Lane, Span
 from timetracer_otel.cli.export.exchanges import Exchange, of_call, of_entry
 from timetracer_otel.cli.summary import error_text
+from timetracer_otel.integrations import discover
 
 __all__ = ["document", "file_name"]
 
@@ -23,6 +25,11 @@ Json = dict[str, Any]
 
 _VERSION: Final = "1.6.0"
 """Of timetracer, which reads these documents."""
+_POLICIES: Final = {
+    "redaction": {"mode": "default", "rules": []},
+    "capture": {"max_body_kb": 0, "store_request_body": "always", "store_response_body": "always"},
+    "sampling": {"rate": 1.0, "errors_only": False},
+}
 
 
 def file_name(lane: Lane) -> str:
@@ -61,9 +68,10 @@ def document(lane: Lane) -> Json | None:
         "request": request | _body(served.request, served.request_headers),
         "response": response | _body(served.response, served.response_headers),
         "events": list(_events(lane, served.span.start)),
-        "policies": {"redaction": [], "capture_max_body_kb": None},
-        "stats": {"event_counts": {}, "total_events": len(lane.calls)},
+        "policies": _POLICIES,
     }
+    counts = Counter(event["type"] for event in made["events"])
+    made["stats"] = {"event_counts": counts, "total_events": counts.total(), "total_duration_ms": served.duration_ms}
     if (error := error_text(served.span)) is not None:
         name, _, message = error.partition(": ")
         made["error_info"] = {"type": name, "message": message}
@@ -99,7 +107,7 @@ def _events(lane: Lane, start: int) -> Iterator[Json]:
 def _http(asked: Exchange) -> Json:
     parts = urlsplit(asked.url)
     signature: Json = {
-        "lib": asked.span.text(spans.PLUGIN) or "http",
+        "lib": _library(asked.span),
         "method": asked.method,
         "url": parts._replace(query="", fragment="").geturl(),
     }
@@ -122,11 +130,20 @@ def _database(call: Span) -> Json:
     operation = call.text("db.operation.name") or call.name
     places = (call.text(name) for name in ("db.namespace", "db.name", "db.collection.name", "db.mongodb.collection"))
     signature = {
-        "lib": call.text(spans.PLUGIN) or call.text("db.system.name") or "unknown",
+        "lib": _library(call),
         "method": operation.upper(),
         "url": ".".join(filter(None, places)) or call.name,
     }
     return {"type": "db.query", "signature": signature, "result": {"status": 0}}
+
+
+def _library(call: Span) -> str:
+    """The library by the name that 1.x has for it."""
+    plugin = call.text(spans.PLUGIN) or ""
+    integration = discover().get(plugin)
+    if integration is not None and integration.version1:
+        return integration.version1[0].name
+    return plugin or call.text("db.system.name") or "unknown"
 
 
 def _body(body: bytes | None, headers: Iterable[tuple[str, str]]) -> Json:
