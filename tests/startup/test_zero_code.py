@@ -116,7 +116,7 @@ def test_a_wrong_setting_leaves_the_program_alone(
     [
         ({"TIMETRACER_CASSETTE": "cut.jsonl"}, "cut.jsonl, line 1"),
         ({"TIMETRACER_CASSETTE": "none.jsonl"}, "there is no file"),
-        ({"TIMETRACER_CASSETTE": "cut.jsonl", "TIMETRACER_LIVE_PLUGINS": "redis"}, "there is no integration 'redis'"),
+        ({"TIMETRACER_CASSETTE": "cut.jsonl", "TIMETRACER_LIVE_PLUGINS": "sybase"}, "there is no integration 'sybase'"),
         ({"TIMETRACER_SAMPLE_RATE": "lots"}, "must be a number from 0 to 1"),
     ],
 )
