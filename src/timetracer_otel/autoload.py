@@ -16,7 +16,7 @@ from dataclasses import replace
 from functools import partial
 from importlib.metadata import EntryPoint
 from types import ModuleType
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from timetracer_otel import config, nondeterminism, sealing, seams
 from timetracer_otel.cassette import zstd
@@ -27,7 +27,10 @@ from timetracer_otel.seams import Instrumentor, Integration, Patch, carrying, ch
 from timetracer_otel.seams import runtime as runtime_module
 from timetracer_otel.seams.integration import declared
 
-__all__ = ["disable", "enable", "install", "pre_instrument", "uninstall"]
+if TYPE_CHECKING:
+    from opentelemetry.sdk.trace import TracerProvider
+
+__all__ = ["disable", "enable", "install", "install_for_test", "pre_instrument", "uninstall", "uninstall_for_test"]
 
 _log = logging.getLogger("timetracer_otel")
 
@@ -37,6 +40,8 @@ THREADS = Instrumentor("threading", "threading")
 _installed: Settings | None = None
 _from_outside = False
 """Whether the process was started to be recorded or replayed, and did not ask for it itself."""
+_for_test = False
+"""Whether a test is recorded or replayed."""
 _undoing = ExitStack()
 """What ``uninstall()`` has to put back beside the patches."""
 
@@ -119,7 +124,7 @@ def install(**settings: Any) -> Settings:
     """
     wanted = _wanted(settings)
     if _installed is not None:
-        stays = "mode" not in settings or (_from_outside and _installed.mode == "replay")
+        stays = "mode" not in settings or (_from_outside and (_installed.mode == "replay" or _for_test))
         if _installed.mode != wanted.mode and not stays:
             raise ConfigError(f"timetracer is in mode {_installed.mode} already; it cannot change to {wanted.mode}")
         return _installed
@@ -135,6 +140,31 @@ def install(**settings: Any) -> Settings:
             raise
         _log.exception("timetracer is off: it could not be set up")
         return replace(wanted, mode="off")
+    return wanted
+
+
+def install_for_test(**settings: Any) -> Settings:
+    """Turn recording or replay on in this process for one test, until :func:`uninstall`.
+
+    The standard instrumentors stay as they are, and a process without a tracer provider goes on without one: neither
+    could be taken back. What the test's own code installs meanwhile is this.
+
+    Args:
+        settings: fields of :class:`timetracer_otel.config.Settings`; they win over environment variables.
+
+    Returns:
+        The settings in force.
+
+    Raises:
+        ConfigError: a setting is wrong, or a recording or a replay is in force already.
+        CassetteError: the cassette to replay cannot be read.
+    """
+    global _from_outside, _for_test  # noqa: PLW0603 - a process has one installation
+    if _installed is not None:
+        raise ConfigError(f"timetracer is in mode {_installed.mode} already in this process: a test needs it to be off")
+    wanted = _wanted(settings)
+    _set_up(wanted, for_test=True)
+    _from_outside = _for_test = True
     return wanted
 
 
@@ -191,7 +221,13 @@ def _integration(name: str) -> Integration:
 
 
 def uninstall() -> None:
-    """Put every patched object back and stop recording or replaying."""
+    """Put every patched object back and stop recording or replaying; what a test has installed stays until its end."""
+    if not _for_test:
+        uninstall_for_test()
+
+
+def uninstall_for_test() -> None:
+    """End what :func:`install_for_test` began."""
     steps: tuple[Callable[[], object], ...] = (
         carrying.uninstall,
         patching.undo_all,
@@ -216,24 +252,27 @@ def _undo(step: Callable[[], object]) -> None:
 
 
 def _forget() -> None:
-    global _installed, _from_outside
-    _installed, _from_outside = None, False
+    global _installed, _from_outside, _for_test
+    _installed, _from_outside, _for_test = None, False, False
 
 
-def _set_up(settings: Settings, *, from_code: bool = False) -> None:
+def _set_up(settings: Settings, *, from_code: bool = False, for_test: bool = False) -> None:
     """Set the process up whole or not at all.
 
     Args:
         settings: in force from now on.
         from_code: whether nobody else turns the standard instrumentors on.
+        for_test: whether the process gets no tracer provider where it has none.
     """
+    from timetracer_otel.seams import tracing  # noqa: PLC0415 - a process in mode off does not pay for the SDK
+
     global _installed  # noqa: PLW0603 - a process has one installation
     if _installed is not None:
         return
     known = discover()
     _check_plugins(settings, {name for one in known.values() for name in one.names})
     try:
-        _begin(settings, known)
+        _begin(settings, known, tracing.provider_of_test() if for_test else tracing.host_provider())
         _installed = settings
         if from_code:
             _instrument_on_import(settings)
@@ -243,13 +282,13 @@ def _set_up(settings: Settings, *, from_code: bool = False) -> None:
         raise
 
 
-def _begin(settings: Settings, known: dict[str, Integration]) -> None:
+def _begin(settings: Settings, known: dict[str, Integration], provider: TracerProvider) -> None:
     seams.integrations.update(known)
     seams.set_settings(settings)
     if settings.mode == "record":
-        _record(settings)
+        _record(settings, provider)
     else:
-        _replay(settings)
+        _replay(settings, provider)
     imports.start()
     for integration in known.values():
         patching.apply(integration)
@@ -264,19 +303,18 @@ def _check_plugins(settings: Settings, known: set[str]) -> None:
             raise IntegrationError(f"there is no integration {name!r}; known: {', '.join(sorted(known))}")
 
 
-def _replay(settings: Settings) -> None:
+def _replay(settings: Settings, provider: TracerProvider) -> None:
     from timetracer_otel.replay.answering.start import start  # noqa: PLC0415 - only a replay pays for loading cassettes
     from timetracer_otel.seams import tracing  # noqa: PLC0415 - a process in mode off does not pay for the SDK
 
     player = start(settings)
     _undoing.callback(atexit.unregister, player.print_outcome)
     _undoing.callback(children.prepare(player.script.child_started))
-    provider = tracing.host_provider()
     unheard = partial(tracing.Unheard, provider=provider)
     _undoing.callback(tracing.attach(provider, tracing.LaneMarker(player), unheard))
 
 
-def _record(settings: Settings) -> None:
+def _record(settings: Settings, provider: TracerProvider) -> None:
     from timetracer_otel.exporters import set_aside  # noqa: PLC0415 - a process in mode off does not pay for it
     from timetracer_otel.exporters.host import batches, termination  # noqa: PLC0415 - see above
     from timetracer_otel.exporters.lanes import (  # noqa: PLC0415 - see above
@@ -289,7 +327,6 @@ def _record(settings: Settings) -> None:
 
     zstd.check(settings.compression)
     sealing.make_key()
-    provider = tracing.host_provider()
     recorder = Recorder(settings, provider)
     exit_status = process_end.watch()
     _undoing.callback(exit_status)
@@ -308,7 +345,6 @@ def _record(settings: Settings) -> None:
     runtime_module.stopper = recorder.stop
     _undoing.callback(setattr, runtime_module, "stopper", None)
     _undoing.callback(atexit.unregister, at_exit)
-    _undoing.callback(at_exit)
     if settings.files:
         _undoing.callback(set_aside(provider))
     _undoing.callback(
@@ -327,6 +363,8 @@ def _record(settings: Settings) -> None:
     _undoing.callback(children.prepare(unreached_children.tell))
     recorder.watch_streams()
     _undoing.callback(recorder.unwatch)
+    _undoing.callback(recorder.sink.end)
+    _undoing.callback(at_exit)  # the first that is done: what it ends is seen by the processor
     seams.set_active(recorder)
 
 

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
+from timetracer_otel import sealing
 from timetracer_otel import spans as names
-from timetracer_otel.cassette import finding, framing, storage, version1
+from timetracer_otel.cassette import finding, framing, storage, vcr, version1
 from timetracer_otel.cassette.decoding import attributes_of
 from timetracer_otel.cassette.naming import ENDINGS, LATEST, lane_path, safe_session_id, session_file_id, session_path
 from timetracer_otel.cassette.outlines import Outline
@@ -44,12 +46,13 @@ class Imported:
     cannot: list[tuple[Path, str]] = field(default_factory=list)
 
 
-def import_all(
+def import_all(  # noqa: PLR0913, PLR0917 - what an import is made of, and the last is needed seldom
     sources: Sequence[str],
     directory: Path,
     to: Path,
     compression: Compression,
     libraries: Mapping[str, version1.Library],
+    execution: Callable[[str], Mapping[str, Any]] | None = None,
 ) -> Imported:
     """Import cassettes of any kind. What is there already is not written again.
 
@@ -61,6 +64,7 @@ def import_all(
         to: the cassette directory to write.
         compression: of what is written.
         libraries: as :func:`version1.convert` takes them.
+        execution: gives the attributes of the entry of a cassette of vcrpy, by its name; without it there are none.
 
     Returns:
         What was done and what was not.
@@ -69,8 +73,15 @@ def import_all(
         CassetteError: a source is not there, or the directory cannot be written.
     """
     done, sorter = Imported(), Sorter()
-    more = [path.absolute() for path in finding.find(sources, directory, _is_wanted)]
-    while more:
+    found = [path.absolute() for path in finding.find(sources, directory, _is_wanted)]
+    client = libraries["requests"].plugin if "requests" in libraries else ""
+    of_vcr = set() if execution is None else set(filter(vcr.is_vcr, found))
+    for path in found:
+        if path in of_vcr and execution is not None:
+            convert = partial(vcr.convert, path, execution(vcr.title(path)), client)
+            _import_vcr(path, to / _below(path, sources), compression, done, convert)
+    more = [path for path in found if path not in of_vcr and not (of_vcr and path.is_relative_to(to.absolute()))]
+    while more:  # not what stands beside cassettes of vcrpy that are imported where they are
         for path in more:
             if path not in sorter.files:
                 sorter.files.add(path)
@@ -92,12 +103,37 @@ def import_all(
     return done
 
 
+def _below(path: Path, sources: Sequence[str]) -> Path:
+    """Give the folder of a file below the source that it was found in: tests are found by it."""
+    folders = (Path(source).absolute() for source in sources)
+    return next((path.parent.relative_to(one) for one in folders if one in path.parents), Path())
+
+
+def _import_vcr(
+    path: Path, folder: Path, compression: Compression, done: Imported, convert: Callable[[], Json]
+) -> None:
+    """Write a cassette of vcrpy as a lane, under its own name; one that is there already stays."""
+    name = vcr.title(path)
+    if any((folder / (name + ending)).exists() for ending in ENDINGS.values()):
+        done.known += 1
+        return
+    sealing.make_key()  # what a recording does first: its secrets are sealed
+    try:
+        document = convert()
+    except CassetteError as error:
+        done.left_out.append(error.with_traceback(None))
+        return
+    line = storage.compress(encoded(document) + b"\n", compression)
+    storage.write_whole(folder / (name + ENDINGS[compression]), line)
+    done.lanes += 1
+
+
 class _Nothing(Exception):  # noqa: N818 - no error: why is noted already
     """A file gave nothing."""
 
 
 def _is_wanted(path: Path) -> bool:
-    return finding.is_cassette(path) or is_version_1(path)
+    return finding.is_cassette(path) or is_version_1(path) or vcr.is_vcr(path)
 
 
 def _messages(

@@ -354,23 +354,29 @@ def _plugins(
 def _import(
     sources: Annotated[
         list[str],
-        typer.Argument(help="Files, directories, globs, URLs; cassettes of timetracer 1.x too.", metavar="SOURCE…"),
+        typer.Argument(
+            help="Files, directories, globs, URLs; cassettes of timetracer 1.x and vcrpy too.", metavar="SOURCE…"
+        ),
     ],
     to: Annotated[
         Path | None, typer.Option(help="The directory to write. Default: TIMETRACER_DIR.", metavar="DIR")
     ] = None,
 ) -> None:
-    """Write a collector's files, traces of a backend, or cassettes of timetracer 1.x as a cassette directory.
+    """Write a collector's files, traces of a backend, or cassettes of timetracer 1.x or vcrpy as a cassette directory.
 
     Of damaged files what is whole is taken; what is not is named on stderr, and the exit status is then 2.
     """
     from timetracer_otel.cassette import importing  # noqa: PLC0415 - converts, which the others need not
     from timetracer_otel.cli.importing import tell  # noqa: PLC0415 - as above
+    from timetracer_otel.families.kinds import execution  # noqa: PLC0415 - as above
     from timetracer_otel.integrations import known_to_version1  # noqa: PLC0415 - imports every integration
 
     settings = config.load()
     directory = to or settings.dir
-    done = importing.import_all(sources, settings.dir, directory, settings.compression, known_to_version1())
+    libraries = known_to_version1()
+    done = importing.import_all(
+        sources, settings.dir, directory, settings.compression, libraries, execution.imported("pytest")
+    )
     raise typer.Exit(tell(done, directory))
 
 

@@ -201,6 +201,8 @@ def _async_sendall(original: Any) -> Any:
 def _receive(original: Any) -> Any:
     def receive_message(conn: Any, *args: Any, **kwargs: Any) -> Any:
         if isinstance(conn.conn, replaying.Connection):
+            if type(conn.generation) is not replaying.Generation:
+                conn.generation = replaying.Generation.of(conn.generation, conn.conn)
             return conn.conn.receive()
         with _receiving:
             reply = original(conn, *args, **kwargs)
@@ -212,6 +214,8 @@ def _receive(original: Any) -> Any:
 def _async_receive(original: Any) -> Any:
     async def receive_message(conn: Any, *args: Any, **kwargs: Any) -> Any:
         if isinstance(conn.conn, replaying.Connection):
+            if type(conn.generation) is not replaying.Generation:
+                conn.generation = replaying.Generation.of(conn.generation, conn.conn)
             return await conn.conn.receive_async()
         with _receiving:
             reply = await original(conn, *args, **kwargs)
@@ -280,6 +284,7 @@ def _async_select_server(original: Any) -> Any:
 
 def _get_conn(original: Any) -> Any:
     def get_conn(self: Any, *args: Any, **kwargs: Any) -> Any:
+        replaying.retire_live(self)
         with _Finding(self, "_get_conn"):
             return original(self, *args, **kwargs)
 
@@ -288,6 +293,7 @@ def _get_conn(original: Any) -> Any:
 
 def _async_get_conn(original: Any) -> Any:
     async def get_conn(self: Any, *args: Any, **kwargs: Any) -> Any:
+        replaying.retire_live(self)
         with _Finding(self, "_get_conn"):
             return await original(self, *args, **kwargs)
 
@@ -374,6 +380,7 @@ def _connection_patches() -> Iterable[Patch]:
         select_server = _select_server if is_sync else _async_select_server
         yield Patch(f"pymongo.{side}.topology", "Topology.select_server", maker=select_server)
         yield Patch(f"pymongo.{side}.topology", "Topology.__init__", server.topology)
+        yield Patch(f"pymongo.{side}.monitor", "Monitor._check_once", server.check, required=False)
         log_in = replaying.authenticate if is_sync else replaying.authenticate_async
         yield Patch(f"pymongo.{side}.auth", "authenticate", log_in)
     client = "pymongo.synchronous.mongo_client"

@@ -29,9 +29,11 @@ _SERVERS: Final = (
 )  # fmt: skip
 _LOGS: Final = ("logging.", "loguru.", "structlog.", "uvicorn.logging")
 _POOLS: Final = ("psycopg_pool.", "sqlalchemy.pool.")
+_TESTS: Final = ("_pytest.", "execnet.", "pluggy.", "pytest_asyncio.", "pytest_timeout", "pytest_timetracer.", "xdist.")
+"""They time and run tests; the tests themselves are the app's code."""
 _TELEMETRY: Final = ("grpc.", "opentelemetry.", "timetracer_otel.")
 
-MODULES: Final = (*_INNER, *_WAITS, "asyncio.", *_LOOPS, *_SERVERS, *_LOGS, *_POOLS, *_TELEMETRY)
+MODULES: Final = (*_INNER, *_WAITS, "asyncio.", *_LOOPS, *_SERVERS, *_LOGS, *_POOLS, *_TESTS, *_TELEMETRY)
 
 EDGES: Final = (
     "asyncio.base_events", "asyncio.events", "asyncio.runners", *_LOOPS, *_SERVERS,

@@ -12,6 +12,7 @@ from typing import Any
 
 import orjson
 
+from timetracer_otel.cassette.model import Span
 from timetracer_otel.seams.lanes import process
 
 __all__ = ["NEAREST", "UNSEEN", "Children", "Journal", "Outcome", "driven_by", "leave", "read", "unanswered"]
@@ -40,8 +41,20 @@ class Journal:
         self._descriptor = -1
         self._pid = -1
         self.kept: list[dict[str, Any]] = []
+        self.heard: list[tuple[Span, object]] | None = None
+        """Each recorded call that answered, with what was asked as people see it, where somebody wants to know."""
         self.listener: Callable[[dict[str, Any]], None] | None = None
         """Gets each note as well: a debugger that looks for a call."""
+
+    def hear(self, recorded: Span, asked: Callable[[], object]) -> None:
+        """Take note of a call in this process, where that is wanted.
+
+        Args:
+            recorded: what answers.
+            asked: renders the live call; None where that is not known.
+        """
+        if self.heard is not None:
+            self.heard.append((recorded, asked()))
 
     def note(self, what: str, **facts: object) -> None:
         """Note one thing; one write, whole or not at all.

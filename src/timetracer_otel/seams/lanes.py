@@ -76,6 +76,8 @@ class _Process:
     def end_lanes(self) -> None:
         """No lane of before counts any more: those of a parent, and those of a runtime that is gone."""
         self.life = object()
+        self.enclosing: Lane | None = None
+        """The lane that all of the process belongs to, whatever its contexts say: a test's."""
 
 
 process = _Process()
@@ -263,14 +265,14 @@ def entering() -> Lane | None:
     """
     lane = _entering.get()
     return (
-        None
+        process.enclosing
         if lane is None or lane.is_session or lane.life is not process.life or lane.code_ended is not None
         else lane
     )
 
 
 def lane_of(context: Context | None = None) -> Lane | None:
-    """Give the lane of an OpenTelemetry context (the current one when None); None outside any entry."""
+    """Give the lane of an OpenTelemetry context (the current one when None); outside any entry the enclosing one."""
     if context is None:
         context = otel_context.get_current()
     lane = context.get(LANE_KEY)
@@ -279,10 +281,10 @@ def lane_of(context: Context | None = None) -> Lane | None:
     if lane is None:
         lane = _entering.get()
     if lane is None:
-        return None
+        return process.enclosing
     lane = cast("Lane", lane)
     # A forked child inherits its parent's context; the lane stays with the process that runs it.
-    return lane if (lane.life is process.life and lane.code_ended is None) or lane.holds() else None
+    return lane if (lane.life is process.life and lane.code_ended is None) or lane.holds() else process.enclosing
 
 
 def mark(span: object, lane: Lane) -> None:

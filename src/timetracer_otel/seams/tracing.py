@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from opentelemetry import trace
@@ -19,7 +20,16 @@ if TYPE_CHECKING:
     from opentelemetry.trace import Link, TraceState
     from opentelemetry.util.types import Attributes
 
-__all__ = ["LaneMarker", "RecordAll", "Unheard", "attach", "host_provider", "is_unheard", "take_out"]
+__all__ = [
+    "LaneMarker",
+    "RecordAll",
+    "Unheard",
+    "attach",
+    "host_provider",
+    "is_unheard",
+    "provider_of_test",
+    "take_out",
+]
 
 
 class LaneMarker(SpanProcessor):
@@ -123,6 +133,20 @@ def host_provider() -> TracerProvider:
     if not isinstance(provider, TracerProvider):
         raise ConfigError(f"the tracer provider is a {type(provider).__name__}, not the OpenTelemetry SDK's")
     return provider
+
+
+def provider_of_test() -> TracerProvider:
+    """Give the tracer provider of this process; where it has none of the SDK's one of ours, which nobody else gets.
+
+    A test may set up telemetry itself, which OpenTelemetry lets a process do once.
+    """
+    provider = trace.get_tracer_provider()
+    return provider if isinstance(provider, TracerProvider) else _unshared_provider()
+
+
+@cache
+def _unshared_provider() -> TracerProvider:
+    return TracerProvider(shutdown_on_exit=False)
 
 
 def attach(

@@ -8,7 +8,6 @@ from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final
-from weakref import WeakMethod
 
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import ReadableSpan
@@ -19,7 +18,7 @@ from timetracer_otel import spans as names
 from timetracer_otel.cassette import otlp, storage
 from timetracer_otel.config import Compression
 from timetracer_otel.exporters.host.secrets import hidden
-from timetracer_otel.seams import faults
+from timetracer_otel.seams import faults, forks
 
 __all__ = ["CassetteSpanExporter"]
 
@@ -49,8 +48,7 @@ class CassetteSpanExporter(SpanExporter):
         self._files: OrderedDict[str, Path] = OrderedDict()
         self._resources: dict[int, tuple[Resource, bytes]] = {}
         self._lock = threading.Lock()
-        renew = WeakMethod(self._renew_lock)
-        os.register_at_fork(after_in_child=lambda: (method := renew()) and method())
+        forks.after_in_child(self._renew_lock)
 
     def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
         """Write a batch of ended spans. It never raises: a fault is logged once.

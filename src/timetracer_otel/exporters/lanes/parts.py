@@ -68,6 +68,10 @@ class Spill:
             self._used = True
             storage.append(self._path, storage.compress(line, self._settings.compression))
 
+    def read(self) -> bytes:
+        """Give what was spilled until now, as it is on disk."""
+        return self._path.read_bytes() if self._used else b""
+
     def write_whole(self, path: Path, data: bytes) -> None:
         """Write a lane's file, with what was spilled behind it.
 

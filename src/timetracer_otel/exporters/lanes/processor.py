@@ -13,6 +13,7 @@ from timetracer_otel.exporters.lanes.recorder import Recorder
 from timetracer_otel.exporters.lanes.recording_lane import RecordingLane
 from timetracer_otel.seams import Call, branches, faults, lane_of, mark, pending
 from timetracer_otel.seams.calls import CARRIED
+from timetracer_otel.seams.lanes import process
 
 if TYPE_CHECKING:
     from opentelemetry.context import Context
@@ -50,7 +51,12 @@ class LaneProcessor(SpanProcessor):
                     call.attributes[spans.BRANCH] = trail
                 setattr(span, CARRIED, call)
                 pending.set(call)
-            elif kind in _ENTRIES and isinstance(lane, RecordingLane) and lane.entry_span is None:
+            elif (
+                kind in _ENTRIES
+                and isinstance(lane, RecordingLane)
+                and lane.entry_span is None
+                and lane is not process.enclosing  # a request within a test is a part of it
+            ):
                 lane.entry_span = span
             if self._files:
                 self._open[span.get_span_context().span_id] = (lane, call)

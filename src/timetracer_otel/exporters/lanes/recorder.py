@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Callable, Mapping
 from functools import cached_property
@@ -18,7 +17,7 @@ from timetracer_otel.exporters.lanes.recording_lane import RecordingLane
 from timetracer_otel.exporters.lanes.selection import Selection
 from timetracer_otel.exporters.lanes.session import SessionLane
 from timetracer_otel.exporters.writing.retention import PASS_SECONDS
-from timetracer_otel.seams import Call, Entry, Lane, children, streams
+from timetracer_otel.seams import Call, Entry, Lane, children, forks, streams
 from timetracer_otel.seams.calls import CARRIED
 from timetracer_otel.seams.streams import Passed
 
@@ -60,7 +59,7 @@ class Recorder(Output):
         self.unwatch: Callable[[], None] = lambda: None  # ends the watching of the standard streams
         self._ends_children = False
         self._session = SessionLane(self, children.parent(), children.place())
-        os.register_at_fork(after_in_child=self._after_fork)
+        forks.after_in_child(self._after_fork)
 
     def _after_fork(self) -> None:
         if seams.active() is not self:  # it was uninstalled, and what is called at a fork cannot be taken back

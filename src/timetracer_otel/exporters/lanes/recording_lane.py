@@ -148,6 +148,11 @@ class RecordingLane(RecordedLane):
             output.sink.submit(self.id, 0, self._discard)  # behind the parts that still wait
             self.draws = None
 
+    def until_now(self) -> bytes:
+        """Give the lines of the calls that have ended, while the lane is open. Those under way are left out."""
+        whole = [(one.scope, one.fragment(self)) for one in self.ended[:] if one.call is None or not one.call.under_way]
+        return storage.compress(self.output.line(whole), self.output.settings.compression) + self.spill.read()
+
     def _stays(self) -> bool:
         """Whether the finished lane is written: near a limit the fewer are, and those that stand out to the last."""
         memory, retention = self.output.memory, self.output.retention

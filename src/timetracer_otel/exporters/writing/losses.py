@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import logging
-import os
 import threading
 import time
 from collections import Counter
 
 from timetracer_otel import spans
+from timetracer_otel.seams import forks
 
 __all__ = ["DISK", "FAULT", "MEMORY", "PRESSURE", "Tally"]
 
@@ -42,7 +42,7 @@ class Tally:
 
     def __init__(self) -> None:
         self._reset()
-        os.register_at_fork(after_in_child=self._reset)
+        forks.after_in_child(self._reset)
 
     def _reset(self) -> None:
         self.dropped: Counter[str] = Counter()

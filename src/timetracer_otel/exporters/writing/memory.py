@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import resource
 import threading
 from pathlib import Path
 from typing import Final
 
 from timetracer_otel import encoding
+from timetracer_otel.seams import forks
 
 __all__ = ["Memory"]
 
@@ -29,7 +29,7 @@ class Memory:
         self.high = limit // 2
         """Above this the recording is under pressure."""
         self._reset()
-        os.register_at_fork(after_in_child=self._reset)
+        forks.after_in_child(self._reset)
 
     def _reset(self) -> None:
         self.used = 0

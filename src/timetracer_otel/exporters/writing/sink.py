@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import threading
 import time
 from collections import deque
@@ -17,7 +16,7 @@ from timetracer_otel.errors import CassetteError
 from timetracer_otel.exporters.writing.disk_speed import DOUBT_SECONDS, Slowness, control
 from timetracer_otel.exporters.writing.losses import DISK, FAULT, MEMORY, Tally
 from timetracer_otel.exporters.writing.memory import Memory
-from timetracer_otel.seams import faults
+from timetracer_otel.seams import faults, forks
 
 __all__ = ["INLINE_BYTES", "Sink"]
 
@@ -70,8 +69,9 @@ class Sink:
         self.memory = memory
         self.tally = tally
         self._timers: list[_Timer] = []
+        self._ended = False
         self._reset()
-        os.register_at_fork(after_in_child=self._reset)
+        forks.after_in_child(self._reset)
 
     def _reset(self) -> None:
         self._work: deque[_Task] = deque()
@@ -172,6 +172,12 @@ class Sink:
         self._run_soon()
         return done
 
+    def end(self) -> None:
+        """Let the thread end, if there is one: nothing will be written any more."""
+        with self._changed:
+            self._ended = True
+            self._changed.notify_all()
+
     def _run_inline(self, write: Callable[[], None], is_lane: bool) -> None:  # noqa: FBT001 - internal half of submit()
         begun = _clock()
         self._run(write, is_lane)
@@ -261,7 +267,7 @@ class Sink:
                 faults.report("sink.soon", error)
 
     def _write_all(self) -> None:
-        while True:
+        while not self._ended:
             with self._changed:
                 self._changed.wait_for(self._has_turn, self._pause())
                 task = self._take()
@@ -274,7 +280,7 @@ class Sink:
                     self._run_timer(timer)
 
     def _has_turn(self) -> bool:
-        return bool(self._work) and self._work[0].key not in self._running
+        return self._ended or (bool(self._work) and self._work[0].key not in self._running)
 
     def _pause(self) -> float | None:
         """Seconds until something other than a queued write is to be done; None for ever."""

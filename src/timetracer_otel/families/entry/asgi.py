@@ -27,6 +27,7 @@ from timetracer_otel.seams import Runtime, active
 from timetracer_otel.seams import runtime as runtime_module
 from timetracer_otel.seams.door import install
 from timetracer_otel.seams.handover import AnsweredElsewhere, handover
+from timetracer_otel.seams.lanes import process
 
 __all__ = ["TimeTracerMiddleware", "asgi_call", "run"]
 
@@ -63,7 +64,7 @@ def run(app: App, scope: Scope, receive: Receive, send: Send) -> Awaitable[Any]:
         send: the server's.
     """
     runtime = active()
-    if runtime is None or scope["type"] != "http" or MARK in scope:
+    if runtime is None or scope["type"] != "http" or MARK in scope or process.enclosing is not None:
         stops = runtime_module.stopper is not None and scope["type"] == "lifespan"
         return _live(app, scope, receive, send) if stops else app(scope, receive, send)
     return _serve(runtime, app, scope, receive, send)

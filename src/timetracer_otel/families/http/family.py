@@ -109,7 +109,7 @@ def ask_with(answering: Responder, request: Sent, name: str) -> tuple[Reply, str
 def _answer(answering: Responder, request: Sent) -> Answer:
     described, unsent = description.describe_both(request)
     imported = imported_calls.described(answering, request)
-    instead = (*description.describe_blind(request), unsent) if imported is None else (imported,)
+    instead = imported or (*description.describe_blind(request), unsent)
     answer = answering.answer(
         described, lambda: description.shown(request), instead, recording=lambda: messages.sent_attributes(request)
     )
@@ -248,6 +248,8 @@ def _describe(recorded: Span) -> Description | None:
     request = messages.sent_of(recorded)
     if request is None:
         return None
+    if (imported := imported_calls.recorded(recorded, request)) is not None:
+        return imported
     whole = request.complete and spans.LOST not in recorded.attributes
     return description.describe(request) if whole else description.describe_unsent(request)
 

@@ -6,6 +6,8 @@ import hashlib
 import json
 from collections.abc import Iterator
 from contextlib import suppress
+from dataclasses import replace
+from typing import Final
 from urllib.parse import parse_qs
 
 import orjson
@@ -16,19 +18,41 @@ from timetracer_otel.families.http import description
 from timetracer_otel.families.http.messages import Sent
 from timetracer_otel.seams import Description, Responder
 
-__all__ = ["check", "described"]
+__all__ = ["check", "described", "recorded"]
 
 
-def described(answering: Responder, request: Sent) -> Description | None:
-    """Say what a live request asks as an imported call does: by method and URL. None when no call was imported.
+_OF_BODY: Final = frozenset({"content-type", "content-encoding"})
+
+
+def described(answering: Responder, request: Sent) -> tuple[Description, ...]:
+    """Say what a live request asks as an imported call does: by method and URL. Empty when no call was imported.
 
     Args:
         answering: the responder.
         request: the live one.
     """
     if answering.facts(spans.IMPORTED) is None:
-        return None
-    return description.describe_unsent(Sent(request.method, request.url, [], complete=False))
+        return ()
+    urls = dict.fromkeys((request.url, redaction.blanked_url(request.url)))
+    return tuple(_by_url(request, url) for url in urls)
+
+
+def recorded(call: Span, request: Sent) -> Description | None:
+    """Say what an imported call asks; None of one that is none.
+
+    Args:
+        call: of a recording.
+        request: the call's.
+    """
+    return None if call.text(spans.IMPORTED) is None else _by_url(request, request.url)
+
+
+def _by_url(request: Sent, url: str) -> Description:
+    """Describe by method and URL; of those that are alike one with the same body comes first."""
+    asked = description.describe_unsent(Sent(request.method, url, [], complete=False))
+    headers = [(name, value) for name, value in request.headers if name.lower() in _OF_BODY]
+    whole = description.describe(Sent(request.method, url, headers, request.body))
+    return replace(asked, preference=whole.shape)
 
 
 def check(answering: Responder, recorded: Span, request: Sent) -> None:

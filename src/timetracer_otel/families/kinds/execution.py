@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -17,7 +17,7 @@ from timetracer_otel.families.kinds._outcome import Outcome, outcome_in, plain, 
 from timetracer_otel.seams import exceptions
 from timetracer_otel.seams.entries import Message
 
-__all__ = ["KIND", "Execution", "Outcome", "arguments"]
+__all__ = ["KIND", "Execution", "Outcome", "arguments", "imported"]
 
 NAME: Final = "timetracer.execution.name"
 EXECUTION_ID: Final = "timetracer.execution.id"
@@ -98,6 +98,15 @@ class Execution(Ran):
         if error is not None:
             encoded[spans.ERROR] = exceptions.encoded(error)
         return encoded
+
+
+def imported(plugin: str) -> Callable[[str], dict[str, spans.Attribute]]:
+    """Give what makes the attributes of an execution that was recorded by another tool, from its name.
+
+    Args:
+        plugin: what runs such functions.
+    """
+    return lambda name: Execution(name, None, plugin, outcome=Outcome.succeeded(None)).attributes(None)
 
 
 def arguments(entry: Span) -> Any:

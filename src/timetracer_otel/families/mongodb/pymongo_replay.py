@@ -8,7 +8,7 @@ import time
 from collections import deque
 from collections.abc import Iterable, Iterator
 from functools import cache
-from typing import Any, NoReturn
+from typing import Any, NoReturn, Self
 
 from timetracer_otel import seams, spans
 from timetracer_otel.cassette.model import Span
@@ -19,7 +19,7 @@ from timetracer_otel.families.nowhere import Dialogue, Fail, Peer, Reply, Wait
 from timetracer_otel.families.nowhere.recorded import failure
 from timetracer_otel.seams import Answer, Description, GoesOut, Responder, Runtime, exceptions
 
-__all__ = ["STEP", "Connection", "connect", "early_description", "raise_recorded"]
+__all__ = ["STEP", "Connection", "Generation", "connect", "early_description", "raise_recorded", "retire_live"]
 
 STEP = "timetracer.mongodb.step"
 """The driver's step that failed before any command was sent."""
@@ -55,8 +55,14 @@ class Commands(Dialogue[Any]):
 
     def __init__(self, responder: Responder, address: tuple[str, int | None]) -> None:
         self._responder = responder
+        self._runtime = seams.installed.runtime
         self._address = address
         self._streaming: cursors.OpenCursor | None = None
+
+    @property
+    def is_over(self) -> bool:
+        """Whether the replay that it answers for is over."""
+        return seams.installed.runtime is not self._runtime or _NAME in seams.switched_off
 
     def feed(self, data: bytes) -> Iterable[Reply[Any]]:
         """Take a message; what expects no reply is answered for now, so that a miss shows where it happened."""
@@ -160,9 +166,15 @@ class Connection:
     """
 
     def __init__(self, dialogue: Commands) -> None:
+        self._dialogue = dialogue
         self._peer = Peer(dialogue)
         self._timeout: float | None = None
         self.closed = False
+
+    @property
+    def is_over(self) -> bool:
+        """Whether the replay that made it is over."""
+        return self._dialogue.is_over
 
     # What the driver asks of a socket or of its networking interface.
 
@@ -234,6 +246,51 @@ class AsyncConnection(Connection):
 
     async def close(self) -> None:
         self.closed = True
+
+
+class Generation(int):
+    """The generation of a connection, by which the driver's pool knows which are of before.
+
+    One that reaches nowhere is of before as soon as its replay is over. The pool drops it then without a command that
+    fails, also when our patches are gone.
+    """
+
+    connection: Connection
+
+    @classmethod
+    def of(cls, number: int, connection: Connection) -> Self:
+        """Give the generation of a connection.
+
+        Args:
+            number: the driver's own.
+            connection: that reaches nowhere.
+        """
+        made = cls(number)
+        made.connection = connection
+        return made
+
+    def __ne__(self, other: object) -> bool:
+        return self.connection.is_over or int(self) != other
+
+    def __eq__(self, other: object) -> bool:
+        return not self != other
+
+    __hash__ = int.__hash__
+
+
+def retire_live(pool: Any) -> None:
+    """In a replay let a pool drop the connections that were opened before it, as those of an older generation.
+
+    Args:
+        pool: the driver's.
+    """
+    runtime = seams.installed.runtime
+    if runtime is None or not runtime.answers:
+        return
+    live = [conn for conn in tuple(pool.conns) if not isinstance(conn.conn, Connection)]
+    if live and runtime.responder(_NAME) is not None:
+        for conn in live:
+            conn.generation = -1
 
 
 def refuse_live(runtime: Runtime) -> None:

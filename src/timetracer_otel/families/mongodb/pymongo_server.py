@@ -24,6 +24,7 @@ __all__ = [
     "SERVER",
     "acknowledged",
     "any_tags",
+    "check",
     "is_drivers_own",
     "made_up",
     "no_batch",
@@ -163,9 +164,19 @@ def topology(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:
     responder = seams.responder(NAME)
     if responder is not None:
         _warn_of_version(responder)
-        settings = instance._settings  # noqa: SLF001 - the driver keeps what the URI wants there
-        _seeds.update(dict.fromkeys(settings.seeds, settings))
-        _seeds[_SECONDARY, 27017] = settings
+        _keep(instance._settings)  # noqa: SLF001 - the driver keeps what the URI wants there
+
+
+def check(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:
+    """Around a monitor's look at its server: likewise, of a topology that was made before the replay."""
+    if seams.responder(NAME) is not None:
+        _keep(instance._settings)  # noqa: SLF001 - see above
+    return wrapped(*args, **kwargs)
+
+
+def _keep(settings: Any) -> None:
+    _seeds.update(dict.fromkeys(settings.seeds, settings))
+    _seeds[_SECONDARY, 27017] = settings
 
 
 def one_background(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:

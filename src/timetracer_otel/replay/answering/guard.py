@@ -44,7 +44,8 @@ _SENDS: Final[dict[str, Callable[[tuple[Any, ...]], object]]] = {
 _DEBUGGERS = ("pydevd", "_pydevd", "debugpy")
 _ADAPTER = "/debugpy/adapter/"
 """In the names of the files of a program of debugpy's own, whose first module is ``__main__``."""
-
+_watches_unseen: list[tuple[Callable[[str], None], Callable[[], bool]]] = []
+"""As ``_watches`` below, of libraries that nobody sees: import hooks cannot be taken back either."""
 
 _watches: list[tuple[Callable[[str], None], Callable[[], bool]]] = []
 """Who is told of a refusal, and as long as which condition holds: the last replay of this process sets both."""
@@ -114,13 +115,15 @@ def watch_unseen(note: Callable[[str], None], *, while_: Callable[[], bool]) -> 
         note: called with the library's name.
         while_: whether the replay is still in force; import hooks cannot be taken back.
     """
-
-    def told(name: str, _module: ModuleType) -> None:
-        if while_():
-            note(name)
-
+    _watches_unseen[:] = [(note, while_)]
     for module, name in _UNSEEN.items():
-        wrapt.register_post_import_hook(partial(told, name), module)
+        wrapt.register_post_import_hook(partial(_tell_unseen, name), module)
+
+
+def _tell_unseen(name: str, _module: ModuleType) -> None:
+    note, in_force = _watches_unseen[0]
+    if in_force():
+        note(name)
 
 
 def _hook(event: str, arguments: tuple[Any, ...]) -> None:

@@ -155,6 +155,7 @@ def served(journal: Journal, lane_id: str, recorded: model.Span) -> None:
         recorded: the call.
     """
     journal.note("answered", how="exact", lane=lane_id, span=recorded.span_id)
+    journal.hear(recorded, lambda: None)
     trace.answered(recorded, "exact", dict)
 
 

@@ -140,6 +140,7 @@ class PluginResponder:
         if spans.LOST in recorded.attributes:
             asked_for = " ".join(filter(None, description.key))
             self.refuse(f"the recorded call that answers {asked_for} could not be written whole: record it again")
+        journal.hear(recorded, asked)
         if player.watched:
             player.tell_watched()
         return Answer(recorded, matcher.bindings)
@@ -223,8 +224,7 @@ class Player:
         journal: where to note what happens.
     """
 
-    strips_lane_header = True
-    answers = True
+    strips_lane_header = answers = True
 
     def __init__(self, settings: Settings, cassette: shelf.Shelf, journal: Journal) -> None:
         self.settings = settings
@@ -247,7 +247,6 @@ class Player:
         self._followed = self._follow(children.parent(), children.place())
         self.session_lane = self._new_session()
         self.script = ScriptNotes(journal)
-        os.register_at_fork(after_in_child=self._after_fork)
 
     def _after_fork(self) -> None:
         if seams.active() is not self:  # it was uninstalled, and what is called at a fork cannot be taken back

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import atexit
 import os
+import threading
 from pathlib import Path
 
 from timetracer_otel import seams
@@ -15,7 +16,7 @@ from timetracer_otel.replay.answering.loaded_cassette import loaded_shelf
 from timetracer_otel.replay.answering.session import Player
 from timetracer_otel.replay.answering.trace import attach
 from timetracer_otel.replay.journal import Journal
-from timetracer_otel.seams import children
+from timetracer_otel.seams import children, forks
 
 __all__ = ["start"]
 
@@ -32,8 +33,9 @@ def start(settings: Settings) -> Player:
     folder, detailed = os.environ.get(variables.JOURNAL), variables.DETAIL in os.environ
     journal = Journal(Path(folder) if folder else None, detailed=detailed, accepting=variables.ACCEPT in os.environ)
     player = Player(settings, loaded_shelf(settings), journal)
+    forks.after_in_child(player._after_fork)  # noqa: SLF001 - a test's player is let go before its process ends
     refuse_outbound(
-        lambda address: journal.note("refused", address=address, lane=player.lane().id),
+        lambda address: journal.note("refused", address=address, lane=player.lane().id, thread=threading.get_ident()),
         while_=lambda: seams.active() is player,
     )
     watch_unseen(lambda name: journal.note("unseen", library=name), while_=lambda: seams.active() is player)
