@@ -107,6 +107,16 @@ def test_changed_query_is_named(server: str, cassettes: Path) -> None:
     assert "DIFFERS GET /notes" in ended.stdout
 
 
+def test_a_program_without_django_does_not_import_it(tmp_path: Path) -> None:
+    """Though the instrumentor is installed: its settings, not configured, would keep gevent from patching."""
+    program = tmp_path / "program.py"
+    program.write_text("import sys, gevent.monkey\ngevent.monkey.patch_all()\nprint('django.conf' in sys.modules)\n")
+    words = [*OTEL, "--traces_exporter", "timetracer", sys.executable, str(program)]
+    env = environment(TIMETRACER_DIR=str(tmp_path / "cassettes"))
+    ended = subprocess.run(words, env=env, capture_output=True, text=True, timeout=120, check=True)
+    assert ended.stdout == "False\n"
+
+
 @pytest.mark.system
 @pytest.mark.parametrize("server", ["gunicorn", "uvicorn"], scope="module")
 def test_the_middleware_is_enough(tmp_path: Path, server: str) -> None:

@@ -9,13 +9,14 @@ from typing import Any, TypeVar
 from timetracer_otel.families.entry import apps
 from timetracer_otel.families.entry.asgi import asgi_call
 from timetracer_otel.families.entry.wsgi import wsgi_call
-from timetracer_otel.seams import Instrumentor, Integration, Patch, faults
+from timetracer_otel.seams import Instrumentor, Integration, Patch, faults, imports
 from timetracer_otel.seams.door import install, set_up
 from timetracer_otel.seams.handlers import watched
 
 __all__ = ["INTEGRATION", "TimeTracerMiddleware", "auto_setup"]
 
 _Handler = TypeVar("_Handler", bound=Callable[..., Any])
+_HANDLERS = "django.core.handlers.base"
 _INSTRUMENTOR = "opentelemetry.instrumentation.django"
 
 
@@ -57,6 +58,18 @@ def _watched_view(wrapped: Any, _instance: object, args: Any, kwargs: Any) -> An
     return wrapped(watched(view, getattr(view, "view_class", None)), *others, **kwargs)
 
 
+def _load_later(wrapped: Any, _instance: Any, args: Any, kwargs: Any) -> Any:
+    """Load OpenTelemetry's instrumentor, which imports Django, when a program does: most are none of Django's.
+
+    Its settings, imported and not yet configured, also keep gevent from patching a process.
+    """
+    entry_point = args[0] if args else kwargs.get("entry_point")
+    if getattr(entry_point, "name", None) != "django":
+        return wrapped(*args, **kwargs)
+    imports.after_import(_HANDLERS, lambda _handlers: wrapped(*args, **kwargs))
+    return None
+
+
 _instrumentation = _Instrumentation()
 
 INTEGRATION = Integration(
@@ -65,13 +78,14 @@ INTEGRATION = Integration(
         Patch("django.core.handlers.wsgi", "WSGIHandler.__call__", wsgi_call),
         Patch("django.core.handlers.asgi", "ASGIHandler.__call__", asgi_call),
         Patch("channels.routing", "ProtocolTypeRouter.__call__", asgi_call),
-        Patch("django.core.handlers.base", "BaseHandler.load_middleware", _instrumentation.load),
+        Patch(_HANDLERS, "BaseHandler.load_middleware", _instrumentation.load),
+        Patch("opentelemetry.instrumentation.distro", "BaseDistro.load_instrumentor", _load_later),
         Patch(_INSTRUMENTOR, "DjangoInstrumentor._instrument", _instrumentation.put_off),
         Patch(_INSTRUMENTOR, "DjangoInstrumentor._uninstrument", _instrumentation.take_back),
     ),
     handlers=(Patch("django.core.handlers.base", "BaseHandler.make_view_atomic", _watched_view),),
     packages={"django": "django", "channels": "channels", **apps.SERVERS},
-    instrumentors=(Instrumentor("django", "django.core.handlers.base"),),
+    instrumentors=(Instrumentor("django", _HANDLERS),),
     oldest=("django", (4, 2)),
 )
 
