@@ -399,7 +399,7 @@ def _instrument(found: EntryPoint, asked_by: Settings | None, _imported: ModuleT
         instrumentor = getattr(importlib.import_module(found.module), found.attr, None)
         if instrumentor is not None and not instrumentor().is_instrumented_by_opentelemetry:
             instrumentor().instrument(skip_dep_check=True)
-            _undoing.callback(instrumentor().uninstrument)
+            _undoing.callback(_uninstrument, instrumentor())
     except Exception as error:  # noqa: BLE001 - the app's own import must not fail
         faults.report(f"instrument.{found.name}", error)
 
@@ -412,6 +412,11 @@ def _debug() -> None:
         from timetracer_otel.debugging.starting import start  # noqa: PLC0415 - imports pdb
 
         start(debugger)
+
+
+def _uninstrument(instrumentor: Any) -> None:
+    if instrumentor.is_instrumented_by_opentelemetry:  # else it was put off, and its time never came
+        instrumentor.uninstrument()
 
 
 def _leave_out_costly() -> None:

@@ -37,12 +37,21 @@ def pip(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder / "bin" / "pip"
 
 
-@pytest.mark.system  # asks the package index, minutes in all
-@pytest.mark.parametrize("extra", ["", *EXTRAS])
-def test_every_extra_resolves(pip: Path, tmp_path: Path, extra: str) -> None:
-    """Nothing is installed; the answer has the release that we name."""
+@pytest.fixture(scope="module")
+def wheel(pip: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The distribution that is installed, built once."""
+    folder = tmp_path_factory.mktemp("wheel")
+    subprocess.run([pip, "wheel", "--quiet", "--no-deps", "--wheel-dir", folder, ROOT], check=True, timeout=600)
+    (built,) = folder.glob("*.whl")
+    return built
+
+
+@pytest.mark.system  # asks the package index
+@pytest.mark.parametrize("extra", ["", "all"])
+def test_every_extra_resolves(pip: Path, wheel: Path, tmp_path: Path, extra: str) -> None:
+    """Nothing is installed; the answer has the release that we name. Each extra alone is installed below."""
     report = tmp_path / "report.json"
-    wanted = f"{ROOT}[{extra}]" if extra else str(ROOT)
+    wanted = f"{wheel}[{extra}]" if extra else str(wheel)
     command = [str(pip), "install", "--dry-run", "--quiet", "--report", str(report), wanted]
     ended = subprocess.run(command, capture_output=True, text=True, timeout=1200, check=False)
     assert ended.returncode == 0, f"{sys.version}: {ended.stdout}{ended.stderr}"
@@ -55,11 +64,11 @@ NO_LIBRARY = {"cli", "otlp", "zstd", "s3", "gcs", "azure", "debug", "all"}
 """Extras that are no library which is recorded."""
 
 
-def install(folder: Path, wanted: str) -> Path:
-    """Install us with some extras into a fresh environment; give its folder of programs."""
+def install(folder: Path, wheel: Path, wanted: str) -> Path:
+    """Install us with some extras into an environment, a fresh one at first; give its folder of programs."""
     if not (folder / "bin").exists():
         venv.create(folder, with_pip=True)
-    command = [str(folder / "bin" / "pip"), "install", "--quiet", "--disable-pip-version-check", f"{ROOT}{wanted}"]
+    command = [str(folder / "bin" / "pip"), "install", "--quiet", "--disable-pip-version-check", f"{wheel}{wanted}"]
     ended = subprocess.run(command, capture_output=True, text=True, timeout=1200, check=False)
     assert ended.returncode == 0, ended.stdout + ended.stderr
     return folder / "bin"
@@ -78,9 +87,9 @@ def size(folder: Path) -> int:
 
 
 @pytest.mark.system  # asks the package index
-def test_a_new_reader_follows_the_readme(tmp_path: Path) -> None:
+def test_a_new_reader_follows_the_readme(tmp_path: Path, wheel: Path) -> None:
     """What production needs is small and has no command line; with it every line of README.md does what it says."""
-    bin_ = install(tmp_path / "env", "[flask,pymongo]")
+    bin_ = install(tmp_path / "env", wheel, "[flask,pymongo]")
     listed = subprocess.run([bin_ / "pip", "list", "--format", "json"], capture_output=True, text=True, check=True)
     names = {one["name"] for one in json.loads(listed.stdout)} - {"pip", "setuptools"}
     assert len(names) <= LIMIT_PACKAGES, sorted(names)
@@ -92,18 +101,24 @@ def test_a_new_reader_follows_the_readme(tmp_path: Path) -> None:
 
     page = (ROOT / "README.md").read_text(encoding="utf-8")
     (wanted,) = re.findall(r"pip install 'timetracer-otel(\[.*?\])'", page)
-    install(tmp_path / "env", wanted)
+    install(tmp_path / "env", wheel, wanted)
     folder = tmp_path / "reader"
     folder.mkdir()
     with MongoServer() as server:
         Reader(folder, server, python=str(bin_ / "python")).follow(page)
 
 
+@pytest.fixture(scope="module")
+def together(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The environment into which one extra after the other goes: fresh ones would take minutes more."""
+    return tmp_path_factory.mktemp("together")
+
+
 @pytest.mark.system  # asks the package index, minutes in all
 @pytest.mark.parametrize("extra", sorted(EXTRAS))
-def test_every_extra_records_and_replays(tmp_path: Path, extra: str) -> None:
+def test_every_extra_records_and_replays(together: Path, wheel: Path, extra: str) -> None:
     """The library is there with OpenTelemetry's instrumentor, none of its names is missing, a program replays."""
-    bin_ = install(tmp_path / "env", f"[cli,{extra}]")
+    bin_ = install(together, wheel, f"[cli,{extra}]")
     ended = subprocess.run([bin_ / "timetracer", "doctor", "--json"], capture_output=True, text=True, check=False)
     assert ended.returncode == 0, ended.stdout + ended.stderr
     found = {one["what"]: one for one in json.loads(ended.stdout)}

@@ -30,16 +30,17 @@ class _Instrumentation:
     def __init__(self) -> None:
         self._waiting: Callable[[], object] | None = None
 
-    def put_off(self, wrapped: Any, _instance: Any, args: Any, kwargs: Any) -> None:
-        """Stand in for ``DjangoInstrumentor._instrument``."""
+    def put_off(self, wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:
+        """Stand in for ``DjangoInstrumentor.instrument``."""
+        if instance.is_instrumented_by_opentelemetry:
+            return wrapped(*args, **kwargs)
         self._waiting = partial(wrapped, *args, **kwargs)
+        return None
 
-    def take_back(self, wrapped: Any, _instance: Any, args: Any, kwargs: Any) -> Any:
-        """Stand in for ``DjangoInstrumentor._uninstrument``, which reads the settings as well."""
-        if self._waiting is not None:
-            self._waiting = None
-            return None
-        return wrapped(*args, **kwargs)
+    def take_back(self, wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:
+        """Stand in for ``DjangoInstrumentor.uninstrument``."""
+        self._waiting = None
+        return wrapped(*args, **kwargs) if instance.is_instrumented_by_opentelemetry else None
 
     def load(self, wrapped: Any, _instance: Any, args: Any, kwargs: Any) -> Any:
         """Stand in for ``BaseHandler.load_middleware``."""
@@ -80,8 +81,8 @@ INTEGRATION = Integration(
         Patch("channels.routing", "ProtocolTypeRouter.__call__", asgi_call),
         Patch(_HANDLERS, "BaseHandler.load_middleware", _instrumentation.load),
         Patch("opentelemetry.instrumentation.distro", "BaseDistro.load_instrumentor", _load_later),
-        Patch(_INSTRUMENTOR, "DjangoInstrumentor._instrument", _instrumentation.put_off),
-        Patch(_INSTRUMENTOR, "DjangoInstrumentor._uninstrument", _instrumentation.take_back),
+        Patch(_INSTRUMENTOR, "DjangoInstrumentor.instrument", _instrumentation.put_off),
+        Patch(_INSTRUMENTOR, "DjangoInstrumentor.uninstrument", _instrumentation.take_back),
     ),
     handlers=(Patch("django.core.handlers.base", "BaseHandler.make_view_atomic", _watched_view),),
     packages={"django": "django", "channels": "channels", **apps.SERVERS},

@@ -44,8 +44,11 @@ class _Origin(NamedTuple):
 
 
 def _origin(text: str) -> _Origin:
-    parts = urlsplit(text if "://" in text else f"//{text}")
-    return _Origin(parts.scheme, parts.hostname or "", parts.port)
+    try:
+        parts = urlsplit(text if "://" in text else f"//{text}")
+        return _Origin(parts.scheme, parts.hostname or "", parts.port)
+    except ValueError:  # http.client takes hosts that make no URL; such a one is like no other
+        return _Origin("", "", None)
 
 
 class Names:
