@@ -290,8 +290,9 @@ def _begin(settings: Settings, known: dict[str, Integration], provider: TracerPr
     else:
         _replay(settings, provider)
     imports.start()
-    for integration in known.values():
-        patching.apply(integration)
+    with patching.together():
+        for integration in known.values():
+            patching.apply(integration)
     carrying.install()
     draw = nondeterminism.note if settings.mode == "record" else nondeterminism.give
     nondeterminism.install(settings.draws, draw, settings.app_packages, known.values())

@@ -66,6 +66,7 @@ def test_a_changed_publish_is_named(both: tuple[Path, str]) -> None:
     assert "changed messaging kombu publish celery orders.add: $.body[0][1]: 1 recorded, 2 now" in said, said
 
 
+@pytest.mark.system
 def test_the_same_id_is_given_back(both: tuple[Path, str]) -> None:
     """The app answers with the id that the task had; nothing is sent anywhere."""
     cassettes, task_id = both

@@ -109,6 +109,7 @@ def test_closed_pipe_is_silent(tmp_path: Path, command: str, option: list[str]) 
     process.wait(60)
 
 
+@pytest.mark.system
 def test_colours_on_a_terminal_only(file: Path, timetracer: Command) -> None:
     """A terminal gets colours; a pipe, NO_COLOR and --json get none."""
     for command in ("list", "show"):

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import pytest
 from opentelemetry.trace import SpanKind
 
 from tests.cli.conftest import MS, Command, Recording
@@ -132,6 +133,7 @@ def test_spans_stand_side_by_side(timetracer: Command, tmp_path: Path) -> None:
     ]
 
 
+@pytest.mark.system
 def test_slower_alone_is_a_difference_when_it_is_asked_for(timetracer: Command, tmp_path: Path) -> None:
     """By a time or by a share; without the option times do not count; what is neither is exit status 2."""
     files = [tmp_path / "a.jsonl", tmp_path / "b.jsonl"]

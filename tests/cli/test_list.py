@@ -48,6 +48,7 @@ def listed(folder: Path) -> list[dict[str, Any]]:
     return parsed
 
 
+@pytest.mark.system
 @settings(max_examples=15, deadline=None)
 @given(lanes=LANES)
 def test_json_tells_of_any_lane_what_was_recorded(lanes: list[dict[str, Any]]) -> None:

@@ -87,6 +87,7 @@ def ask(port: int) -> str:
     return response.text
 
 
+@pytest.mark.system
 def test_sent_to_a_replay(tmp_path: Path) -> None:
     """The recorded request, its secret too, follows its lane: the answer is the recorded one; nobody there is said."""
     (tmp_path / "shop.py").write_text(APP)

@@ -117,6 +117,7 @@ def verified(source: str, folder: Path) -> str:
     return done.stdout
 
 
+@pytest.mark.system
 def test_a_trace_of_a_backend_replays(url: str, folder: Path) -> None:
     """Under the launcher, without the session that other traces hold."""
     assert "1 checked, 1 passed, 0 differ; 2 calls answered" in verified(url, folder)
@@ -161,6 +162,7 @@ def test_every_command_takes_the_url(url: str, tmp_path: Path, timetracer: Comma
     assert timetracer("diff", tmp_path / "to", tmp_path / "b.jsonl.gz").returncode == 0
 
 
+@pytest.mark.system
 def test_a_killed_collectors_file_is_salvaged(
     recorded: list[bytes], folder: Path, tmp_path: Path, timetracer: Command
 ) -> None:

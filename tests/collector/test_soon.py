@@ -96,6 +96,7 @@ def test_nothing_is_lost_by_a_signal(tmp_path: Path, name: str, ending: signal.S
     assert status == STATUS[name, ending]
 
 
+@pytest.mark.system
 @pytest.mark.parametrize(("delay", "is_there"), [("", True), ("60000", False)])
 def test_a_lane_leaves_soon_unless_the_user_set_a_delay(tmp_path: Path, delay: str, is_there: bool) -> None:  # noqa: FBT001 - a parameter of the test
     """Long before the exporter's own five seconds; ``OTEL_BSP_SCHEDULE_DELAY`` keeps its meaning."""

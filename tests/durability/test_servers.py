@@ -34,6 +34,7 @@ def test_a_killed_server_has_lost_nothing(tmp_path: Path, server: str) -> None:
     assert (loss.lost, loss.unreadable) == ((), ())
 
 
+@pytest.mark.system
 def test_a_killed_server_starts_again(tmp_path: Path) -> None:
     """The soak of `make soak`, in short: killed in the middle, started again, ended by SIGTERM."""
     loss = killed_round("gunicorn-gthread", tmp_path, requests=1000, concurrency=64, grace=_BUSY)
@@ -64,6 +65,7 @@ def test_a_signal_right_after_an_answer(tmp_path: Path, server: str, number: sig
     assert found(served.cassettes).unreadable == ()
 
 
+@pytest.mark.system
 def test_workers_that_are_recycled(tmp_path: Path) -> None:
     """Gunicorn --max-requests: each worker ends by itself, under load, and nothing at all is lost."""
     command = [*SERVERS["gunicorn-gthread"], "--max-requests", "40", "--max-requests-jitter", "20"]

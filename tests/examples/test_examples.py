@@ -27,8 +27,8 @@ _SLOW = pytest.mark.system
     "example",
     [
         pytest.param(SHOP, id="shop"),
-        pytest.param(BOARD, id="board"),
-        pytest.param(JOB, id="job"),
+        pytest.param(BOARD, id="board", marks=_SLOW),
+        pytest.param(JOB, id="job", marks=_SLOW),
         pytest.param(DJANGO_SHOP, id="django shop"),
         pytest.param(STRICT_JOB, id="strict job", marks=_SLOW),
         pytest.param(CHECKOUT, id="checkout", marks=_SLOW),

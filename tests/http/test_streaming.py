@@ -229,6 +229,7 @@ def _some_by_aiohttp(url: str, count: int) -> int:
     return asyncio.run(ask())
 
 
+@pytest.mark.system
 @pytest.mark.parametrize("client", [_some_by_urllib3, _some_by_httpx, _some_by_httpx_async, _some_by_aiohttp])
 def test_reading_as_far_as_recorded(client: Callable[[str, int], int], server: ShapeServer, tmp_path: Path) -> None:
     """Of every client: who stops where the recording stopped misses nothing; who reads on is counted as one miss."""
@@ -258,6 +259,7 @@ _OPEN = {
 }
 
 
+@pytest.mark.system
 @pytest.mark.parametrize(
     "without",
     [

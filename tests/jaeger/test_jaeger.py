@@ -69,6 +69,7 @@ def test_everything_is_in_the_exchange(exchange: Exchange, tmp_path: Path) -> No
     assert [span.start % 1000 for lane in lanes for span in lane.spans if span.start % 1000]
 
 
+@pytest.mark.system
 @pytest.mark.parametrize("target", ["/notes/large", "/spans", "/fail"])
 def test_it_replays(exchange: Exchange, target: str) -> None:
     """With the database gone, from Jaeger's answer alone; each request is answered as it was recorded."""
@@ -80,6 +81,7 @@ def test_it_replays(exchange: Exchange, target: str) -> None:
     assert f"1 checked, 1 passed, 0 differ; {CALLS.get(target, 2)} calls answered" in done.stdout
 
 
+@pytest.mark.system
 def test_it_is_imported(exchange: Exchange, tmp_path: Path) -> None:
     """``timetracer import`` makes a cassette of it in which ``timetracer diff`` finds nothing else than in the file."""
     for target in TARGETS:

@@ -35,6 +35,7 @@ def test_mode_none_never_goes_out_and_records_nothing(suite: Suite, server: Serv
     assert (server.asked, suite.cassettes()) == (0, [])
 
 
+@pytest.mark.system
 def test_mode_new_records_a_test_again_that_asks_for_more(suite: Suite, server: Server) -> None:
     """A test that has all it asks for is replayed; one that has changed is run again and recorded whole."""
     same = "\n@pytest.mark.timetracer\ndef test_same():\n    assert ask('/same')['number'] == 2\n"

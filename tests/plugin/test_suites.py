@@ -29,6 +29,7 @@ def test_given_not():
 """
 
 
+@pytest.mark.system
 def test_cassettes_are_named_from_the_tests(suite: Suite, server: Server) -> None:
     """As pytest-recording names them; those that a file cannot be named have a digest, so that each has its own."""
     suite.write(text=NAMES)
@@ -96,6 +97,7 @@ class TestSetUp:
 """
 
 
+@pytest.mark.system
 def test_shared_fixtures_have_cassettes_of_their_own(suite: Suite, server: Server) -> None:
     """So that each test runs alone and in any order, whichever of them set the fixture up when it was recorded."""
     suite.write(text=SHARED)
@@ -111,6 +113,7 @@ def test_shared_fixtures_have_cassettes_of_their_own(suite: Suite, server: Serve
     assert server.asked == asked
 
 
+@pytest.mark.system
 def test_a_new_test_is_recorded_with_the_fixture_live(suite: Suite, server: Server) -> None:
     """What it asks may need what the fixture makes."""
     suite.write(text=SHARED)
@@ -170,6 +173,7 @@ def test_async_tests(suite: Suite, server: Server) -> None:
     assert server.asked == 5
 
 
+@pytest.mark.system
 def test_a_client_that_all_tests_share_goes_from_one_to_the_other(suite: Suite, mongo_server: MongoServer) -> None:
     """Recorded, replayed and live tests by turns: no connection of one is used by another one."""
     suite.write(
@@ -211,6 +215,7 @@ def test_a_client_that_all_tests_share_goes_from_one_to_the_other(suite: Suite, 
             suite.run().assert_outcomes(passed=4)
 
 
+@pytest.mark.system
 def test_requests_of_a_test_are_a_part_of_it(suite: Suite, server: Server) -> None:
     """By the test client of an app in the same process, in a thread or a loop of its own, with shared clients too."""
     suite.write(
@@ -295,6 +300,7 @@ def test_other_tests_are_left_alone(suite: Suite) -> None:
             return http.client.HTTPConnection.send, uuid.uuid4, time.time, threading.Thread.start
 
         BEFORE = state()
+        THREADS = set(threading.enumerate())
 
         @pytest.mark.timetracer
         @pytest.mark.parametrize("n", range(3))
@@ -305,7 +311,8 @@ def test_other_tests_are_left_alone(suite: Suite) -> None:
         def test_plain():
             ask()
             assert state() == BEFORE
-            assert not [one.name for one in threading.enumerate() if one.name.startswith("timetracer")]
+            new = set(threading.enumerate()) - THREADS
+            assert not [one.name for one in new if one.name.startswith("timetracer")]
         """
     )
     for _ in range(2):

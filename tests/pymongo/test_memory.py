@@ -52,6 +52,7 @@ def test_long_session_is_recorded_in_bounded_memory(client: Any, tmp_path: Path)
     assert sum(file.read_bytes().count(b"\n") for file in tmp_path.rglob("SESSION*")) > CALLS
 
 
+@pytest.mark.system
 def test_unacknowledged_writes_are_recorded_in_bounded_memory(client: Any, tmp_path: Path) -> None:
     """Writes that await no reply do not pile up while they are recorded."""
     silent = client.memory.get_collection("silent", write_concern=WriteConcern(w=0))

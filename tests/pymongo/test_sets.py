@@ -7,6 +7,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from tests.pymongo.harness import ELSEWHERE
 from tests.support.commands import OTEL, REPLAY
 from tests.support.mongo import MongoServer
@@ -72,11 +74,13 @@ def verified(program: str, server: MongoServer, folder: Path) -> None:
         assert again.returncode == 0, again.stdout + again.stderr
 
 
+@pytest.mark.system
 def test_sets_of_ids_and_texts(mongo_server: MongoServer, tmp_path: Path) -> None:
     """A program that puts sets into its queries verifies in every process."""
     verified(DRIVER, mongo_server, tmp_path)
 
 
+@pytest.mark.system
 def test_mongoengine_follows_references(mongo_server: MongoServer, tmp_path: Path) -> None:
     """What mongoengine looks up for lists of references it asks for as sets."""
     verified(MONGOENGINE, mongo_server, tmp_path)

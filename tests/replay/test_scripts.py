@@ -94,6 +94,7 @@ def test_what_a_script_prints_is_printed_as_ever_and_compared(tmp_path: Path) ->
     assert "line 1: 'text tea' recorded, 'text cup' now" in script.verify(env={"WORD": "cup"})
 
 
+@pytest.mark.system
 def test_click_writes_bytes_to_ask_what_a_stream_is(tmp_path: Path) -> None:
     """A library that tries to write bytes to a text stream, and catches what is raised, loses nothing."""
     text = "import sys\ntry:\n    sys.stdout.write(b'')\nexcept TypeError:\n    print('text, it is')\n"
@@ -128,6 +129,7 @@ def test_each_run_is_verified_with_its_own_arguments_and_stdin(tmp_path: Path) -
     assert script.verify("three").startswith("1 ")  # nobody recorded that: the user wants it
 
 
+@pytest.mark.system
 def test_a_reader_that_leaves_leaves_there_again(tmp_path: Path) -> None:
     """A script whose output went to ``head`` is not expected to print more than it could."""
     script = Script(tmp_path, "for number in range(50_000):\n    print('line', number)\n")
@@ -145,6 +147,7 @@ def test_stdin_that_is_not_read_stays_where_it_is(tmp_path: Path) -> None:
     assert done.stdout == b"leaves it\nfor the next"
 
 
+@pytest.mark.system
 def test_a_terminal_is_a_terminal_again(tmp_path: Path) -> None:
     """A script that was recorded at a terminal is given one of that size when it is verified."""
     script = Script(
@@ -235,6 +238,7 @@ def test_a_server_that_never_starts_is_no_script(server: tuple[str, ...], tmp_pa
     assert b"DIFFERS" not in done.stdout
 
 
+@pytest.mark.system
 def test_options_of_the_command_are_its_own(tmp_path: Path) -> None:
     """Also one that is short for one of OpenTelemetry's launcher, whose parser knows abbreviations."""
     script = Script(tmp_path, "import sys\nprint(sys.argv[1:])\n")
@@ -267,6 +271,7 @@ if __name__ == "__main__":
 """
 
 
+@pytest.mark.system
 @pytest.mark.parametrize(
     "method", ["fork", *(pytest.param(one, marks=pytest.mark.system) for one in ("spawn", "forkserver"))]
 )

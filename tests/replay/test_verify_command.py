@@ -84,6 +84,7 @@ def test_changed_app_fails_in_every_report(plain: Path, tmp_path: Path) -> None:
     assert '"GET /plain/one"' in files["html"].read_text()
 
 
+@pytest.mark.system
 def test_value_that_was_not_recorded_is_named(tmp_path: Path) -> None:
     """What the app draws now and did not draw then is a likely cause: it is told where and how often."""
     cassettes, report = record(tmp_path, Ask("GET", "/ticket")), tmp_path / "report.json"
@@ -97,6 +98,7 @@ def test_value_that_was_not_recorded_is_named(tmp_path: Path) -> None:
     assert lane["drawn_anew"] == [wanted]
 
 
+@pytest.mark.system
 def test_shards_part_the_requests(plain: Path, tmp_path: Path) -> None:
     """Each shard sends its part, and together they send all."""
     names = []
@@ -270,6 +272,7 @@ def test_masked_header_can_be_given(tmp_path: Path) -> None:
     assert ended.returncode == 0, ended.stdout + ended.stderr
 
 
+@pytest.mark.system
 def test_script_is_compared_by_output_and_exit_status(tmp_path: Path) -> None:
     """A program that serves nothing is run again; a changed line of output or exit status fails."""
     script = tmp_path / "job.py"

@@ -66,6 +66,7 @@ def test_its_http_calls_are_answered(tmp_path: Path) -> None:
     assert (done.returncode, "1 checked, 1 passed, 0 differ; 3 calls answered" in done.stdout) == (0, True), done.stdout
 
 
+@pytest.mark.system
 @pytest.mark.parametrize(
     ("cassette", "env", "cause"),
     [

@@ -133,6 +133,7 @@ def test_nothing_is_recorded_in_no_mode(tmp_path: Path, how: str, pyproject: str
     assert not (tmp_path / "cassettes").exists()
 
 
+@pytest.mark.system
 @pytest.mark.parametrize(
     ("pyproject", "given"), [('[tool.timetracer]\nmode = "record"\n', ""), ("", "mode='record', exclude_paths='/y'")]
 )

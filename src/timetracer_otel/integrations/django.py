@@ -6,6 +6,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any, TypeVar
 
+from timetracer_otel import seams
 from timetracer_otel.families.entry import apps
 from timetracer_otel.families.entry.asgi import asgi_call
 from timetracer_otel.families.entry.wsgi import wsgi_call
@@ -28,13 +29,14 @@ class _Instrumentation:
     """
 
     def __init__(self) -> None:
-        self._waiting: Callable[[], object] | None = None
+        self._waiting: tuple[object, Callable[[], object]] | None = None
+        """For which runtime it is put off, and what turns it on."""
 
     def put_off(self, wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:
         """Stand in for ``DjangoInstrumentor.instrument``."""
         if instance.is_instrumented_by_opentelemetry:
             return wrapped(*args, **kwargs)
-        self._waiting = partial(wrapped, *args, **kwargs)
+        self._waiting = seams.active(), partial(wrapped, *args, **kwargs)
         return None
 
     def take_back(self, wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:
@@ -45,9 +47,9 @@ class _Instrumentation:
     def load(self, wrapped: Any, _instance: Any, args: Any, kwargs: Any) -> Any:
         """Stand in for ``BaseHandler.load_middleware``."""
         waiting, self._waiting = self._waiting, None
-        if waiting is not None:
+        if waiting is not None and waiting[0] is seams.active():
             try:
-                waiting()
+                waiting[1]()
             except Exception as error:  # noqa: BLE001 - recording never breaks the app
                 faults.report("instrument.django", error)
         return wrapped(*args, **kwargs)

@@ -6,6 +6,8 @@ import builtins
 import logging
 import re
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import wraps
 from importlib import metadata
@@ -52,6 +54,37 @@ _refused: set[Patch] = set()
 """Patches that could not be set: said once."""
 
 
+_exchanged: list[tuple[object, object]] = []
+"""Objects, and what takes their places in all modules when the block of :func:`together` ends."""
+_is_together = False
+
+
+@contextmanager
+def together() -> Iterator[None]:
+    """Patch or restore several things, and look through all modules once for them: an app may have thousands."""
+    global _is_together  # noqa: PLW0603 - a process has one set of patches
+    outermost, _is_together = not _is_together, True
+    try:
+        yield
+    finally:
+        if outermost:
+            _is_together = False
+            _exchange()
+
+
+def _exchange() -> None:
+    pairs = _exchanged.copy()
+    _exchanged.clear()
+    if pairs:
+        c_names.exchange(pairs)
+
+
+def _put_everywhere(original: object, replacement: object) -> None:
+    _exchanged.append((original, replacement))
+    if not _is_together:
+        _exchange()
+
+
 def apply(integration: Integration) -> None:
     """Patch what is imported already, and the rest when it is imported.
 
@@ -61,31 +94,38 @@ def apply(integration: Integration) -> None:
     if integration.oldest is not None and integration.oldest not in _checked:
         _checked.add(integration.oldest)
         imports.after_import(integration.oldest[0], _check_age(*integration.oldest))
-    for patch in integration.patches:
-        wanted = _wanted.get(patch)
-        if wanted is None:
-            _wanted[patch] = {integration.name}
-            imports.after_import(patch.module, _hook(patch), again=True)
-        elif not wanted:
-            wanted.add(integration.name)
-            _catch_up(patch)
-        else:
-            wanted.add(integration.name)
+    with together():
+        for patch in integration.patches:
+            _apply(patch, integration.name)
+
+
+def _apply(patch: Patch, name: str) -> None:
+    wanted = _wanted.get(patch)
+    if wanted is None:
+        _wanted[patch] = {name}
+        imports.after_import(patch.module, _hook(patch), again=True)
+        return
+    catches_up = not wanted
+    wanted.add(name)
+    if catches_up:
+        _catch_up(patch)
 
 
 def undo(name: str) -> None:
     """Restore every name that is patched for one integration alone to the very object that it was."""
-    for patch, wanted in _wanted.items():
-        if name in wanted:
-            wanted.discard(name)
-            if not wanted:
-                _take_back(patch)
+    with together():
+        for patch, wanted in _wanted.items():
+            if name in wanted:
+                wanted.discard(name)
+                if not wanted:
+                    _take_back(patch)
 
 
 def undo_all() -> None:
     """Restore everything."""
-    for name in set().union(*_wanted.values()):
-        undo(name)
+    with together():
+        for name in set().union(*_wanted.values()):
+            undo(name)
 
 
 def _catch_up(patch: Patch) -> None:
@@ -131,7 +171,7 @@ def _restore(done: _Done) -> None:
         return
     setattr(done.owner, done.name, done.original)
     if done.patch.everywhere:
-        c_names.exchange([(done.wrapper, done.original)])
+        _put_everywhere(done.wrapper, done.original)
 
 
 def _hook(patch: Patch) -> imports.Hook:
@@ -172,6 +212,8 @@ def _set(patch: Patch, module: ModuleType) -> None:
         return
     else:
         target = None
+    if any(one is vars(owner).get(name) for one, _ in _exchanged):
+        _exchange()  # it is the same object under another name: wrapped once is enough
     original = vars(owner).get(name, _INHERITED)
     if _is_ours(original, patch):
         # Imported from a module that was patched before: wrapped once is enough.
@@ -182,7 +224,7 @@ def _set(patch: Patch, module: ModuleType) -> None:
     wrapper = _around(target, patch)
     setattr(owner, name, wrapper)
     if patch.everywhere:
-        c_names.exchange([(target, wrapper)])
+        _put_everywhere(target, wrapper)
     _note(_Done(patch, owner, name, original, wrapper))
 
 
