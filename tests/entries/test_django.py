@@ -117,6 +117,7 @@ def test_the_instrumentor_waits_for_a_handler(runtime: NotingRuntime) -> None:
     """It adds its middleware when the first handler loads them: the project's settings are known by then."""
     assert runtime.lanes == []
     instrumentor: Any = DjangoInstrumentor()
+    instrumentor.uninstrument()  # whatever other tests of this process left
     try:
         instrumentor.instrument(skip_dep_check=True)
         assert settings.MIDDLEWARE == _MIDDLEWARE

@@ -60,7 +60,7 @@ def test_every_extra_resolves(pip: Path, wheel: Path, tmp_path: Path, extra: str
 
 
 LIMIT_PACKAGES, LIMIT_BYTES = 40, 60 * 10**6
-NO_LIBRARY = {"cli", "otlp", "zstd", "s3", "gcs", "azure", "debug", "all"}
+NO_LIBRARY = {"cli", "otlp", "zstd", "s3", "gcs", "azure", "debug", "vcr", "all"}
 """Extras that are no library which is recorded."""
 
 

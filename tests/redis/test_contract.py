@@ -127,7 +127,7 @@ def test_a_server_that_closes(tmp_path: Path) -> None:
         thread = threading.Thread(target=serve, args=(listener,), daemon=True)
         thread.start()
         for mode, port in ((testing.record, listener.getsockname()[1]), (testing.replay, NOWHERE)):
-            with mode(tmp_path / "cassettes"), redis.Redis(port=port, retry=ONCE) as client:
+            with mode(tmp_path / "cassettes"), redis.Redis(port=port, retry=ONCE, protocol=2) as client:
                 with pytest.raises(redis.ConnectionError) as caught:
                     client.get("a")
                 words.append(str(caught.value))

@@ -10,7 +10,7 @@ from timetracer_otel import seams
 from timetracer_otel.families.entry import apps
 from timetracer_otel.families.entry.asgi import asgi_call
 from timetracer_otel.families.entry.wsgi import wsgi_call
-from timetracer_otel.seams import Instrumentor, Integration, Patch, faults, imports
+from timetracer_otel.seams import Instrumentor, Integration, Patch, faults
 from timetracer_otel.seams.door import install, set_up
 from timetracer_otel.seams.handlers import watched
 
@@ -29,14 +29,25 @@ class _Instrumentation:
     """
 
     def __init__(self) -> None:
-        self._waiting: tuple[object, Callable[[], object]] | None = None
-        """For which runtime it is put off, and what turns it on."""
+        self._unloaded: Callable[[], object] | None = None
+        self._waiting: Callable[[], object] | None = None
+
+    def load_later(self, wrapped: Any, _instance: Any, args: Any, kwargs: Any) -> Any:
+        """Stand in for the distribution's ``load_instrumentor``: to load it imports Django, and most programs do not.
+
+        Settings that are imported and not yet configured also keep gevent from patching a process.
+        """
+        entry_point = args[0] if args else kwargs.get("entry_point")
+        if getattr(entry_point, "name", None) != "django":
+            return wrapped(*args, **kwargs)
+        self._unloaded = partial(wrapped, *args, **kwargs)
+        return None
 
     def put_off(self, wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:
         """Stand in for ``DjangoInstrumentor.instrument``."""
         if instance.is_instrumented_by_opentelemetry:
             return wrapped(*args, **kwargs)
-        self._waiting = seams.active(), partial(wrapped, *args, **kwargs)
+        self._waiting = partial(wrapped, *args, **kwargs)
         return None
 
     def take_back(self, wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:
@@ -46,31 +57,26 @@ class _Instrumentation:
 
     def load(self, wrapped: Any, _instance: Any, args: Any, kwargs: Any) -> Any:
         """Stand in for ``BaseHandler.load_middleware``."""
-        waiting, self._waiting = self._waiting, None
-        if waiting is not None and waiting[0] is seams.active():
+        if seams.active() is not None:
             try:
-                waiting[1]()
+                self._turn_on()
             except Exception as error:  # noqa: BLE001 - recording never breaks the app
                 faults.report("instrument.django", error)
         return wrapped(*args, **kwargs)
+
+    def _turn_on(self) -> None:
+        unloaded, self._unloaded = self._unloaded, None
+        if unloaded is not None:
+            unloaded()
+        waiting, self._waiting = self._waiting, None
+        if waiting is not None:
+            waiting()
 
 
 def _watched_view(wrapped: Any, _instance: object, args: Any, kwargs: Any) -> Any:
     """Go around ``BaseHandler.make_view_atomic``, which every view passes; a class leads on to one of its methods."""
     view, *others = args
     return wrapped(watched(view, getattr(view, "view_class", None)), *others, **kwargs)
-
-
-def _load_later(wrapped: Any, _instance: Any, args: Any, kwargs: Any) -> Any:
-    """Load OpenTelemetry's instrumentor, which imports Django, when a program does: most are none of Django's.
-
-    Its settings, imported and not yet configured, also keep gevent from patching a process.
-    """
-    entry_point = args[0] if args else kwargs.get("entry_point")
-    if getattr(entry_point, "name", None) != "django":
-        return wrapped(*args, **kwargs)
-    imports.after_import(_HANDLERS, lambda _handlers: wrapped(*args, **kwargs))
-    return None
 
 
 _instrumentation = _Instrumentation()
@@ -82,7 +88,7 @@ INTEGRATION = Integration(
         Patch("django.core.handlers.asgi", "ASGIHandler.__call__", asgi_call),
         Patch("channels.routing", "ProtocolTypeRouter.__call__", asgi_call),
         Patch(_HANDLERS, "BaseHandler.load_middleware", _instrumentation.load),
-        Patch("opentelemetry.instrumentation.distro", "BaseDistro.load_instrumentor", _load_later),
+        Patch("opentelemetry.instrumentation.distro", "BaseDistro.load_instrumentor", _instrumentation.load_later),
         Patch(_INSTRUMENTOR, "DjangoInstrumentor.instrument", _instrumentation.put_off),
         Patch(_INSTRUMENTOR, "DjangoInstrumentor.uninstrument", _instrumentation.take_back),
     ),

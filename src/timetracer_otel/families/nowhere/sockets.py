@@ -195,8 +195,15 @@ class Socket:
         with self._changed:
             self._changes += 1
             self._changed.notify_all()
-            if self._descriptor is not None:
-                self._descriptor.set(readable=True)  # looked at closer in a moment, by who is told so
+        if self._descriptor is None:
+            return
+        if self._lock.acquire(timeout=_GLANCE):  # else somebody is in there, who may wait for this thread
+            try:
+                self._settle()
+            finally:
+                self._lock.release()
+        else:
+            self._descriptor.set(readable=True)  # looked at closer in a moment, by who is told so
 
     def forget(self) -> None:
         """Drop what was not received: nobody will read it."""
