@@ -291,7 +291,7 @@ INTEGRATION = family.declared(
         Patch("tornado.simple_httpclient", "SimpleAsyncHTTPClient.fetch_impl", _fetch_simple),
         Patch("tornado.simple_httpclient", "_HTTPConnection.run", _run),
         Patch("tornado.simple_httpclient", "_HTTPConnection._create_connection", _create_connection),
-        Patch("tornado.curl_httpclient", "CurlAsyncHTTPClient.fetch_impl", _fetch_curl),
+        Patch("tornado.curl_httpclient", "CurlAsyncHTTPClient.fetch_impl", _fetch_curl, required=False),  # needs pycurl
     ),
     packages={NAME: NAME},
     instrumentors=(Instrumentor(NAME, NAME),),
