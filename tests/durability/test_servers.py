@@ -26,7 +26,7 @@ def test_a_killed_server_has_lost_nothing(tmp_path: Path, server: str) -> None:
     """SIGKILL for the whole process group, in the middle of concurrent requests, some of them large."""
     port = free_port()
     with serve(SERVERS[server], port, tmp_path, environment(tmp_path / "cassettes")) as program:
-        outcome = ask(port, 600, "--concurrency", "16", "--kill", str(program.pid), "--kill-after", "400")
+        outcome = ask(port, 2000, "--concurrency", "16", "--kill", str(program.pid), "--kill-after", "1500")
     assert outcome.killed is not None
     assert outcome.wrong == []
     loss = lost([outcome], tmp_path / "cassettes", _BUSY)
