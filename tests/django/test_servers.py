@@ -6,6 +6,7 @@ import os
 import re
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -60,6 +61,13 @@ def ask(port: int) -> list[tuple[int, str]]:
     return answers
 
 
+def wait_for_lanes(cassettes: Path) -> None:
+    """Wait until all is written: the server of development is ended in the middle of what it does."""
+    until = time.monotonic() + 60
+    while len(list(cassettes.rglob("[GP]*.jsonl"))) < ASKED and time.monotonic() < until:
+        time.sleep(0.05)
+
+
 @pytest.fixture(scope="module", params=SERVERS)
 def server(request: pytest.FixtureRequest) -> str:
     """Each server."""
@@ -76,6 +84,7 @@ def cassettes(tmp_path_factory: pytest.TempPathFactory, server: str) -> Iterator
     with Program(words, log=folder / "log", env=env, cwd=HERE) as program:
         program.wait_for_port(port)
         answers = ask(port)
+        wait_for_lanes(folder / "cassettes")
         program.stop()
     assert [status for status, _ in answers] == [200, 200, 200, 409, 403, 403, 200, 200, 200, 200, 500, 200, 200]
     database.unlink()
@@ -132,5 +141,6 @@ def test_the_middleware_is_enough(tmp_path: Path, server: str) -> None:
     with Program(words, log=tmp_path / "log", env=env, cwd=HERE) as program:
         program.wait_for_port(port)
         ask(port)
+        wait_for_lanes(tmp_path / "cassettes")
         program.stop()
     assert len(list((tmp_path / "cassettes").rglob("[GP]*.jsonl"))) == ASKED
