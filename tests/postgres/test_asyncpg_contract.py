@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ import asyncpg
 import pytest
 
 from tests.postgres.asyncpg_scenarios import SCENARIOS, Scenario
-from tests.support.postgres import PostgresServer
+from tests.support.postgres import PostgresServer, recorded_each
 from tests.support.same import same
 from timetracer_otel import testing
 
@@ -31,16 +32,8 @@ async def _awaited(scenario: Scenario, dsn: str) -> Any:
 @pytest.fixture(scope="module")
 def recorded(installed: PostgresServer, tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[Any, Path]]:
     """What each scenario saw while it was recorded, and the recording. The server is gone."""
-    installed.start()
-    seen: dict[str, tuple[Any, Path]] = {}
-    try:
-        for name, scenario in SCENARIOS.items():
-            folder = tmp_path_factory.mktemp(name)
-            with testing.record(folder):
-                seen[name] = run(scenario, installed.dsn), folder
-    finally:
-        installed.stop()
-    return seen
+    programs = {name: partial(run, scenario) for name, scenario in SCENARIOS.items()}
+    return recorded_each(installed, programs, tmp_path_factory.mktemp)
 
 
 @pytest.mark.parametrize("name", SCENARIOS)

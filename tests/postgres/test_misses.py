@@ -12,7 +12,7 @@ import psycopg
 import pytest
 import uvloop
 
-from tests.support.postgres import PostgresServer
+from tests.support.postgres import PostgresServer, recorded_each
 from timetracer_otel import testing
 from timetracer_otel.errors import ReplayMiss
 
@@ -55,16 +55,7 @@ DRIVERS: dict[str, Any] = {
 @pytest.fixture(scope="module")
 def recorded(installed: PostgresServer, tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[Any, Path]]:
     """What each saw, and its recording. The server is gone."""
-    installed.start()
-    seen: dict[str, tuple[Any, Path]] = {}
-    try:
-        for name, ask in DRIVERS.items():
-            folder = tmp_path_factory.mktemp(name)
-            with testing.record(folder):
-                seen[name] = ask(installed.dsn), folder
-    finally:
-        installed.stop()
-    return seen
+    return recorded_each(installed, DRIVERS, tmp_path_factory.mktemp)
 
 
 @pytest.mark.parametrize("name", DRIVERS)

@@ -18,7 +18,7 @@ from redis.retry import Retry
 
 from tests.redis.conftest import serving
 from tests.redis.scenarios import PLAIN, run, run_later
-from tests.sqlite3.test_contract import same
+from tests.support.same import identical
 from timetracer_otel import ReplayMiss, testing
 
 pytestmark = pytest.mark.system  # redis-server is no Python package
@@ -49,7 +49,7 @@ def recorded_and_replayed(scenario: Callable[..., Any], folder: Path, **more: An
 def test_plain_connections(name: str, options: dict[str, Any], tmp_path: Path) -> None:
     """Another port and another database: what is seen is what was seen."""
     recorded, replayed = recorded_and_replayed(lambda port, **more: run(PLAIN[name], port, **more), tmp_path, **options)
-    assert same(replayed, recorded), f"{replayed}\nand not\n{recorded}"
+    assert identical(replayed, recorded), f"{replayed}\nand not\n{recorded}"
 
 
 @options
@@ -62,7 +62,7 @@ def test_connections_of_asyncio(loop: Callable[[], Any], options: dict[str, Any]
             return runner.run(run_later(port, **more))
 
     recorded, replayed = recorded_and_replayed(scenario, tmp_path, **options)
-    assert same(replayed, recorded), f"{replayed}\nand not\n{recorded}"
+    assert identical(replayed, recorded), f"{replayed}\nand not\n{recorded}"
 
 
 def test_recording_changes_nothing(tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import async_sessionmaker, create_async_engine
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
-from tests.sqlite3.test_contract import same
+from tests.support.same import identical
 from timetracer_otel import testing
 
 
@@ -128,5 +128,5 @@ def test_it_replays(program: Callable[[str], Any], tmp_path: Path) -> None:
     with testing.replay(tmp_path / "cassettes") as replay:
         replayed = program(str(tmp_path / "nowhere" / "app.db"))
     outcome = replay.outcome()
-    assert same(replayed, recorded), f"{replayed}\nand not\n{recorded}"
+    assert identical(replayed, recorded), f"{replayed}\nand not\n{recorded}"
     assert (outcome.misses, outcome.unused) == ([], [])

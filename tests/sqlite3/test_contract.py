@@ -6,22 +6,13 @@ import shutil
 import sqlite3
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from tests.sqlite3.edge_scenarios import EDGES
 from tests.sqlite3.scenarios import SCENARIOS
+from tests.support.same import identical
 from timetracer_otel import testing
-
-
-def same(one: Any, other: Any) -> bool:
-    """Whether two values are equal, and of the same types all the way down."""
-    if isinstance(one, list | tuple) and isinstance(other, list | tuple):
-        return type(one) is type(other) and len(one) == len(other) and all(map(same, one, other))
-    if isinstance(one, dict) and isinstance(other, dict):
-        return same(list(one.items()), list(other.items()))
-    return type(one) is type(other) and (one == other or repr(one) == repr(other))
 
 
 @pytest.mark.filterwarnings("ignore:Binding .* is a named parameter:DeprecationWarning")  # ?1, of Python 3.12
@@ -39,7 +30,7 @@ def test_nothing_changes(name: str, tmp_path: Path) -> None:
     with testing.replay(tmp_path / "cassettes") as replay:
         replayed = scenario(lambda **options: sqlite3.connect(folder / "app.db", **options))
     outcome = replay.outcome()
-    assert same(recorded, without), f"{recorded}\nand not\n{without}"
-    assert same(replayed, recorded), f"{replayed}\nand not\n{recorded}"
+    assert identical(recorded, without), f"{recorded}\nand not\n{without}"
+    assert identical(replayed, recorded), f"{replayed}\nand not\n{recorded}"
     assert (outcome.misses, outcome.unused) == ([], [])
     assert not folder.exists()

@@ -7,14 +7,15 @@ import pwd
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from examples.support import free_port
+from timetracer_otel import testing
 
-__all__ = ["PostgresServer", "running"]
+__all__ = ["PostgresServer", "recorded_each", "running"]
 
 _PROGRAMS: Final = "initdb", "pg_ctl", "postgres"
 _USER: Final = "shop"
@@ -125,3 +126,25 @@ def _unprivileged() -> tuple[int, int]:
             continue
         return user.pw_uid, user.pw_gid
     raise FileNotFoundError("there is neither a user postgres nor nobody to run PostgreSQL as")
+
+
+def recorded_each(
+    server: PostgresServer, programs: Mapping[str, Callable[[str], Any]], folders: Callable[[str], Path]
+) -> dict[str, tuple[Any, Path]]:
+    """Give what each program saw while it was recorded, and the recording. The server does not run afterwards.
+
+    Args:
+        server: that does not run.
+        programs: by their names; each takes a DSN.
+        folders: makes a folder for a recording, by the name of its program.
+    """
+    server.start()
+    seen: dict[str, tuple[Any, Path]] = {}
+    try:
+        for name, program in programs.items():
+            folder = folders(name)
+            with testing.record(folder):
+                seen[name] = program(server.dsn), folder
+    finally:
+        server.stop()
+    return seen

@@ -2,20 +2,30 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
-__all__ = ["same"]
+__all__ = ["identical", "same"]
+
+
+def identical(one: Any, other: Any) -> bool:
+    """Whether two values are equal, and of the same types all the way down."""
+    return _compared(one, other, lambda mine, theirs: mine is theirs)
 
 
 def same(one: Any, other: Any) -> bool:
-    """Whether two values are equal, and of the same types all the way down."""
+    """As :func:`identical`; of types that are made anew in each run, such as a record's, the names are the same."""
+    return _compared(one, other, _alike)
+
+
+def _compared(one: Any, other: Any, alike: Callable[[type, type], bool]) -> bool:
     if isinstance(one, list | tuple) and isinstance(other, list | tuple):
-        return _alike(one, other) and len(one) == len(other) and all(map(same, one, other))
+        items = len(one) == len(other) and all(_compared(*pair, alike) for pair in zip(one, other, strict=True))
+        return alike(type(one), type(other)) and items
     if isinstance(one, dict) and isinstance(other, dict):
-        return same(list(one.items()), list(other.items()))
-    return _alike(one, other) and (one == other or repr(one) == repr(other))
+        return _compared(list(one.items()), list(other.items()), alike)
+    return alike(type(one), type(other)) and (one == other or repr(one) == repr(other))
 
 
-def _alike(one: Any, other: Any) -> bool:
-    kinds = type(one), type(other)
-    return kinds[0] is kinds[1] or [kind.__qualname__ for kind in kinds] == [kinds[0].__qualname__] * 2
+def _alike(mine: type, theirs: type) -> bool:
+    return mine is theirs or mine.__qualname__ == theirs.__qualname__
