@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
 from os import PathLike
@@ -102,8 +103,15 @@ def document_spans(document: dict[str, Any], message: TracesMessage, path: str |
     Raises:
         CassetteError: a value in it is not what OTLP has in its place.
     """
-    try:
+    with _told_of(message, path):
         return [span for *_, spans in _groups(document) for _, span in spans]
+
+
+@contextmanager
+def _told_of(message: TracesMessage, path: str | PathLike[str]) -> Iterator[None]:
+    """Say of what is malformed in a block where it stands."""
+    try:
+        yield
     except Malformed as error:
         raise message.fault(path, str(error)) from error
     except RecursionError as error:
@@ -138,7 +146,7 @@ def parted(document: Json, message: TracesMessage, path: str | PathLike[str]) ->
         CassetteError: a value in it is not what OTLP has in its place.
     """
     parts: dict[str, DocumentPart] = {}
-    try:
+    with _told_of(message, path):
         for entry, group, spans in _groups(document):
             of_group: dict[str, list[Json]] = {}
             for raw, span in spans:
@@ -149,10 +157,6 @@ def parted(document: Json, message: TracesMessage, path: str | PathLike[str]) ->
                     part.document["resourceSpans"].append(_like(entry, group, mine))
                 mine.append(raw)
                 parts[lane_id].spans.append(span)
-    except Malformed as error:
-        raise message.fault(path, str(error)) from error
-    except RecursionError as error:
-        raise message.fault(path, "a value is nested too deeply to be read") from error
     return parts
 
 
@@ -169,14 +173,10 @@ def each_span(
     Raises:
         CassetteError: a value in it is not what OTLP has in its place.
     """
-    try:
+    with _told_of(message, path):
         for entry, group, spans in _groups(document):
             for raw, span in spans:
                 yield {"resourceSpans": [_like(entry, group, [raw])]}, span
-    except Malformed as error:
-        raise message.fault(path, str(error)) from error
-    except RecursionError as error:
-        raise message.fault(path, "a value is nested too deeply to be read") from error
 
 
 def _like(entry: Json, group: Json, spans: list[Json]) -> Json:

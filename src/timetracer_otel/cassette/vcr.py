@@ -13,7 +13,7 @@ import io
 import json
 import re
 import zlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final
@@ -21,6 +21,7 @@ from typing import Any, Final
 from timetracer_otel import redaction
 from timetracer_otel import spans as names
 from timetracer_otel.cassette import files
+from timetracer_otel.cassette.converted import lane_span, names_and_values
 from timetracer_otel.cassette.decoding import shown
 from timetracer_otel.cassette.model import Kind
 from timetracer_otel.errors import CassetteError
@@ -156,16 +157,8 @@ class _Conversion:
     def _span(self, number: int, name: str, kind: Kind, attributes: Attributes) -> Json:
         start = self._start + number * _MS
         end = start + _MS if number else self._start + (len(self._interactions) + 2) * _MS
-        span = {
-            "traceId": self._lane,
-            "spanId": self._id(number),
-            "name": name,
-            "kind": kind.value,
-            "startTimeUnixNano": str(start),
-            "endTimeUnixNano": str(end),
-            "attributes": names_and_values({names.LANE_ID: self._lane, **attributes}),
-        }
-        return span if number == 0 else {**span, "parentSpanId": self._id(0)}
+        ids = self._id(number), self._id(0) if number else None
+        return lane_span(self._lane, ids, name, kind, (start, end), attributes)
 
     def _id(self, number: int) -> str:
         return hashlib.sha256(f"{self._lane} {number}".encode()).hexdigest()[:16]
@@ -259,18 +252,3 @@ def _inflates(body: bytes, bits: int) -> bool:
     except zlib.error:
         return False
     return True
-
-
-def names_and_values(attributes: Mapping[str, Any]) -> list[Json]:
-    """Give attributes as OTLP/JSON has them.
-
-    Args:
-        attributes: texts, flags and whole numbers.
-    """
-    return list(_each(attributes))
-
-
-def _each(attributes: Mapping[str, Any]) -> Iterator[Json]:
-    kinds = {str: "stringValue", bool: "boolValue", int: "intValue"}
-    for name, value in attributes.items():
-        yield {"key": name, "value": {kinds[type(value)]: str(value) if type(value) is int else value}}

@@ -21,6 +21,7 @@ import orjson
 
 from timetracer_otel import spans as names
 from timetracer_otel.cassette import files
+from timetracer_otel.cassette.converted import lane_span, names_and_values
 from timetracer_otel.cassette.decoding import MOST_NAMED, shown
 from timetracer_otel.cassette.model import Kind
 from timetracer_otel.errors import CassetteError
@@ -111,7 +112,7 @@ class _Conversion:
             names.IMPORTED: "timetracer 1.x",
         }
         scope = {"scope": {"name": "timetracer", "version": str(self._session.get("timetracer_version") or "")}}
-        traces = {"resource": {"attributes": _pairs(resource)}, "scopeSpans": [{**scope, "spans": spans}]}
+        traces = {"resource": {"attributes": names_and_values(resource)}, "scopeSpans": [{**scope, "spans": spans}]}
         problems = [f"{what} ({count} times)" if count > 1 else what for what, count in self._lacking.items()]
         return {"resourceSpans": [traces]}, problems
 
@@ -125,16 +126,8 @@ class _Conversion:
     def _span(self, number: int, name: str, kind: Kind, times: tuple[float, float], attributes: Attributes) -> Json:
         offset, duration = times
         start = self._start + _nanoseconds(offset)
-        span = {
-            "traceId": self._lane,
-            "spanId": self._id(number),
-            "name": name,
-            "kind": kind.value,
-            "startTimeUnixNano": str(start),
-            "endTimeUnixNano": str(start + _nanoseconds(duration)),
-            "attributes": _pairs({names.LANE_ID: self._lane, **attributes}),
-        }
-        return span if number == 0 else {**span, "parentSpanId": self._id(0)}
+        ids = self._id(number), self._id(0) if number else None
+        return lane_span(self._lane, ids, name, kind, (start, start + _nanoseconds(duration)), attributes)
 
     def _id(self, number: int) -> str:
         return hashlib.sha256(f"{self._session['id']} {number}".encode()).hexdigest()[:16]
@@ -179,7 +172,11 @@ class _Conversion:
             return span
         found = {"type": info.get("type"), "message": info.get("message"), "stacktrace": info.get("traceback")}
         attributes = {f"exception.{name}": str(value) for name, value in found.items() if value}
-        event = {"name": "exception", "timeUnixNano": span["endTimeUnixNano"], "attributes": _pairs(attributes)}
+        event = {
+            "name": "exception",
+            "timeUnixNano": span["endTimeUnixNano"],
+            "attributes": names_and_values(attributes),
+        }
         return {**span, "events": [event], "status": {"code": _ERROR_STATUS}}
 
     def _call(self, event: Json) -> Json:
@@ -291,11 +288,3 @@ def _spellings(value: Any) -> Iterator[bytes]:
                 text = json.dumps(value, indent=indent, separators=separators, ensure_ascii=ascii_only)
                 for end in ("", "\n"):
                     yield (text + end).encode("utf-8", "surrogatepass")
-
-
-def _pairs(attributes: Mapping[str, Any]) -> list[Json]:
-    kinds = {str: "stringValue", bool: "boolValue", int: "intValue"}
-    return [
-        {"key": name, "value": {kinds[type(value)]: str(value) if type(value) is int else value}}
-        for name, value in attributes.items()
-    ]

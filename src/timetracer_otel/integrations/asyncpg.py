@@ -103,20 +103,8 @@ def _address(addr: Any) -> tuple[str, int | None]:
 
 async def _connect(wrapped: Any, _instance: Any, args: Any, kwargs: Any) -> Any:
     """Go around all that is done to connect."""
-    responder = seams.responder(NAME)
-    if responder is not None:
-        connecting.raise_recorded(responder)
+    with connecting.attempt(NAME):
         return await wrapped(*args, **kwargs)
-    if seams.active() is None:
-        return await wrapped(*args, **kwargs)
-    token = seams.live_io.set(True)
-    try:
-        return await wrapped(*args, **kwargs)
-    except Exception as error:
-        connecting.record_failure(NAME, error)
-        raise
-    finally:
-        seams.live_io.reset(token)
 
 
 async def _connect_addr(wrapped: Any, _instance: Any, args: Any, kwargs: Any) -> Any:

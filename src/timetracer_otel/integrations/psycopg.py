@@ -249,42 +249,13 @@ def _connects(wrapped: Any, _instance: Any, args: Any, kwargs: Any) -> Any:
     """Go around ``connect``, which the driver has under several names."""
     if _connecting.get():
         return wrapped(*args, **kwargs)
-    with _is_connecting():
-        return _connect_once(wrapped, args, kwargs)
-
-
-def _connect_once(wrapped: Any, args: Any, kwargs: Any) -> Any:
-    responder = seams.responder(NAME)
-    if responder is not None:
-        connecting.raise_recorded(responder)
+    with _is_connecting(), connecting.attempt(NAME):
         return wrapped(*args, **kwargs)
-    if seams.active() is None:
-        return wrapped(*args, **kwargs)
-    token = seams.live_io.set(True)
-    try:
-        return wrapped(*args, **kwargs)
-    except Exception as error:
-        connecting.record_failure(NAME, error)
-        raise
-    finally:
-        seams.live_io.reset(token)
 
 
 async def _connects_async(wrapped: Any, _instance: Any, args: Any, kwargs: Any) -> Any:
-    responder = seams.responder(NAME)
-    if responder is not None:
-        connecting.raise_recorded(responder)
+    with connecting.attempt(NAME):
         return await wrapped(*args, **kwargs)
-    if seams.active() is None:
-        return await wrapped(*args, **kwargs)
-    token = seams.live_io.set(True)
-    try:
-        return await wrapped(*args, **kwargs)
-    except Exception as error:
-        connecting.record_failure(NAME, error)
-        raise
-    finally:
-        seams.live_io.reset(token)
 
 
 def _attempts(wrapped: Any, _instance: Any, args: Any, kwargs: Any) -> Any:

@@ -14,12 +14,13 @@ from types import FrameType
 from typing import Any, Final
 
 from timetracer_otel import seams, spans
+from timetracer_otel.families import failures
 from timetracer_otel.families.nowhere.sockets import Socket
 from timetracer_otel.families.nowhere.transports import Transport, streams
 from timetracer_otel.families.redis import matching, rendering
 from timetracer_otel.families.redis.recording import Place, Tap
 from timetracer_otel.families.redis.server import Server
-from timetracer_otel.seams import Instrumentor, Integration, Patch, exceptions, faults
+from timetracer_otel.seams import Instrumentor, Integration, Patch, faults
 
 __all__ = ["INTEGRATION"]
 
@@ -154,7 +155,7 @@ def _connect(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:
         return wrapped(*args, **kwargs)
     responder = seams.responder(NAME)
     if responder is not None:
-        _refuse_as_recorded()
+        failures.raise_upcoming(responder, matching.CONNECT)
         sock = Socket(Server(NAME, responder), (getattr(instance, "host", ""), getattr(instance, "port", 0)))
         sock.settimeout(getattr(instance, "socket_timeout", None))
         return sock
@@ -234,14 +235,6 @@ def _record_refused(error: Exception) -> None:
         call.end()
 
 
-def _refuse_as_recorded() -> None:
-    """Raise what connecting raised then, when it is its turn."""
-    responder = seams.responder(NAME)
-    answer = None if responder is None else responder.next_in_lane(matching.CONNECT)
-    if answer is not None:
-        raise exceptions.rebuilt(answer.recorded.text(spans.ERROR) or "")
-
-
 # Connections of asyncio.
 
 
@@ -250,7 +243,7 @@ async def _connect_async(wrapped: Any, instance: Any, args: Any, kwargs: Any) ->
         return await wrapped(*args, **kwargs)
     responder = seams.responder(NAME)
     if responder is not None:
-        _refuse_as_recorded()
+        failures.raise_upcoming(responder, matching.CONNECT)
         instance._reader, instance._writer = streams(Server(NAME, responder))  # noqa: SLF001 - where the driver has them
         return None
     instance.__dict__[_CONNECTS] = True

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-from timetracer_otel.families.dbapi import below, replaying, typed
+from timetracer_otel.families import failures
+from timetracer_otel.families.dbapi import below, typed
 from timetracer_otel.families.dbapi.recording import OperationRecording
 from timetracer_otel.families.dbapi.told import Row, Told
 from timetracer_otel.seams import Responder
@@ -207,7 +208,7 @@ class GivenRows:
         """Raise what fetching raised. The rows before it in the same fetch are lost, as they were."""
         number, failed = next((number, row) for number, row in enumerate(rows) if isinstance(row, typed.Failed))
         self._at += number + 1
-        raise replaying.error_of(self._responder(), failed.error)
+        raise failures.error_of(self._responder(), failed.error)
 
     def _end(self, told: Told) -> None:
         if not told.ended:

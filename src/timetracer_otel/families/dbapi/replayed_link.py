@@ -6,7 +6,8 @@ from collections.abc import Callable
 from typing import Any
 
 from timetracer_otel import seams
-from timetracer_otel.families.dbapi import replaying
+from timetracer_otel.families import failures
+from timetracer_otel.families.dbapi import matching, replaying
 from timetracer_otel.families.dbapi.asking import Asked, Parameters
 from timetracer_otel.families.dbapi.driver import ConnectionLink, Driver
 from timetracer_otel.families.dbapi.fetching import GivenRows
@@ -46,7 +47,7 @@ class ReplayedLink(ConnectionLink):
 
     def connect(self) -> None:
         """Fail to open the connection, if the recorded program did."""
-        replaying.raise_upcoming(self.responder(), self.opening())
+        failures.raise_upcoming(self.responder(), matching.describe(self.opening()))
 
     def rows(self) -> GivenRows:
         """Give what gives the rows of a new cursor."""

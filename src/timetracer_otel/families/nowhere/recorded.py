@@ -8,9 +8,9 @@ from typing import Final
 
 from timetracer_otel import spans
 from timetracer_otel.cassette.model import Span
-from timetracer_otel.errors import CassetteError
+from timetracer_otel.families import failures
 from timetracer_otel.families.nowhere.dialogue import Fail, Reply, Wait
-from timetracer_otel.seams import Answer, Responder, exceptions
+from timetracer_otel.seams import Answer, Responder
 
 __all__ = ["failure", "replies"]
 
@@ -55,10 +55,7 @@ def failure(responder: Responder, recorded: Span, time_left: Callable[[], float]
     Raises:
         ReplayMiss: its exception cannot be made again, or the app does not give it up now.
     """
-    try:
-        error = exceptions.rebuilt(recorded.text(spans.ERROR) or "")
-    except CassetteError as cause:
-        responder.refuse(str(cause))
+    error = failures.error_of(responder, recorded.text(spans.ERROR) or "")
     if isinstance(error, asyncio.CancelledError):
         yield Wait((recorded.end - recorded.start) / 1e9 + PATIENCE)
         responder.refuse("the app cancelled this call while it was recorded, and does not now: its reply is not known")

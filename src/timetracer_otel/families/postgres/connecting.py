@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from timetracer_otel import seams, spans
-from timetracer_otel.errors import CassetteError
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from timetracer_otel import seams
+from timetracer_otel.families import failures
 from timetracer_otel.families.postgres import matching
 from timetracer_otel.families.postgres.exchange import names
-from timetracer_otel.seams import Responder, exceptions
 
-__all__ = ["raise_recorded", "record_failure"]
+__all__ = ["attempt"]
 
 
-def record_failure(plugin: str, error: Exception) -> None:
+def _record_failure(plugin: str, error: Exception) -> None:
     """Record that connecting failed.
 
     Args:
@@ -29,18 +31,24 @@ def record_failure(plugin: str, error: Exception) -> None:
         call.lose(f"{plugin}.connect", fault)
 
 
-def raise_recorded(responder: Responder) -> None:
-    """Raise what connecting raised in the recording, if its turn has come in this lane.
+@contextmanager
+def attempt(plugin: str) -> Iterator[None]:
+    """Around all that a driver does to connect: its failure is recorded, and raised again in its turn.
 
     Args:
-        responder: gives the recorded calls.
+        plugin: the integration's name.
     """
-    answer = responder.next_in_lane(matching.CONNECT)
-    error = None if answer is None else answer.recorded.text(spans.ERROR)
-    if error is None:
+    responder = seams.responder(plugin)
+    if responder is not None:
+        failures.raise_upcoming(responder, matching.CONNECT)
+    if responder is not None or seams.active() is None:
+        yield
         return
+    token = seams.live_io.set(True)
     try:
-        made = exceptions.rebuilt(error)
-    except CassetteError as cause:
-        responder.refuse(str(cause))
-    raise made
+        yield
+    except Exception as error:
+        _record_failure(plugin, error)
+        raise
+    finally:
+        seams.live_io.reset(token)

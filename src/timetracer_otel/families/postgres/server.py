@@ -11,7 +11,7 @@ from typing import Any, Final, NoReturn
 
 from timetracer_otel import spans
 from timetracer_otel.cassette.model import Span
-from timetracer_otel.errors import CassetteError
+from timetracer_otel.families import failures
 from timetracer_otel.families.nowhere import END, Dialogue, Fail, Reply, Say, Wait
 from timetracer_otel.families.nowhere.recorded import PATIENCE
 from timetracer_otel.families.postgres import asked as questions
@@ -19,7 +19,7 @@ from timetracer_otel.families.postgres import matching, rendering, statements, t
 from timetracer_otel.families.postgres.asked import UNKNOWN, Asked, Described, Place
 from timetracer_otel.families.postgres.exchange import CANCELLED, CLOSED
 from timetracer_otel.families.postgres.wire import Message, Split
-from timetracer_otel.seams import Responder, exceptions
+from timetracer_otel.seams import Responder
 
 __all__ = ["Portal", "Server", "Statement"]
 
@@ -353,10 +353,7 @@ class Server(Dialogue[bytes]):
         error = recorded.text(spans.ERROR)
         if error is None:
             return END
-        try:
-            made = exceptions.rebuilt(error)
-        except CassetteError as cause:
-            self._responder.refuse(str(cause))
+        made = failures.error_of(self._responder, error)
         return Fail(lambda: made)
 
     def _notified(self, answer: Any) -> None:

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Final
 
 from timetracer_otel import seams, spans
+from timetracer_otel.families import failures
 from timetracer_otel.families.nowhere import END, Dialogue, Reply, Say, Wait
 from timetracer_otel.families.nowhere.recorded import replies
 from timetracer_otel.families.redis import commands as known
@@ -14,7 +15,7 @@ from timetracer_otel.families.redis.matching import DATABASE, describe, rebound
 from timetracer_otel.families.redis.recording import CLOSED, HELLO, UNSENT
 from timetracer_otel.families.redis.rendering import shown
 from timetracer_otel.families.redis.wire import Command, commands_in, packed
-from timetracer_otel.seams import Answer, Responder, Stream, exceptions
+from timetracer_otel.seams import Answer, Responder, Stream
 
 __all__ = ["Server"]
 
@@ -80,7 +81,7 @@ class Server(Dialogue[bytes]):
         )
         recorded = answer.recorded
         if recorded.attributes.get(UNSENT):
-            raise exceptions.rebuilt(recorded.text(spans.ERROR) or "")
+            raise failures.error_of(self._responder, recorded.text(spans.ERROR) or "")
         for command in asked:
             self._listen(command, answer)
         return self._said(answer)
