@@ -20,7 +20,7 @@ help:
 	@echo "make matrix    what --verify must pass and must catch, twenty times over"
 	@echo "make soak      20,000 requests, killed in the middle, ten times: what was answered is recorded (half an hour)"
 	@echo "make collector find or build the OpenTelemetry Collector that some tests start (needs Go 1.26)"
-	@echo "make servers   install the servers that some tests start: Debian's redis-server and postgresql"
+	@echo "make servers   install the servers that some tests start, from Debian (PostgreSQL, MariaDB, Redis, Memcached, RabbitMQ)"
 	@echo "make clean     remove .venv* and caches"
 
 $(READY): pyproject.toml scripts/venv.sh
