@@ -10,6 +10,7 @@ from timetracer_otel import spans
 from timetracer_otel.cassette.model import Span
 from timetracer_otel.families.redis import commands as known
 from timetracer_otel.families.redis.wire import Command, commands_in, rewritten
+from timetracer_otel.families.words import blanked
 from timetracer_otel.seams import Description, Value
 from timetracer_otel.seams import values as kinds
 from timetracer_otel.seams.values import Blanker
@@ -21,7 +22,6 @@ DATABASE: Final = "db.namespace"
 """The number of the database, as the semantic conventions name it."""
 CONNECT: Final = Description((SYSTEM, "CONNECT", ""), b"", (), read=False, subjects=())
 """A connection that failed. One that did not is no call."""
-_LONGEST_BINARY: Final = 64 * 1024
 _IN_TRANSACTION: Final = "MULTI"
 
 
@@ -41,8 +41,8 @@ def describe(asked: list[Command], database: str = "0") -> Description:
     for command in asked:
         digest.update(b"*%d" % len(command))
         for word in command:
-            blanked = _blanked(word, blanker)
-            digest.update(b"$%d:" % len(blanked) + blanked)
+            found = blanked(word, blanker)
+            digest.update(b"$%d:" % len(found) + found)
     is_read = all(map(known.is_read, asked))
     settles = all(map(known.is_settling, asked))
     return Description(
@@ -54,17 +54,6 @@ def describe(asked: list[Command], database: str = "0") -> Description:
         subjects=_subjects(asked),
         settles=settles,
     )
-
-
-def _blanked(word: bytes, blanker: Blanker) -> bytes:
-    try:
-        return blanker.text(word.decode()).encode()
-    except UnicodeDecodeError:
-        if (found := kinds.of_bytes(word)) is not None:
-            blanker.values.append(found)
-            return b"\0bytes %d" % len(word)
-    # A pickle: the ids and times in it are text.
-    return word if len(word) > _LONGEST_BINARY else blanker.text(word.decode("latin-1")).encode("latin-1", "replace")
 
 
 def _key(asked: list[Command]) -> tuple[str, ...]:

@@ -1,0 +1,64 @@
+"""What a server of Memcached that is not there says on one connection."""
+
+from __future__ import annotations
+
+import errno
+from collections.abc import Iterable, Iterator
+
+from timetracer_otel import seams, spans
+from timetracer_otel.families import failures
+from timetracer_otel.families.memcached import commands as known
+from timetracer_otel.families.memcached.matching import describe, rebound
+from timetracer_otel.families.memcached.recording import CLOSED, UNSENT
+from timetracer_otel.families.memcached.rendering import shown
+from timetracer_otel.families.memcached.wire import commands_in
+from timetracer_otel.families.nowhere import END, Dialogue, Reply
+from timetracer_otel.families.nowhere.recorded import replies
+from timetracer_otel.seams import Answer, Responder
+
+__all__ = ["Server"]
+
+
+class Server(Dialogue[bytes]):
+    """Answers from the cassette what an app asks.
+
+    Args:
+        plugin: the integration's name.
+        responder: of that.
+    """
+
+    def __init__(self, plugin: str, responder: Responder) -> None:
+        self._plugin = plugin
+        self._responder = responder
+
+    @property
+    def is_of_the_past(self) -> bool:
+        """Whether the replay that it answers for is no longer in force."""
+        return seams.responder(self._plugin) is not self._responder
+
+    def feed(self, data: bytes) -> Iterable[Reply[bytes]]:
+        """Answer commands that are sent together."""
+        if self.is_of_the_past:
+            raise ConnectionResetError(errno.ECONNRESET, "the replay of this connection is over")
+        asked = commands_in(data)
+        if all(map(known.is_setup, asked)):
+            return (END,)
+        answer = self._responder.answer(
+            describe(asked),
+            lambda: shown(asked),
+            recording=lambda: spans.encode_payload(spans.REQUEST, data),
+        )
+        recorded = answer.recorded
+        if recorded.attributes.get(UNSENT):
+            raise failures.error_of(self._responder, recorded.text(spans.ERROR) or "")
+        if not answer.replies and spans.ERROR not in recorded.attributes and not any(map(known.replies, asked)):
+            return ()
+        return self._said(answer)
+
+    def _said(self, answer: Answer) -> Iterator[Reply[bytes]]:
+        if answer.recorded.attributes.get(CLOSED):
+            yield from answer.replies
+            yield END
+            return
+        for reply in replies(self._responder, answer):
+            yield rebound(reply, answer.bindings) if isinstance(reply, bytes) else reply
