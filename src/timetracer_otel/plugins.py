@@ -19,12 +19,13 @@ def __getattr__(name: str) -> Callable[[], None]:
     verb, _, library = name.partition("_")
     if verb not in _VERBS or library not in _names():
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return partial(_VERBS[verb], library)
+    return partial(_VERBS[verb], _names()[library])
 
 
 def __dir__() -> list[str]:
     return sorted(f"{verb}_{name}" for verb in _VERBS for name in _names())
 
 
-def _names() -> set[str]:
-    return {name for one in discover().values() for name in one.names}
+def _names() -> dict[str, str]:
+    """Each integration's names, by how Python can write them."""
+    return {name.replace("-", "_"): name for one in discover().values() for name in one.names}

@@ -6,7 +6,6 @@ import json
 import os
 import time
 import uuid
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -15,13 +14,7 @@ from pymemcache.client.base import Client, PooledClient
 from pymemcache.client.hash import HashClient
 from pymemcache.client.retrying import RetryingClient
 
-
-def seen(do: Callable[..., Any], *args: Any, **options: Any) -> Any:
-    """What a call gives, or how it fails."""
-    try:
-        return do(*args, **options)
-    except Exception as error:  # noqa: BLE001 - whatever it is, it is what was seen
-        return type(error), str(error)
+from tests.memcached.seeing import seen
 
 
 def values(client: Any) -> list[Any]:

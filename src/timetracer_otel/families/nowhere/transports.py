@@ -202,6 +202,14 @@ class Transport(asyncio.Transport):
         self._loop.call_soon(self._protocol.connection_lost, None)
         self.dialogue.close()
 
+    def forget(self) -> None:
+        """Drop what was not given: nobody waits for it any more."""
+        self._peer.forget()
+        if self._later is not None:
+            self._later.cancel()
+            self._later = None
+        self._rests = False
+
     def abort(self) -> None:
         """As :meth:`close`."""
         self.close()
