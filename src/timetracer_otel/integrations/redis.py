@@ -21,6 +21,7 @@ from timetracer_otel.families.redis import matching, rendering
 from timetracer_otel.families.redis.recording import Place, Tap
 from timetracer_otel.families.redis.server import Server
 from timetracer_otel.seams import Instrumentor, Integration, Patch, faults
+from timetracer_otel.seams.brokering import is_brokering
 
 __all__ = ["INTEGRATION"]
 
@@ -155,7 +156,8 @@ def _connect(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:
         return wrapped(*args, **kwargs)
     responder = seams.responder(NAME)
     if responder is not None:
-        failures.raise_upcoming(responder, matching.CONNECT)
+        if not is_brokering():
+            failures.raise_upcoming(responder, matching.CONNECT)
         sock = Socket(Server(NAME, responder), (getattr(instance, "host", ""), getattr(instance, "port", 0)))
         sock.settimeout(getattr(instance, "socket_timeout", None))
         return sock
@@ -243,7 +245,8 @@ async def _connect_async(wrapped: Any, instance: Any, args: Any, kwargs: Any) ->
         return await wrapped(*args, **kwargs)
     responder = seams.responder(NAME)
     if responder is not None:
-        failures.raise_upcoming(responder, matching.CONNECT)
+        if not is_brokering():
+            failures.raise_upcoming(responder, matching.CONNECT)
         instance._reader, instance._writer = streams(Server(NAME, responder))  # noqa: SLF001 - where the driver has them
         return None
     instance.__dict__[_CONNECTS] = True

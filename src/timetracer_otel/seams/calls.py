@@ -12,6 +12,7 @@ from opentelemetry.trace import SpanKind, Status, StatusCode
 
 from timetracer_otel import spans
 from timetracer_otel.seams import exceptions, faults
+from timetracer_otel.seams.brokering import is_brokering
 
 if TYPE_CHECKING:
     from opentelemetry.sdk.trace import Span
@@ -236,6 +237,8 @@ def begin(plugin: str, named: Named, kind: SpanKind = SpanKind.CLIENT) -> Call |
         named: names the span where the library's instrumentor made none.
         kind: CLIENT or PRODUCER.
     """
+    if is_brokering():
+        return None
     try:
         call = instrumented(plugin, kind)
         if call is None:
@@ -257,6 +260,8 @@ def start(plugin: str, named: Named, kind: SpanKind = SpanKind.CLIENT) -> Call |
         named: names the span.
         kind: CLIENT or PRODUCER.
     """
+    if is_brokering():
+        return None
     try:
         starter = starting.starter
         call = None if starter is None or plugin in switched_off else starter(*named(), kind)

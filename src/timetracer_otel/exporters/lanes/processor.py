@@ -12,6 +12,7 @@ from timetracer_otel.exporters.lanes.recorded_lane import RecordedLane
 from timetracer_otel.exporters.lanes.recorder import Recorder
 from timetracer_otel.exporters.lanes.recording_lane import RecordingLane
 from timetracer_otel.seams import Call, branches, faults, lane_of, mark, pending
+from timetracer_otel.seams.brokering import is_brokering
 from timetracer_otel.seams.calls import CARRIED
 from timetracer_otel.seams.lanes import process
 
@@ -46,6 +47,8 @@ class LaneProcessor(SpanProcessor):
             call = None
             kind = span.kind
             if kind in _CALLS:
+                if is_brokering():  # an instrumentor's, of what keeps the queue
+                    return
                 call = Call(span, lane, on_span=self._span_payloads)
                 if trail := branches.trail(lane):
                     call.attributes[spans.BRANCH] = trail

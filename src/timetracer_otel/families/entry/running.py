@@ -62,6 +62,9 @@ class Running:
             return
         self._entered.__exit__(kind, error, frames)
         try:
+            outcome = self._entry.outcome
+            if outcome is not None and isinstance(outcome.error, ReplayMiss):  # whoever ran it has swallowed that
+                error, self._entry.outcome = outcome.error, None
             if error is None and self._entry.outcome is None:
                 self._entry.outcome = Outcome.succeeded(None)
             elif error is not None and not isinstance(error, ReplayMiss):

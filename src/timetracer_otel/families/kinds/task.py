@@ -25,6 +25,8 @@ __all__ = [
     "NAME",
     "PROPERTIES",
     "QUEUE",
+    "RETRIES",
+    "TASK_ID",
     "Outcome",
     "Payload",
     "Task",

@@ -14,10 +14,12 @@ from opentelemetry.trace import SpanKind
 from timetracer_otel import redaction, seams, spans
 from timetracer_otel.cassette.model import Span
 from timetracer_otel.families.http import bodies
-from timetracer_otel.seams import Call, Description, exceptions
+from timetracer_otel.families import failures
+from timetracer_otel.seams import Answer, Call, Description, exceptions
+from timetracer_otel.seams.brokering import AppsWork, BrokersWork
 from timetracer_otel.seams.values import Blanker
 
-__all__ = ["Published", "begin", "describe", "end", "raise_recorded", "recorded", "render"]
+__all__ = ["Published", "Publishing", "begin", "describe", "end", "raise_recorded", "recorded", "render", "rendered"]
 
 _JSON: Final = "application/json"
 
@@ -173,3 +175,67 @@ def raise_recorded(span: Span) -> None:
     """
     if (error := span.text(spans.ERROR)) is not None:
         raise exceptions.rebuilt(error)
+
+
+def rendered(span: Span) -> dict[str, Any]:
+    """Give a recorded message for people.
+
+    Args:
+        span: the call.
+    """
+    message = recorded(span)
+    shown: dict[str, Any] = {} if message is None else {"request": render(message)}
+    if (error := span.text(spans.ERROR)) is not None:
+        shown["error"] = spans.json_or_text(error)
+    return shown
+
+
+class Publishing:
+    """A ``with`` block in which a library brings a message to its queue: recorded as one call, or answered as that.
+
+    What the library does there is its own. In a replay it does the same, with a broker that forgets it.
+
+    Args:
+        plugin: the integration's name.
+        message: what leaves.
+    """
+
+    def __init__(self, plugin: str, message: Published) -> None:
+        self._plugin = plugin
+        self._message = message
+        self._call: Call | None = None
+        self._answer: Answer | None = None
+        self._broker = BrokersWork()
+
+    def __enter__(self) -> Self:
+        with AppsWork():
+            responder = seams.responder(self._plugin)
+            if responder is None:
+                self._call = begin(self._plugin, self._message)
+            else:
+                self._answer = responder.answer(
+                    describe(self._message),
+                    lambda: render(self._message),
+                    recording=lambda: spans.encode_payload(spans.REQUEST, self._message.encoded()),
+                )
+                if (error := self._answer.recorded.text(spans.ERROR)) is not None:
+                    raise failures.error_of(responder, error)
+        self._broker.__enter__()
+        return self
+
+    def told(self, value: Any) -> Any:
+        """Keep what the library told of it, JSON-like; in a replay, give what it told then.
+
+        Args:
+            value: as it is now.
+        """
+        if self._answer is not None:
+            told = self._answer.recorded.payload(spans.RESPONSE)
+            return value if told is None else json.loads(told)
+        if self._call is not None:
+            self._call.put(spans.RESPONSE, json.dumps(value).encode())
+        return value
+
+    def __exit__(self, _kind: object, error: BaseException | None, _frames: object) -> None:
+        self._broker.__exit__()
+        end(self._plugin, self._call, error)

@@ -11,11 +11,13 @@ from timetracer_otel.families import failures
 from timetracer_otel.families.nowhere import END, Dialogue, Reply, Say, Wait
 from timetracer_otel.families.nowhere.recorded import replies
 from timetracer_otel.families.redis import commands as known
+from timetracer_otel.families.redis import forgetful
 from timetracer_otel.families.redis.matching import DATABASE, describe, rebound
 from timetracer_otel.families.redis.recording import CLOSED, HELLO, UNSENT
 from timetracer_otel.families.redis.rendering import shown
 from timetracer_otel.families.redis.wire import Command, commands_in, packed
 from timetracer_otel.seams import Answer, Responder, Stream
+from timetracer_otel.seams.brokering import is_brokering
 
 __all__ = ["Server"]
 
@@ -66,8 +68,11 @@ class Server(Dialogue[bytes]):
         if self.is_of_the_past:
             raise ConnectionResetError(errno.ECONNRESET, "the replay of this connection is over")
         asked = commands_in(data)
-        if all(map(known.is_setup, asked)):
-            refused = self._responder.next_in_lane(describe(asked, self._database))
+        is_setup = all(map(known.is_setup, asked))
+        if is_brokering() and not is_setup:
+            return forgetful.replies(asked, self._protocol)
+        if is_setup:
+            refused = None if is_brokering() else self._responder.next_in_lane(describe(asked, self._database))
             if refused is not None:
                 return self._said(refused)
             return [reply for command in asked for reply in self._made_up(command)]

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from timetracer_otel import seams
 from timetracer_otel.config import Settings
+from timetracer_otel.cassette.shelf import Catalog
 from timetracer_otel.replay import variables
 from timetracer_otel.replay.answering import journal_entries
 from timetracer_otel.replay.answering.guard import refuse_outbound, watch_unseen
@@ -16,7 +17,7 @@ from timetracer_otel.replay.answering.loaded_cassette import loaded_shelf
 from timetracer_otel.replay.answering.session import Player
 from timetracer_otel.replay.answering.trace import attach
 from timetracer_otel.replay.journal import Journal
-from timetracer_otel.seams import children, forks
+from timetracer_otel.seams import children, forks, patching
 
 __all__ = ["start"]
 
@@ -40,6 +41,7 @@ def start(settings: Settings) -> Player:
     )
     watch_unseen(lambda name: journal.note("unseen", library=name), while_=lambda: seams.active() is player)
     seams.set_active(player)
+    _let_functions_follow(player.cassette.catalog)
     children.become_parent(player.follows)
     player.note_entry()
     player.script.begin(player.follows)
@@ -52,3 +54,12 @@ def start(settings: Settings) -> Player:
             lambda: journal_entries.session_end(journal, player.session_lane.id, player.session_lane.matcher)
         )
     return player
+
+
+def _let_functions_follow(found: Catalog) -> None:
+    """Have plain functions that workers ran as tasks follow their lanes when they are called."""
+    targets = {lane.target for lane in found.lanes}
+    for integration in list(seams.integrations.values()):
+        if integration.function is not None:
+            patches = filter(None, map(integration.function, targets))
+            patching.apply(integration.only(tuple(patches)))
