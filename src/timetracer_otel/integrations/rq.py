@@ -25,6 +25,7 @@ from timetracer_otel.families.kinds import task as tasks
 from timetracer_otel.families.kinds.task import Outcome, Payload, Task, plain
 from timetracer_otel.families.messaging import publishing, working
 from timetracer_otel.families.messaging.publishing import Published, Publishing
+from timetracer_otel.families.redis import forgetful
 from timetracer_otel.seams import Description, Integration, Patch
 from timetracer_otel.seams.brokering import AppsWork, BrokersWork, by_broker, is_brokering
 
@@ -281,7 +282,10 @@ def _dequeued(wrapped: Any, _cls: Any, args: Any, kwargs: Any) -> Any:
     queue = by_name[_queue_of(lane)]
     make = kwargs.get("job_class") or queue.job_class
     job = make(_text(lane, tasks.TASK_ID), connection=queue.connection, serializer=kwargs.get("serializer"))
-    job.restore(_hash(lane))
+    fields = _hash(lane)
+    job.restore(fields)
+    forgetful.kept.clear()
+    forgetful.kept[job.key if isinstance(job.key, bytes) else job.key.encode()] = fields
     job.__dict__[_LANE] = lane.id
     return job, queue
 

@@ -14,15 +14,15 @@ from timetracer_otel.families.redis.wire import Command, packed
 
 __all__ = ["kept", "replies"]
 
-kept: Final[dict[bytes, bytes]] = {}
-"""What it does have: texts by their keys, put here by who hands a recorded task out."""
+kept: Final[dict[bytes, bytes | dict[bytes, bytes]]] = {}
+"""What it does have and keep: texts and hashes by their keys, put here by who hands a recorded task out."""
 _MAPS: Final = 3
 """The version of the protocol that has maps and nulls of their own."""
 _OK: Final = frozenset(
     "DISCARD FLUSHALL FLUSHDB HMSET LSET LTRIM MSET MULTI PSETEX RENAME SET SETEX UNWATCH WATCH".split()
 )
 _NOTHING: Final = frozenset(
-    "BLMOVE BLPOP BRPOP BRPOPLPUSH BZPOPMAX BZPOPMIN GETDEL GETEX HGET LINDEX LMOVE LPOP RANDOMKEY RPOP RPOPLPUSH SPOP"
+    "BLMOVE BLPOP BRPOP BRPOPLPUSH BZPOPMAX BZPOPMIN GET GETDEL GETEX HGET LINDEX LMOVE LPOP RANDOMKEY RPOP RPOPLPUSH SPOP"
     " SRANDMEMBER XREAD XREADGROUP ZRANK ZSCORE".split()
 )
 _NO_ITEMS: Final = frozenset(
@@ -63,10 +63,12 @@ def replies(asked: list[Command], protocol: int) -> Iterator[bytes]:
 
 def _reply(command: Command, protocol: int) -> bytes:
     word = known.name(command)
+    if len(command) > 1 and (value := kept.get(command[1])) is not None:
+        told = _of_text(word, value) if isinstance(value, bytes) else _of_hash(word, value, command[2:], protocol)
+        if told is not None:
+            return told
     if word in _OK:
         return b"+OK\r\n"
-    if word == "GET":
-        return _text(kept[command[1]]) if command[1] in kept else _null(protocol)
     if word in _NOTHING:
         return _null(protocol)
     if word in _NO_ITEMS:
@@ -83,6 +85,31 @@ def _reply(command: Command, protocol: int) -> bytes:
     return _of_server(word, command, protocol)
 
 
+def _of_text(word: str, value: bytes) -> bytes | None:
+    match word:
+        case "GET":
+            return _text(value)
+        case "INCR":
+            return b":%d\r\n" % (int(value) + 1)
+    return None
+
+
+def _of_hash(word: str, fields: dict[bytes, bytes], words: list[bytes], protocol: int) -> bytes | None:
+    match word:
+        case "HSET" | "HMSET":
+            fields.update(zip(words[::2], words[1::2], strict=True))
+        case "HGET":
+            return _text(fields[words[0]]) if words[0] in fields else _null(protocol)
+        case "HGETALL":
+            head = b"%%%d\r\n" % len(fields) if protocol >= _MAPS else b"*%d\r\n" % (2 * len(fields))
+            return head + b"".join(_text(one) for pair in fields.items() for one in pair)
+        case "HEXISTS":
+            return b":%d\r\n" % (words[0] in fields)
+        case "EXISTS":
+            return b":1\r\n"
+    return None
+
+
 def _of_server(word: str, command: Command, protocol: int) -> bytes:
     match word:
         case "INFO":
@@ -93,8 +120,6 @@ def _of_server(word: str, command: Command, protocol: int) -> bytes:
             return packed([b"0", b"0"])
         case "XADD":
             return _text(b"1-0")
-        case "INCR":
-            return b":%d\r\n" % (int(kept.get(command[1], b"0")) + 1)
         case "SCRIPT" if known.is_settling(command):
             return _text(hashlib.sha1(command[2], usedforsecurity=False).hexdigest().encode())
         case "SCRIPT":
