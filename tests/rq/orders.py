@@ -16,8 +16,6 @@ from rq import Callback, Queue, Retry, get_current_job
 CHANGED = os.environ.get("CHANGED", "")
 redis = Redis(port=int(os.environ.get("REDIS_PORT", "1")))
 queue = Queue("orders", connection=redis)
-EXECUTIONS = 15
-"""What :func:`send` comes to."""
 
 
 def _ask(path: str) -> str:
@@ -74,11 +72,11 @@ def notes(step: str) -> dict[str, Any]:
     job = get_current_job()
     assert job is not None
     job.meta["step"] = step
-    job.save_meta()
+    job.save_meta()  # type: ignore[no-untyped-call] # RQ's
     return dict(job.get_meta())
 
 
-def told(job: Any, connection: Any, result: Any) -> None:
+def told(_job: Any, connection: Any, result: Any) -> None:
     """Be called back."""
     connection.lpush("told", str(result))
 
@@ -97,7 +95,3 @@ def send() -> None:
     queue.enqueue(add, 5, 6, on_success=Callback(told), result_ttl=0)
     queue.enqueue(add, 8, other=9, depends_on=first)
     queue.enqueue_in(timedelta(seconds=1), add, 10, 11)
-
-
-if __name__ == "__main__":
-    send()

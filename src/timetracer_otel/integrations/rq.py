@@ -117,9 +117,9 @@ def _jsoned(value: bytes) -> Any:
 
 
 def _ran(original: Any) -> Any:
-    """Around ``Job.perform``, which runs the app's function."""
+    """Around ``Job._execute``, which runs the app's function."""
 
-    def perform(self: Any) -> Any:
+    def execute(self: Any) -> Any:
         task = working.running_task(NAME)
         if task is None or task.id != self.id:
             return original(self)
@@ -131,7 +131,7 @@ def _ran(original: Any) -> Any:
         working.guarded("rq.outcome", _note_value, task, value)
         return value
 
-    return perform
+    return execute
 
 
 def _name_arguments(task: Task, job: Any) -> None:
@@ -319,7 +319,7 @@ def _not_in_replay(original: Any) -> Any:
 
 
 def _spawned(original: Any) -> Any:
-    """Around ``SpawnWorker.fork_work_horse``: a program of its own could not fetch its job from a Redis that is empty."""
+    """Around ``SpawnWorker.fork_work_horse``: another program could not fetch its job from a Redis that is empty."""
 
     def fork_work_horse(self: Any, *args: Any, **kwargs: Any) -> Any:
         if seams.responder(NAME) is None:
@@ -338,11 +338,18 @@ def _once(maker: Callable[[Any], Any]) -> Callable[[Any], Any]:
     """A maker that goes around a method once: the class that inherits it may have one of its own in another version."""
 
     def make(original: Any) -> Any:
-        made = (lambda *args, **kwargs: original(*args, **kwargs)) if hasattr(original, _SEEN) else maker(original)
+        made = _same(original) if hasattr(original, _SEEN) else maker(original)
         setattr(made, _SEEN, True)
         return made
 
     return make
+
+
+def _same(original: Any) -> Any:
+    def same(*args: Any, **kwargs: Any) -> Any:
+        return original(*args, **kwargs)
+
+    return same
 
 
 def _of_workers(name: str, maker: Callable[[Any], Any]) -> tuple[Patch, ...]:
@@ -364,7 +371,7 @@ INTEGRATION = Integration(
         *_of_workers("_start_scheduler", _not_in_replay),
         Patch("rq.worker.worker_classes", "SpawnWorker.fork_work_horse", maker=_spawned, required=False),
         Patch("rq.worker", "SpawnWorker.fork_work_horse", maker=_spawned, required=False),
-        Patch("rq.job", "Job.perform", maker=_ran),
+        Patch("rq.job", "Job._execute", maker=_ran),
         Patch("rq.job", "Job.execute_success_callback", maker=_by_app, required=False),
         Patch("rq.job", "Job.execute_failure_callback", maker=_by_app, required=False),
         Patch("rq.job", "Job.execute_stopped_callback", maker=_by_app, required=False),

@@ -448,8 +448,8 @@ class Integration:
         generators: its functions that make ids, keys or salts of which the app gets the result.
         version1: how cassettes of timetracer 1.x name the library.
         goes_out: whether one call can go out in a replay of which the others are answered.
-        function: of a library whose tasks are the app's plain functions: gives what a replay patches, from the target of
-            a recorded entry, so that the function follows a lane when it is called. None where there is nothing.
+        function: of a library whose tasks are the app's plain functions: from the target of a recorded entry gives what
+            a replay patches, so that the function follows a lane when it is called; None where there is nothing.
     """
 
     name: str

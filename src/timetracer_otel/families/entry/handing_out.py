@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 
 from timetracer_otel import seams
 from timetracer_otel.cassette.model import Lane
+from timetracer_otel.seams import Responder
 
 __all__ = ["Waiting"]
 
@@ -26,6 +27,7 @@ class Waiting:
         self._kind = kind
         self._place = place
         self._lock = threading.Lock()
+        self._responder: Responder | None = None
         self._coming: Iterator[Lane] | None = None
         self._aside: deque[tuple[str, Lane]] = deque()
         self._are_all_taken = False
@@ -37,6 +39,7 @@ class Waiting:
             suits: whether a place is one of those that are asked for.
         """
         with self._lock:
+            self._begin()
             for place, lane in self._aside:
                 if suits(place):
                     self._aside.remove((place, lane))
@@ -54,7 +57,15 @@ class Waiting:
         """Whether every entry has been given to somebody."""
         return self._are_all_taken and not self._aside
 
+    def _begin(self) -> None:
+        """Begin, and begin anew in another replay of the same process."""
+        responder = seams.responder(self._plugin)
+        if responder is not self._responder:
+            self._responder, self._coming = responder, None
+            self._aside.clear()
+            self._are_all_taken = False
+
     def _rest(self) -> Iterator[Lane]:
-        if self._coming is None and (responder := seams.responder(self._plugin)) is not None:
-            self._coming = iter(responder.hand_out(self._kind))
+        if self._coming is None and self._responder is not None:
+            self._coming = iter(self._responder.hand_out(self._kind))
         return self._coming or iter(())

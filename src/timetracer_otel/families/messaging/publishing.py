@@ -13,8 +13,8 @@ from opentelemetry.trace import SpanKind
 
 from timetracer_otel import redaction, seams, spans
 from timetracer_otel.cassette.model import Span
-from timetracer_otel.families.http import bodies
 from timetracer_otel.families import failures
+from timetracer_otel.families.http import bodies
 from timetracer_otel.seams import Answer, Call, Description, exceptions
 from timetracer_otel.seams.brokering import AppsWork, BrokersWork
 from timetracer_otel.seams.values import Blanker

@@ -17,23 +17,38 @@ __all__ = ["kept", "replies"]
 kept: Final[dict[bytes, bytes | dict[bytes, bytes]]] = {}
 """What it does have and keep: texts and hashes by their keys, put here by who hands a recorded task out."""
 _MAPS: Final = 3
-"""The version of the protocol that has maps and nulls of their own."""
-_OK: Final = frozenset(
-    "DISCARD FLUSHALL FLUSHDB HMSET LSET LTRIM MSET MULTI PSETEX RENAME SET SETEX UNWATCH WATCH".split()
-)
-_NOTHING: Final = frozenset(
-    "BLMOVE BLPOP BRPOP BRPOPLPUSH BZPOPMAX BZPOPMIN GET GETDEL GETEX HGET LINDEX LMOVE LPOP RANDOMKEY RPOP RPOPLPUSH SPOP"
-    " SRANDMEMBER XREAD XREADGROUP ZRANK ZSCORE".split()
-)
-_NO_ITEMS: Final = frozenset(
-    "COMMAND EVAL EVALSHA FCALL HKEYS HVALS KEYS LRANGE SDIFF SINTER SMEMBERS SORT SUNION XCLAIM XRANGE XREVRANGE"
-    " ZPOPMAX ZPOPMIN ZRANGE ZRANGEBYLEX ZRANGEBYSCORE ZREVRANGE ZREVRANGEBYSCORE".split()
-)
-_NONE: Final = frozenset(
-    "DEL EXISTS HDEL HEXISTS HLEN LLEN LREM PTTL PUBLISH SCARD SISMEMBER SREM STRLEN TTL UNLINK XDEL XLEN ZCARD ZCOUNT"
-    " ZREM ZREMRANGEBYRANK ZREMRANGEBYSCORE".split()
-)
-_INFO: Final = b"# Server\r\nredis_version:7.0.0\r\nredis_mode:standalone\r\nused_memory_human:0B\r\n"
+"""The version of the protocol that has maps and nulls of their own; the one before has other words for them."""
+_OK, _NULL, _NO_ITEMS, _NO_PAIRS, _NONE, _ONE = b"+OK\r\n", b"_\r\n", b"*0\r\n", b"%0\r\n", b":0\r\n", b":1\r\n"
+_NULL_BEFORE: Final = b"$-1\r\n"
+
+
+def _each(reply: bytes, words: str) -> dict[str, bytes]:
+    return dict.fromkeys(words.split(), reply)
+
+
+def _text(value: bytes) -> bytes:
+    return b"$%d\r\n%b\r\n" % (len(value), value)
+
+
+_SAYS: Final = {
+    **_each(_OK, "DISCARD FLUSHALL FLUSHDB HMSET LSET LTRIM MSET MULTI PSETEX RENAME SET SETEX UNWATCH WATCH"),
+    **_each(_NULL, "BLMOVE BLPOP BRPOP BRPOPLPUSH BZPOPMAX BZPOPMIN GET GETDEL GETEX HGET LINDEX LMOVE LPOP RANDOMKEY"),
+    **_each(_NULL, "RPOP RPOPLPUSH SPOP SRANDMEMBER XREAD XREADGROUP ZRANK ZSCORE"),
+    **_each(_NO_ITEMS, "COMMAND EVAL EVALSHA FCALL HKEYS HVALS KEYS LRANGE SDIFF SINTER SMEMBERS SORT SUNION XCLAIM"),
+    **_each(_NO_ITEMS, "XRANGE XREVRANGE ZPOPMAX ZPOPMIN ZRANGE ZRANGEBYLEX ZRANGEBYSCORE ZREVRANGE ZREVRANGEBYSCORE"),
+    **_each(_NO_PAIRS, "HGETALL"),
+    **_each(_NONE, "DEL EXISTS HDEL HEXISTS HLEN LLEN LREM PTTL PUBLISH SCARD SISMEMBER SREM STRLEN TTL UNLINK XDEL"),
+    **_each(_NONE, "XLEN ZCARD ZCOUNT ZREM ZREMRANGEBYRANK ZREMRANGEBYSCORE"),
+    **_each(b"*2\r\n$1\r\n0\r\n*0\r\n", "SCAN HSCAN SSCAN ZSCAN"),
+    "INFO": _text(
+        b"# Server\r\nredis_version:7.0.0\r\nredis_mode:standalone\r\n# Memory\r\nused_memory_human:0B\r\n"
+        b"# Clients\r\nconnected_clients:1\r\n"
+    ),
+    "CLIENT": _text(b"id=1 addr=127.0.0.1:1 laddr=127.0.0.1:1 fd=1 name= db=0\n"),
+    "TIME": packed([b"0", b"0"]),
+    "XADD": _text(b"1-0"),
+}
+"""What is said to most commands, whatever they are about; to others :data:`_ONE`."""
 _SEVERAL: Final = {"HMGET": 2, "MGET": 1}
 """Commands that have a reply for each word from that place on."""
 
@@ -62,74 +77,48 @@ def replies(asked: list[Command], protocol: int) -> Iterator[bytes]:
 
 
 def _reply(command: Command, protocol: int) -> bytes:
-    word = known.name(command)
-    if len(command) > 1 and (value := kept.get(command[1])) is not None:
-        told = _of_text(word, value) if isinstance(value, bytes) else _of_hash(word, value, command[2:], protocol)
-        if told is not None:
-            return told
-    if word in _OK:
-        return b"+OK\r\n"
-    if word in _NOTHING:
-        return _null(protocol)
-    if word in _NO_ITEMS:
-        return b"*0\r\n"
-    if word == "HGETALL":
-        return b"%0\r\n" if protocol >= _MAPS else b"*0\r\n"
-    if word in _NONE:
-        return b":0\r\n"
-    if word in _SEVERAL:
-        count = len(command) - _SEVERAL[word]
-        return b"*%d\r\n" % count + _null(protocol) * count
-    if word in {"SCAN", "HSCAN", "SSCAN", "ZSCAN"}:
-        return b"*2\r\n$1\r\n0\r\n*0\r\n"
-    return _of_server(word, command, protocol)
+    value = kept.get(command[1]) if len(command) > 1 else None
+    told = None
+    if isinstance(value, bytes):
+        told = _of_text(known.name(command), value)
+    elif value is not None:
+        told = _of_hash(command, value)
+    told = told or _of_nothing(command)
+    if protocol >= _MAPS:
+        return told
+    if told.startswith(b"%"):
+        count, _, pairs = told[1:].partition(b"\r\n")
+        return b"*%d\r\n" % (2 * int(count)) + pairs
+    return told.replace(_NULL, _NULL_BEFORE) if told == _NULL or known.name(command) in _SEVERAL else told
 
 
 def _of_text(word: str, value: bytes) -> bytes | None:
-    match word:
-        case "GET":
-            return _text(value)
-        case "INCR":
-            return b":%d\r\n" % (int(value) + 1)
-    return None
+    if word == "GET":
+        return _text(value)
+    return b":%d\r\n" % (int(value) + 1) if word == "INCR" else None
 
 
-def _of_hash(word: str, fields: dict[bytes, bytes], words: list[bytes], protocol: int) -> bytes | None:
-    match word:
+def _of_hash(command: Command, fields: dict[bytes, bytes]) -> bytes | None:
+    words = command[2:]
+    match known.name(command):
         case "HSET" | "HMSET":
             fields.update(zip(words[::2], words[1::2], strict=True))
         case "HGET":
-            return _text(fields[words[0]]) if words[0] in fields else _null(protocol)
+            return _text(fields[words[0]]) if words[0] in fields else None
         case "HGETALL":
-            head = b"%%%d\r\n" % len(fields) if protocol >= _MAPS else b"*%d\r\n" % (2 * len(fields))
-            return head + b"".join(_text(one) for pair in fields.items() for one in pair)
-        case "HEXISTS":
-            return b":%d\r\n" % (words[0] in fields)
+            return b"%%%d\r\n" % len(fields) + b"".join(_text(one) for pair in fields.items() for one in pair)
         case "EXISTS":
-            return b":1\r\n"
+            return _ONE
     return None
 
 
-def _of_server(word: str, command: Command, protocol: int) -> bytes:
-    match word:
-        case "INFO":
-            return _text(_INFO)
-        case "CLIENT":
-            return _text(b"id=1 addr=127.0.0.1:1 laddr=127.0.0.1:1 fd=1 name= db=0\n")
-        case "TIME":
-            return packed([b"0", b"0"])
-        case "XADD":
-            return _text(b"1-0")
-        case "SCRIPT" if known.is_settling(command):
-            return _text(hashlib.sha1(command[2], usedforsecurity=False).hexdigest().encode())
-        case "SCRIPT":
-            return b"*%d\r\n" % (len(command) - 2) + b":1\r\n" * (len(command) - 2)
-    return b":1\r\n"
-
-
-def _null(protocol: int) -> bytes:
-    return b"_\r\n" if protocol >= _MAPS else b"$-1\r\n"
-
-
-def _text(value: bytes) -> bytes:
-    return b"$%d\r\n%b\r\n" % (len(value), value)
+def _of_nothing(command: Command) -> bytes:
+    word = known.name(command)
+    if word in _SEVERAL:
+        count = len(command) - _SEVERAL[word]
+        return b"*%d\r\n" % count + _NULL * count
+    if word == "SCRIPT" and known.is_settling(command):
+        return _text(hashlib.sha1(command[2], usedforsecurity=False).hexdigest().encode())
+    if word == "SCRIPT":
+        return b"*%d\r\n" % (len(command) - 2) + _ONE * (len(command) - 2)
+    return _SAYS.get(word, _ONE)

@@ -8,8 +8,8 @@ import threading
 from pathlib import Path
 
 from timetracer_otel import seams
-from timetracer_otel.config import Settings
 from timetracer_otel.cassette.shelf import Catalog
+from timetracer_otel.config import Settings
 from timetracer_otel.replay import variables
 from timetracer_otel.replay.answering import journal_entries
 from timetracer_otel.replay.answering.guard import refuse_outbound, watch_unseen
