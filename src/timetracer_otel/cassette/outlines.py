@@ -27,6 +27,7 @@ class Outline:
         session_id: of the process that recorded it.
         service: ``service.name`` of that process.
         kind: of its entry; empty when that is not there, or of no kind that we know.
+        plugin: the integration that recorded it, where its entry says so.
         method: what its name begins with: a request's method, another kind's word; empty without an entry.
         target: what it was addressed to, in full.
         route: what it has in common with others of its kind: the framework's pattern of the path, else the path.
@@ -47,6 +48,7 @@ class Outline:
     session_id: str | None = None
     service: str = ""
     kind: str = ""
+    plugin: str = ""
     method: str = ""
     target: str = ""
     route: str = ""
@@ -150,6 +152,7 @@ class Draft:
             session_id=self.session_id if entry is None else entry.session_id or self.session_id,
             service=facts.get("service", ""),
             kind=kind.name if kind is not None else "",
+            plugin="" if entry is None else facts.get("plugin", ""),
             method="" if entry is None else facts.get("method", ""),
             target=target,
             route=facts.get("route") or target.partition("?")[0],
@@ -182,4 +185,6 @@ def _facts(span: Span) -> dict[str, Any]:
         found["hash_seed"] = str(seed)
     if (kind := kinds.of(attributes)) is not None:
         found |= {"kind": kind.name, **kind.facts(attributes)}
+        if (plugin := attributes.get(names.PLUGIN)) is not None:
+            found["plugin"] = str(plugin)
     return found

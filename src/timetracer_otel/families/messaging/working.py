@@ -152,6 +152,9 @@ def callable_at(plugin: str, target: str, told: Callable[..., object] | None = N
     says = told or arguments
 
     def make(original: Callable[..., Any]) -> Callable[..., Any]:
+        if not inspect.isroutine(original):
+            raise TypeError(f"{target} is no function")
+
         def block(args: Sequence[Any], kwargs: Mapping[str, Any]) -> AbstractContextManager[Running | None]:
             return followed(plugin, target, lambda: says(original, args, kwargs))
 

@@ -58,8 +58,8 @@ def start(settings: Settings) -> Player:
 
 def _let_functions_follow(found: Catalog) -> None:
     """Have plain functions that workers ran as tasks follow their lanes when they are called."""
-    targets = {lane.target for lane in found.lanes}
     for integration in list(seams.integrations.values()):
         if integration.function is not None:
+            targets = {lane.target for lane in found.lanes if lane.plugin == integration.name}
             patches = filter(None, map(integration.function, targets))
             patching.apply(integration.only(tuple(patches)))
