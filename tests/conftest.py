@@ -46,6 +46,7 @@ _SELDOM = {
     "httpx2": "httpx2",
     "psycopg": "psycopg",
     "psycopg2": "psycopg2",
+    "pymysql": "pymysql",
     "redis": "redis",
     "starlette": "starlette",
     "tornado": "tornado",

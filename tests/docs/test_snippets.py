@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from examples.support import MongoServer
+from tests.support import mysql, postgres
 from tests.support.pages import Reader, blocks, commands
-from tests.support.postgres import running
 from timetracer_otel import spans
 from timetracer_otel.config import PREFIX, Settings
 from timetracer_otel.integrations import discover
@@ -19,6 +19,8 @@ from timetracer_otel.integrations import discover
 ROOT = Path(__file__).parents[2]
 DOCS = sorted((ROOT / "docs").glob("*.md"))
 PAGES = [ROOT / "README.md", *DOCS]
+DATABASES = {"DATABASE_URL": postgres, "MYSQL_URL": mysql}
+"""What runs the server that a page asks for by this variable."""
 EVERYWHERE = [*PAGES, *sorted((ROOT / "examples").glob("*/README.md"))]
 
 
@@ -38,10 +40,11 @@ def row(page: str, first: str) -> list[str]:
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
 def test_a_page_does_what_it_shows(page: Path, tmp_path: Path, mongo_server: MongoServer) -> None:
     """Every Python block runs, every command gives the output that is printed below it."""
-    if "DATABASE_URL" not in text(page):
+    needed = next((one for name, one in DATABASES.items() if name in text(page)), None)
+    if needed is None:
         Reader(tmp_path, mongo_server).follow(text(page))
         return
-    with running() as database:
+    with needed.running() as database:
         Reader(tmp_path, mongo_server, database).follow(text(page))
 
 

@@ -12,10 +12,10 @@ from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 from examples.asking import Ask
 from examples.support import MongoServer, Program, free_port
-from tests.support.postgres import PostgresServer
 
 _BLOCK = re.compile(r"^```(?P<language>\w*)[^\n]*\n(?P<text>.*?)^```$", re.MULTILINE | re.DOTALL)
 _FILE = re.compile(r"# (?P<name>[\w.]+\.py)\n")
@@ -49,13 +49,29 @@ def commands(block: str) -> Iterator[tuple[str, str]]:
         yield command, output
 
 
+class Database(Protocol):
+    """A server that a page needs."""
+
+    variable: str
+    """The environment variable that says where it is."""
+
+    @property
+    def dsn(self) -> str:
+        """Where it is."""
+        ...
+
+    def stop(self) -> None:
+        """End."""
+        ...
+
+
 class Reader:
     """Does what a reader of a page would do, in a folder of its own, with a database that ends at the first replay.
 
     Args:
         folder: an empty one.
         server: a MongoDB server that runs.
-        database: a PostgreSQL server that runs, for pages that need one.
+        database: that runs, for pages that need one.
         python: the interpreter whose environment the reader has.
     """
 
@@ -63,7 +79,7 @@ class Reader:
         self,
         folder: Path,
         server: MongoServer,
-        database: PostgresServer | None = None,
+        database: Database | None = None,
         python: str = sys.executable,
     ) -> None:
         self._interpreter = python
@@ -79,7 +95,7 @@ class Reader:
             "MONGODB_URI": server.uri,
             "FLASK_RUN_PORT": str(self._port),
             "UVICORN_PORT": str(self._port),
-            **({} if database is None else {"DATABASE_URL": database.dsn}),
+            **({} if database is None else {database.variable: database.dsn}),
         }
 
     def follow(self, page: str) -> None:

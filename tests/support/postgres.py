@@ -29,6 +29,8 @@ class PostgresServer:
         FileNotFoundError: its programs are not installed.
     """
 
+    variable = "DATABASE_URL"
+
     def __init__(self) -> None:
         self._bin = _programs()
         self._folder = Path(tempfile.mkdtemp(prefix="postgres-"))

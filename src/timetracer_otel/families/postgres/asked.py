@@ -13,6 +13,7 @@ import pybase64
 from timetracer_otel import redaction, spans
 from timetracer_otel.cassette.model import Span
 from timetracer_otel.errors import CassetteError
+from timetracer_otel.families.dbapi.place import Place
 from timetracer_otel.families.postgres import statements, wire
 from timetracer_otel.families.postgres.cells import TEXTS
 from timetracer_otel.families.postgres.wire import Bound, Column
@@ -83,29 +84,6 @@ class Described:
 
 
 UNKNOWN: Final = Described()
-
-
-@dataclass(frozen=True, slots=True)
-class Place:
-    """Where a call stands on its connection.
-
-    Attributes:
-        connection: an id of it.
-        transaction: the number of the transaction on it, which the call is in or may open.
-        inside: whether that had begun before.
-        wrote: whether it had written before.
-        peer: the server and the database.
-    """
-
-    connection: str = ""
-    transaction: int = 0
-    inside: bool = False
-    wrote: bool = False
-    peer: str = ""
-
-    def encoded(self) -> str:
-        """Give it as JSON."""
-        return json.dumps([self.connection, self.transaction, self.inside, self.wrote, self.peer])
 
 
 NOWHERE: Final = Place()

@@ -11,9 +11,9 @@ from opentelemetry.instrumentation.utils import is_instrumentation_enabled
 from opentelemetry.trace import Status, StatusCode
 
 from timetracer_otel import seams, spans
+from timetracer_otel.families.dbapi.place import Place, peer_of
 from timetracer_otel.families.postgres import exchange as exchanges
 from timetracer_otel.families.postgres import statements
-from timetracer_otel.families.postgres.asked import Place
 from timetracer_otel.families.postgres.exchange import Exchange
 from timetracer_otel.seams import Call
 from timetracer_otel.seams.calls import CallLane
@@ -23,17 +23,6 @@ __all__ = ["IDLE", "RecordedConnection", "peer_of"]
 IDLE: Final = b"I"
 """The status of a connection that is in no transaction."""
 _numbers = itertools.count(1)
-
-
-def peer_of(address: tuple[str, int | None], database: str) -> str:
-    """Name a database of a server.
-
-    Args:
-        address: of the server.
-        database: its name.
-    """
-    host, port = address
-    return f"{host}/{database}" if port is None else f"{host}:{port}/{database}"
 
 
 class RecordedConnection:

@@ -8,6 +8,7 @@ from hashlib import blake2b
 from typing import Final
 
 from timetracer_otel.families.dbapi import statements
+from timetracer_otel.families.dbapi.functions import PURE
 from timetracer_otel.families.dbapi.statements import StatementOutline, outline
 
 __all__ = ["RESET", "StatementOutline", "digest", "is_catalog", "is_read", "is_upkeep", "normal", "outline", "writes"]
@@ -38,24 +39,6 @@ _FACTS: Final = re.compile(
 _CONTROL: Final = frozenset(
     {"BEGIN", "START", "COMMIT", "END", "ROLLBACK", "ABORT", "SAVEPOINT", "RELEASE", "SET", "CLOSE", "FETCH", "MOVE"}
 )
-_PURE: Final = frozenset({
-    "abs", "any", "array", "array_agg", "array_length", "array_to_string", "avg", "bool_and", "bool_or", "btrim",
-    "cardinality", "cast", "ceil", "char_length", "coalesce", "concat", "concat_ws", "count", "cume_dist",
-    "date_part", "date_trunc", "dense_rank", "every", "exists", "exp", "extract", "first_value", "floor",
-    "format", "generate_series", "greatest", "in", "initcap", "jsonb_agg", "jsonb_array_elements",
-    "jsonb_build_object", "json_agg", "json_build_object", "lag", "last_value", "lead", "least", "left", "length",
-    "ln", "log", "lower", "lpad", "ltrim", "max", "md5", "min", "mod", "not", "ntile", "nullif", "over", "and",
-    "or", "on", "as", "from", "where", "when", "then", "else", "case", "by", "having", "select", "values",
-    "using", "filter", "within", "distinct", "numeric", "decimal", "varchar", "char", "timestamp", "interval",
-    "percent_rank", "position", "power", "rank", "regexp_replace", "repeat", "replace", "right", "round", "row",
-    "row_number", "rpad", "rtrim", "sign", "some", "split_part", "sqrt", "starts_with", "string_agg",
-    "string_to_array", "strpos", "substr", "substring", "sum", "to_char", "to_date", "to_json", "to_jsonb",
-    "to_number", "to_timestamp", "to_tsquery", "to_tsvector", "trim", "trunc", "unnest", "upper", "variance",
-    "stddev", "width_bucket", "ts_rank", "plainto_tsquery", "all", "union", "except", "intersect", "limit",
-    "offset", "like", "ilike", "similar", "between", "is", "time", "date", "lateral", "rows", "with",
-    "recursive", "materialized"
-})  # fmt: skip
-"""What may stand before a parenthesis where nothing is changed; functions of the app may do anything."""
 
 RESET: Final = frozenset({
     "SELECT pg_advisory_unlock_all();", "CLOSE ALL;", "UNLISTEN *;", "RESET ALL;",
@@ -98,7 +81,7 @@ def is_read(sql: str) -> bool:
     if one.verb not in _READS:
         return False
     plain = _STRINGS.sub("''", sql).lower()
-    pure = all(name in _PURE for name in _called(plain))
+    pure = all(name in PURE for name in _called(plain))
     return (pure or is_catalog(sql)) and _WRITES.isdisjoint(_WORD.findall(plain))
 
 
@@ -118,7 +101,7 @@ def is_catalog(sql: str) -> bool:
     made = set(
         re.findall(r"(?:\bwith|,)\s+(?:recursive\s+)?(\w+)\s*(?:\([^()]*\)\s*)?as\s*(?:materialized\s*)?\(", plain)
     )
-    if not all(name in _PURE or _OF_CATALOGS.fullmatch(name) for name in _called(plain) - made):
+    if not all(name in PURE or _OF_CATALOGS.fullmatch(name) for name in _called(plain) - made):
         return False
     listed = [_FIRST_WORD.match(one) for found in _TABLES.findall(plain) for one in found.split(",")]
     tables = [found[1] for found in listed if found is not None and found[1] not in made]

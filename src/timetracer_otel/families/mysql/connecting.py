@@ -1,0 +1,25 @@
+"""Connections to MySQL that could not be made: recorded, and raised again in their turn."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from timetracer_otel.families import failures
+from timetracer_otel.families.mysql import matching
+from timetracer_otel.families.mysql.asked import QUERY
+from timetracer_otel.families.mysql.exchange import names
+
+__all__ = ["attempt"]
+
+
+@contextmanager
+def attempt(plugin: str) -> Iterator[None]:
+    """Around all that a driver does to connect: its failure is recorded, and raised again in its turn.
+
+    Args:
+        plugin: the integration's name.
+    """
+    named = names(QUERY, "", "", ("", None), kind="CONNECT")
+    with failures.attempt(plugin, matching.CONNECT, matching.CONNECTING, named):
+        yield

@@ -1,0 +1,230 @@
+"""Watches the bytes of a connection to MySQL, and records each command as a call."""
+
+from __future__ import annotations
+
+import contextvars
+import itertools
+import os
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import Any, Final
+
+from opentelemetry.instrumentation.utils import is_instrumentation_enabled
+from opentelemetry.trace import Status, StatusCode
+
+from timetracer_otel import seams, spans
+from timetracer_otel.families.dbapi.place import Place, peer_of
+from timetracer_otel.families.mysql import course, exchange, statements, wire
+from timetracer_otel.families.mysql.asked import QUERY, UPKEEP
+from timetracer_otel.families.mysql.exchange import CLOSED, SENDING, Exchange
+from timetracer_otel.seams import Call, faults
+from timetracer_otel.seams.calls import CallLane
+
+__all__ = ["IN_TRANSACTION", "Watched", "setting_up"]
+
+IN_TRANSACTION: Final = 0x0001
+"""The flag of a connection that is in a transaction."""
+_QUIT: Final = 1
+_NUMBER: Final = 3
+_COMMAND: Final = 4
+_LONGEST_SETTING: Final = 4096
+_numbers = itertools.count(1)
+
+
+def setting_up(command: int, sql: str) -> tuple[bool, bool]:
+    """Say of a command that comes first on its connection, or only after others of its kind, what it is.
+
+    Args:
+        command: its number.
+        sql: its statement.
+
+    Returns:
+        Whether it only sets the connection up, which is no call; and whether the connection is being set up still.
+    """
+    if command in UPKEEP:
+        return True, True
+    if command != QUERY:
+        return False, False
+    sets = statements.is_set_up(sql)
+    return sets, sets or statements.is_catalog(sql)
+
+
+class Watched:
+    """A connection that is recorded. A fault of ours is reported, and the connection left alone from then on.
+
+    Args:
+        plugin: the integration's name.
+        address: of the server: host and port; a path and None.
+        database: its name.
+        server: what the server said of itself, as :data:`asked.SERVER` has it.
+    """
+
+    def __init__(self, plugin: str, address: tuple[str, int | None], database: str, server: Mapping[str, Any]) -> None:
+        self.plugin = plugin
+        self.address = address
+        self.database = database
+        self._server = server
+        self._id = f"{os.getpid()}-{next(_numbers)}"
+        self._status = 0
+        self._transaction = 0
+        self._wrote = False
+        self._sets_up = True
+        self._last_lane: CallLane | None = None
+        self._exchange: Exchange | None = None
+        self._early: list[bytes] = []
+        self._blind = False
+
+    # What passes. None of these raises.
+
+    def wrote(self, packet: bytes) -> None:
+        """Take a packet that the client sends, in its context.
+
+        Args:
+            packet: whole.
+        """
+        self._look(self._wrote_packet, packet)
+
+    def arrived(self, data: bytes) -> None:
+        """Take what the server sends.
+
+        Args:
+            data: all that has arrived at once; nothing at the end.
+        """
+        self._look(self._arrived_bytes if data else self._ended, data)
+
+    def broke(self, error: BaseException, *, sends: bool = False) -> None:
+        """Take what reading or sending raised.
+
+        Args:
+            error: the exception.
+            sends: whether sending did.
+        """
+        self._look(partial(self._failed, sends=sends), error)
+
+    def left(self) -> None:
+        """Take that the client has given the connection up."""
+        self._look(self._over, None)
+
+    def _look(self, step: Callable[[Any], None], what: Any) -> None:
+        if self._blind:
+            return
+        try:
+            step(what)
+        except Exception as error:  # noqa: BLE001 - recording never breaks the app
+            self._blind = True
+            call = self._exchange.call if self._exchange is not None else None
+            if call is not None:
+                call.lose(f"{self.plugin}.watch", error)
+            else:
+                faults.report(f"{self.plugin}.watch", error)
+
+    # The client.
+
+    def _wrote_packet(self, packet: bytes) -> None:
+        current = self._exchange
+        if current is not None and current.course.wants_file:
+            current.send_file(packet)
+        elif current is not None and (current.continues or packet[_NUMBER]):
+            current.ask(packet)
+        else:
+            self._over(None)
+            if packet[_COMMAND] != _QUIT and not course.is_silent(packet[_COMMAND]):
+                self._begin(packet)
+
+    def _begin(self, packet: bytes) -> None:
+        place = Place(
+            self._id,
+            self._transaction,
+            bool(self._status & IN_TRANSACTION),
+            self._wrote,
+            peer_of(self.address, self.database),
+        )
+        current = self._exchange = Exchange(packet[_COMMAND], place)
+        current.ask(packet)
+        current.pieces, self._early = self._early, []
+        sql = current.beginning if self._sets_up and current.size < _LONGEST_SETTING else ""
+        is_upkeep = current.command in UPKEEP
+        if self._sets_up:
+            is_upkeep, self._sets_up = setting_up(current.command, sql)
+        if is_upkeep:
+            current.context = contextvars.copy_context()
+        else:
+            self._call(seams.begin)
+
+    def _call(self, begin: Callable[..., Call | None]) -> None:
+        """Begin the call of what is under way, in the context of who asks; there is none where nothing is recorded."""
+        current = self._exchange
+        if current is None or seams.active() is None or not is_instrumentation_enabled():
+            return
+        call = begin(
+            self.plugin, lambda: exchange.names(current.command, current.beginning, self.database, self.address)
+        )
+        if call is None:
+            return
+        current.call, call.under_way = call, current
+        call.payloads.append((exchange.encode, spans.REQUEST, current))
+        if call.lane is not self._last_lane:
+            self._last_lane = call.lane
+            current.server = {"peer": peer_of(self.address, self.database), **self._server}
+
+    # The server.
+
+    def _arrived_bytes(self, data: bytes) -> None:
+        current = self._exchange
+        if current is None:
+            self._early.append(data)
+            return
+        current.pieces.append(data)
+        current.following.feed(data)
+        if current.course.ended:
+            self._over(None)
+
+    def _ended(self, _nothing: bytes) -> None:
+        self._must_have_call()
+        current = self._exchange
+        if current is not None and current.call is not None:
+            current.call.attributes[CLOSED] = True
+        self._over(None)
+
+    def _failed(self, error: BaseException, *, sends: bool) -> None:
+        self._must_have_call()
+        current = self._exchange
+        if current is not None and current.call is not None:
+            if sends:
+                current.call.attributes[SENDING] = True
+            current.call.fail(error)
+        self._over(None)
+
+    def _must_have_call(self) -> None:
+        """Make a call of what is none as long as all goes well."""
+        current = self._exchange
+        if current is not None and current.call is None and current.context is not None:
+            current.context.run(self._call, seams.start)
+
+    def _over(self, _nothing: None) -> None:
+        current = self._exchange
+        if current is None:
+            return
+        went = current.course
+        if went.error is not None or went.warnings:
+            self._must_have_call()
+        self._exchange = None
+        self._moves_on(current)
+        call = current.call
+        if call is None or call.over:
+            return
+        if went.error is not None and call.own and call.span.is_recording():
+            call.span.set_status(Status(StatusCode.ERROR))
+            call.span.set_attribute("db.response.status_code", str(wire.refusal(went.error).number))
+        call.end()
+
+    def _moves_on(self, current: Exchange) -> None:
+        """Know where the connection stands after a command."""
+        status = current.course.status
+        if status is not None:
+            self._status = status
+        if not self._status & IN_TRANSACTION:
+            self._transaction += 1
+            self._wrote = False
+        elif not self._wrote and current.command == QUERY:
+            self._wrote = statements.writes(current.beginning)

@@ -1,0 +1,69 @@
+"""What was not recorded is a miss at once; connections of another time do no harm."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pymysql
+import pytest
+
+from tests.support.mysql import MysqlServer, recorded_each
+from timetracer_otel import testing
+from timetracer_otel.errors import ReplayMiss
+
+pytestmark = pytest.mark.system
+
+ELSEWHERE = {
+    "host": "db.nowhere.example",
+    "port": 6543,
+    "user": "somebody",
+    "password": "else",
+    "database": "warehouse",
+}
+
+
+def program(address: dict[str, Any], name: str = "tea", least: int = 0) -> Any:
+    """Write, read."""
+    with pymysql.connect(**address) as connection, connection.cursor() as cursor:
+        cursor.execute("CREATE TEMPORARY TABLE item (id INT AUTO_INCREMENT PRIMARY KEY, name VARCHAR(40))")
+        cursor.execute("INSERT INTO item (name) VALUES (%s)", (name,))
+        cursor.execute("SELECT id, name FROM item WHERE id > %s", (least,))
+        return cursor.fetchall()
+
+
+@pytest.fixture(scope="module")
+def recorded(installed: MysqlServer, tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[Any, Path]]:
+    """What the program saw, and its recording. The server is gone."""
+    return recorded_each(installed, {"pymysql": program}, tmp_path_factory.mktemp)
+
+
+@pytest.mark.parametrize("asked", [{"name": "milk"}, {"least": 1}], ids=["written", "read"])
+def test_a_miss_is_raised(asked: dict[str, Any], recorded: dict[str, tuple[Any, Path]]) -> None:
+    """Another value in a statement: the program sees a miss and not the recorded rows, and its connection is closed."""
+    with testing.replay(recorded["pymysql"][1]) as replay, pytest.raises(ReplayMiss, match="mysql"):
+        program(ELSEWHERE, **asked)
+    assert len(replay.outcome().misses) == 1
+
+
+def test_a_connection_of_another_time_is_made_anew(
+    installed: MysqlServer, tmp_path: Path, recorded: dict[str, tuple[Any, Path]]
+) -> None:
+    """One that was open before recording began is recorded; in a replay, and after it, it is another one."""
+    assert recorded
+    installed.start()
+    try:
+        connection = pymysql.connect(**installed.address)
+        cursor = connection.cursor()
+        with testing.record(tmp_path):
+            cursor.execute("SELECT 17 + 4")
+            assert cursor.fetchall() == ((21,),)
+        cursor.execute("SELECT 1")
+    finally:
+        installed.stop()
+    with testing.replay(tmp_path) as replay:
+        cursor.execute("SELECT 17 + 4")
+        assert cursor.fetchall() == ((21,),)
+    assert replay.outcome().misses == []
+    with pytest.raises(pymysql.err.OperationalError, match="gone away"):
+        cursor.execute("SELECT 17 + 4")

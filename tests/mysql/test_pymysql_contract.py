@@ -1,0 +1,43 @@
+"""What programs do with PyMySQL is the same recorded, and replayed with the server gone: values and types."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pymysql
+import pytest
+
+from tests.mysql.pymysql_scenarios import SCENARIOS
+from tests.support.mysql import MysqlServer, recorded_each
+from tests.support.same import same
+from timetracer_otel import testing
+
+pytestmark = pytest.mark.system
+
+ELSEWHERE = {
+    "host": "db.nowhere.example",
+    "port": 6543,
+    "user": "somebody",
+    "password": "else",
+    "database": "warehouse",
+}
+
+
+@pytest.fixture(scope="module")
+def recorded(installed: MysqlServer, tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[Any, Path]]:
+    """What each scenario saw while it was recorded, and the recording. The server is gone."""
+    return recorded_each(installed, SCENARIOS, tmp_path_factory.mktemp)
+
+
+@pytest.mark.parametrize("name", SCENARIOS)
+def test_nothing_changes(name: str, recorded: dict[str, tuple[Any, Path]]) -> None:
+    """Replayed with another host, port, user and database a program sees what it saw."""
+    then, folder = recorded[name]
+    connects = pymysql.connections.Connection.connect
+    with testing.replay(folder) as replay:
+        now = SCENARIOS[name](ELSEWHERE)
+    outcome = replay.outcome()
+    assert same(now, then), f"{now}\nand not\n{then}"
+    assert (outcome.misses, outcome.unused, outcome.refused) == ([], [], [])
+    assert pymysql.connections.Connection.connect is connects

@@ -1,0 +1,185 @@
+"""A MariaDB server of the tests' own: Debian's programs, a temporary folder, a free port, no root."""
+
+from __future__ import annotations
+
+import os
+import pwd
+import shutil
+import subprocess
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any, Final
+
+import pymysql
+
+from examples.support import free_port
+from timetracer_otel import testing
+
+__all__ = ["PASSWORD", "USER", "MysqlServer", "recorded_each", "running"]
+
+USER: Final = "shop"
+PASSWORD: Final = "tea-and-biscuits-4711"
+_PATIENCE: Final = 60.0
+
+
+class MysqlServer:
+    """Runs from ``start`` to ``stop``; what is in it stays, so that it can be started again.
+
+    Raises:
+        FileNotFoundError: its programs are not installed.
+    """
+
+    variable = "MYSQL_URL"
+
+    def __init__(self) -> None:
+        self._programs = {name: _program(*others) for name, others in _PROGRAMS.items()}
+        self._folder = Path(tempfile.mkdtemp(prefix="mysql-"))
+        self._folder.chmod(0o755)
+        self._data = self._folder / "data"
+        self._data.mkdir()
+        self._user = _unprivileged() if os.geteuid() == 0 else None
+        if self._user is not None:
+            for folder in (self._data, self._folder):
+                os.chown(folder, *self._user)
+        self.port = free_port()
+        self.socket = str(self._folder / "server.sock")
+        self._process: subprocess.Popen[bytes] | None = None
+        subprocess.run(
+            [
+                self._programs["install"],
+                "--no-defaults",
+                f"--datadir={self._data}",
+                "--auth-root-authentication-method=normal",
+                "--skip-test-db",
+            ],
+            check=True,
+            **self._as_user,
+        )
+        self._init = self._folder / "init.sql"
+        self._init.write_text(
+            "CREATE DATABASE IF NOT EXISTS shop;\nCREATE DATABASE IF NOT EXISTS other;\n"
+            f"CREATE USER IF NOT EXISTS {USER} IDENTIFIED BY '{PASSWORD}';\nGRANT ALL ON *.* TO {USER};\n"
+        )
+        self._init.chmod(0o644)
+
+    @property
+    def _as_user(self) -> dict[str, Any]:
+        user, group = self._user or (None, None)
+        return {
+            "cwd": self._folder, "env": {**os.environ, "TMPDIR": str(self._folder)},
+            "user": user, "group": group, "extra_groups": None if user is None else [],
+            "stdin": subprocess.DEVNULL, "stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL,
+        }  # fmt: skip
+
+    @property
+    def address(self) -> dict[str, Any]:
+        """Where it is, as drivers take it."""
+        return {"host": "127.0.0.1", "port": self.port, "user": USER, "password": PASSWORD, "database": "shop"}
+
+    @property
+    def dsn(self) -> str:
+        """Likewise, as a URL."""
+        return f"mysql://{USER}:{PASSWORD}@127.0.0.1:{self.port}/shop"
+
+    def start(self, *options: str) -> None:
+        """Serve.
+
+        Args:
+            options: of the server.
+        """
+        command = [
+            self._programs["server"], "--no-defaults", f"--datadir={self._data}", f"--port={self.port}",
+            f"--socket={self.socket}", "--bind-address=127.0.0.1", f"--init-file={self._init}", "--local-infile=1",
+            "--max-allowed-packet=64M", "--innodb-buffer-pool-size=64M", "--innodb-flush-log-at-trx-commit=0",
+            f"--pid-file={self._folder}/pid", "--max-connections=150", "--default-time-zone=+02:00",
+            "--character-set-server=utf8mb4", *options,
+        ]  # fmt: skip
+        self._process = subprocess.Popen(command, **self._as_user)
+        until = time.monotonic() + _PATIENCE
+        while not self._answers():
+            if self._process.poll() is not None or time.monotonic() > until:
+                self.stop()
+                raise RuntimeError(f"the server does not start: {command}")
+            time.sleep(0.05)
+
+    def _answers(self) -> bool:
+        try:
+            pymysql.connect(**self.address).close()
+        except pymysql.err.MySQLError:
+            return False
+        return True
+
+    def stop(self) -> None:
+        """End at once, if it has not ended."""
+        process, self._process = self._process, None
+        if process is not None:
+            process.kill()
+            process.wait()
+        with suppress(FileNotFoundError):
+            Path(self.socket).unlink()
+
+    def remove(self) -> None:
+        """Leave nothing behind."""
+        shutil.rmtree(self._folder, ignore_errors=True)
+
+
+@contextmanager
+def running() -> Iterator[MysqlServer]:
+    """Run a server of its own, which may be stopped meanwhile."""
+    server = MysqlServer()
+    try:
+        server.start()
+        yield server
+    finally:
+        server.stop()
+        server.remove()
+
+
+_PROGRAMS: Final = {
+    "server": ("/usr/sbin/mariadbd", "mariadbd"),
+    "install": ("/usr/bin/mariadb-install-db", "mariadb-install-db"),
+}
+
+
+def _program(place: str, name: str) -> str:
+    """Debian has the server beside most users' PATH."""
+    found = place if Path(place).exists() else shutil.which(name)
+    if found is None:
+        raise FileNotFoundError("MariaDB's programs are not here: apt-get install mariadb-server")
+    return found
+
+
+def _unprivileged() -> tuple[int, int]:
+    """A user that may run the server, which refuses root."""
+    for name in ("mysql", "nobody"):
+        try:
+            user = pwd.getpwnam(name)
+        except KeyError:
+            continue
+        return user.pw_uid, user.pw_gid
+    raise FileNotFoundError("there is neither a user mysql nor nobody to run MariaDB as")
+
+
+def recorded_each(
+    server: MysqlServer, programs: Mapping[str, Callable[[dict[str, Any]], Any]], folders: Callable[[str], Path]
+) -> dict[str, tuple[Any, Path]]:
+    """Give what each program saw while it was recorded, and the recording. The server does not run afterwards.
+
+    Args:
+        server: that does not run.
+        programs: by their names; each takes an address.
+        folders: makes a folder for a recording, by the name of its program.
+    """
+    server.start()
+    seen: dict[str, tuple[Any, Path]] = {}
+    try:
+        for name, program in programs.items():
+            folder = folders(name)
+            with testing.record(folder):
+                seen[name] = program(server.address), folder
+    finally:
+        server.stop()
+    return seen
