@@ -12,7 +12,7 @@ import json
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
-from types import BuiltinFunctionType, GetSetDescriptorType, MemberDescriptorType, ModuleType
+from types import BuiltinFunctionType, GetSetDescriptorType, MemberDescriptorType, MethodDescriptorType, ModuleType
 from typing import Any, TypeAlias
 
 from timetracer_otel import redaction
@@ -162,10 +162,7 @@ class _Rebuilding:
                 "catch what the replay of this call raises, or leave the call out of the replay"
             ) from None
         error = _made_before_members(kind, arguments) if "members" not in described else _blank(kind, arguments)
-        descriptors = _descriptors(kind)
-        for name, value in self._known(described.get("members", {})):
-            with suppress(AttributeError, TypeError, KeyError):  # it cannot be set: the arguments made it
-                descriptors[name].__set__(error, value)
+        _set_members(error, dict(self._known(described.get("members", {}))))
         for name, value in self._known(described.get("state", {})):
             error.__dict__[name] = value
         self._chain(error, described)
@@ -217,6 +214,20 @@ def _blank(kind: type[BaseException], arguments: tuple[object, ...]) -> BaseExce
     error: BaseException = maker(kind, *arguments)
     error.args = arguments
     return error
+
+
+def _set_members(error: BaseException, members: dict[str, object]) -> None:
+    """Set what an exception of C holds; where it lets nobody, by the function in C that unpickles it, if it has one."""
+    descriptors, kept = _descriptors(type(error)), dict[str, object]()
+    for name, value in members.items():
+        try:
+            descriptors[name].__set__(error, value)
+        except (AttributeError, TypeError, KeyError):  # the arguments made it, or nothing does
+            kept[name] = value
+    unpickles = getattr(type(error), "__setstate__", None)
+    if kept and isinstance(unpickles, MethodDescriptorType) and unpickles.__objclass__ is not BaseException:
+        with suppress(Exception):
+            unpickles(error, kept)
 
 
 def _made_before_members(kind: type[BaseException], arguments: tuple[object, ...]) -> BaseException:

@@ -169,7 +169,7 @@ def _restore(done: _Done) -> None:
     if done.original is _INHERITED:
         delattr(done.owner, done.name)
         return
-    setattr(done.owner, done.name, done.original)
+    _bind(done.owner, done.name, done.original)
     if done.patch.everywhere:
         _put_everywhere(done.wrapper, done.original)
 
@@ -222,10 +222,19 @@ def _set(patch: Patch, module: ModuleType) -> None:
     if target is None:
         target = getattr(owner, name) if original is _INHERITED else original
     wrapper = _around(target, patch)
-    setattr(owner, name, wrapper)
+    _bind(owner, name, wrapper)
     if patch.everywhere:
         _put_everywhere(target, wrapper)
     _note(_Done(patch, owner, name, original, wrapper))
+
+
+def _bind(owner: Any, name: str, value: Any) -> None:
+    """Set an attribute; of a class of C underneath."""
+    try:
+        setattr(owner, name, value)
+    except TypeError:
+        if not isinstance(owner, type) or not c_names.put_underneath(owner, name, value):
+            raise
 
 
 def _note(done: _Done) -> None:
@@ -252,8 +261,8 @@ def _around(target: Any, patch: Patch) -> Any:
         assert patch.wrapper is not None  # noqa: S101 - a patch has one of the three
         return wrapt.FunctionWrapper(target, patch.wrapper)
     made: Any = patch.maker(target)
-    if isinstance(made, type):
-        made.__wrapped__ = target  # type: ignore[attr-defined]  # as wraps() does; a class has its names already
+    if isinstance(made, type | property):
+        made.__wrapped__ = target  # type: ignore[union-attr]  # as wraps() does; a class has its names already
     else:
         made = wraps(target)(made)
     setattr(made, _MAKER, patch.maker)

@@ -92,6 +92,17 @@ class Exchange:
         self.messages.append((kind, body))
         self.size += len(body)
 
+    def restate(self, kind: bytes, body: bytes) -> None:
+        """Take another message in place of all that were asked.
+
+        Args:
+            kind: of it.
+            body: likewise.
+        """
+        self.messages, self.size = [], 0
+        self.__dict__.pop("sql", None)
+        self.ask(kind, body)
+
     @cached_property
     def sql(self) -> str:
         """The statement; empty where it is none."""

@@ -6,7 +6,7 @@ import contextvars
 from collections import deque
 from collections.abc import Callable, Sequence
 from functools import wraps
-from typing import Any, Concatenate, Final, ParamSpec
+from typing import Any, Concatenate, Final, ParamSpec, TypeVar
 
 from timetracer_otel import seams
 from timetracer_otel.families.postgres import results, statements, wire
@@ -16,7 +16,7 @@ from timetracer_otel.families.postgres.exchange import CLOSED
 from timetracer_otel.families.postgres.results import ResultExchange, Sent
 from timetracer_otel.seams import Call, faults
 
-__all__ = ["LibpqConnection"]
+__all__ = ["LibpqConnection", "step"]
 
 _STATUS: Final = {0: IDLE, 2: b"T", 3: b"E"}
 """The server's words for a transaction's status, by libpq's."""
@@ -30,13 +30,14 @@ _PARAMETERS: Final = (
 _CHANGING: Final = (b"TimeZone", b"client_encoding", b"DateStyle", b"IntervalStyle", b"standard_conforming_strings")
 
 _P = ParamSpec("_P")
+_C = TypeVar("_C", bound="LibpqConnection")
 
 
-def _step(method: Callable[Concatenate[LibpqConnection, _P], None]) -> Callable[Concatenate[LibpqConnection, _P], None]:
+def step(method: Callable[Concatenate[_C, _P], None]) -> Callable[Concatenate[_C, _P], None]:
     """Let a fault of ours be reported, and the connection be left alone from then on."""
 
     @wraps(method)
-    def look(self: LibpqConnection, /, *args: _P.args, **kwargs: _P.kwargs) -> None:
+    def look(self: _C, /, *args: _P.args, **kwargs: _P.kwargs) -> None:
         if self.blind:
             return
         try:
@@ -80,7 +81,7 @@ class LibpqConnection(RecordedConnection):
 
     # What is sent, in the context of who asks.
 
-    @_step
+    @step
     def query(self, sql: bytes, begin: Callable[..., Call | None] = seams.begin) -> None:
         """Take a query without parameters.
 
@@ -93,7 +94,7 @@ class LibpqConnection(RecordedConnection):
         if exchange.counts:
             self.begin(exchange, begin)
 
-    @_step
+    @step
     def query_with(
         self, sql: bytes, types: Sequence[int] | None, sent: Sent, begin: Callable[..., Call | None] = seams.begin
     ) -> None:
@@ -109,7 +110,7 @@ class LibpqConnection(RecordedConnection):
         exchange.execute(sent)
         self.begin(exchange, begin)
 
-    @_step
+    @step
     def prepare(self, name: bytes, sql: bytes, types: Sequence[int] | None) -> None:
         """Take a statement that is to be prepared. It is a call only where the server refuses it.
 
@@ -122,7 +123,7 @@ class LibpqConnection(RecordedConnection):
         exchange = self._new(b"P", _parse(sql, types or ()))
         exchange.keep_context()
 
-    @_step
+    @step
     def execute(self, name: bytes, sent: Sent, *, in_pipeline: bool) -> None:
         """Take the execution of a prepared statement.
 
@@ -142,7 +143,7 @@ class LibpqConnection(RecordedConnection):
         exchange.execute(sent)
         self.begin(exchange)
 
-    @_step
+    @step
     def describe(self, portal: bytes) -> None:
         """Take that a cursor is to be described.
 
@@ -152,12 +153,31 @@ class LibpqConnection(RecordedConnection):
         self._new(b"P", _parse(b"DESCRIBE PORTAL " + portal, ())).counts = True
         self.begin(self.pending[-1])
 
-    @_step
+    @step
     def aside(self) -> None:
         """Take something that is answered and is no call."""
         self._new(b"C", b"")
 
-    @_step
+    @step
+    def restate(self, sql: bytes) -> None:
+        """Take what was really sent, where only the driver knew that.
+
+        Args:
+            sql: the text of the last query.
+        """
+        if self.pending:
+            self.pending[-1].restate(b"Q", bytes(sql) + b"\0")
+
+    @step
+    def unsent(self) -> None:
+        """Take that the driver refused the last query, so that the server never saw it."""
+        if self.pending:
+            exchange = self.pending.pop()
+            if exchange.call is not None:
+                exchange.call.attributes[ASIDE] = "unsent"
+                exchange.call.end()
+
+    @step
     def boundary(self) -> None:
         """Take that all that was sent in a pipeline is to be answered."""
         self._close_last()
@@ -179,7 +199,7 @@ class LibpqConnection(RecordedConnection):
 
     # What arrives.
 
-    @_step
+    @step
     def answered(self, pgconn: Any, found: Sequence[Any]) -> None:
         """Take the results of what was sent first.
 
@@ -203,7 +223,7 @@ class LibpqConnection(RecordedConnection):
             if not pgconn.pipeline_status:
                 self._synced(pgconn)
 
-    @_step
+    @step
     def answered_piece(self, pgconn: Any, result: Any) -> None:
         """Take one result of several; None behind the last.
 
@@ -258,7 +278,7 @@ class LibpqConnection(RecordedConnection):
         self.parameters.update(changed)
         return [wire.parameter_status(name, value) for name, value in changed]
 
-    @_step
+    @step
     def beside(self, message: bytes) -> None:
         """Take what the server says beside answers: with what is asked, or by itself for a connection that listens.
 
@@ -272,7 +292,7 @@ class LibpqConnection(RecordedConnection):
             call = context.copy().run(self.notified, before, message)
             self._listening = context, before if call is None else call.span_id
 
-    @_step
+    @step
     def copied(self, data: Any) -> None:
         """Take data of a COPY, either way.
 
@@ -282,7 +302,7 @@ class LibpqConnection(RecordedConnection):
         if self.pending:
             self.pending[0].copied.append(data)
 
-    @_step
+    @step
     def copy_ended(self, pgconn: Any, result: Any, refused: bytes | None) -> None:
         """Take the end of a COPY.
 
@@ -300,7 +320,7 @@ class LibpqConnection(RecordedConnection):
         self._answered.append(exchange)
         self._synced(pgconn)
 
-    @_step
+    @step
     def lost(self) -> None:
         """Take that the connection broke."""
         over = [*self._answered, *self.pending]

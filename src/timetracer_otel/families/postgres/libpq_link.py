@@ -7,11 +7,12 @@ import os
 import socket
 import sys
 import tempfile
+import threading
 import time
 from pathlib import Path
 from typing import Final
 
-from timetracer_otel.families.nowhere import Dialogue, End, Fail, Peer, Wait
+from timetracer_otel.families.nowhere import Dialogue, End, Fail, Peer, Reply, Wait
 
 __all__ = ["LibpqLink"]
 
@@ -30,7 +31,10 @@ class LibpqLink:
 
     def __init__(self, dialogue: Dialogue[bytes], port: str) -> None:
         self.dialogue = dialogue
-        self._peer = Peer(dialogue)
+        self.failure: Fail | None = None
+        """How the recorded connection broke, where libpq's own words do not say it."""
+        self._peer = Peer(dialogue, self._told)
+        self._sending = threading.RLock()
         self._listener = socket.socket(socket.AF_UNIX)
         self._folder: tempfile.TemporaryDirectory[str] | None = None
         file = f".s.PGSQL.{port}"
@@ -57,18 +61,37 @@ class LibpqLink:
         if self._ends or (self._socket is None and not self._accept()):
             return
         self._receive()
-        while self._send() and not self._ends and (self._due is None or _now() >= self._due):
+        self._answer()
+
+    def _told(self) -> None:
+        """Send at once what nobody asked for: who waits for it looks at the socket alone."""
+        if self._socket is not None:
             self._due = None
-            reply = self._peer.next()
-            if reply is None:
-                return
-            if isinstance(reply, Wait):
-                self._due = None if reply.seconds is None else _now() + reply.seconds
-            elif isinstance(reply, End | Fail):  # libpq has its own words for a connection that is lost
-                self._ends = True
-                self.close()
-            else:
-                self._to_send = memoryview(reply)
+            self._answer()
+
+    def _answer(self) -> None:
+        with self._sending:
+            while self._send() and not self._ends and (self._due is None or _now() >= self._due):
+                self._due = None
+                reply = self._peer.next()
+                if reply is None:
+                    return
+                self._take(reply)
+
+    def _take(self, reply: Reply[bytes]) -> None:
+        if isinstance(reply, Wait):
+            self._due = None if reply.seconds is None else _now() + reply.seconds
+        elif isinstance(reply, End | Fail):  # libpq has its own words for a connection that is lost
+            self.failure = reply if isinstance(reply, Fail) else None
+            self._ends = True
+            self.close()
+        else:
+            self._to_send = memoryview(reply)
+
+    @property
+    def due(self) -> float | None:
+        """Seconds until something is to be sent; None where nothing is."""
+        return None if self._due is None else max(0.0, self._due - _now())
 
     def _accept(self) -> bool:
         try:

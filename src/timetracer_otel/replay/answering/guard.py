@@ -98,7 +98,6 @@ _UNSEEN: Final = {
     "grpc._cython.cygrpc": "grpcio",
     "ibm_db": "ibm_db",
     "primp": "primp",
-    "psycopg2._psycopg": "psycopg2",
     "pycurl": "pycurl",
     "pymssql._pymssql": "pymssql",
     "pylibmc": "pylibmc",

@@ -1,0 +1,43 @@
+"""What programs do with psycopg2 is the same recorded, and replayed with the server gone: values and types."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import psycopg2
+import pytest
+from psycopg2 import extensions
+
+from tests.postgres.psycopg2_scenarios import SCENARIOS
+from tests.support.postgres import PostgresServer, recorded_each
+from tests.support.same import same
+from timetracer_otel import testing
+
+pytestmark = pytest.mark.system
+
+ELSEWHERE = "postgresql://somebody:else@db.nowhere.example:6543/warehouse?sslmode=require"
+
+
+def names() -> list[Any]:
+    """What a recording and a replay put something else in the places of."""
+    return [psycopg2._connect, *vars(extensions.cursor).values(), *vars(extensions.connection).values()]
+
+
+@pytest.fixture(scope="module")
+def recorded(installed: PostgresServer, tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[Any, Path]]:
+    """What each scenario saw while it was recorded, and the recording. The server is gone."""
+    return recorded_each(installed, SCENARIOS, tmp_path_factory.mktemp)
+
+
+@pytest.mark.parametrize("name", SCENARIOS)
+def test_nothing_changes(name: str, recorded: dict[str, tuple[Any, Path]]) -> None:
+    """Replayed with another host, port, user, database and TLS mode a program sees what it saw."""
+    then, folder = recorded[name]
+    before = names()
+    with testing.replay(folder) as replay:
+        now = SCENARIOS[name](ELSEWHERE)
+    outcome = replay.outcome()
+    assert same(now, then), f"{now}\nand not\n{then}"
+    assert (outcome.misses, outcome.unused, outcome.refused) == ([], [], [])
+    assert all(mine is theirs for mine, theirs in zip(names(), before, strict=True))
