@@ -64,7 +64,10 @@ class RecordedConnection:
         """
         if seams.active() is None or not is_instrumentation_enabled():
             return
+        before = seams.pending.get()
         call = begin(self.plugin, lambda: exchanges.names(exchange.sql, self.database, self.address, kind=kind))
+        if begin is seams.start:
+            seams.pending.set(before)  # what the driver asks by itself comes before what that span is of
         if call is None:
             return
         exchange.call, call.under_way = call, exchange

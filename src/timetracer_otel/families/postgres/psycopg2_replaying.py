@@ -28,7 +28,10 @@ _ELSEWHERE: Final = {
 _DROPPED: Final = frozenset(
     {"channel_binding", "require_auth", "sslnegotiation", "service", "load_balance_hosts", "connect_timeout"}
 )
-_DEFAULTS: Final = {"sslmode": "prefer", "target_session_attrs": "any", "port": "5432"}
+_DEFAULTS: Final = {
+    "channel_binding": "prefer", "sslmode": "prefer", "gssencmode": "prefer", "target_session_attrs": "any",
+    "port": "5432",
+}  # fmt: skip
 """What libpq takes of these where nothing is asked for."""
 _POLL_OK, _POLL_READ, _POLL_WRITE = 0, 1, 2
 _LONGEST: Final = 0.05
@@ -88,13 +91,13 @@ class Replaying:
         self._module = module
         self._copied_by: ref[Any] | None = None
         """The cursor whose last statement was a COPY, of which the driver says no tag."""
-        self._asked: dict[str, str] = parse_dsn(dsn)
-        self.shown_dsn = make_dsn(**{**self._asked, "password": "xxx"}) if "password" in self._asked else dsn
-        port = self._asked.get("port", "5432").partition(",")[0] or "5432"
-        address = self._asked.get("host", ""), int(port) if port.isdigit() else None
-        self._server = CopyServer(responder, peer_of(address, self._asked.get("dbname", "")))
+        self.asked: dict[str, str] = parse_dsn(dsn)
+        self.shown_dsn = make_dsn(**{**self.asked, "password": "xxx"}) if "password" in self.asked else dsn
+        port = self.asked.get("port", "5432").partition(",")[0] or "5432"
+        address = self.asked.get("host", ""), int(port) if port.isdigit() else None
+        self._server = CopyServer(responder, peer_of(address, self.asked.get("dbname", "")))
         self._link = LibpqLink(self._server, port)
-        kept = {name: value for name, value in self._asked.items() if name not in _DROPPED}
+        kept = {name: value for name, value in self.asked.items() if name not in _DROPPED}
         self.dsn: str = make_dsn(**{**kept, **_ELSEWHERE, "host": self._link.host, "port": port})
 
     # What the connection says of itself.
@@ -114,8 +117,9 @@ class Replaying:
             parameters: those that are in force.
         """
         left = {name: value for name, value in parameters.items() if name not in {*_ELSEWHERE, "host", "port"}}
-        asked = {name: value for name, value in self._asked.items() if name != "password"}
-        return left | _DEFAULTS | asked
+        asked = {name: value for name, value in self.asked.items() if name != "password"}
+        given = left | {name: value for name, value in _DEFAULTS.items() if name in parameters} | asked
+        return {name: given[name] for name in (*parameters, *asked) if name in given}
 
     def copied_by(self, cursor: Any) -> bool:
         """Whether the last statement of a cursor was a COPY.
@@ -287,11 +291,11 @@ def _info_class(module: Any) -> Any:
 
         @property
         def host(self) -> str | None:
-            return self._answers.shown({}).get("host")
+            return self._answers.asked.get("host", super().host)
 
         @property
         def port(self) -> int:
-            return int(self._answers.shown({})["port"])
+            return int(self._answers.asked.get("port", super().port))
 
         @property
         def dsn_parameters(self) -> Any:
