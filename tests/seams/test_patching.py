@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import importlib.util
 import logging
+import sqlite3
 import sys
 from collections.abc import Callable, Iterator
 from importlib.machinery import ModuleSpec, PathFinder
@@ -179,6 +180,27 @@ def test_a_patch_that_cannot_be_set_is_said_once(driver: str, caplog: pytest.Log
     patching.undo_all()
     assert module.Cursor.execute is execute
     assert module.Connection().ask() == "live"
+
+
+def test_a_class_of_c_is_changed_underneath(driver: str) -> None:
+    """Where a patch says so: methods of objects, of the class, of subclasses; and it comes back."""
+
+    def louder(original: Any) -> Any:
+        def execute(self: Any, *args: Any) -> Any:
+            return "patched", original(self, *args)
+
+        return execute
+
+    patch = Patch(driver, "Cursor.execute", maker=louder, underneath=True)
+    module: Any = importlib.import_module(driver)
+    execute, derived = vars(module.Cursor)["execute"], type("Derived", (module.Cursor,), {})
+    made = derived(sqlite3.connect(":memory:"))
+    patching.apply(Integration("made-up", (patch,)))
+    assert made.execute("SELECT 1") == ("patched", made)
+    assert module.Cursor.execute(made, "SELECT 1") == ("patched", made)
+    patching.undo("made-up")
+    assert vars(module.Cursor)["execute"] is execute
+    assert made.execute("SELECT 1") is made
 
 
 def test_what_a_factory_returns_is_replaced(driver: str) -> None:

@@ -258,7 +258,7 @@ def _patches() -> Iterator[Patch]:
     yield Patch("psycopg2", "_connect", _connect)
     yield Patch("psycopg2.extensions", "get_wait_callback", maker=_wait_callback)
     for name, maker in METHODS.items():
-        yield Patch("psycopg2.extensions", f"cursor.{name}", maker=maker)
+        yield Patch("psycopg2.extensions", f"cursor.{name}", maker=maker, underneath=True)
     for name, maker in {
         "cursor": making,
         "commit": _ends(b"COMMIT"),
@@ -284,7 +284,7 @@ def _patches() -> Iterator[Patch]:
         "info": _info,
         "get_dsn_parameters": _dsn_parameters,
     }.items():
-        yield Patch("psycopg2.extensions", f"connection.{name}", maker=maker)
+        yield Patch("psycopg2.extensions", f"connection.{name}", maker=maker, underneath=True)
 
 
 INTEGRATION = family.declared(

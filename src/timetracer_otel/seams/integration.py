@@ -75,6 +75,7 @@ class Patch:
             it returns. For types of C, whose methods cannot be replaced; where it raises, the app gets the object.
         required: whether a supported version always has that name; if it then is missing, a warning says so.
         everywhere: whether modules that have imported the object already get what stands in its place, too.
+        underneath: whether it is of a class of C, which takes no attributes: then the class's dictionary is changed.
     """
 
     module: str
@@ -84,6 +85,7 @@ class Patch:
     maker: Maker | None = None
     returns: Replacement | None = None
     everywhere: bool = False
+    underneath: bool = False
 
 
 @dataclass(frozen=True, slots=True, eq=False)

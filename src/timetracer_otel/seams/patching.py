@@ -169,7 +169,7 @@ def _restore(done: _Done) -> None:
     if done.original is _INHERITED:
         delattr(done.owner, done.name)
         return
-    _bind(done.owner, done.name, done.original)
+    _bind(done.owner, done.patch, done.original)
     if done.patch.everywhere:
         _put_everywhere(done.wrapper, done.original)
 
@@ -222,19 +222,19 @@ def _set(patch: Patch, module: ModuleType) -> None:
     if target is None:
         target = getattr(owner, name) if original is _INHERITED else original
     wrapper = _around(target, patch)
-    _bind(owner, name, wrapper)
+    _bind(owner, patch, wrapper)
     if patch.everywhere:
         _put_everywhere(target, wrapper)
     _note(_Done(patch, owner, name, original, wrapper))
 
 
-def _bind(owner: Any, name: str, value: Any) -> None:
-    """Set an attribute; of a class of C underneath."""
-    try:
+def _bind(owner: Any, patch: Patch, value: Any) -> None:
+    """Set a patched attribute; of a class of C underneath, where the patch says so."""
+    name = patch.name.rpartition(".")[2]
+    if not patch.underneath:
         setattr(owner, name, value)
-    except TypeError:
-        if not isinstance(owner, type) or not c_names.put_underneath(owner, name, value):
-            raise
+    elif not c_names.put_underneath(owner, name, value):
+        raise TypeError("this Python has no ctypes")
 
 
 def _note(done: _Done) -> None:
