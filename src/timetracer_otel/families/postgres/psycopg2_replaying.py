@@ -295,7 +295,7 @@ def _info_class(module: Any) -> Any:
 
         @property
         def port(self) -> int:
-            return int(self._answers.asked.get("port", super().port))
+            return int(self._answers.asked.get("port") or super().port)
 
         @property
         def dsn_parameters(self) -> Any:
