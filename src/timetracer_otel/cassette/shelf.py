@@ -12,7 +12,7 @@ from typing import Any, Final
 
 import orjson
 
-from timetracer_otel.cassette import loading
+from timetracer_otel.cassette import kinds, loading
 from timetracer_otel.cassette.damaged import reading_on
 from timetracer_otel.cassette.model import Lane, Span
 from timetracer_otel.cassette.opening import open_lane
@@ -55,6 +55,17 @@ class Catalog:
     def imported(self) -> str | None:
         """The tool that recorded lanes which keep less than ours; None when there are none."""
         return next((lane.imported for lane in self.lanes if lane.imported), None)
+
+    def takes_requests(self, kind: str) -> bool:
+        """Whether a process that recorded entries of a kind was sent others from outside, too.
+
+        Args:
+            kind: such as ``message``.
+        """
+        processes = {lane.session_id for lane in self.lanes if lane.kind == kind}
+        outside = (one for name in {lane.kind for lane in self.lanes} if (one := kinds.named(name)) and not one.outcome)
+        names = {one.name for one in outside}
+        return any(lane.session_id in processes and lane.kind in names for lane in self.lanes)
 
     def hash_seed(self) -> str:
         """The PYTHONHASHSEED of the process that recorded the first of the lanes; empty where it is not known."""

@@ -311,6 +311,16 @@ class Responder(Protocol):
         """
         ...
 
+    def takes_requests(self, kind: str) -> bool:
+        """Whether a process that recorded entries of a kind was sent others from outside, too.
+
+        Such a program goes on when there are no more recorded entries of that kind.
+
+        Args:
+            kind: such as ``message``.
+        """
+        ...
+
     def follow(self, entry: Entry) -> OpenLane | None:
         """Open a lane for a call of the app's own that is the like of a recorded entry; None when none is.
 

@@ -21,7 +21,7 @@ from timetracer_otel.families.kinds._outcome import Payload, compared_error, out
 from timetracer_otel.seams import exceptions
 from timetracer_otel.seams.entries import Message
 
-__all__ = ["KIND", "Delivery", "Record", "is_batch", "records"]
+__all__ = ["KIND", "Delivery", "Record", "decoded", "is_batch", "records", "redacted"]
 
 DESTINATION: Final = "timetracer.message.destination"
 BODY: Final = "timetracer.message.body"
@@ -79,6 +79,7 @@ class Delivery(Consumed):
         is_batch: whether the app asked for several at once, even where one came.
         follows: in a replay, the id of the recorded lane that it was handed out from.
         is_over: whether the consumer has come back from it, or left it.
+        semantics: attributes of the semantic conventions.
         body: theirs.
     """
 
@@ -88,6 +89,7 @@ class Delivery(Consumed):
     is_batch: bool = False
     follows: str = ""
     is_over: bool = False
+    semantics: Mapping[str, spans.Attribute] = field(default_factory=dict)
     body: Payload = field(init=False)
     _told: list[tuple[int | None, str, Mapping[str, Any]]] = field(default_factory=list)
 
@@ -154,6 +156,7 @@ class Delivery(Consumed):
     def attributes(self, error: BaseException | None) -> dict[str, spans.Attribute]:
         """Encode the messages, and what became of them."""
         encoded: dict[str, spans.Attribute] = {
+            **self.semantics,
             spans.ENTRY_KIND: self.kind,
             spans.PLUGIN: self.plugin,
             DESTINATION: self.target,
@@ -200,12 +203,31 @@ def records(entry: Span) -> list[Record]:
         size = head["size"]
         body = None if size is None else bodies[at : at + size]
         at += size or 0
-        pairs = [(name, _unpacked(value)) for name, value in head["headers"]]
-        properties = _unpacked(head.get("properties", {}))
-        found.append(Record(head["destination"], body, _unpacked(head.get("key")), pairs, properties))
+        found.append(decoded(head, body))
     if at != len(bodies):
         raise CassetteError(f"{BODY} has {len(bodies)} bytes, its messages have {at}: record it again")
     return found
+
+
+def decoded(head: Mapping[str, Any], body: bytes | None) -> Record:
+    """Give a message again.
+
+    Args:
+        head: as :meth:`Record.encoded` gives it.
+        body: its bytes.
+    """
+    pairs = [(name, _unpacked(value)) for name, value in head["headers"]]
+    body = None if head["size"] is None else body or b""
+    return Record(head["destination"], body, _unpacked(head.get("key")), pairs, _unpacked(head.get("properties", {})))
+
+
+def redacted(headers: Iterable[tuple[str, Any]]) -> list[tuple[str, Any]]:
+    """Give headers without their secrets.
+
+    Args:
+        headers: names and values; those that are bytes or texts may be secrets.
+    """
+    return [(name, _unpacked(_header(name, value)[1])) for name, value in headers]
 
 
 def is_batch(entry: Span) -> bool:

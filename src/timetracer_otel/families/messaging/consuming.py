@@ -75,6 +75,12 @@ class Consumption:
         except Exception as fault:  # noqa: BLE001 - recording never breaks the app
             faults.report(f"{delivery.plugin}.over", fault)
 
+    def leave(self) -> None:
+        """Give the delivery up: its handling was interrupted, so it leaves no lane."""
+        lane, self._lane, self._delivery = self._lane, None, None
+        if lane is not None:
+            lane.lay_down()
+
 
 @cache
 def _under_way() -> WeakSet[Consumption]:

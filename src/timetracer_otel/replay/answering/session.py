@@ -196,7 +196,13 @@ class PluginResponder:
         return self._player.journal.has_left(self._player.lane().id)
 
     def hand_out(self, kind: str) -> Iterator[model.Lane]:
-        return self._player.hand_out(kind, self._plugin)
+        player = self._player
+        player.script.is_server()
+        player.journal.note("drives", kind=kind)
+        return player.entries.to_drive(kind, self._plugin)
+
+    def takes_requests(self, kind: str) -> bool:
+        return self._player.cassette.catalog.takes_requests(kind)
 
     def follow(self, entry: Entry) -> ReplayLane | None:
         return self._player.follow(entry)
@@ -233,7 +239,7 @@ class Player:
         self.tracing: Tracing | None = None
         self.at_entry: Callable[[Entry, model.Lane], None] | None = None
         """A debugger is told of each entry and the lane that it is to follow, before anything of it has happened."""
-        self._entries = Entries(cassette, journal.claim)
+        self.entries = Entries(cassette, journal.claim)
         self._responders: dict[str, PluginResponder | None] = {}
         self.watched: list[Watched] = []
         self._indexes: OrderedDict[str, Index] = OrderedDict()
@@ -253,7 +259,7 @@ class Player:
             return
         self._lock = threading.RLock()
         self.cassette.forked()
-        self._entries.forked()
+        self.entries.forked()
         if process.stands_in:
             return
         self._followed = self._follow(self.follows, places.forked())
@@ -334,7 +340,7 @@ class Player:
     def open_lane(self, entry: Entry) -> ReplayLane:
         """Begin an entry."""
         self.script.is_server()
-        recorded, remark = chosen = self._entries.choose(entry)
+        recorded, remark = chosen = self.entries.choose(entry)
         if recorded is not None and self.at_entry is not None:
             self.at_entry(entry, recorded)
         self.journal.note("lane", request=entry.name, recorded=recorded and recorded.id, remark=remark)
@@ -342,26 +348,15 @@ class Player:
 
     def follow(self, entry: Entry) -> ReplayLane | None:
         """Begin an entry that nothing but the app's own call started; None when none of the kind was recorded."""
-        recorded, remark = chosen = self._entries.choose(entry)
+        recorded, remark = chosen = self.entries.choose(entry)
         if recorded is None:
             return None
         self.journal.note("lane", request=entry.name, recorded=recorded.id, remark=remark)
         return ReplayLane(self, entry, chosen, self._index(recorded))
 
-    def hand_out(self, kind: str, plugin: str) -> Iterator[model.Lane]:
-        """Give the recorded entries of a kind in order, each to one process of the replay.
-
-        Args:
-            kind: of the entries.
-            plugin: the integration that recorded them.
-        """
-        self.script.is_server()
-        self.journal.note("drives", kind=kind)
-        return self._entries.to_drive(kind, plugin)
-
     def wants_whole(self, entry: Entry) -> bool:
         """Whether the entry's seam must read it to its end before it opens the lane."""
-        return self.at_entry is not None or self._entries.wants_whole(entry)
+        return self.at_entry is not None or self.entries.wants_whole(entry)
 
     def begin(
         self, name: str, attributes: Mapping[str, spans.Attribute], kind: SpanKind = SpanKind.CLIENT

@@ -1,0 +1,1 @@
+"""Kafka, whichever client library talks to it: what its messages, offsets and reports are recorded as."""

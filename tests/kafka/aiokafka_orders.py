@@ -1,0 +1,100 @@
+"""An aiokafka program as its documentation has them: messages one by one, then by the batch; it produces, and commits."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import urllib.request
+from typing import Any
+
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRecord
+
+SERVERS = os.environ["KAFKA"]
+CHANGED = os.environ.get("CHANGED", "")
+SETTINGS: dict[str, Any] = {"bootstrap_servers": SERVERS, "auto_offset_reset": "earliest", "enable_auto_commit": False}
+
+
+def price(order: int) -> int:
+    """Ask a service."""
+    with urllib.request.urlopen(f"{os.environ['PEER']}/{order}", timeout=10) as reply:
+        return len(reply.read())
+
+
+async def handle(message: ConsumerRecord[str, Any], producer: AIOKafkaProducer) -> None:
+    """Handle one order."""
+    order = message.value
+    if order["count"] < 0:
+        if CHANGED == "added":
+            await producer.send_and_wait("refused", b"added")
+        raise ValueError(f"order {order['id']}: {order['count']}")
+    total = order["count"] * await asyncio.to_thread(price, order["id"] + (4 if CHANGED == "call" else 0))
+    told = json.dumps({"id": order["id"], "total": total + (1 if CHANGED == "value" else 0)}).encode()
+    if CHANGED == "dropped":
+        return
+    report = await producer.send_and_wait("priced", told, key=message.key.encode(), headers=[("from", b"orders")])
+    print("priced", report.topic, report.partition, report.offset, flush=True)
+
+
+async def one_by_one(producer: AIOKafkaProducer) -> None:
+    """Take five orders."""
+    consumer = AIOKafkaConsumer(
+        "orders", group_id="shop", key_deserializer=bytes.decode, value_deserializer=json.loads, **SETTINGS
+    )
+    async with consumer:
+        left = 5
+        async for message in consumer:
+            try:
+                await handle(message, producer)
+            except ValueError as error:
+                print("refused", error, flush=True)
+            if CHANGED != "commit":
+                await consumer.commit()
+            print("at", [await consumer.position(one) for one in consumer.assignment()], flush=True)
+            left -= 1
+            if not left:
+                break
+
+
+async def by_the_batch(producer: AIOKafkaProducer) -> None:
+    """Take events until the last."""
+    consumer = AIOKafkaConsumer(bootstrap_servers=SERVERS, auto_offset_reset="earliest")
+    consumer.subscribe(["events"])
+    await consumer.start()
+    try:
+        seen = b""
+        while not seen.endswith(b"last"):
+            for partition, messages in (await consumer.getmany(timeout_ms=200, max_records=2)).items():
+                seen = b" ".join(message.value or b"nothing" for message in messages)
+                print(partition.topic, partition.partition, messages[0].offset, dict(messages[0].headers), flush=True)
+                (await producer.send("seen", seen)).add_done_callback(
+                    lambda future: print("offset", future.result().offset, flush=True)
+                )
+        ends = await consumer.end_offsets(consumer.assignment())
+        print(ends, await consumer.partitions_for_topic("events") if False else "", flush=True)
+    finally:
+        await consumer.stop()
+
+
+async def fill() -> None:
+    """Put everything there."""
+    async with AIOKafkaProducer(bootstrap_servers=SERVERS) as producer:
+        for number in range(5):
+            order = {"id": number, "count": -1 if number == 3 else number}
+            await producer.send_and_wait("orders", json.dumps(order).encode(), key=f"k{number}".encode())
+        for body in (b"\xff\x00", None, b"", b"text", b"last"):
+            await producer.send_and_wait("events", body, key=b"key", headers=[("authorization", b"Bearer s3cr3t-token")])
+
+
+async def main() -> None:
+    """Work."""
+    if os.environ.get("FILL"):
+        await fill()
+        return
+    async with AIOKafkaProducer(bootstrap_servers=SERVERS) as producer:
+        await one_by_one(producer)
+        await by_the_batch(producer)
+
+
+if __name__ == "__main__":
+    asyncio.run(main())
