@@ -7,20 +7,19 @@ makes no connection: consumers get the recorded messages, producers the recorded
 from __future__ import annotations
 
 import asyncio
-import dataclasses
 import importlib
 import inspect
-import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from contextvars import ContextVar
 from functools import cache, partial
 from typing import Any, Final, NamedTuple
 
 from timetracer_otel.errors import ReplayMiss
-from timetracer_otel.families.kafka import calls, producing, raw
+from timetracer_otel.families.kafka import calls, producing, raw, records
 from timetracer_otel.families.kafka.methods import Client
 from timetracer_otel.families.kafka.producing import NOTHING, Report, Sending
 from timetracer_otel.families.kafka.raw import Kept
+from timetracer_otel.families.kafka.subscribing import Subscribing
 from timetracer_otel.families.kafka.taking import POLL_SECONDS, EndOfMessages, Taken
 from timetracer_otel.families.kafka.values import Forms
 from timetracer_otel.families.kinds.message import Record
@@ -82,32 +81,18 @@ def _fetcher(original: Any) -> Any:
 
 
 def _got(consumer: Any, came: Iterable[Any], *, is_batch: bool) -> None:
-    kept: Kept | None = consumer._fetcher.__dict__.get(_KEPT)  # noqa: SLF001 - where we put it
-    records = [_record(one, *(kept or Kept()).take(one)) for one in came]
-    _CLIENT.loop(consumer).got(records, is_batch=is_batch)
-
-
-def _record(came: Any, key: bytes | None, value: bytes | None) -> Record:
-    apart = {"topic", "key", "value", "headers"}
-    properties = {one.name: getattr(came, one.name) for one in dataclasses.fields(came) if one.name not in apart}
-    headers = came.headers
-    if not isinstance(headers, tuple):
-        properties["headers"] = type(headers).__name__
-    return Record(came.topic, value, key, [(name, one) for name, one in headers], properties)
+    kept: Kept = consumer._fetcher.__dict__.get(_KEPT) or Kept()  # noqa: SLF001 - where we put it
+    _CLIENT.loop(consumer).got([records.record(one, kept.take(one)) for one in came], is_batch=is_batch)
 
 
 def _made(consumer: Any, record: Record) -> Any:
     """Give a recorded message as the app gets it."""
-    made = importlib.import_module("aiokafka.structs").ConsumerRecord
-    properties = dict(record.properties)
-    headers: Sequence[Any] = list(record.headers)
-    headers = headers if properties.pop("headers", "") == "list" else tuple(headers)
     key, value = record.key, record.body
     if consumer._key_deserializer is not None:  # noqa: SLF001 - the app's own
         key = consumer._key_deserializer(key)  # noqa: SLF001 - as above
     if consumer._value_deserializer is not None:  # noqa: SLF001 - as above
         value = consumer._value_deserializer(value)  # noqa: SLF001 - as above
-    return made(topic=record.destination, key=key, value=value, headers=headers, **properties)
+    return records.made(importlib.import_module("aiokafka.structs").ConsumerRecord, record, key, value)
 
 
 def _getone(original: Any) -> Any:
@@ -132,10 +117,7 @@ async def _next(consumer: Any) -> Taken:
         EndOfMessages: there is none any more.
     """
     _raise_when_stopped(consumer)
-    loop = _CLIENT.loop(consumer)
-    while (taken := loop.take(is_batch=False)) is None:
-        if not loop.is_waited_for and loop.is_over():
-            raise EndOfMessages
+    while (taken := _CLIENT.loop(consumer).next_one()) is None:  # noqa: ASYNC110 - other threads, too, may be at work
         await asyncio.sleep(POLL_SECONDS)
     return taken
 
@@ -171,19 +153,16 @@ def _getmany(original: Any) -> Any:
 
 
 async def _next_batch(consumer: Any, seconds: float) -> dict[Any, list[Any]]:
-    """Give the next recorded batch; an empty one behind the last, and before the first as often as it was recorded.
+    """Give the next recorded batch.
 
     Raises:
         EndOfMessages: the app asks again behind the last.
     """
     _raise_when_stopped(consumer)
     loop = _CLIENT.loop(consumer)
-    taken = loop.take(is_batch=True)
+    taken = loop.next_batch()
     if taken is None:
-        if not loop.is_waited_for and not loop.comes_to_end():
-            if loop.is_over():
-                raise EndOfMessages
-            await asyncio.sleep(min(seconds, POLL_SECONDS))
+        await asyncio.sleep(min(seconds, POLL_SECONDS) if loop.idles else 0)
         return {}
     found: dict[Any, list[Any]] = {}
     for record in taken.records:
@@ -204,40 +183,6 @@ def _consumer_stop(original: Any) -> Any:
     return stop
 
 
-# --- what a consumer says of itself, in a replay ---
-
-
-def _subscribe(original: Any) -> Any:
-    def subscribe(self: Any, topics: Any = (), pattern: Any = None, listener: Any = None) -> None:
-        if _CLIENT.responder is None:
-            original(self, topics=topics, pattern=pattern, listener=listener)
-            return
-        loop = _CLIENT.loop(self)
-        loop.topics, loop.pattern = set(topics), None if pattern is None else re.compile(pattern)
-
-    return subscribe
-
-
-def _unsubscribe(original: Any) -> Any:
-    def unsubscribe(self: Any) -> None:
-        if _CLIENT.responder is None:
-            original(self)
-            return
-        _CLIENT.loop(self).subscribes_to_nothing()
-
-    return unsubscribe
-
-
-def _assign(original: Any) -> Any:
-    def assign(self: Any, partitions: Any) -> None:
-        if _CLIENT.responder is None:
-            original(self, partitions)
-            return
-        _CLIENT.loop(self).partitions = {tuple(one) for one in partitions}
-
-    return assign
-
-
 def _subscription(original: Any) -> Any:
     def subscription(self: Any) -> Any:
         if _CLIENT.responder is None:
@@ -245,36 +190,6 @@ def _subscription(original: Any) -> Any:
         return frozenset(_CLIENT.loop(self).topics)
 
     return subscription
-
-
-def _pause(original: Any) -> Any:
-    def pause(self: Any, *partitions: Any) -> None:
-        if _CLIENT.responder is None:
-            original(self, *partitions)
-            return
-        _CLIENT.loop(self).paused |= {tuple(one) for one in partitions}
-
-    return pause
-
-
-def _resume(original: Any) -> Any:
-    def resume(self: Any, *partitions: Any) -> None:
-        if _CLIENT.responder is None:
-            original(self, *partitions)
-            return
-        _CLIENT.loop(self).paused -= {tuple(one) for one in partitions}
-
-    return resume
-
-
-def _paused(original: Any) -> Any:
-    def paused(self: Any) -> Any:
-        if _CLIENT.responder is None:
-            return original(self)
-        made = _forms().makes["TopicPartition"]
-        return {made(*one) for one in _CLIENT.loop(self).paused}
-
-    return paused
 
 
 # --- producers ---
@@ -424,10 +339,10 @@ def _patches() -> Iterator[Patch]:
     yield from _CLIENT.patches(_CONSUMER, "AIOKafkaConsumer", reads=_READS, tells=_TELLS)
     yield from _CLIENT.patches(_PRODUCER, "AIOKafkaProducer", reads=("partitions_for", "start"), tells=_OF_PRODUCERS)
     of_consumers = {
-        "__anext__": _anext, "assign": _assign, "getmany": _getmany, "getone": _getone, "pause": _pause,
-        "paused": _paused, "resume": _resume, "stop": _consumer_stop, "subscribe": _subscribe,
-        "subscription": _subscription, "unsubscribe": _unsubscribe,
+        "__anext__": _anext, "getmany": _getmany, "getone": _getone, "stop": _consumer_stop,
+        "subscription": _subscription,
     }  # fmt: skip
+    yield from Subscribing(_CLIENT).patches(_CONSUMER, "AIOKafkaConsumer")
     of_producers = {
         "_serialize": _serialize, "flush": _flush, "send": _send, "send_batch": _send_batch, "stop": _producer_stop,
     }  # fmt: skip

@@ -93,7 +93,9 @@ def apply(integration: Integration) -> None:
     """
     if integration.oldest is not None and integration.oldest not in _checked:
         _checked.add(integration.oldest)
-        imports.after_import(integration.oldest[0], _check_age(*integration.oldest))
+        library = integration.oldest[0]
+        module = next((name for name, one in integration.packages.items() if one == library), library)
+        imports.after_import(module, _check_age(*integration.oldest))
     with together():
         for patch in integration.patches:
             _apply(patch, integration.name)

@@ -202,7 +202,7 @@ def shown(told: Any) -> Any:
         return {name: shown(one) for name, one in told["fields"].items()}
     if "entries" in told:
         return {_key(key): shown(one) for key, one in told["entries"]}
-    return [shown(one) for one in told.get("set", told.get("items", ()))]
+    return [shown(one) for one in (told["set"] if "set" in told else told.get("items", ()))]
 
 
 def _key(told: Any) -> str:

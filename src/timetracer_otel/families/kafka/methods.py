@@ -95,7 +95,7 @@ class Client:
 
         def maker(original: Any) -> Any:
             async def ask_async(instance: Any, *args: Any, **kwargs: Any) -> Any:
-                if self.is_off:
+                if self.is_off or self._is_inside(instance):
                     return await original(instance, *args, **kwargs)
                 question = self._question(instance, operation, args, kwargs, reads=reads)
                 if (responder := self.responder) is not None:
@@ -107,7 +107,7 @@ class Client:
                 return answer
 
             def ask(instance: Any, *args: Any, **kwargs: Any) -> Any:
-                if self.is_off:
+                if self.is_off or self._is_inside(instance):
                     return original(instance, *args, **kwargs)
                 question = self._question(instance, operation, args, kwargs, reads=reads)
                 if (responder := self.responder) is not None:
@@ -121,6 +121,12 @@ class Client:
             return ask_async if inspect.iscoroutinefunction(original) else ask
 
         return maker
+
+    @staticmethod
+    def _is_inside(instance: Any) -> bool:
+        """Whether it is the client itself that asks."""
+        loop: Loop | None = getattr(instance, "__dict__", {}).get(_ATTRIBUTE)
+        return loop is not None and loop.inside
 
     def _question(self, instance: Any, operation: str, args: Any, kwargs: Any, *, reads: bool) -> Question | None:
         def made() -> Question:

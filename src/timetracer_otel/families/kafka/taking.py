@@ -66,6 +66,8 @@ class Loop:
         paused: partitions that it does not want to hear of for now.
         has_asked: whether it has asked for a message.
         waits_since: when it came to the end of the recorded ones.
+        idles: whether the last batch was empty because others still work.
+        inside: whether the client is at work in a method that the app has called.
     """
 
     plugin: str
@@ -81,6 +83,8 @@ class Loop:
     has_asked: bool = False
     _came_to_end: bool = False
     waits_since: float = _NEVER
+    idles: bool = False
+    inside: bool = False
 
     def __post_init__(self) -> None:
         _loops().add(self)
@@ -175,15 +179,29 @@ class Loop:
             or (self.pattern is not None and self.pattern.match(topic) is not None)
         )
 
-    @property
-    def is_waited_for(self) -> bool:
-        """Whether the next message is there, and comes when the app has asked some more times in vain."""
-        return self._next is not None
+    def next_one(self) -> Taken | None:
+        """Give the next message; None while others still work, to be asked again after a moment.
 
-    def comes_to_end(self) -> bool:
-        """Count that the app asks behind the last message; whether it is the first time."""
-        was_there, self._came_to_end = self._came_to_end, True
-        return not was_there
+        Raises:
+            EndOfMessages: there is none any more.
+        """
+        taken = self.take(is_batch=False)
+        if taken is None and self._next is None and self.is_over():
+            raise EndOfMessages
+        return taken
+
+    def next_batch(self) -> Taken | None:
+        """Give the next batch; None for an empty one: before the first as often as it was recorded, then at the end.
+
+        Raises:
+            EndOfMessages: the app asks again behind the last.
+        """
+        taken = self.take(is_batch=True)
+        self.idles = taken is None and self._next is None and self._came_to_end
+        if self.idles and self.is_over():
+            raise EndOfMessages
+        self._came_to_end = taken is None and self._next is None
+        return taken
 
     def is_over(self) -> bool:
         """Whether every consumer of the process is at its end, so that nothing will happen any more."""

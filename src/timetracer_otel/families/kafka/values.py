@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -62,7 +62,8 @@ class Forms:
         if "entries" in told:
             return {self.made(key): self.made(one) for key, one in told["entries"]}
         kind = {"set": set, "frozenset": frozenset, "tuple": tuple}.get(told["of"], list)
-        return kind(self.made(one) for one in told.get("set", told.get("items", ())))
+        items: Iterable[Any] = told["set"] if "set" in told else told["items"]
+        return kind(self.made(one) for one in items)
 
 
 def _order(told: Any) -> str:
