@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from examples.support import MongoServer
-from tests.support import mysql, postgres
+from tests.support import kafka, mysql, postgres
 from tests.support.pages import Reader, blocks, commands
 from timetracer_otel import spans
 from timetracer_otel.config import PREFIX, Settings
@@ -19,7 +19,7 @@ from timetracer_otel.integrations import discover
 ROOT = Path(__file__).parents[2]
 DOCS = sorted((ROOT / "docs").glob("*.md"))
 PAGES = [ROOT / "README.md", *DOCS]
-DATABASES = {"DATABASE_URL": postgres, "MYSQL_URL": mysql}
+DATABASES = {"DATABASE_URL": postgres, "MYSQL_URL": mysql, "KAFKA": kafka}
 """What runs the server that a page asks for by this variable."""
 EVERYWHERE = [*PAGES, *sorted((ROOT / "examples").glob("*/README.md"))]
 
@@ -80,7 +80,7 @@ def test_extras_that_are_named_exist() -> None:
     named = {
         extra
         for page in PAGES
-        for found in re.findall(r"timetracer-otel\[([\w,]+)\]", text(page))
+        for found in re.findall(r"timetracer-otel\[([\w,-]+)\]", text(page))
         for extra in found.split(",")
     }
     assert named

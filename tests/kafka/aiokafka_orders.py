@@ -1,10 +1,11 @@
-"""An aiokafka program as its documentation has them: messages one by one, then by the batch; it produces, and commits."""
+"""An aiokafka program as its documentation has them: it takes messages one by one, and batches."""
 
 from __future__ import annotations
 
 import asyncio
 import json
 import os
+import sys
 import urllib.request
 from typing import Any
 
@@ -15,9 +16,16 @@ CHANGED = os.environ.get("CHANGED", "")
 SETTINGS: dict[str, Any] = {"bootstrap_servers": SERVERS, "auto_offset_reset": "earliest", "enable_auto_commit": False}
 
 
+def say(*words: object) -> None:
+    """Print, at once."""
+    sys.stdout.write(" ".join(map(str, words)) + "\n")
+    sys.stdout.flush()
+
+
 def price(order: int) -> int:
     """Ask a service."""
-    with urllib.request.urlopen(f"{os.environ['PEER']}/{order}", timeout=10) as reply:
+    url = f"{os.environ['PEER']}/{order}"
+    with urllib.request.urlopen(url, timeout=10) as reply:  # noqa: S310 - on loopback
         return len(reply.read())
 
 
@@ -33,7 +41,7 @@ async def handle(message: ConsumerRecord[str, Any], producer: AIOKafkaProducer) 
     if CHANGED == "dropped":
         return
     report = await producer.send_and_wait("priced", told, key=message.key.encode(), headers=[("from", b"orders")])
-    print("priced", report.topic, report.partition, report.offset, flush=True)
+    say("priced", report.topic, report.partition, report.offset)
 
 
 async def one_by_one(producer: AIOKafkaProducer) -> None:
@@ -47,10 +55,10 @@ async def one_by_one(producer: AIOKafkaProducer) -> None:
             try:
                 await handle(message, producer)
             except ValueError as error:
-                print("refused", error, flush=True)
+                say("refused", error)
             if CHANGED != "commit":
                 await consumer.commit()
-            print("at", [await consumer.position(one) for one in consumer.assignment()], flush=True)
+            say("at", [await consumer.position(one) for one in consumer.assignment()])
             left -= 1
             if not left:
                 break
@@ -66,12 +74,10 @@ async def by_the_batch(producer: AIOKafkaProducer) -> None:
         while not seen.endswith(b"last"):
             for partition, messages in (await consumer.getmany(timeout_ms=200, max_records=2)).items():
                 seen = b" ".join(message.value or b"nothing" for message in messages)
-                print(partition.topic, partition.partition, messages[0].offset, dict(messages[0].headers), flush=True)
-                (await producer.send("seen", seen)).add_done_callback(
-                    lambda future: print("offset", future.result().offset, flush=True)
-                )
-        ends = await consumer.end_offsets(consumer.assignment())
-        print(ends, await consumer.partitions_for_topic("events") if False else "", flush=True)
+                say(partition.topic, partition.partition, messages[0].offset, dict(messages[0].headers))
+                future = await producer.send("seen", seen)
+                say("offset", (await future).offset)
+        say(await consumer.end_offsets(consumer.assignment()), consumer.partitions_for_topic("events"))
     finally:
         await consumer.stop()
 
@@ -83,7 +89,9 @@ async def fill() -> None:
             order = {"id": number, "count": -1 if number == 3 else number}
             await producer.send_and_wait("orders", json.dumps(order).encode(), key=f"k{number}".encode())
         for body in (b"\xff\x00", None, b"", b"text", b"last"):
-            await producer.send_and_wait("events", body, key=b"key", headers=[("authorization", b"Bearer s3cr3t-token")])
+            await producer.send_and_wait(
+                "events", body, key=b"key", headers=[("authorization", b"Bearer s3cr3t-token")]
+            )
 
 
 async def main() -> None:

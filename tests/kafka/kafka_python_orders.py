@@ -1,10 +1,12 @@
-"""A kafka-python program as its documentation has them: messages one by one, then by the batch; it produces, commits."""
+"""A kafka-python program as its documentation has them: it takes messages one by one, and batches."""
 
 from __future__ import annotations
 
 import json
 import os
+import sys
 import urllib.request
+from contextlib import closing
 from typing import Any
 
 from kafka import KafkaConsumer, KafkaProducer, TopicPartition
@@ -14,9 +16,16 @@ CHANGED = os.environ.get("CHANGED", "")
 SETTINGS: dict[str, Any] = {"bootstrap_servers": SERVERS, "auto_offset_reset": "earliest", "enable_auto_commit": False}
 
 
+def say(*words: object) -> None:
+    """Print, at once."""
+    sys.stdout.write(" ".join(map(str, words)) + "\n")
+    sys.stdout.flush()
+
+
 def price(order: int) -> int:
     """Ask a service."""
-    with urllib.request.urlopen(f"{os.environ['PEER']}/{order}", timeout=10) as reply:
+    url = f"{os.environ['PEER']}/{order}"
+    with urllib.request.urlopen(url, timeout=10) as reply:  # noqa: S310 - on loopback
         return len(reply.read())
 
 
@@ -32,7 +41,7 @@ def handle(message: Any, producer: KafkaProducer) -> None:
     if CHANGED == "dropped":
         return
     report = producer.send("priced", told, key=message.key.encode(), headers=[("from", b"orders")]).get(timeout=10)
-    print("priced", report.topic, report.partition, report.offset, flush=True)
+    say("priced", report.topic, report.partition, report.offset)
 
 
 def one_by_one(producer: KafkaProducer) -> None:
@@ -49,11 +58,11 @@ def one_by_one(producer: KafkaProducer) -> None:
         try:
             handle(message, producer)
         except ValueError as error:
-            print("refused", error, flush=True)
+            say("refused", error)
         if CHANGED != "commit":
             consumer.commit()
-        print("at", [consumer.position(one) for one in consumer.assignment()], flush=True)
-    print("committed", consumer.committed(TopicPartition("orders", 0)), flush=True)
+        say("at", [consumer.position(one) for one in consumer.assignment()])
+    say("committed", consumer.committed(TopicPartition("orders", 0)))
     consumer.close()
 
 
@@ -67,16 +76,16 @@ def by_the_batch(producer: KafkaProducer) -> None:
     while not seen.endswith(b"last"):
         for messages in consumer.poll(timeout_ms=200, max_records=2).values():
             seen = b" ".join(message.value or b"nothing" for message in messages)
-            print(messages[0].offset, dict(messages[0].headers), flush=True)
-            producer.send("seen", seen).add_callback(lambda report: print("offset", report.offset, flush=True))
+            say(messages[0].offset, dict(messages[0].headers))
+            producer.send("seen", seen).add_callback(lambda report: say("offset", report.offset))
             producer.flush()
-    print(consumer.end_offsets([partition]), consumer.subscription(), consumer.paused(), flush=True)
+    say(consumer.end_offsets([partition]), consumer.subscription(), consumer.paused())
     consumer.close()
 
 
 def fill() -> None:
     """Put everything there."""
-    with KafkaProducer(bootstrap_servers=SERVERS, value_serializer=lambda text: text) as producer:
+    with closing(KafkaProducer(bootstrap_servers=SERVERS)) as producer:
         for number in range(5):
             order = {"id": number, "count": -1 if number == 3 else number}
             producer.send("orders", json.dumps(order).encode(), key=f"k{number}".encode()).get()
@@ -89,7 +98,7 @@ def main() -> None:
     if os.environ.get("FILL"):
         fill()
         return
-    with KafkaProducer(bootstrap_servers=SERVERS) as producer:
+    with closing(KafkaProducer(bootstrap_servers=SERVERS)) as producer:
         one_by_one(producer)
         by_the_batch(producer)
 

@@ -1,0 +1,105 @@
+"""Consumers and producers of each client: recorded at a real broker, replayed and verified with it gone."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import pytest
+
+from tests.kafka.harness import Recorded, operations, recorded
+from timetracer_otel import spans
+from timetracer_otel.cassette.model import Kind
+from timetracer_otel.families.kinds import message
+
+pytestmark = pytest.mark.system  # kfake is built with Go
+
+
+class Client(NamedTuple):
+    """A client, and its program."""
+
+    name: str
+    program: str
+    without: str = ""
+    """Instrumentors of OpenTelemetry that it is recorded without."""
+
+
+CLIENTS = (
+    Client("aiokafka", "aiokafka_orders.py"),
+    Client("aiokafka, our spans", "aiokafka_orders.py", "aiokafka"),
+    Client("kafka-python", "kafka_python_orders.py"),
+    Client("kafka-python, our spans", "kafka_python_orders.py", "kafka"),
+)
+
+
+@pytest.fixture(scope="module", params=CLIENTS, ids=lambda client: client.name)
+def consumer(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Recorded:
+    """Each client's program, recorded once."""
+    client: Client = request.param
+    return recorded(client.program, tmp_path_factory.mktemp("kafka"), without=client.without)
+
+
+def test_recording_changes_nothing(consumer: Recorded) -> None:
+    """Messages, reports, offsets and positions are those of a run without us."""
+    assert consumer.printed == consumer.plain
+    assert "offset" in consumer.printed
+
+
+def test_each_message_and_each_batch_is_a_lane(consumer: Recorded) -> None:
+    """With its bytes as they came, and the calls that were made for it."""
+    lanes = consumer.lanes()
+    entries = [lane.entry for lane in lanes if lane.entry is not None]
+    assert {entry.kind for entry in entries} == {Kind.CONSUMER}
+    orders = [lane for lane in lanes if lane.entry and lane.entry.text(message.DESTINATION) == "orders"]
+    assert [operations(lane.calls)[:3] for lane in orders if lane.entry] == [
+        ["GET", "send priced", "commit"],
+        ["GET", "send priced", "commit"],
+        ["GET", "send priced", "commit"],
+        ["commit", "assignment", "position"],
+        ["GET", "send priced", "commit"],
+    ]
+    assert [message.records(entry)[0].key for entry in entries[:5]] == [b"k0", b"k1", b"k2", b"k3", b"k4"]
+    assert entries[0].text("messaging.system") == "kafka"
+    events = [one for entry in entries[5:] for one in message.records(entry)]
+    assert [one.body for one in events][-4:] == [None, b"", b"text", b"last"]
+    assert [one.properties["offset"] for one in events][-4:] == [1, 2, 3, 4]
+
+
+def test_a_sent_message_has_its_report(consumer: Recorded) -> None:
+    """Topic, key, headers, body, and what the broker said of it; trace headers are not the app's."""
+    [sent] = [call for call in consumer.lanes()[0].calls if call.kind is Kind.PRODUCER]
+    assert sent.payload(spans.REQUEST) == b'{"id": 0, "total": 0}'
+    assert '"offset": 0' in str(sent.text(spans.RESPONSE))
+
+
+def test_secrets_of_headers_are_hidden(consumer: Recorded) -> None:
+    """They are in no file; a replay has them by the key."""
+    assert b"s3cr3t" not in b"".join(file.read_bytes() for file in consumer.cassettes.rglob("*.jsonl"))
+
+
+def test_replayed_with_the_broker_gone(consumer: Recorded) -> None:
+    """The loop gets each recorded message once, in order, and stops; what is printed is what was."""
+    status, said = consumer.replayed()
+    assert status == 0, said
+    assert said.startswith(consumer.printed), said
+    assert "0 missed, 0 unused" in said, said
+
+
+@pytest.mark.parametrize(
+    ("changed", "told"),
+    [
+        ("", ""),
+        ("value", "changed kafka send priced: $.body.total: 0 recorded, 1 now"),
+        ("added", "extra kafka send refused"),
+        ("dropped", "missing kafka send priced"),
+        ("commit", "missing kafka commit shop"),
+        ("call", "/5"),
+    ],
+)
+def test_verified(consumer: Recorded, changed: str, told: str) -> None:
+    """An unchanged program passes; another message, one more, one less, another call are found and named."""
+    status, said = consumer.replayed("--verify", CHANGED=changed)
+    count = len(consumer.lanes())
+    if changed:
+        assert (status, told in said) == (1, True), said
+    else:
+        assert (status, f"{count} checked, {count} passed, 0 differ" in said) == (0, True), said
