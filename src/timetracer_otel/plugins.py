@@ -16,15 +16,14 @@ _VERBS = {"enable": autoload.enable, "disable": autoload.disable}
 
 
 def __getattr__(name: str) -> Callable[[], None]:
-    verb, _, word = name.partition("_")
-    library = next((one for one in _names() if one.replace("-", "_") == word), None)
-    if verb not in _VERBS or library is None:
+    verb, _, library = name.partition("_")
+    if verb not in _VERBS or library not in _names():
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     return partial(_VERBS[verb], _names()[library])
 
 
 def __dir__() -> list[str]:
-    return sorted(f"{verb}_{name.replace('-', '_')}" for verb in _VERBS for name in _names())
+    return sorted(f"{verb}_{name}" for verb in _VERBS for name in _names())
 
 
 def _names() -> dict[str, str]:
