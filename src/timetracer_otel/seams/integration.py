@@ -312,9 +312,7 @@ class Responder(Protocol):
         ...
 
     def takes_requests(self, kind: str) -> bool:
-        """Whether a process that recorded entries of a kind was sent others from outside, too.
-
-        Such a program goes on when there are no more recorded entries of that kind.
+        """Whether a process that recorded entries of a kind was sent others from outside, too: it goes on behind them.
 
         Args:
             kind: such as ``message``.
