@@ -141,12 +141,12 @@ def test_a_live_integration_may() -> None:
 
 def test_what_is_not_seen_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A library that connects below Python is named in the report, once."""
-    (tmp_path / "pylibmc.py").write_text("")
+    (tmp_path / "primp.py").write_text("")
     monkeypatch.syspath_prepend(str(tmp_path))
     with testing.record(tmp_path / "cassettes"):
         pass
     with testing.replay(tmp_path / "cassettes") as replay:
-        assert isinstance(__import__("pylibmc"), ModuleType)
-    sys.modules.pop("pylibmc")
-    assert "not watched, because they connect below Python: pylibmc" in replay.outcome().as_text()
-    assert replay.outcome().as_json()["unseen"] == ["pylibmc"]
+        assert isinstance(__import__("primp"), ModuleType)
+    sys.modules.pop("primp")
+    assert "not watched, because they connect below Python: primp" in replay.outcome().as_text()
+    assert replay.outcome().as_json()["unseen"] == ["primp"]

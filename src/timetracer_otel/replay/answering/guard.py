@@ -100,7 +100,6 @@ _UNSEEN: Final = {
     "primp": "primp",
     "pycurl": "pycurl",
     "pymssql._pymssql": "pymssql",
-    "pylibmc": "pylibmc",
     "pyodbc": "pyodbc",
     "zmq.backend.cython": "pyzmq",
 }

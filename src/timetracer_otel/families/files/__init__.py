@@ -1,0 +1,1 @@
+"""Files that a library keeps: what it asks of them, and those that a replay gives."""
