@@ -8,19 +8,11 @@ from typing import Any
 import pymysql
 import pytest
 
-from tests.support.mysql import MysqlServer, recorded_each
+from tests.support.mysql import ELSEWHERE, MysqlServer, recorded_each
 from timetracer_otel import testing
 from timetracer_otel.errors import ReplayMiss
 
 pytestmark = pytest.mark.system
-
-ELSEWHERE = {
-    "host": "db.nowhere.example",
-    "port": 6543,
-    "user": "somebody",
-    "password": "else",
-    "database": "warehouse",
-}
 
 
 def program(address: dict[str, Any], name: str = "tea", least: int = 0) -> Any:

@@ -9,19 +9,11 @@ import pymysql
 import pytest
 
 from tests.mysql.pymysql_scenarios import SCENARIOS
-from tests.support.mysql import MysqlServer, recorded_each
+from tests.support.mysql import ELSEWHERE, MysqlServer, recorded_each
 from tests.support.same import same
 from timetracer_otel import testing
 
 pytestmark = pytest.mark.system
-
-ELSEWHERE = {
-    "host": "db.nowhere.example",
-    "port": 6543,
-    "user": "somebody",
-    "password": "else",
-    "database": "warehouse",
-}
 
 
 @pytest.fixture(scope="module")

@@ -15,7 +15,7 @@ from typing import Any, Final
 
 import asyncpg
 
-from tests.postgres.orm import orm_async
+from tests.support.orm import orm_async
 
 __all__ = ["SCENARIOS", "Scenario"]
 

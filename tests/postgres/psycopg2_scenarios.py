@@ -17,7 +17,7 @@ from typing import Any, Final
 import psycopg2
 from psycopg2 import errors, extensions, extras, pool, sql
 
-from tests.postgres.orm import orm
+from tests.support.orm import orm
 
 __all__ = ["SCENARIOS", "Scenario"]
 

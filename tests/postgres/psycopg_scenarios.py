@@ -21,7 +21,7 @@ from psycopg.types.json import Jsonb
 from psycopg.types.range import Range
 from psycopg_pool import AsyncConnectionPool, ConnectionPool
 
-from tests.postgres.orm import orm
+from tests.support.orm import orm
 
 __all__ = ["SCENARIOS", "Scenario"]
 

@@ -18,10 +18,14 @@ import pymysql
 from examples.support import free_port
 from timetracer_otel import testing
 
-__all__ = ["PASSWORD", "USER", "MysqlServer", "recorded_each", "running"]
+__all__ = ["ELSEWHERE", "PASSWORD", "USER", "MysqlServer", "recorded_each", "running"]
 
 USER: Final = "shop"
 PASSWORD: Final = "tea-and-biscuits-4711"
+ELSEWHERE: Final[dict[str, Any]] = {
+    "host": "db.nowhere.example", "port": 6543, "user": "somebody", "password": "else", "database": "warehouse",
+}  # fmt: skip
+"""An address where nothing is."""
 _PATIENCE: Final = 60.0
 
 
@@ -58,12 +62,11 @@ class MysqlServer:
             check=True,
             **self._as_user,
         )
-        self._init = self._folder / "init.sql"
-        self._init.write_text(
+        users = (
             "CREATE DATABASE IF NOT EXISTS shop;\nCREATE DATABASE IF NOT EXISTS other;\n"
             f"CREATE USER IF NOT EXISTS {USER} IDENTIFIED BY '{PASSWORD}';\nGRANT ALL ON *.* TO {USER};\n"
         )
-        self._init.chmod(0o644)
+        self._init = self.put("init.sql", users.encode())
 
     @property
     def _as_user(self) -> dict[str, Any]:
@@ -83,6 +86,18 @@ class MysqlServer:
     def dsn(self) -> str:
         """Likewise, as a URL."""
         return f"mysql://{USER}:{PASSWORD}@127.0.0.1:{self.port}/shop"
+
+    def put(self, name: str, text: bytes) -> str:
+        """Give the server a file; its path.
+
+        Args:
+            name: of the file.
+            text: in it.
+        """
+        file = self._folder / name
+        file.write_bytes(text)
+        file.chmod(0o644)
+        return str(file)
 
     def start(self, *options: str) -> None:
         """Serve.

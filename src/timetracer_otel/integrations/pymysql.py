@@ -7,21 +7,18 @@ import socket
 from typing import Any, Final
 
 from timetracer_otel import seams
-from timetracer_otel.families.dbapi.place import peer_of
-from timetracer_otel.families.mysql import connecting, family, greeting
+from timetracer_otel.families.mysql import connecting, family, python_drivers
 from timetracer_otel.families.mysql.server import Server
 from timetracer_otel.families.mysql.watching import Watched
 from timetracer_otel.families.nowhere import tls
 from timetracer_otel.families.nowhere.sockets import Socket
-from timetracer_otel.seams import Instrumentor, Patch, Responder, faults
+from timetracer_otel.seams import Instrumentor, Patch, Responder
 
 __all__ = ["INTEGRATION"]
 
 NAME: Final = "pymysql"
 _WATCHED: Final = "_timetracer_watched"
 _CONNECTS: Final = "_timetracer_connects"
-_NUMBER: Final = 3
-"""Where a packet has its number, which is 0 for a command."""
 
 
 class _Raw(io.RawIOBase):
@@ -61,17 +58,6 @@ class _Raw(io.RawIOBase):
         super().close()
 
 
-def _database(connection: Any) -> str:
-    name = connection.db or ""
-    return name.decode("utf-8", "replace") if isinstance(name, bytes) else str(name)
-
-
-def _address(connection: Any) -> tuple[str, int | None]:
-    if connection.unix_socket:
-        return connection.unix_socket, None
-    return connection.host, connection.port
-
-
 def _connect(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:
     """Go around all that is done to connect: in a replay to a socket that reaches nowhere."""
     instance.__dict__.pop(_WATCHED, None)
@@ -90,8 +76,8 @@ def _connect(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:
 
 
 def _connect_nowhere(wrapped: Any, connection: Any, responder: Responder) -> None:
-    host, port = _address(connection)
-    server = Server(NAME, responder, peer_of((host, port), _database(connection)))
+    host, port = python_drivers.address(connection)
+    server = python_drivers.server_for(NAME, responder, connection)
     sock = Socket(server, (host, port), socket.AF_INET if port is not None else socket.AF_UNIX)
     if port is None:
         connection.host_info = "Localhost via UNIX socket"
@@ -104,21 +90,15 @@ def _connect_nowhere(wrapped: Any, connection: Any, responder: Responder) -> Non
 
 def _watch(connection: Any) -> None:
     """Look at a connection from now on: nothing is under way on it."""
-    if seams.active() is None or NAME in seams.switched_off or isinstance(connection._sock, Socket):  # noqa: SLF001 - the driver's own
+    if isinstance(connection._sock, Socket):  # noqa: SLF001 - the driver's own name for it
         return
-    try:
-        server = greeting.facts(
-            connection.server_version,
-            connection.server_thread_id[0],
-            connection.server_capabilities,
-            connection.server_language,
-            connection.server_status,
-        )
-        watched = Watched(NAME, _address(connection), _database(connection), server)
-        connection._rfile = io.BufferedReader(_Raw(connection._rfile.detach(), watched))  # noqa: SLF001 - the driver's own
+    watched = python_drivers.watch(NAME, connection, lambda watched: _attach(connection, watched))
+    if watched is not None:
         connection.__dict__[_WATCHED] = watched
-    except Exception as error:  # noqa: BLE001 - recording never breaks the app
-        faults.report("pymysql.watch", error)
+
+
+def _attach(connection: Any, watched: Watched) -> None:
+    connection._rfile = io.BufferedReader(_Raw(connection._rfile.detach(), watched))  # noqa: SLF001 - the driver's own
 
 
 def _is_of_the_past(connection: Any) -> bool:
@@ -136,7 +116,7 @@ def _write_bytes(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:
     if _is_of_the_past(instance):
         instance._force_close()  # noqa: SLF001 - the driver's own
         instance.connect()
-    if _WATCHED not in instance.__dict__ and args[0][_NUMBER] == 0:
+    if _WATCHED not in instance.__dict__ and args[0][python_drivers.NUMBER] == 0:
         _watch(instance)  # it was opened before recording began
     watched = instance.__dict__.get(_WATCHED)
     if watched is None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
+from itertools import chain
 from typing import Final
 
 from timetracer_otel import seams, spans
@@ -64,11 +65,13 @@ class Server(Dialogue[bytes]):
         self._facts = self._known.next()
         self._status = int(self._facts["status"])
         self._place = Place(peer=self._recorded_peer(peer))
-        self._logged_in = self._broken = False
+        self._greeted = self._logged_in = self._broken = False
         self._connected = False
         self._sets_up = True
         self._loading: tuple[Asked, list[bytes]] | None = None
         self._partial = False
+        self._tail: Iterable[Reply[bytes]] = ()
+        """What comes when the client waits, after what is said at once."""
 
     def connected(self) -> None:
         """Take that the driver is done with connecting: what comes now the program asks."""
@@ -80,8 +83,9 @@ class Server(Dialogue[bytes]):
         return seams.responder(self._plugin) is not self._responder
 
     def greet(self, say: Say[bytes]) -> Iterable[Reply[bytes]]:
-        """Greet the client, as a server does."""
-        return (greeting.made(self._facts),)
+        """Greet the client, as a server does; not again where it goes on in TLS, on what it takes for another one."""
+        greeted, self._greeted = self._greeted, True
+        return () if greeted else (greeting.made(self._facts),)
 
     def feed(self, data: bytes) -> Iterable[Reply[bytes]]:
         """Take what the client sends; what it asks is matched at once.
@@ -92,10 +96,12 @@ class Server(Dialogue[bytes]):
         """
         if self._broken:
             return (END,)
+        self._tail = ()
         if self.is_of_the_past:
             raise BrokenPipeError("this connection belongs to a replay that is over")
         try:
-            return list(self._fed(data))
+            said = list(self._fed(data))
+            return chain(said, self._tail)
         except Exception:
             self._broken = True
             raise
@@ -217,7 +223,7 @@ class Server(Dialogue[bytes]):
             yield said
         ended = self._passes(asked, recorded)
         if spans.ERROR in recorded.attributes:
-            yield from failure(self._responder, recorded)
+            self._tail = failure(self._responder, recorded)
         elif recorded.attributes.get(CLOSED):
             yield END
         elif not said:

@@ -72,6 +72,8 @@ class Watched:
         self._last_lane: CallLane | None = None
         self._exchange: Exchange | None = None
         self._early: list[bytes] = []
+        self._ended_early = False
+        """Whether the server closed the connection while nothing was asked; and what it said then."""
         self._blind = False
 
     # What passes. None of these raises.
@@ -141,7 +143,6 @@ class Watched:
         )
         current = self._exchange = Exchange(packet[_COMMAND], place)
         current.ask(packet)
-        current.pieces, self._early = self._early, []
         sql = current.beginning if self._sets_up and current.size < _LONGEST_SETTING else ""
         is_upkeep = current.command in UPKEEP
         if self._sets_up:
@@ -150,6 +151,11 @@ class Watched:
             current.context = contextvars.copy_context()
         else:
             self._call(seams.begin)
+        early, self._early = self._early, []
+        for data in early:
+            self._arrived_bytes(data)
+        if self._ended_early:
+            self._ended(b"")
 
     def _call(self, begin: Callable[..., Call | None]) -> None:
         """Begin the call of what is under way, in the context of who asks; there is none where nothing is recorded."""
@@ -180,6 +186,7 @@ class Watched:
             self._over(None)
 
     def _ended(self, _nothing: bytes) -> None:
+        self._ended_early = True
         self._must_have_call()
         current = self._exchange
         if current is not None and current.call is not None:

@@ -6,7 +6,7 @@ import datetime as dt
 import uuid
 from typing import Any
 
-from sqlalchemy import ForeignKey, Text, create_engine, func, insert, select, text, update
+from sqlalchemy import ForeignKey, String, TextClause, create_engine, func, insert, select, text, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession, create_async_engine
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column, relationship, selectinload
@@ -23,7 +23,7 @@ class Buyer(Base):
 
     __tablename__ = "buyer"
     id: Mapped[int] = mapped_column(primary_key=True)
-    name: Mapped[str] = mapped_column(Text, unique=True)
+    name: Mapped[str] = mapped_column(String(40), unique=True)
     code: Mapped[uuid.UUID]
     at: Mapped[dt.datetime] = mapped_column(server_default=func.now())
     orders: Mapped[list[Order]] = relationship(back_populates="buyer")
@@ -35,7 +35,7 @@ class Order(Base):
     __tablename__ = "bought"
     id: Mapped[int] = mapped_column(primary_key=True)
     buyer_id: Mapped[int] = mapped_column(ForeignKey("buyer.id"))
-    item: Mapped[str] = mapped_column(Text)
+    item: Mapped[str] = mapped_column(String(40))
     buyer: Mapped[Buyer] = relationship(back_populates="orders")
 
 
@@ -66,6 +66,12 @@ def _bought(session: Session) -> list[Any]:
     return seen
 
 
+def _numbers(url: str) -> TextClause:
+    """A query that has three hundred rows, which each database makes in its own way."""
+    has_series = url.startswith("postgres")
+    return text("SELECT n FROM generate_series(1, 300) AS n" if has_series else "SELECT seq AS n FROM seq_1_to_300")
+
+
 async def orm_async(url: str) -> Any:
     """Use the asyncio engine: models, relations, savepoints, bulk, a stream."""
     engine = create_async_engine(url)
@@ -76,7 +82,7 @@ async def orm_async(url: str) -> Any:
         async with AsyncSession(engine) as session:
             seen = await session.run_sync(_bought)
         async with engine.connect() as connection:
-            rows = await connection.stream(text("SELECT n FROM generate_series(1, 300) AS n"))
+            rows = await connection.stream(_numbers(url))
             seen.append([row.n async for row in rows])
     finally:
         await engine.dispose()
@@ -92,7 +98,7 @@ def orm(url: str) -> Any:
         with Session(engine) as session:
             seen = _bought(session)
         with engine.connect().execution_options(yield_per=50) as connection:
-            seen.append([row.n for row in connection.execute(text("SELECT n FROM generate_series(1, 300) AS n"))])
+            seen.append([row.n for row in connection.execute(_numbers(url))])
     finally:
         engine.dispose()
     return seen
