@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
-from functools import lru_cache
 from typing import Final
 
 import pybase64
@@ -14,7 +13,7 @@ from timetracer_otel import redaction, spans
 from timetracer_otel.cassette.model import Span
 from timetracer_otel.errors import CassetteError
 from timetracer_otel.families.dbapi.place import Place
-from timetracer_otel.families.postgres import statements, wire
+from timetracer_otel.families.postgres import literals, statements, wire
 from timetracer_otel.families.postgres.cells import TEXTS
 from timetracer_otel.families.postgres.wire import Bound, Column
 
@@ -32,7 +31,6 @@ __all__ = [
     "encode",
     "read",
     "read_described",
-    "speaks_of_secrets",
 ]
 
 STATEMENT: Final = "timetracer.postgresql.statement"
@@ -48,8 +46,6 @@ ASIDE: Final = "timetracer.postgresql.aside"
 """On what a recording keeps for a replay to look up, and no program asks in the same way each time: why."""
 SYSTEM: Final = "postgresql"
 _NO_COLUMNS: Final = frozenset({"", "AND", "ELSE", "ON", "OR", "SELECT", "SET", "THEN", "VALUES", "WHEN", "WHERE"})
-_ANY: Final = "x" * 64
-"""A value that may be a secret if its name says so."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,12 +154,13 @@ class Asked:
         return found
 
     def _with(self, how: redaction.Hide) -> Asked:
-        if not speaks_of_secrets(self.sql):
+        if not literals.speaks(self.sql):
             return replace(self)
-        secret = [n for n, column in self.columns.items() if redaction.is_secret_parameter(column, _ANY)]
-        return replace(self, sets=[one._replace(parameters=self._hiding(one, secret, how)) for one in self.sets])
+        secret = literals.secret_parameters(self.sql) if self.sets else frozenset()
+        sets = [one._replace(parameters=self._hiding(one, secret, how)) for one in self.sets] if secret else self.sets
+        return replace(self, sql=literals.hidden(self.sql, how), sets=sets)
 
-    def _hiding(self, one: Bound, secret: Sequence[int], how: redaction.Hide) -> list[bytes | None]:
+    def _hiding(self, one: Bound, secret: Iterable[int], how: redaction.Hide) -> list[bytes | None]:
         parameters = list(one.parameters)
         for number in secret:
             raw = parameters[number] if number < len(parameters) else None
@@ -232,17 +229,6 @@ class Asked:
             self.copied, self.done = self.copied or b"", True
         elif kind == b"f":
             self.refused = wire.text(body)[0] or "refused"
-
-
-@lru_cache(maxsize=1024)
-def speaks_of_secrets(sql: str) -> bool:
-    """Whether a parameter of a statement may be a secret: most have none, and are not looked through.
-
-    Args:
-        sql: the statement.
-    """
-    columns = (column for _, column in statements.outline(sql).named)
-    return any(column and redaction.is_secret_parameter(column, _ANY) for column in columns)
 
 
 def encode(asked: Asked) -> dict[str, spans.Attribute]:

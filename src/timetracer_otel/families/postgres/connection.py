@@ -10,10 +10,10 @@ from typing import Final
 from opentelemetry.instrumentation.utils import is_instrumentation_enabled
 from opentelemetry.trace import Status, StatusCode
 
-from timetracer_otel import seams, spans
+from timetracer_otel import redaction, seams, spans
 from timetracer_otel.families.dbapi.place import Place, peer_of
 from timetracer_otel.families.postgres import exchange as exchanges
-from timetracer_otel.families.postgres import statements
+from timetracer_otel.families.postgres import literals, statements
 from timetracer_otel.families.postgres.exchange import Exchange
 from timetracer_otel.seams import Call
 from timetracer_otel.seams.calls import CallLane
@@ -23,6 +23,17 @@ __all__ = ["IDLE", "RecordedConnection", "peer_of"]
 IDLE: Final = b"I"
 """The status of a connection that is in no transaction."""
 _numbers = itertools.count(1)
+_STATEMENTS: Final = "db.statement", "db.query.text"
+"""Where instrumentors put statements."""
+_BEGINNING: Final = 4096
+"""Characters in which a statement speaks of secrets, if it does."""
+
+
+def _hidden(text: str) -> str:
+    """Hide the secrets in a statement; of one in bytes an instrumentor may have put the ``repr``."""
+    marks = (2, -1) if text.startswith(("b'", 'b"')) else (0, len(text))
+    begins, ends = text[: marks[0]], text[marks[1] :]
+    return begins + literals.hidden(text[marks[0] : marks[1]], redaction.hide) + ends
 
 
 class RecordedConnection:
@@ -65,7 +76,7 @@ class RecordedConnection:
         if seams.active() is None or not is_instrumentation_enabled():
             return
         before = seams.pending.get()
-        call = begin(self.plugin, lambda: exchanges.names(exchange.sql, self.database, self.address, kind=kind))
+        call = begin(self.plugin, lambda: exchanges.names(exchange.about, self.database, self.address, kind=kind))
         if begin is seams.start:
             seams.pending.set(before)  # what the driver asks by itself comes before what that span is of
         if call is None:
@@ -93,14 +104,25 @@ class RecordedConnection:
             self._transaction += 1
             self._wrote = False
         elif exchange.counts and not self._wrote:
-            self._wrote = statements.writes(exchange.sql)
+            self._wrote = statements.writes(exchange.about)
         call = exchange.call
         if call is None:
             return
+        self._hide(call)
         if error is not None and call.own and call.span.is_recording():
             call.span.set_status(Status(StatusCode.ERROR))
             call.span.set_attribute("db.response.status_code", error.get("C", ""))
         call.end()
+
+    def _hide(self, call: Call) -> None:
+        """Hide secrets in the statement that an instrumentor has put on its span."""
+        if call.own or not call.span.is_recording():
+            return
+        attributes = call.span.attributes or {}
+        for name in _STATEMENTS:
+            text = str(attributes.get(name, ""))
+            if literals.speaks(text[:_BEGINNING]):
+                call.span.set_attribute(name, _hidden(text))
 
     def notified(self, before: str, message: bytes) -> Call | None:
         """Record a notification that came by itself, in the context of who listens; None where nothing is recorded.

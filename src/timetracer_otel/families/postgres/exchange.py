@@ -13,7 +13,7 @@ import pybase64
 
 from timetracer_otel import spans
 from timetracer_otel.families.postgres import asked as questions
-from timetracer_otel.families.postgres import statements, wire
+from timetracer_otel.families.postgres import literals, statements, wire
 from timetracer_otel.families.postgres.asked import SYSTEM, Asked, Described, Place
 from timetracer_otel.families.postgres.wire import Message
 from timetracer_otel.seams import Call
@@ -24,6 +24,8 @@ CANCELLED: Final = "timetracer.postgresql.cancelled"
 """On a call that the program cancelled: the server's error came of that."""
 CLOSED: Final = "timetracer.postgresql.closed"
 """On a call during which the server closed the connection."""
+_SHORT: Final = 4096
+"""Characters of the longest statement that is remembered."""
 _COPY_BEGINS: Final = b"G"
 _COPIED: Final = frozenset({b"d", b"c", b"f"})
 
@@ -70,6 +72,8 @@ class Exchange:
     """Whether the server is asked to describe a statement, and not to be ready again."""
     failed: bool = False
     """Whether it was refused."""
+    template: str = ""
+    """The statement without the parameters that the driver writes into it, where it does."""
 
     def __len__(self) -> int:
         return self.size + sum(map(len, self.pieces))
@@ -103,6 +107,11 @@ class Exchange:
         self.__dict__.pop("sql", None)
         self.ask(kind, body)
 
+    @property
+    def about(self) -> str:
+        """The statement, by what it is like many others, if it is."""
+        return self.template or self.sql
+
     @cached_property
     def sql(self) -> str:
         """The statement; empty where it is none."""
@@ -113,7 +122,7 @@ class Exchange:
 
     def request(self) -> list[bytes]:
         """The client's messages, complete by themselves; secrets are hidden."""
-        if questions.speaks_of_secrets(self.sql) or any(kind in _COPIED for kind, _ in self.messages):
+        if literals.speaks(self.sql) or any(kind in _COPIED for kind, _ in self.messages):
             asked = self.asked()
             asked.described = Described.of(self.described())
             return [asked.hidden().messages()]
@@ -159,7 +168,7 @@ def names(sql: str, database: str, address: tuple[str, int | None], *, kind: str
     host, port = address
     optional = {
         "db.namespace": database,
-        "db.query.text": sql,
+        "db.query.text": _query_text(sql),
         "db.collection.name": one.target,
         "server.address": host,
     }
@@ -167,6 +176,14 @@ def names(sql: str, database: str, address: tuple[str, int | None], *, kind: str
     if port is not None:
         attributes["server.port"] = port
     return f"{verb} {one.target}" if one.target else verb, attributes
+
+
+def _query_text(sql: str) -> str:
+    """A statement without the values in it, which people do not expect in a trace."""
+    return _bare(sql) if len(sql) <= _SHORT else literals.bare(sql[: literals.LONGEST])
+
+
+_bare: Final = lru_cache(maxsize=1024)(literals.bare)
 
 
 @lru_cache(maxsize=1024)

@@ -82,15 +82,17 @@ class LibpqConnection(RecordedConnection):
     # What is sent, in the context of who asks.
 
     @step
-    def query(self, sql: bytes, begin: Callable[..., Call | None] = seams.begin) -> None:
+    def query(self, sql: bytes, begin: Callable[..., Call | None] = seams.begin, template: str = "") -> None:
         """Take a query without parameters.
 
         Args:
             sql: its text.
             begin: gives the call.
+            template: the text before the driver has written parameters into it, where it has.
         """
         exchange = self._new(b"Q", bytes(sql) + b"\0")
-        exchange.counts = not statements.is_upkeep(exchange.sql)
+        exchange.template = template
+        exchange.counts = not statements.is_upkeep(exchange.about)
         if exchange.counts:
             self.begin(exchange, begin)
 
@@ -261,7 +263,7 @@ class LibpqConnection(RecordedConnection):
         error = results.errors_in(exchange)
         if error is not None and exchange.context is not None:
             exchange.context.run(self.begin, exchange, seams.begin, "PREPARE")
-        if exchange.counts and statements.outline(exchange.sql).verb == "LISTEN" and exchange.call is not None:
+        if exchange.counts and statements.outline(exchange.about).verb == "LISTEN" and exchange.call is not None:
             self._listening = contextvars.copy_context(), exchange.call.span_id
         self.over(exchange, status, error)
 

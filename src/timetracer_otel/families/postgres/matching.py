@@ -10,7 +10,7 @@ from typing import Final
 from timetracer_otel import spans
 from timetracer_otel.cassette.model import Span
 from timetracer_otel.families.postgres import asked as questions
-from timetracer_otel.families.postgres import cells, statements
+from timetracer_otel.families.postgres import cells, literals, statements
 from timetracer_otel.families.postgres.asked import SYSTEM, Asked, Place
 from timetracer_otel.seams import Description, Value
 from timetracer_otel.seams.values import Blanker
@@ -40,7 +40,8 @@ def describe(asked: Asked) -> Description:
     Args:
         asked: recorded or live.
     """
-    sql, values = _statement(asked.sql) if len(asked.sql) <= _KEPT else _statement.__wrapped__(asked.sql)
+    text = literals.compact(asked.sql)
+    sql, values = _statement(text) if len(text) <= _KEPT else _statement.__wrapped__(text)
     blanker = Blanker()
     shape: list[object] = [asked.operation, sql, asked.types, asked.limit]
     for one in asked.sets:

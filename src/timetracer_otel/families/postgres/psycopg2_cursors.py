@@ -27,7 +27,7 @@ def _execute(original: Any) -> Any:
         if handler is None or texts.is_refused(self):
             return original(self, query, vars)
         sent = driver().cursor.mogrify(self, query, vars)
-        return handler.ask(self, sent, lambda: original(self, sent))
+        return handler.ask(self, sent, lambda: original(self, sent), template=query)
 
     return execute
 
@@ -59,7 +59,9 @@ def _executemany(original: Any) -> Any:
             return original(self, query, vars_list)
         mogrify = driver().cursor.mogrify
         sent = (mogrify(self, query, one) for one in vars_list)
-        return handler.ask_each(self, sent, lambda each: original(self, "%s", ((_Verbatim(one),) for one in each)))
+        return handler.ask_each(
+            self, sent, lambda each: original(self, "%s", ((_Verbatim(one),) for one in each)), query
+        )
 
     return executemany
 

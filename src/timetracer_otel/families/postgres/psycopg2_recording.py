@@ -54,7 +54,9 @@ class Recording(LibpqConnection):
 
     # What a cursor asks.
 
-    def ask(self, cursor: Any, sent: bytes, run: Callable[[], Any], *, begins: bool = True) -> Any:
+    def ask(
+        self, cursor: Any, sent: bytes, run: Callable[[], Any], *, begins: bool = True, template: Any = None
+    ) -> Any:
         """Record a statement.
 
         Args:
@@ -62,13 +64,14 @@ class Recording(LibpqConnection):
             sent: its text.
             run: sends it.
             begins: whether the driver begins a transaction for it where there is none.
+            template: what the driver has made that text of.
         """
         conn = cursor.connection
         with self._alone(conn):
             before = Beside(conn)
             if begins:
                 self._begins(conn)
-            self.query(sent)
+            self.query(sent, seams.begin, template if isinstance(template, str) else "")
             if conn.async_:
                 return self._send(cursor, run)
             try:
@@ -81,15 +84,18 @@ class Recording(LibpqConnection):
             self._over(cursor, before)
             return result
 
-    def ask_each(self, cursor: Any, statements: Iterable[bytes], run: Callable[[Iterable[bytes]], Any]) -> Any:
+    def ask_each(
+        self, cursor: Any, statements: Iterable[bytes], run: Callable[[Iterable[bytes]], Any], template: Any
+    ) -> Any:
         """Record statements that the driver sends one by one.
 
         Args:
             cursor: that sends them.
             statements: their texts, as they are made.
             run: sends them.
+            template: what the driver has made those texts of.
         """
-        each = _Each(self, cursor, statements)
+        each = _Each(self, cursor, statements, template if isinstance(template, str) else "")
         try:
             return run(each)
         except BaseException as error:
@@ -339,9 +345,11 @@ class _Each:
         recording: of the connection.
         cursor: that sends them.
         statements: their texts, as they are made.
+        template: what the driver has made those texts of.
     """
 
-    def __init__(self, recording: Recording, cursor: Any, statements: Iterable[bytes]) -> None:
+    def __init__(self, recording: Recording, cursor: Any, statements: Iterable[bytes], template: str) -> None:
+        self._template = template
         self._recording = recording
         self._cursor = cursor
         self._statements = iter(statements)
@@ -360,7 +368,7 @@ class _Each:
         self._turn = turn
         self._before = Beside(conn)
         self._recording._begins(conn)  # noqa: SLF001 - likewise
-        self._recording.query(sent)
+        self._recording.query(sent, seams.begin, self._template)
         return sent
 
     def _is_answered(self) -> None:

@@ -144,13 +144,16 @@ class Replaying:
                 raise
             raise failure.make() from None
 
-    def ask(self, cursor: Any, _sent: bytes, run: Callable[[], Any], *, begins: bool = True) -> Any:
+    def ask(
+        self, cursor: Any, _sent: bytes, run: Callable[[], Any], *, begins: bool = True, template: Any = None
+    ) -> Any:
         """Answer a statement.
 
         Args:
             cursor: that sends it.
             run: sends it.
             begins: whether the driver begins a transaction for it where there is none.
+            template: what the driver has made its text of.
         """
         self._executes(cursor)
         with self.answering():
@@ -172,7 +175,9 @@ class Replaying:
         """
         return self.ask(cursor, b"", run)
 
-    def ask_each(self, cursor: Any, statements: Iterable[bytes], run: Callable[[Iterable[bytes]], Any]) -> Any:
+    def ask_each(
+        self, cursor: Any, statements: Iterable[bytes], run: Callable[[Iterable[bytes]], Any], _template: Any
+    ) -> Any:
         """Answer statements that the driver sends one by one.
 
         Args:

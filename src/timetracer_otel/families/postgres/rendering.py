@@ -8,14 +8,16 @@ from typing import Any, Final
 from timetracer_otel import redaction, spans
 from timetracer_otel.cassette.model import Span
 from timetracer_otel.families.postgres import asked as questions
-from timetracer_otel.families.postgres import cells, statements, told, wire
+from timetracer_otel.families.postgres import cells, literals, statements, told, wire
 from timetracer_otel.families.postgres.asked import Asked
+from timetracer_otel.families.postgres.literals import Literal
 from timetracer_otel.families.postgres.wire import Bound
 
 __all__ = ["VOLATILE", "render", "shown"]
 
 VOLATILE: Final = frozenset({"in_transaction"})
 _MOST_ROWS: Final = 20
+_WORDS: Final = {"NULL": None, "TRUE": True, "FALSE": False}
 _SHOWN_FIELDS: Final = {
     "C": "sqlstate", "M": "message", "D": "detail", "H": "hint", "s": "schema", "t": "table", "c": "column",
     "n": "constraint", "W": "where",
@@ -45,8 +47,10 @@ def shown(asked: Asked) -> dict[str, Any]:
     document: dict[str, Any] = {}
     if asked.operation not in {"query", "execute"}:
         document["do"] = asked.operation
-    if asked.sql:
-        document["sql"] = redaction.placeholders(statements.normal(asked.sql))
+    if asked.operation == "query" and asked.copied is None:
+        document |= _with_values(statements.normal(literals.compact(asked.sql)))
+    elif asked.sql:
+        document["sql"] = _readable(statements.normal(literals.compact(asked.sql)))
     sets = [_parameters(asked, one) for one in asked.sets]
     if sets and any(sets):
         document["parameters"] = sets[0] if len(sets) == 1 else sets
@@ -59,6 +63,34 @@ def shown(asked: Asked) -> dict[str, Any]:
     if asked.place.inside:
         document["in_transaction"] = True
     return document
+
+
+def _with_values(sql: str) -> dict[str, Any]:
+    """The statement with marks in the place of its values, and these: of several rows a list a column."""
+    named = literals.named(sql)
+    document: dict[str, Any] = {"sql": _readable(literals.bare(sql))}
+    parameters: dict[str, Any] = {}
+    taken = [column for _, column in named]
+    for number, (one, column) in enumerate(named, 1):
+        if column and taken.count(column) > 1:
+            parameters.setdefault(column, []).append(_value(one))
+        else:
+            parameters[column or f"${number}"] = _value(one)
+    if parameters:
+        document["parameters"] = parameters
+    return document
+
+
+def _value(one: Literal) -> Any:
+    if one.kind == "word":
+        return _WORDS[one.raw.upper()]
+    if one.kind == "number":
+        return int(one.raw) if one.raw.lstrip("-").isdigit() else one.raw
+    return _readable(one.text)
+
+
+def _readable(text: str) -> str:
+    return redaction.placeholders(text.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace"))
 
 
 def _parameters(asked: Asked, one: Bound) -> dict[str, Any]:

@@ -7,8 +7,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from timetracer_otel.families.postgres import wire
-from timetracer_otel.families.postgres.asked import Asked, speaks_of_secrets
+from timetracer_otel.families.postgres import literals, wire
+from timetracer_otel.families.postgres.asked import Asked
 from timetracer_otel.families.postgres.exchange import Exchange
 from timetracer_otel.families.postgres.wire import Bound
 
@@ -90,7 +90,7 @@ class ResultExchange(Exchange):
 
     def request(self) -> list[bytes]:
         """The client's messages, complete by themselves; secrets are hidden."""
-        if speaks_of_secrets(self.sql) or self.direction:
+        if literals.speaks(self.sql) or self.direction:
             return [self.asked().hidden().messages()]
         pieces = [wire.frame(*one) for one in self.messages]
         for one in self.sent:

@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import re
-from functools import lru_cache
+from collections.abc import Callable
+from functools import lru_cache, wraps
 from hashlib import blake2b
-from typing import Final
+from typing import Final, TypeVar
 
 from timetracer_otel.families.dbapi import statements
 from timetracer_otel.families.dbapi.functions import PURE
-from timetracer_otel.families.dbapi.statements import StatementOutline, outline
+from timetracer_otel.families.dbapi.statements import StatementOutline
+from timetracer_otel.families.postgres import literals
 
 __all__ = ["RESET", "StatementOutline", "digest", "is_catalog", "is_read", "is_upkeep", "normal", "outline", "writes"]
 
+_Answer = TypeVar("_Answer")
+_SHORT: Final = 4096
+"""Characters of the longest statement that is remembered: drivers write values into statements, so that they differ."""
 _NAMES: Final = re.compile(
     r"""(?x)
     (?P<asyncpg> \b__asyncpg_[a-z]+_ )[0-9a-f]+__        # by a counter of the process
@@ -47,7 +52,29 @@ RESET: Final = frozenset({
 """The lines that a pool sends by itself when a connection comes back."""
 
 
-@lru_cache(maxsize=256)
+def _remembered(function: Callable[[str], _Answer]) -> Callable[[str], _Answer]:
+    """Remember what is said of short statements."""
+    cached = lru_cache(maxsize=1024)(function)
+
+    @wraps(function)
+    def remembering(sql: str) -> _Answer:
+        return cached(sql) if len(sql) <= _SHORT else function(sql)
+
+    return remembering
+
+
+def outline(sql: str) -> StatementOutline:
+    """Say what a statement is about; of a long one without parameters by its beginning.
+
+    Args:
+        sql: the text.
+    """
+    if len(sql) <= _SHORT:
+        return statements.outline(sql)
+    return statements.outline.__wrapped__(sql if "$1" in sql else sql[:_SHORT])
+
+
+@_remembered
 def is_upkeep(sql: str) -> bool:
     """Whether drivers and pools send it by themselves to tidy a connection up: that is no call.
 
@@ -68,13 +95,14 @@ def normal(sql: str) -> str:
     return _NAMES.sub(lambda found: found[found.lastgroup or 0], sql) if "_" in sql else sql
 
 
-@lru_cache(maxsize=1024)
+@_remembered
 def digest(sql: str) -> str:
-    """Give a name of a statement, the same in each run."""
+    """Give a name of a statement, the same in each run; secrets in it do not count."""
+    sql = literals.hidden(literals.compact(sql), lambda _secret: "")
     return blake2b(normal(sql).encode("utf-8", "surrogatepass"), digest_size=8).hexdigest()
 
 
-@lru_cache(maxsize=1024)
+@_remembered
 def is_read(sql: str) -> bool:
     """Whether a statement changes nothing, so far as its text says."""
     one = outline(sql)
@@ -90,7 +118,7 @@ def _called(plain: str) -> set[str]:
     return {word[:-1].strip().rpartition(".")[2] for word in _WORD.findall(plain) if word.endswith("(")}
 
 
-@lru_cache(maxsize=1024)
+@_remembered
 def is_catalog(sql: str) -> bool:
     """Whether a statement reads only what the server says of itself: each process asks that when it first needs it."""
     if outline(sql).verb not in _READS:
