@@ -358,6 +358,34 @@ def timeouts(dsn: str) -> Any:
 
 
 @scenario
+def cancelled(dsn: str) -> Any:
+    """What another thread, a task's timeout or the program itself breaks off, in each way there is."""
+
+    async def tasks() -> Any:
+        async with await psycopg.AsyncConnection.connect(dsn, autocommit=True) as connection:
+            asked = asyncio.create_task(connection.execute("SELECT 1 FROM pg_sleep(%s)", (60,)))
+            await asyncio.sleep(0.3)
+            await connection.cancel_safe()
+            (error,) = await asyncio.gather(asked, return_exceptions=True)
+            seen: list[Any] = [type(error), str(error)]
+            with suppress(TimeoutError):
+                await asyncio.wait_for(connection.execute("SELECT 2 FROM pg_sleep(60)"), 0.3)
+            return [*seen, await (await connection.execute("SELECT 3")).fetchone()]
+
+    with connected(dsn, autocommit=True) as connection:
+        seen: list[Any] = []
+        for cancel in (connection.cancel, connection.cancel_safe):
+            for parameters in (None, (60,)):
+                timer = threading.Timer(0.3, cancel)
+                timer.start()
+                asked = "SELECT 4 FROM pg_sleep(60)" if parameters is None else "SELECT 4 FROM pg_sleep(%s)"
+                seen.append(outcome(lambda: connection.execute(asked, parameters)))  # noqa: B023 - at once
+                timer.join()
+        seen.append(connection.execute("SELECT 5").fetchone())
+    return seen, asyncio.run(tasks())
+
+
+@scenario
 def ended_by_the_server(dsn: str) -> Any:
     """The server ends the connection while it works for it."""
     connection = psycopg.connect(dsn, autocommit=True)

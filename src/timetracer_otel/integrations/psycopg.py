@@ -363,6 +363,19 @@ def _notified(wrapped: Any, _instance: Any, args: Any, kwargs: Any) -> Any:
     return wrapped(*args, **kwargs)
 
 
+def _cancels(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:
+    """Go around the question whether there is something to break off, which comes before each way to do so."""
+    cancels = wrapped(*args, **kwargs)
+    replayed = _replayed.get(instance.pgconn) if cancels else None
+    if replayed is not None:
+        replayed[0].dialogue.cancel()
+        return False
+    recording = _recorded.get(instance.pgconn) if cancels else None
+    if recording is not None:
+        recording.cancelling()
+    return cancels
+
+
 # What a replayed connection says of itself.
 
 
@@ -406,6 +419,7 @@ def _patches() -> Iterator[Patch]:
     yield Patch("psycopg._cursor_base", "BaseCursor.__init__", _new_cursor)
     yield Patch("psycopg._connection_base", "BaseConnection._exec_command", _command)
     yield Patch("psycopg._connection_base", "BaseConnection._deallocate", _close_prepared, required=False)
+    yield Patch("psycopg._connection_base", "BaseConnection._should_cancel", _cancels)
     yield Patch("psycopg._connection_base", "BaseConnection._notice_handler", _noticed)
     yield Patch("psycopg._connection_base", "BaseConnection._notify_handler", _notified)
     yield Patch("psycopg._pipeline_base", "BasePipeline._enqueue_sync", _enqueue_sync)

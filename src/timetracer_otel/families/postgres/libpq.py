@@ -12,7 +12,7 @@ from timetracer_otel import seams
 from timetracer_otel.families.postgres import results, statements, wire
 from timetracer_otel.families.postgres.asked import ASIDE
 from timetracer_otel.families.postgres.connection import IDLE, RecordedConnection
-from timetracer_otel.families.postgres.exchange import CLOSED
+from timetracer_otel.families.postgres.exchange import CANCELLED, CLOSED
 from timetracer_otel.families.postgres.results import ResultExchange, Sent
 from timetracer_otel.seams import Call, faults
 
@@ -198,6 +198,13 @@ class LibpqConnection(RecordedConnection):
             if not last.expected:
                 self.pending.pop()
                 self._answered.append(last)
+
+    @step
+    def cancelling(self) -> None:
+        """Take that the program asks the server to break off what it does."""
+        for exchange in self.pending:
+            if exchange.call is not None:
+                exchange.call.attributes[CANCELLED] = True
 
     # What arrives.
 

@@ -12,7 +12,8 @@ import time
 from pathlib import Path
 from typing import Final
 
-from timetracer_otel.families.nowhere import Dialogue, End, Fail, Peer, Reply, Wait
+from timetracer_otel.families.nowhere import End, Fail, Peer, Reply, Wait
+from timetracer_otel.families.postgres.server import Server
 
 __all__ = ["LibpqLink"]
 
@@ -29,7 +30,7 @@ class LibpqLink:
         port: that libpq believes in; it stands in the name of the socket.
     """
 
-    def __init__(self, dialogue: Dialogue[bytes], port: str) -> None:
+    def __init__(self, dialogue: Server, port: str) -> None:
         self.dialogue = dialogue
         self.failure: Fail | None = None
         """How the recorded connection broke, where libpq's own words do not say it."""

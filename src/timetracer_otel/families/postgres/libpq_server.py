@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import chain
 from typing import Any
 
 from timetracer_otel.families.nowhere import Reply, Wait
 from timetracer_otel.families.postgres import asked as questions
 from timetracer_otel.families.postgres import statements, wire
 from timetracer_otel.families.postgres.asked import Asked
-from timetracer_otel.families.postgres.exchange import CLOSED
+from timetracer_otel.families.postgres.exchange import CANCELLED, CLOSED
 from timetracer_otel.families.postgres.server import Portal, Server, Statement
 from timetracer_otel.families.postgres.wire import Message
 
@@ -85,7 +86,10 @@ class LibpqServer(Server):
             yield wire.frame(b"1")
         self._parsed = self._skips = False
         status, self._after = self._after or self._status, b""
-        yield self._ready(status)
+        if self._held:
+            self._held = chain(self._held, (self._ready(status),))
+        else:
+            yield self._ready(status)
 
     def _answer_group(self) -> Iterator[Reply[bytes]]:
         group, self._group = self._group, []
@@ -99,7 +103,11 @@ class LibpqServer(Server):
             self._responder.refuse(self.UNANSWERED)
         if statements.outline(group[0].statement.sql).verb == "LISTEN":
             self._responder.stream(recorded).watch(self._notified)
-        yield from self._said(said, group)
+        answer = b"".join(self._said(said, group))
+        if recorded.attributes.get(CANCELLED):
+            self._hold(recorded, answer)
+        else:
+            yield answer
         if recorded.attributes.get(CLOSED):
             yield self._end(recorded)
 

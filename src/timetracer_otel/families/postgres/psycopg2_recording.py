@@ -11,7 +11,6 @@ from timetracer_otel import seams
 from timetracer_otel.families.postgres import psycopg2_statements as texts
 from timetracer_otel.families.postgres import statements
 from timetracer_otel.families.postgres.copied_results import CopiedResult, MadeResult
-from timetracer_otel.families.postgres.exchange import CANCELLED
 from timetracer_otel.families.postgres.libpq import LibpqConnection, step
 from timetracer_otel.families.postgres.psycopg2_copying import Copy, WatchedFile
 from timetracer_otel.families.postgres.psycopg2_driver import Begun, Beside, Libpq, encoded, error_fields
@@ -304,14 +303,8 @@ class Recording(LibpqConnection):
         Args:
             run: asks.
         """
-        self._cancelling()
+        self.cancelling()
         return run()
-
-    @step
-    def _cancelling(self) -> None:
-        for exchange in self.pending:
-            if exchange.call is not None:
-                exchange.call.attributes[CANCELLED] = True
 
     # Connections that do not wait, and what comes by itself.
 

@@ -342,12 +342,16 @@ class Server(Dialogue[bytes]):
             self._responder.refuse(self.UNANSWERED)
         passed = self._passed([one for one in said if one[0] != b"1"], asked)
         if recorded.attributes.get(CANCELLED):
-            self._cancelled = False
-            self._held = _holding(recorded, passed, lambda: self._cancelled, self._responder.refuse)
+            self._hold(recorded, passed)
         elif passed:
             yield passed
         if recorded.attributes.get(CLOSED):
             yield self._end(recorded)
+
+    def _hold(self, recorded: Span, passed: bytes) -> None:
+        """Say nothing until the program cancels, as it did while this was recorded."""
+        self._cancelled = False
+        self._held = _holding(recorded, passed, lambda: self._cancelled, self._responder.refuse)
 
     def _end(self, recorded: Span) -> Reply[bytes]:
         error = recorded.text(spans.ERROR)
