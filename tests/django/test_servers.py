@@ -128,6 +128,24 @@ def test_a_program_without_django_does_not_import_it(tmp_path: Path) -> None:
 
 @pytest.mark.system
 @pytest.mark.parametrize("server", ["gunicorn", "uvicorn"], scope="module")
+def test_a_project_that_is_not_recorded_runs(tmp_path: Path, server: str) -> None:
+    """The launcher's instrumentor waits for the project's settings in mode off as well, and its spans are there."""
+    port = free_port()
+    env = environment(NOTES=str(tmp_path / "notes.sqlite3"), TIMETRACER_MODE="off", OTEL_BSP_SCHEDULE_DELAY="50")
+    words = [*OTEL, "--traces_exporter", "console", *(word.format(port=port) for word in SERVERS[server])]
+    with Program(words, log=tmp_path / "log", env=env, cwd=HERE) as program:
+        program.wait_for_port(port)
+        answer = requests.post(f"http://127.0.0.1:{port}/digest", data=b"abc", timeout=60)
+        until = time.monotonic() + 60
+        while "SpanKind.SERVER" not in (tmp_path / "log").read_text() and time.monotonic() < until:
+            time.sleep(0.05)
+        program.stop()
+    assert (answer.status_code, answer.text) == (200, "3")
+    assert "SpanKind.SERVER" in (tmp_path / "log").read_text()
+
+
+@pytest.mark.system
+@pytest.mark.parametrize("server", ["gunicorn", "uvicorn"], scope="module")
 def test_the_middleware_is_enough(tmp_path: Path, server: str) -> None:
     """Named in the settings it records, in processes that nothing else has set up."""
     port = free_port()

@@ -83,7 +83,9 @@ def test_what_differs_is_not_the_same(one: Asked, other: Asked) -> None:
         ("SAVEPOINT __asyncpg_savepoint_1f__", "SAVEPOINT __asyncpg_savepoint_2__"),
         ('SAVEPOINT "_pg3_1"', 'SAVEPOINT "_pg3_a"'),
         ('DECLARE "c_7f0012ab_1" CURSOR FOR SELECT 1', 'DECLARE "c_7fff12ab_9" CURSOR FOR SELECT 1'),
-        ("FETCH 5 FROM _django_curs_140_sync_1", "FETCH 5 FROM _django_curs_999_sync_1"),
+        ('FETCH 5 FROM "_django_curs_140_sync_1"', 'FETCH 5 FROM "_django_curs_999_1404_7"'),
+        ('SAVEPOINT "s140227_x1"', 'SAVEPOINT "s140999_x5"'),
+        ('ROLLBACK TO SAVEPOINT "s140227_x1"', 'ROLLBACK TO SAVEPOINT "s140999_x5"'),
         ("SELECT 1 /*traceparent='00-ab-cd-01'*/", "SELECT 1 /*traceparent='00-ef-01-01'*/"),
     ],
 )

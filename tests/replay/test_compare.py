@@ -12,6 +12,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from timetracer_otel.replay.answering.matching import first_difference
 from timetracer_otel.replay.comparing.calls import LaneNotes, Notes, compare_calls
 from timetracer_otel.replay.comparing.responses import ComparedResponse, compare_headers, compare_response
 from timetracer_otel.replay.comparing.values import ABSENT, differences, pairs_by_likeness
@@ -52,6 +53,18 @@ def test_different_values_differ(one: Any, other: Any) -> None:
     """There is a difference if and only if the two are written differently."""
     written = [json.dumps(value, sort_keys=True) for value in (one, other)]
     assert bool(told(one, other)) == (written[0] != written[1])
+
+
+def test_long_texts_are_shown_from_where_they_part() -> None:
+    """Of two statements with a hundred columns and another limit the limit is seen, in reports and misses."""
+    columns = "SELECT " + ", ".join(f"column_{number}" for number in range(100))
+    (difference,) = differences({"sql": f"{columns} LIMIT 5"}, {"sql": f"{columns} LIMIT 6"})
+    recorded, _, live = str(difference).partition(" recorded, ")
+    assert recorded.endswith("LIMIT 5'")
+    assert live.endswith("LIMIT 6' now")
+    missed = first_difference(f"{columns} LIMIT 5", f"{columns} LIMIT 6", "$.sql")
+    assert missed == str(difference).removesuffix("now") + "asked"
+    assert (difference.recorded, difference.live) == (f"{columns} LIMIT 5", f"{columns} LIMIT 6")
 
 
 def test_every_difference_is_told_with_its_place() -> None:

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import partial
 from typing import Any, TypeVar
 
-from timetracer_otel import seams
 from timetracer_otel.families.entry import apps
 from timetracer_otel.families.entry.asgi import asgi_call
 from timetracer_otel.families.entry.wsgi import wsgi_call
-from timetracer_otel.seams import Instrumentor, Integration, Patch, faults
+from timetracer_otel.integrations import _django_settings
+from timetracer_otel.seams import Instrumentor, Integration, Patch
 from timetracer_otel.seams.door import install, set_up
 from timetracer_otel.seams.handlers import watched
 
@@ -18,59 +17,6 @@ __all__ = ["INTEGRATION", "TimeTracerMiddleware", "auto_setup"]
 
 _Handler = TypeVar("_Handler", bound=Callable[..., Any])
 _HANDLERS = "django.core.handlers.base"
-_INSTRUMENTOR = "opentelemetry.instrumentation.django"
-
-
-class _Instrumentation:
-    """OpenTelemetry's, put off until a handler loads its middleware.
-
-    It adds a middleware to the settings. Where it does not find them yet (no ``DJANGO_SETTINGS_MODULE``, or a module
-    that only ``manage.py`` makes importable) it configures empty ones, and the app's own then cannot be loaded.
-    """
-
-    def __init__(self) -> None:
-        self._unloaded: Callable[[], object] | None = None
-        self._waiting: Callable[[], object] | None = None
-
-    def load_later(self, wrapped: Any, _instance: Any, args: Any, kwargs: Any) -> Any:
-        """Stand in for the distribution's ``load_instrumentor``: to load it imports Django, and most programs do not.
-
-        Settings that are imported and not yet configured also keep gevent from patching a process.
-        """
-        entry_point = args[0] if args else kwargs.get("entry_point")
-        if getattr(entry_point, "name", None) != "django":
-            return wrapped(*args, **kwargs)
-        self._unloaded = partial(wrapped, *args, **kwargs)
-        return None
-
-    def put_off(self, wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:
-        """Stand in for ``DjangoInstrumentor.instrument``."""
-        if instance.is_instrumented_by_opentelemetry:
-            return wrapped(*args, **kwargs)
-        self._waiting = partial(wrapped, *args, **kwargs)
-        return None
-
-    def take_back(self, wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:
-        """Stand in for ``DjangoInstrumentor.uninstrument``."""
-        self._waiting = None
-        return wrapped(*args, **kwargs) if instance.is_instrumented_by_opentelemetry else None
-
-    def load(self, wrapped: Any, _instance: Any, args: Any, kwargs: Any) -> Any:
-        """Stand in for ``BaseHandler.load_middleware``."""
-        if seams.active() is not None:
-            try:
-                self._turn_on()
-            except Exception as error:  # noqa: BLE001 - recording never breaks the app
-                faults.report("instrument.django", error)
-        return wrapped(*args, **kwargs)
-
-    def _turn_on(self) -> None:
-        unloaded, self._unloaded = self._unloaded, None
-        if unloaded is not None:
-            unloaded()
-        waiting, self._waiting = self._waiting, None
-        if waiting is not None:
-            waiting()
 
 
 def _watched_view(wrapped: Any, _instance: object, args: Any, kwargs: Any) -> Any:
@@ -79,20 +25,16 @@ def _watched_view(wrapped: Any, _instance: object, args: Any, kwargs: Any) -> An
     return wrapped(watched(view, getattr(view, "view_class", None)), *others, **kwargs)
 
 
-_instrumentation = _Instrumentation()
-
 INTEGRATION = Integration(
     "django",
     (
         Patch("django.core.handlers.wsgi", "WSGIHandler.__call__", wsgi_call),
         Patch("django.core.handlers.asgi", "ASGIHandler.__call__", asgi_call),
         Patch("channels.routing", "ProtocolTypeRouter.__call__", asgi_call),
-        Patch(_HANDLERS, "BaseHandler.load_middleware", _instrumentation.load),
-        Patch("opentelemetry.instrumentation.distro", "BaseDistro.load_instrumentor", _instrumentation.load_later),
-        Patch(_INSTRUMENTOR, "DjangoInstrumentor.instrument", _instrumentation.put_off),
-        Patch(_INSTRUMENTOR, "DjangoInstrumentor.uninstrument", _instrumentation.take_back),
+        *_django_settings.PATCHES,
     ),
-    handlers=(Patch("django.core.handlers.base", "BaseHandler.make_view_atomic", _watched_view),),
+    handlers=(Patch(_HANDLERS, "BaseHandler.make_view_atomic", _watched_view),),
+    plumbing=("django.db.backends.base.base",),  # when a connection is too old
     packages={"django": "django", "channels": "channels", **apps.SERVERS},
     instrumentors=(Instrumentor("django", _HANDLERS),),
     oldest=("django", (4, 2)),

@@ -37,9 +37,9 @@ _COMMENTER: Final = re.compile(r"\s*/\*\s*(?:[\w%.~-]+='[^']*'\s*,?\s*)+\*/\s*;?
 """sqlcommenter appends the trace and the route, which differ each time."""
 _SAVEPOINT: Final = re.compile(
     r"(?is)\A(?P<verb>\s*(?:SAVEPOINT|RELEASE(?:\s+SAVEPOINT)?|ROLLBACK(?:\s+TRANSACTION)?\s+TO(?:\s+SAVEPOINT)?)\s+)"
-    r"(?P<quote>[\"`]?)(?P<name>s\d{6,}(?P<number>_x\d+)|s[0-9a-f]{32})(?P=quote)\s*;?\s*\Z"
+    r"(?P<quote>[\"`]?)(?:s\d{6,}_x\d+|s[0-9a-f]{32})(?P=quote)\s*;?\s*\Z"
 )
-"""Object mappers name savepoints after a thread or by a random id: neither says anything."""
+"""Object mappers name savepoints after a thread and what it did before, or by a random id: neither says anything."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +72,7 @@ def normal(sql: str) -> str:
     if "*/" in sql:
         sql = _COMMENTER.sub("", sql)
     found = _SAVEPOINT.match(sql)
-    return sql if found is None else f"{found['verb']}s{found['number'] or ''}"
+    return sql if found is None else f"{found['verb']}s"
 
 
 @lru_cache(maxsize=1024)

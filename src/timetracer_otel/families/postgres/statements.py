@@ -22,7 +22,7 @@ _NAMES: Final = re.compile(
     r"""(?x)
     (?P<asyncpg> \b__asyncpg_[a-z]+_ )[0-9a-f]+__        # by a counter of the process
     | (?P<psycopg> \b_pg3_ )[0-9a-f]+                     # likewise
-    | (?P<django> \b_django_curs_ )\d+(?=_(?:a?sync)_)    # by a thread
+    | (?P<django> \b_django_curs_ )\d+_(?:sync|\d+)_\d+   # by a thread, a task and a counter of the connection
     | (?P<sqlalchemy> \bc_ )[0-9a-f]{6,}_[0-9a-f]+         # by an address and a counter
     """
 )

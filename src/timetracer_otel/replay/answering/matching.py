@@ -17,6 +17,7 @@ from typing import TypeAlias
 
 from timetracer_otel import spans
 from timetracer_otel.cassette.model import Span
+from timetracer_otel.replay.comparing.values import from_difference
 from timetracer_otel.seams import Description, Value, value_clock, value_forms
 
 __all__ = ["Index", "Match", "Matcher", "Recorded"]
@@ -441,7 +442,12 @@ def first_difference(recorded: object, asked: object, path: str = "") -> str | N
             if (found := first_difference(mine, theirs, f"{path}[{number}]")) is not None:
                 return found
         return None if len(recorded) == len(asked) else f"{path}: {len(recorded)} items recorded, {len(asked)} asked"
-    return None if recorded == asked else f"{path or 'value'}: {_short(recorded)} recorded, {_short(asked)} asked"
+    return None if recorded == asked else f"{path or 'value'}: {_sides(recorded, asked)}"
+
+
+def _sides(recorded: object, asked: object) -> str:
+    recorded, asked = from_difference(recorded, asked)
+    return f"{_short(recorded)} recorded, {_short(asked)} asked"
 
 
 def _short(value: object) -> str:

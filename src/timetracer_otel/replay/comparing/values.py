@@ -11,10 +11,12 @@ import orjson
 
 from timetracer_otel.seams import web_tokens
 
-__all__ = ["ABSENT", "Absent", "FieldDifference", "differences", "pairs_by_likeness", "short"]
+__all__ = ["ABSENT", "Absent", "FieldDifference", "differences", "from_difference", "pairs_by_likeness", "short"]
 
 _PLAIN_KEY: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_-]*")
 _LONGEST: Final = 120
+_BEFORE: Final = 40
+"""Characters of a long text that are shown before the first difference."""
 _MOST_PAIRED: Final = 200
 """How many calls of one key are compared with one another; beyond that they pair in order."""
 
@@ -44,7 +46,8 @@ class FieldDifference:
     live: object
 
     def __str__(self) -> str:
-        return f"{self.path}: {short(self.recorded)} recorded, {short(self.live)} now"
+        recorded, live = from_difference(self.recorded, self.live)
+        return f"{self.path}: {short(recorded)} recorded, {short(live)} now"
 
     def as_json(self) -> dict[str, Any]:
         """The difference as data; a side where there is nothing has no member."""
@@ -60,6 +63,20 @@ def short(value: object) -> str:
     """
     text = repr(value)
     return text if len(text) <= _LONGEST else f"{text[: _LONGEST - 1]}…"
+
+
+def from_difference(recorded: object, live: object) -> tuple[object, object]:
+    """Give two values, long texts from a little before their first difference: their beginnings may be alike.
+
+    Args:
+        recorded: one value.
+        live: the other.
+    """
+    if not (isinstance(recorded, str) and isinstance(live, str) and max(len(recorded), len(live)) > _LONGEST):
+        return recorded, live
+    parted = (n for n, (one, other) in enumerate(zip(recorded, live, strict=False)) if one != other)
+    at = next(parted, min(len(recorded), len(live))) - _BEFORE
+    return (recorded, live) if at <= 0 else (f"…{recorded[at:]}", f"…{live[at:]}")
 
 
 def differences(recorded: object, live: object, path: str = "$") -> Iterator[FieldDifference]:
