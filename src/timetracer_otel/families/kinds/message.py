@@ -21,7 +21,7 @@ from timetracer_otel.families.kinds._outcome import Payload, compared_error, out
 from timetracer_otel.seams import exceptions
 from timetracer_otel.seams.entries import Message
 
-__all__ = ["KIND", "Delivery", "Record", "decoded", "is_batch", "records", "redacted"]
+__all__ = ["BODY", "KIND", "RECORDS", "Delivery", "Record", "decoded", "is_batch", "records", "redacted"]
 
 DESTINATION: Final = "timetracer.message.destination"
 BODY: Final = "timetracer.message.body"
