@@ -38,12 +38,14 @@ hypothesis.settings.load_profile("busy")
 
 
 _SELDOM = {
+    "aio-pika": "aio_pika",
     "aiohttp-client": "aiohttp",
     "asyncpg": "asyncpg",
     "celery": "celery",
     "django": "django",
     "fastapi": "fastapi",
     "httpx2": "httpx2",
+    "pika": "pika",
     "psycopg": "psycopg",
     "psycopg2": "psycopg2",
     "pymysql": "pymysql",

@@ -68,7 +68,7 @@ INTEGRATION = Integration(
     reply_values=asking.reply_values,
     render=asking.render,
     packages={NAME: NAME},
-    instrumentors=(Instrumentor(NAME, NAME),),
+    instrumentors=(Instrumentor(NAME, NAME, module="pika_instrumentor"),),
     oldest=(NAME, (1, 2)),
     plumbing=("pika.",),
 )

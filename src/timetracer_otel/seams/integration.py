@@ -379,16 +379,19 @@ class Instrumentor:
         name: of the entry point, as ``OTEL_PYTHON_DISABLED_INSTRUMENTATIONS`` has it.
         library: the module whose import ``install()`` turns it on at; empty where each app is instrumented by itself.
         costly: whether it slows the library down even when nobody gets its spans: a replay then goes without it.
+        module: of its package that its spans are named by, where that is not the package.
     """
 
     name: str
     library: str = ""
     costly: bool = False
+    module: str = ""
 
     @property
     def scope(self) -> str:
         """The instrumentation scope of its spans."""
-        return f"opentelemetry.instrumentation.{self.name.replace('-', '_')}"
+        package = f"opentelemetry.instrumentation.{self.name.replace('-', '_')}"
+        return f"{package}.{self.module}" if self.module else package
 
     def entry_point(self) -> EntryPoint | None:
         """The entry point; None when the instrumentor is not installed."""
