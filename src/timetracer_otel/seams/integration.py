@@ -49,10 +49,8 @@ Wrapper: TypeAlias = Callable[[Any, Any, tuple[Any, ...], dict[str, Any]], Any]
 Maker: TypeAlias = Callable[[Any], Callable[..., Any]]
 """Makes the function that stands in the place of another one: half of wrapt's cost, for what every call passes."""
 
-
 Replacement: TypeAlias = Callable[[Any], Any]
 """Gives what stands in the place of an object that a factory has made: often a proxy of it."""
-
 
 Recording: TypeAlias = Callable[[], Mapping[str, spans.Attribute]]
 """Gives the attributes of a live request, as a recording has them."""
