@@ -68,7 +68,6 @@ def test_recorded_calls_that_are_not_asked_fail_only_when_that_is_wanted(suite: 
     ("ending", "outcome"),
     [
         ("assert False", {"failed": 1}),
-        ("pytest.skip('not today')", {"skipped": 1}),
         ("raise KeyboardInterrupt", {}),
     ],
 )
@@ -108,6 +107,14 @@ def test_neither_does_one_whose_fixture_fails_in_its_teardown(suite: Suite) -> N
     )
     suite.run().assert_outcomes(passed=1, errors=2)
     assert suite.cassettes() == []
+
+
+def test_a_test_that_skips_itself_after_it_has_asked_does_so_in_a_replay(suite: Suite, server: Server) -> None:
+    """What it asked first is answered."""
+    suite.write(text="\n@pytest.mark.timetracer\ndef test_ends():\n    assert ask()\n    pytest.skip('not today')\n")
+    suite.run().assert_outcomes(skipped=1)
+    suite.run("--timetracer-mode=none").assert_outcomes(skipped=1)
+    assert server.asked == 1
 
 
 def test_a_test_that_is_expected_to_fail_is_recorded(suite: Suite, server: Server) -> None:

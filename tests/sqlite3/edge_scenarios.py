@@ -233,10 +233,39 @@ def large(connect: Connect) -> Any:
         return [found == data, len(text), sum(1 for _ in connection.execute("SELECT a FROM large"))]
 
 
+def left_behind(connect: Connect) -> Any:
+    """What is left of a call afterwards: the state of its transaction, and the last id when the next one fails."""
+    with closing(connect()) as connection:
+        connection.executescript("DROP TABLE IF EXISTS a; CREATE TABLE a (id INTEGER PRIMARY KEY, name TEXT UNIQUE)")
+        cursor, names = connection.cursor(), "SELECT name FROM a WHERE name = ?"
+        cursor.execute("INSERT INTO a (name) VALUES ('one')")
+        seen = [connection.in_transaction, cursor.lastrowid]
+        for _ in range(2):  # the same question within the transaction and behind it
+            cursor.execute(names, ["one"])
+            seen += [cursor.fetchone(), connection.in_transaction, connection.total_changes]
+            connection.commit()
+        seen.append(error_of(partial(cursor.execute, "INSERT OR FAIL INTO a (name) VALUES ('one')")))
+        return [*seen, cursor.lastrowid, cursor.rowcount, connection.in_transaction]
+
+
+def wrong_factories(connect: Connect) -> Any:
+    """Wrong classes of connections and cursors, and a level of isolation that there is not."""
+    with closing(connect()) as connection:
+        wrong = [None, 5, lambda: None, lambda _connection: None]
+        seen = [error_of(partial(connection.cursor, factory)) for factory in wrong]
+        seen.append(isinstance(connection.cursor(factory=lambda it: sqlite3.Cursor(it)), sqlite3.Cursor))
+        blob = None
+        if hasattr(connection, "blobopen"):
+            connection.executescript("DROP TABLE IF EXISTS a; CREATE TABLE a (b); INSERT INTO a VALUES (zeroblob(9))")
+            blob = connection.blobopen("a", "b", 1)
+            seen += [error_of(partial(blob.__delitem__, 0)), error_of(partial(blob.__delitem__, slice(2)))]
+    return [*seen, error_of(partial(sqlite3.connect, ":memory:", isolation_level=5)), connect().close()]
+
+
 EDGES = {
     scenario.__name__: scenario
     for scenario in (
         sizes, wrong_calls, odd_parameters, failing_functions, heard, nothing, expired, one_and_another, constraints,
-        large,
+        left_behind, wrong_factories, large,
     )
 }  # fmt: skip

@@ -165,9 +165,8 @@ class _RecordedConnection(RecordedLink):
         self.refuse_in_replay()
         try:
             init(*args, **kwargs)
-        except Exception as error:
-            if self.database:  # else the module finds by itself that it is no database's name
-                self.failed_to_connect(error)
+        except _c().driver.error as error:  # other exceptions are about the arguments, which the module finds by itself
+            self.failed_to_connect(error)
             raise
 
     def set_text_factory(self, connection: Any, factory: Any) -> None:
@@ -206,12 +205,12 @@ class _ReplayedConnection(ReplayedLink):
         """Whether that database runs a statement of ours."""
 
     def open(self, connection: Any, init: Callable[..., None], args: Any, kwargs: Any) -> None:
-        if self.database:
+        if self.database and "\0" not in self.database:  # else the module says that it is no database's name
             self.connect()
-        if self.database and args:
-            args = (":memory:", *args[1:])
-        elif self.database:
-            kwargs = {**kwargs, "database": ":memory:"}
+            if args:
+                args = (":memory:", *args[1:])
+            else:
+                kwargs = {**kwargs, "database": ":memory:"}
         init(*args, **kwargs)
         _c().connection.set_authorizer(connection, self._authorize)
 
@@ -277,9 +276,10 @@ def _connection_class() -> Any:  # noqa: C901 - the methods of one class, which 
 
         def cursor(self, *args: Any, **kwargs: Any) -> Any:
             link = self._timetracer
-            if link is None or len(args) + len(kwargs) > 1 or set(kwargs) - {"factory"}:
+            factory = _argument(args, kwargs, 0, "factory", _c().cursor)
+            if link is None or len(args) + len(kwargs) > 1 or set(kwargs) - {"factory"} or factory is None:
                 return super().cursor(*args, **kwargs)
-            cursor = super().cursor(ours(_argument(args, kwargs, 0, "factory"), _c().own_cursor))
+            cursor = super().cursor(ours(factory, _c().own_cursor))
             if link.row_factory is not None:
                 cursor.row_factory = link.row_factory
             return cursor

@@ -64,6 +64,9 @@ class Blob:
     def __setitem__(self, key: Any, value: Any) -> None:
         self._call("blob write", [str(key), value], partial(self._blob.__setitem__, key, value))
 
+    def __delitem__(self, key: Any) -> None:
+        del self._blob[key]  # the module says what is wrong
+
     __iter__ = None
 
     def __len__(self) -> int:

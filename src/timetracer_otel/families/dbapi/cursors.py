@@ -54,7 +54,7 @@ def cursor_class(base: Any) -> Any:  # noqa: C901 - the methods of one class, wh
         _timetracer_rows: Any = None
 
         def __init__(self, *args: Any, **kwargs: Any) -> None:
-            super().__init__(*args, **kwargs)
+            base.__init__(self, *args, **kwargs)  # no super(): a class of the app's may be older than this one
             link = getattr(self.connection, "_timetracer", None)
             if link is not None:
                 self._timetracer, self._timetracer_rows = link, link.rows()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 from typing import Any
 
 from timetracer_otel.families import failures
@@ -116,13 +117,16 @@ class SeenRows:
         under_way, self.recording = self.recording, None
         if under_way is None:
             return
-        ended = ended or self._exhausted(cursor)
-        if ended:
-            told, count = under_way.told, under_way.told.count
+        told, before = under_way.told, replace(under_way.told)
+        by_now = ended or self._exhausted(cursor)
+        if by_now:
             self._look(cursor, told)
-            if told.count != count:
-                told.count, told.last_count = count, told.count
-        under_way.finish(ended=ended)
+            if told.count != before.count:
+                told.count, told.last_count = before.count, told.count
+            told.in_transaction = before.in_transaction  # which fetching does not change, and others may have
+            if not ended:  # it did with the last row, which was fetched some time ago
+                told.changes = before.changes
+        under_way.finish(ended=by_now)
 
     def shown(self, _name: str, real: Any) -> Any:
         """Give the cursor's own attribute: it is a real one."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import nullcontext
-from functools import partial
+from functools import partial, wraps
 from typing import Any
 from weakref import ref
 
@@ -64,6 +64,7 @@ class RecordedLink(ConnectionLink):
         if not callable(callback):
             return callback  # None for none; else the module says what is wrong
 
+        @wraps(callback, updated=())  # the app's name for it stands in what is printed of its exceptions
         def noticed(*args: Any) -> Any:
             if self._told is not None:
                 self._told.noticed.append([what, *args])

@@ -88,13 +88,16 @@ class ReplayedLink(ConnectionLink):
         if len(args) > 1:
             needed = self.driver.binding.needed
             parameters = [needed(args[0], one) for one in args[1]] if many else needed(args[0], args[1])
-        told = self._tell(self.asked(cursor.connection, operation, parameters, plain(args[0]), many=many))
-        rows.begin(told)
+        asked = self.asked(cursor.connection, operation, parameters, plain(args[0]), many=many)
+        told = self._tell(asked, rows.begin)
         self._show(cursor, told.columns)
         return cursor
 
-    def _tell(self, asked: Asked) -> Told:
+    def _tell(self, asked: Asked, hold: Callable[[Told], None] | None = None) -> Told:
+        """Give what a call was told; what holds it knows also what was left behind by a call that failed."""
         told, error = replaying.ask(self.responder(), asked)
+        if hold is not None:
+            hold(told)
         self._state = told.in_transaction, told.changes
         for what, *args in told.noticed:
             callback = self.callbacks.get(what)
