@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import _sqlite3
 import enum
 import sqlite3
 from collections import UserDict
@@ -248,12 +249,19 @@ def left_behind(connect: Connect) -> Any:
         return [*seen, cursor.lastrowid, cursor.rowcount, connection.in_transaction]
 
 
+class _Older(_sqlite3.Cursor):
+    """A class that was made before the program was recorded."""
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        sqlite3.Cursor.__init__(self, connection)
+
+
 def wrong_factories(connect: Connect) -> Any:
     """Wrong classes of connections and cursors, and a level of isolation that there is not."""
     with closing(connect()) as connection:
         wrong = [None, 5, lambda: None, lambda _connection: None]
         seen = [error_of(partial(connection.cursor, factory)) for factory in wrong]
-        seen.append(isinstance(connection.cursor(factory=lambda it: sqlite3.Cursor(it)), sqlite3.Cursor))
+        seen.append(isinstance(connection.cursor(factory=_Older), sqlite3.Cursor))
         blob = None
         if hasattr(connection, "blobopen"):
             connection.executescript("DROP TABLE IF EXISTS a; CREATE TABLE a (b); INSERT INTO a VALUES (zeroblob(9))")
