@@ -116,6 +116,10 @@ class Example(Protocol):
         """Where it is."""
 
     @property
+    def on_postgres(self) -> bool:
+        """Whether it needs PostgreSQL."""
+
+    @property
     def shown(self) -> str:
         """Its command, as a user types it."""
 
@@ -145,12 +149,14 @@ class WebApp:
         command: starts it; a free port stands for ``{port}`` in it, or is added as ``--port``.
         asks: the requests, in order.
         peers: the services that it asks.
+        on_postgres: whether it needs PostgreSQL.
     """
 
     folder: Path
     command: tuple[str, ...]
     asks: tuple[Ask, ...]
     peers: tuple[Peer, ...] = ()
+    on_postgres: bool = False
 
     @property
     def shown(self) -> str:
@@ -183,12 +189,14 @@ class Script:
         command: runs it.
         status: the exit status that is expected.
         peers: the services that it asks.
+        on_postgres: whether it needs PostgreSQL.
     """
 
     folder: Path
     command: tuple[str, ...]
     status: int = 0
     peers: tuple[Peer, ...] = ()
+    on_postgres: bool = False
 
     @property
     def shown(self) -> str:

@@ -101,7 +101,26 @@ DJANGO_SHOP = WebApp(
     ),
 )
 
-EXAMPLES: tuple[Example, ...] = (SHOP, BOARD, JOB, STRICT_JOB, CHECKOUT, WEBHOOK, DJANGO_SHOP)
+LIBRARY = WebApp(
+    folder=_HERE / "fastapi_asyncpg",
+    command=("uvicorn", "app:app"),
+    asks=(
+        Ask("POST", "/books", {"isbn": "978-0-14-143957-6", "copies": 1}, status=201),
+        Ask("POST", "/books", {"isbn": "978-0-14-143957-6", "copies": 2}, status=409),
+        Ask("POST", "/books", {"isbn": "unknown", "copies": 1}, status=404),
+        Ask("POST", "/books", {"isbn": "978-0-06-093546-7", "copies": 2}, status=201),
+        Ask("POST", "/loans", {"isbn": "978-0-14-143957-6", "reader": "ada"}, status=201),
+        Ask("POST", "/loans", {"isbn": "978-0-14-143957-6", "reader": "grace"}, status=409),
+        Ask("POST", "/loans", {"isbn": "978-0-06-093546-7", "reader": "grace"}, status=201),
+        Ask("GET", "/loans/ada"),
+        Ask("GET", "/books"),
+        Ask("GET", "/books.csv"),
+    ),
+    peers=(Peer("CATALOGUE_URL", ("uvicorn", "catalogue:app")),),
+    on_postgres=True,
+)
+
+EXAMPLES: tuple[Example, ...] = (SHOP, BOARD, JOB, STRICT_JOB, CHECKOUT, WEBHOOK, DJANGO_SHOP, LIBRARY)
 DATABASES = (
     "timetracer_example_flask",
     "timetracer_example_async",

@@ -27,10 +27,12 @@ from rich.table import Table
 
 from examples.asking import Answer, Example
 from examples.cases import DATABASES, EXAMPLES
+from examples.postgres import running
 from examples.support import ENDING, MongoServer, Program, accepts
 
 RECORD = ("opentelemetry-instrument", "--traces_exporter", "timetracer")
 NO_FILE = "sqlite:////nowhere/shop.sqlite3"
+NO_SERVER = "postgresql://nobody:none@postgres.example.net:5433/nothing?sslmode=require"
 UNREACHABLE = "mongodb+srv://u:p@cluster.example.net/?replicaSet=rs0&tls=true"
 
 
@@ -102,18 +104,40 @@ def _drop_examples(uri: str) -> None:
         raise RuntimeError(f"{what}: start it, or unset MONGODB_URI for a stand-in") from error
 
 
-def record(example: Example, work: Path, uri: str) -> list[Answer]:
+@contextmanager
+def postgres(examples: Sequence[Example], console: Console) -> Iterator[str | None]:
+    """Give the URL of a PostgreSQL server, if an example needs one and its programs are here; it ends here.
+
+    Args:
+        examples: which ones.
+        console: to say that they are not.
+    """
+    if not any(example.on_postgres for example in examples):
+        yield None
+        return
+    with ExitStack() as servers:
+        try:
+            url = servers.enter_context(running()).dsn
+        except FileNotFoundError as error:
+            console.print(f"left out: the example on PostgreSQL ({error})", markup=False)
+            url = None
+        yield url
+
+
+def record(example: Example, work: Path, uri: str, postgres_url: str | None) -> list[Answer]:
     """Run an example under ``opentelemetry-instrument``.
 
     Args:
         example: which one.
         work: folder for its cassettes and log.
         uri: of the MongoDB server.
+        postgres_url: of the PostgreSQL server, if there is one.
 
     Raises:
         RuntimeError: it did not start.
     """
-    databases = {"MONGODB_URI": uri, "DATABASE_URL": f"sqlite:///{work / 'shop.sqlite3'}"}
+    url = postgres_url if example.on_postgres and postgres_url else f"sqlite:///{work / 'shop.sqlite3'}"
+    databases = {"MONGODB_URI": uri, "DATABASE_URL": url}
     env = _environment(work, TIMETRACER_DIR=str(work / "cassettes"), **databases, **_urls(example))
     with ExitStack() as running:
         for peer in example.peers:
@@ -138,7 +162,9 @@ def replay(example: Example, work: Path, recorded: Sequence[Answer]) -> Comparis
     """
     report, log = work / "report.json", work / "replay.log"
     prefix = ("timetracer-replay", str(work / "cassettes"), "--report", str(report), "--")
-    env = _environment(work, MONGODB_URI=UNREACHABLE, DATABASE_URL=NO_FILE, **_urls(example))
+    env = _environment(
+        work, MONGODB_URI=UNREACHABLE, DATABASE_URL=NO_SERVER if example.on_postgres else NO_FILE, **_urls(example)
+    )
     replayed = example.answers(prefix, env, log)
     if not report.exists():
         raise RuntimeError(f"timetracer-replay … -- {example.shown} left no report:\n{log.read_text(errors='replace')}")
@@ -174,18 +200,19 @@ def compare(examples: Sequence[Example], work: Path, console: Console) -> list[C
     """
     folders = [work / str(number) for number in range(len(examples))]
     recorded: list[list[Answer]] = []
-    with database() as (uri, port):
+    with database() as (uri, port), postgres(examples, console) as url:
+        examples = [example for example in examples if url or not example.on_postgres]
         console.print(f"database: {f'started on port {port}' if port else 'the one that MONGODB_URI names'}")
-        for example, folder in zip(examples, folders, strict=True):
+        for example, folder in zip(examples, folders, strict=False):
             folder.mkdir()
             console.print(f"record:   {shlex.join(RECORD)} {example.shown}", markup=False)
-            recorded.append(record(example, folder, uri))
+            recorded.append(record(example, folder, uri, url))
     if port is not None and accepts(port):
         raise RuntimeError(f"the MongoDB server on port {port} did not end")
     console.print(f"database: {'ended' if port else 'out of reach'}, MONGODB_URI={UNREACHABLE}", markup=False)
     console.print(f"          its file is not there, DATABASE_URL={NO_FILE}", markup=False)
     comparisons = []
-    for example, folder, answers in zip(examples, folders, recorded, strict=True):
+    for example, folder, answers in zip(examples, folders, recorded, strict=False):
         console.print(f"replay:   timetracer-replay cassettes -- {example.shown}", markup=False)
         comparisons.append(replay(example, folder, answers))
     return comparisons

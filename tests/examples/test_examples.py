@@ -12,9 +12,10 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
+from examples import demo
 from examples.asking import Answer, Example
-from examples.cases import BOARD, CHECKOUT, DJANGO_SHOP, JOB, SHOP, STRICT_JOB, WEBHOOK
-from examples.demo import Comparison, Row, compare, table
+from examples.cases import BOARD, CHECKOUT, DJANGO_SHOP, JOB, LIBRARY, SHOP, STRICT_JOB, WEBHOOK
+from examples.demo import Comparison, Row, compare, postgres, table
 
 ROOT = Path(__file__).parents[2]
 ANSWER = Answer(200, (("Content-Type", "text/plain"),), b"one")
@@ -33,6 +34,7 @@ _SLOW = pytest.mark.system
         pytest.param(STRICT_JOB, id="strict job", marks=_SLOW),
         pytest.param(CHECKOUT, id="checkout", marks=_SLOW),
         pytest.param(WEBHOOK, id="webhook", marks=_SLOW),
+        pytest.param(LIBRARY, id="library", marks=_SLOW),
     ],
 )
 def test_an_example_replays_byte_for_byte(example: Example, tmp_path: Path) -> None:
@@ -41,6 +43,19 @@ def test_an_example_replays_byte_for_byte(example: Example, tmp_path: Path) -> N
     assert comparison.problems() == []
     assert [(row.label, row.recorded.status) for row in comparison.rows] == list(example.expected)
     assert comparison.answered > 0
+
+
+def test_an_example_whose_server_is_not_here_is_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    """In one line, and nothing fails."""
+    monkeypatch.setattr(demo, "running", _not_installed)
+    said = io.StringIO()
+    with postgres([LIBRARY], Console(file=said, width=200)) as url:
+        assert url is None
+    assert said.getvalue() == "left out: the example on PostgreSQL (it is not here)\n"
+
+
+def _not_installed() -> None:
+    raise FileNotFoundError("it is not here")
 
 
 @pytest.mark.parametrize(

@@ -1,133 +1,15 @@
-"""A PostgreSQL server of the tests' own: Debian's programs, a temporary folder, a free port, no root."""
+"""The PostgreSQL server of the tests, and programs that are recorded against it."""
 
 from __future__ import annotations
 
-import os
-import pwd
-import shutil
-import subprocess
-import tempfile
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
-from examples.support import free_port
+from examples.postgres import PASSWORD, PostgresServer, running
 from timetracer_otel import testing
 
-__all__ = ["PostgresServer", "recorded_each", "running"]
-
-_PROGRAMS: Final = "initdb", "pg_ctl", "postgres"
-_USER: Final = "shop"
-PASSWORD: Final = "tea-and-biscuits-4711"
-
-
-class PostgresServer:
-    """Runs from ``start`` to ``stop``; what is in it stays, so that it can be started again.
-
-    Raises:
-        FileNotFoundError: its programs are not installed.
-    """
-
-    variable = "DATABASE_URL"
-
-    def __init__(self) -> None:
-        self._bin = _programs()
-        self._folder = Path(tempfile.mkdtemp(prefix="postgres-"))
-        self._folder.chmod(0o755)
-        self._data = self._folder / "data"
-        self._data.mkdir()
-        if os.geteuid() == 0:
-            os.chown(self._data, *_unprivileged())
-            os.chown(self._folder, *_unprivileged())
-        self.port = free_port()
-        password = self._folder / "password"
-        password.write_text(PASSWORD)
-        password.chmod(0o644)
-        options = (
-            "-U",
-            _USER,
-            "--pwfile",
-            str(password),
-            "-A",
-            "scram-sha-256",
-            "-E",
-            "UTF8",
-            "--locale=C.UTF-8",
-            "-N",
-        )
-        self._run("initdb", "-D", str(self._data), *options)
-
-    @property
-    def dsn(self) -> str:
-        """Where it is."""
-        return f"postgresql://{_USER}:{PASSWORD}@127.0.0.1:{self.port}/postgres"
-
-    def start(self) -> None:
-        """Serve."""
-        options = (
-            f"-p {self.port} -c listen_addresses=127.0.0.1 -c unix_socket_directories={self._folder} -c fsync=off"
-            " -c max_connections=120 -c TimeZone=Europe/Berlin -c shared_buffers=16MB"
-        )
-        log = self._folder / "log"
-        self._run("pg_ctl", "-D", str(self._data), "-w", "-t", "60", "-l", str(log), "-o", options, "start")
-
-    def stop(self) -> None:
-        """End at once, if it has not ended."""
-        if not (self._data / "postmaster.pid").exists():
-            return
-        self._run("pg_ctl", "-D", str(self._data), "-w", "-m", "immediate", "stop")
-
-    def remove(self) -> None:
-        """Leave nothing behind."""
-        shutil.rmtree(self._folder, ignore_errors=True)
-
-    def _run(self, program: str, *arguments: str) -> None:
-        user, group = _unprivileged() if os.geteuid() == 0 else (None, None)
-        subprocess.run(
-            [str(self._bin / program), *arguments],
-            cwd=self._folder,
-            check=True,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,  # the server keeps what its starter has open
-            stderr=subprocess.DEVNULL,
-            user=user,
-            group=group,
-            extra_groups=None if user is None else [],
-        )
-
-
-@contextmanager
-def running() -> Iterator[PostgresServer]:
-    """Run a server of its own, which may be stopped meanwhile."""
-    server = PostgresServer()
-    try:
-        server.start()
-        yield server
-    finally:
-        server.stop()
-        server.remove()
-
-
-def _programs() -> Path:
-    """The folder of the programs: Debian has them beside PATH, by version."""
-    folders = sorted(Path("/usr/lib/postgresql").glob("*/bin"), reverse=True)
-    on_path = shutil.which("initdb")
-    for folder in (*folders, *([Path(on_path).parent] if on_path else [])):
-        if all((folder / program).exists() for program in _PROGRAMS):
-            return folder
-    raise FileNotFoundError("PostgreSQL's programs are not here: apt-get install postgresql")
-
-
-def _unprivileged() -> tuple[int, int]:
-    """A user that may run the server, which refuses root."""
-    for name in ("postgres", "nobody"):
-        try:
-            user = pwd.getpwnam(name)
-        except KeyError:
-            continue
-        return user.pw_uid, user.pw_gid
-    raise FileNotFoundError("there is neither a user postgres nor nobody to run PostgreSQL as")
+__all__ = ["PASSWORD", "PostgresServer", "recorded_each", "running"]
 
 
 def recorded_each(
