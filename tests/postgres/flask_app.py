@@ -18,6 +18,8 @@ CREATE TABLE IF NOT EXISTS orders (
     id serial PRIMARY KEY, code uuid, buyer text, password text, at timestamptz DEFAULT now()
 );
 CREATE TABLE IF NOT EXISTS lines (order_id int REFERENCES orders, item text, price numeric, UNIQUE (order_id, item));
+CREATE TABLE IF NOT EXISTS audit (order_id int, buyer text);
+CREATE TABLE IF NOT EXISTS draft (order_id int, buyer text);
 """
 
 app = Flask(__name__)
@@ -26,6 +28,29 @@ pool = ConnectionPool(
 )
 with pool.connection() as connected:
     connected.execute(_SCHEMA)
+
+
+def lines(connection: Any, order: int, asked: Any) -> None:
+    """Write what was ordered."""
+    rows = [(order, item, Decimal("2.5")) for item in asked["items"]]
+    if CHANGE != "dropped":
+        connection.cursor().executemany("INSERT INTO lines VALUES (%s, %s, %s)", rows)
+
+
+def audit(connection: Any, order: int, asked: Any) -> None:
+    """Write who ordered."""
+    asked_of = {"table": "INSERT INTO draft (order_id, buyer) VALUES (%s, %s)"}
+    usual = "INSERT INTO audit (order_id, buyer) VALUES (%s, %s)"
+    connection.execute(asked_of.get(CHANGE, usual), (order, asked["buyer"]))
+
+
+if CHANGE == "refactored":
+    write_who_ordered = audit
+
+    def audit(connection: Any, order: int, asked: Any) -> None:
+        """The same by a function more, and with more to log."""
+        app.logger.warning("%s ordered", uuid.uuid4())
+        write_who_ordered(connection, order, asked)
 
 
 @app.post("/orders")
@@ -37,11 +62,12 @@ def order() -> dict[str, Any]:
             "INSERT INTO orders (code, buyer, password) VALUES (%s, %s, %s) RETURNING id, at",
             (uuid.uuid4(), asked["buyer"], asked.get("password", "")),
         ).fetchone()
-        lines = [(made["id"], item, Decimal("2.5")) for item in asked["items"]]
-        if CHANGE != "dropped":
-            connection.cursor().executemany("INSERT INTO lines VALUES (%s, %s, %s)", lines)
+        for write in (audit, lines) if CHANGE == "swapped" else (lines, audit):
+            write(connection, made["id"], asked)
         if CHANGE == "extra":
             connection.execute("UPDATE orders SET buyer = %s WHERE id = %s", ("nobody", made["id"]))
+        if CHANGE == "lost commit":
+            connection.rollback()
     with pool.connection() as connection:
         row: Any = connection.execute(
             "SELECT id, code, buyer, at FROM orders WHERE id = %s", (made["id"] + (CHANGE == "other id"),)

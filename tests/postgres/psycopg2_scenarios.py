@@ -498,10 +498,18 @@ def timeouts_and_cancels(dsn: str) -> Any:
         cursor.execute("SET statement_timeout = '100ms'")
         seen = [outcome(lambda: cursor.execute("SELECT 4 FROM pg_sleep(30)")), asked(connection, "SELECT 5")]
         cursor.execute("SET statement_timeout = 0")
-        timer = threading.Timer(0.5, connection.cancel)
-        timer.start()
+        ended = threading.Event()
+
+        def cancel_until_the_end() -> None:
+            while not ended.wait(0.1):
+                if connection.get_transaction_status() == extensions.TRANSACTION_STATUS_ACTIVE:
+                    connection.cancel()
+
+        thread = threading.Thread(target=cancel_until_the_end)
+        thread.start()
         seen.append(outcome(lambda: cursor.execute("SELECT 6 FROM pg_sleep(60)")))
-        timer.join()
+        ended.set()
+        thread.join()
         seen.append(asked(connection, "SELECT 7"))
     return seen
 

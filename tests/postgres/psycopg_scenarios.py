@@ -7,7 +7,7 @@ import datetime as dt
 import ipaddress
 import threading
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from decimal import Decimal
@@ -15,6 +15,7 @@ from typing import Any, Final
 
 import psycopg
 from psycopg import sql
+from psycopg.pq import TransactionStatus
 from psycopg.rows import dict_row, namedtuple_row
 from psycopg.types.enum import EnumInfo, register_enum
 from psycopg.types.json import Jsonb
@@ -357,32 +358,58 @@ def timeouts(dsn: str) -> Any:
     return seen
 
 
+@contextmanager
+def cancelling(connection: psycopg.Connection[Any], cancel: Callable[[], Any]) -> Iterator[None]:
+    """Cancel what is asked meanwhile, from another thread, until that ends."""
+    ended = threading.Event()
+
+    def cancel_until_the_end() -> None:
+        while not ended.wait(0.1):
+            if connection.info.transaction_status == TransactionStatus.ACTIVE:
+                cancel()
+
+    thread = threading.Thread(target=cancel_until_the_end)
+    thread.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        thread.join()
+
+
+async def cancelled_tasks(dsn: str) -> Any:
+    """Break off what a task asks, by the connection and by the task."""
+
+    async def cancel(task: asyncio.Task[Any], how: Callable[[], Awaitable[Any]]) -> Any:
+        while not task.done():
+            await asyncio.sleep(0.1)
+            if connection.info.transaction_status == TransactionStatus.ACTIVE:
+                await how()
+        return type(task.exception()) if not task.cancelled() else "cancelled"
+
+    async with await psycopg.AsyncConnection.connect(dsn, autocommit=True) as connection:
+        task = asyncio.create_task(connection.execute("SELECT 1 FROM pg_sleep(%s)", (60,)))
+        seen: list[Any] = [await cancel(task, connection.cancel_safe)]
+        task = asyncio.create_task(connection.execute("SELECT 2 FROM pg_sleep(60)"))
+
+        async def by_the_task() -> None:
+            task.cancel()
+
+        seen.append(await cancel(task, by_the_task))
+        return [*seen, await (await connection.execute("SELECT 3")).fetchone()]
+
+
 @scenario
 def cancelled(dsn: str) -> Any:
-    """What another thread, a task's timeout or the program itself breaks off, in each way there is."""
-
-    async def tasks() -> Any:
-        async with await psycopg.AsyncConnection.connect(dsn, autocommit=True) as connection:
-            asked = asyncio.create_task(connection.execute("SELECT 1 FROM pg_sleep(%s)", (60,)))
-            await asyncio.sleep(0.3)
-            await connection.cancel_safe()
-            (error,) = await asyncio.gather(asked, return_exceptions=True)
-            seen: list[Any] = [type(error), str(error)]
-            with suppress(TimeoutError):
-                await asyncio.wait_for(connection.execute("SELECT 2 FROM pg_sleep(60)"), 0.3)
-            return [*seen, await (await connection.execute("SELECT 3")).fetchone()]
-
+    """What another thread or a task breaks off, in each way there is; simple statements, and such with parameters."""
     with connected(dsn, autocommit=True) as connection:
         seen: list[Any] = []
         for cancel in (connection.cancel, connection.cancel_safe):
-            for parameters in (None, (60,)):
-                timer = threading.Timer(0.3, cancel)
-                timer.start()
-                asked = "SELECT 4 FROM pg_sleep(60)" if parameters is None else "SELECT 4 FROM pg_sleep(%s)"
-                seen.append(outcome(lambda: connection.execute(asked, parameters)))  # noqa: B023 - at once
-                timer.join()
+            for asked, parameters in (("SELECT 4 FROM pg_sleep(60)", None), ("SELECT 4 FROM pg_sleep(%s)", (60,))):
+                with cancelling(connection, cancel):
+                    seen.append(outcome(lambda: connection.execute(asked, parameters)))  # noqa: B023 - at once
         seen.append(connection.execute("SELECT 5").fetchone())
-    return seen, asyncio.run(tasks())
+    return seen, asyncio.run(cancelled_tasks(dsn))
 
 
 @scenario

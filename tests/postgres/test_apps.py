@@ -25,6 +25,7 @@ HERE = Path(__file__).parent
 APPS = {
     "asyncpg": (sys.executable, "-m", "uvicorn", "fastapi_app:app", "--port"),
     "psycopg": (sys.executable, "-m", "flask", "--app", "flask_app", "run", "--port"),
+    "psycopg2": (sys.executable, "-m", "flask", "--app", "flask_psycopg2_app", "run", "--port"),
 }
 BUYERS = ("ann", "bob", "cid")
 SECRET = "correct-horse-battery-staple-7"
@@ -78,6 +79,12 @@ def test_unchanged_app_passes(recording: tuple[str, Path]) -> None:
     assert f"{7 + ALIKE} checked, {7 + ALIKE} passed, 0 differ" in ended.stdout
 
 
+def test_a_refactored_app_passes(recording: tuple[str, Path]) -> None:
+    """What is written by other functions, with more to log, is the same."""
+    ended = verify(recording, CHANGE="refactored")
+    assert ended.returncode == 0, ended.stdout + ended.stderr
+
+
 def test_a_request_passes_alone(recording: tuple[str, Path]) -> None:
     """A lane of a pool that was warm is verified by itself, on one that is cold."""
     name, cassettes = recording
@@ -94,6 +101,9 @@ def test_a_request_passes_alone(recording: tuple[str, Path]) -> None:
         ("dropped", "missing postgresql INSERT lines"),
         ("extra", "extra postgresql UPDATE orders"),
         ("other id", "changed postgresql SELECT orders: $.parameters.id: "),
+        ("swapped", "reordered postgresql INSERT audit before postgresql INSERT lines"),
+        ("table", "extra postgresql INSERT draft"),
+        ("lost commit", "missing postgresql COMMIT"),
     ],
 )
 def test_a_change_is_named(recording: tuple[str, Path], change: str, said: str) -> None:

@@ -1,0 +1,112 @@
+"""The same shop on psycopg2, with threads. The environment may change what it asks."""
+
+from __future__ import annotations
+
+import os
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from decimal import Decimal
+from typing import Any
+
+import psycopg2
+from flask import Flask, request
+from psycopg2.extras import RealDictCursor
+from psycopg2.pool import ThreadedConnectionPool
+
+CHANGE = os.environ.get("CHANGE", "")
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS orders (
+    id serial PRIMARY KEY, code uuid, buyer text, password text, at timestamptz DEFAULT now()
+);
+CREATE TABLE IF NOT EXISTS lines (order_id int REFERENCES orders, item text, price numeric, UNIQUE (order_id, item));
+CREATE TABLE IF NOT EXISTS audit (order_id int, buyer text);
+CREATE TABLE IF NOT EXISTS draft (order_id int, buyer text);
+"""
+
+app = Flask(__name__)
+pool = ThreadedConnectionPool(1, 20, os.environ["DATABASE_URL"], cursor_factory=RealDictCursor)
+
+
+@contextmanager
+def connected() -> Iterator[Any]:
+    """Take a connection from the pool; commit what is done with it, and give it back."""
+    connection = pool.getconn()
+    try:
+        with connection, connection.cursor() as cursor:
+            yield cursor
+    finally:
+        pool.putconn(connection)
+
+
+with connected() as cursor:
+    cursor.execute(_SCHEMA)
+
+
+def lines(cursor: Any, order: int, asked: Any) -> None:
+    """Write what was ordered."""
+    rows = [(order, item, Decimal("2.5")) for item in asked["items"]]
+    if CHANGE != "dropped":
+        cursor.executemany("INSERT INTO lines VALUES (%s, %s, %s)", rows)
+
+
+def audit(cursor: Any, order: int, asked: Any) -> None:
+    """Write who ordered."""
+    asked_of = {"table": "INSERT INTO draft (order_id, buyer) VALUES (%s, %s)"}
+    usual = "INSERT INTO audit (order_id, buyer) VALUES (%s, %s)"
+    cursor.execute(asked_of.get(CHANGE, usual), (order, asked["buyer"]))
+
+
+if CHANGE == "refactored":
+    write_who_ordered = audit
+
+    def audit(cursor: Any, order: int, asked: Any) -> None:
+        """The same by a function more, and with more to log."""
+        app.logger.warning("%s ordered", uuid.uuid4())
+        write_who_ordered(cursor, order, asked)
+
+
+@app.post("/orders")
+def order() -> dict[str, Any]:
+    """Take an order: a row, its lines, and what the database says of both."""
+    asked = request.get_json()
+    with connected() as cursor:
+        cursor.execute(
+            "INSERT INTO orders (code, buyer, password) VALUES (%s, %s, %s) RETURNING id, at",
+            (str(uuid.uuid4()), asked["buyer"], asked.get("password", "")),
+        )
+        made = cursor.fetchone()
+        for write in (audit, lines) if CHANGE == "swapped" else (lines, audit):
+            write(cursor, made["id"], asked)
+        if CHANGE == "extra":
+            cursor.execute("UPDATE orders SET buyer = %s WHERE id = %s", ("nobody", made["id"]))
+        if CHANGE == "lost commit":
+            cursor.connection.rollback()
+    with connected() as cursor:
+        cursor.execute("SELECT id, code, buyer, at FROM orders WHERE id = %s", (made["id"] + (CHANGE == "other id"),))
+        row = cursor.fetchone()
+    return {**row, "at": row["at"].isoformat()}
+
+
+@app.get("/orders")
+def orders() -> list[dict[str, Any]]:
+    """List the lines of a buyer."""
+    limit = 5 if CHANGE == "limit" else 100
+    with connected() as cursor:
+        cursor.execute(
+            "SELECT item, price FROM lines JOIN orders ON order_id = id WHERE buyer = %s AND price < %s ORDER BY item",
+            (request.args["buyer"], limit),
+        )
+        found = cursor.fetchall()
+    return [{"item": row["item"], "price": str(row["price"])} for row in found]
+
+
+@app.get("/broken")
+def broken() -> dict[str, Any]:
+    """Break a constraint, and say what the database said."""
+    try:
+        with connected() as cursor:
+            cursor.execute("INSERT INTO lines VALUES (1000000, 'x', 1)")
+    except psycopg2.Error as error:
+        return {"sqlstate": error.pgcode, "constraint": error.diag.constraint_name}
+    return {}
