@@ -27,7 +27,7 @@ from timetracer_otel.families.messaging import publishing, working
 from timetracer_otel.families.messaging.publishing import Published, Publishing
 from timetracer_otel.families.redis import forgetful
 from timetracer_otel.seams import Description, Integration, Patch
-from timetracer_otel.seams.brokering import AppsWork, BrokersWork, by_broker, is_brokering
+from timetracer_otel.seams.brokering import AppsWork, BrokersWork, by_app, by_broker, is_brokering
 
 __all__ = ["INTEGRATION", "NAME"]
 
@@ -160,16 +160,6 @@ def _raised(original: Any) -> Any:
             return original(self, job, *exc_info)
 
     return handle_exception
-
-
-def _by_app(original: Any) -> Any:
-    """Around what runs the app's callbacks."""
-
-    def run(*args: Any, **kwargs: Any) -> Any:
-        with AppsWork():
-            return original(*args, **kwargs)
-
-    return run
 
 
 def _tell_released(names: list[str]) -> None:
@@ -372,12 +362,12 @@ INTEGRATION = Integration(
         Patch("rq.worker.worker_classes", "SpawnWorker.fork_work_horse", maker=_spawned, required=False),
         Patch("rq.worker", "SpawnWorker.fork_work_horse", maker=_spawned, required=False),
         Patch("rq.job", "Job._execute", maker=_ran),
-        Patch("rq.job", "Job.execute_success_callback", maker=_by_app, required=False),
-        Patch("rq.job", "Job.execute_failure_callback", maker=_by_app, required=False),
-        Patch("rq.job", "Job.execute_stopped_callback", maker=_by_app, required=False),
-        Patch("rq.callbacks", "execute_success_callback", maker=_by_app, required=False),
-        Patch("rq.callbacks", "execute_failure_callback", maker=_by_app, required=False),
-        Patch("rq.callbacks", "execute_stopped_callback", maker=_by_app, required=False),
+        Patch("rq.job", "Job.execute_success_callback", maker=by_app, required=False),
+        Patch("rq.job", "Job.execute_failure_callback", maker=by_app, required=False),
+        Patch("rq.job", "Job.execute_stopped_callback", maker=by_app, required=False),
+        Patch("rq.callbacks", "execute_success_callback", maker=by_app, required=False),
+        Patch("rq.callbacks", "execute_failure_callback", maker=by_app, required=False),
+        Patch("rq.callbacks", "execute_stopped_callback", maker=by_app, required=False),
         Patch("rq.queue", "Queue.enqueue_job", maker=_enqueued),
         Patch("rq.queue", "Queue._enqueue_job", maker=_enqueued),
         Patch("rq.queue", "Queue.schedule_job", maker=_scheduled),

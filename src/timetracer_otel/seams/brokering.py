@@ -11,7 +11,7 @@ from contextvars import ContextVar, Token
 from functools import wraps
 from typing import Any, Final
 
-__all__ = ["AppsWork", "BrokersWork", "by_broker", "is_brokering"]
+__all__ = ["AppsWork", "BrokersWork", "by_app", "by_broker", "is_brokering"]
 
 _brokering: Final[ContextVar[bool]] = ContextVar("timetracer_brokering", default=False)
 is_brokering: Final = _brokering.get
@@ -47,10 +47,22 @@ def by_broker(original: Callable[..., Any]) -> Callable[..., Any]:
     Args:
         original: the library's own.
     """
+    return _within(BrokersWork, original)
 
+
+def by_app(original: Callable[..., Any]) -> Callable[..., Any]:
+    """Make a function that runs the app's code, such as its callbacks.
+
+    Args:
+        original: the library's own.
+    """
+    return _within(AppsWork, original)
+
+
+def _within(block: type[BrokersWork], original: Callable[..., Any]) -> Callable[..., Any]:
     @wraps(original)
-    def keep(*args: Any, **kwargs: Any) -> Any:
-        with BrokersWork():
+    def run(*args: Any, **kwargs: Any) -> Any:
+        with block():
             return original(*args, **kwargs)
 
-    return keep
+    return run
