@@ -35,7 +35,7 @@ class Running:
     """
 
     def __init__(self, entry: Runs, lane: Lane | None = None) -> None:
-        self._entry = entry
+        self.entry = entry
         self._lane = lane if lane is not None else opened(entry)
         self._entered: Entered | None = None
 
@@ -53,26 +53,26 @@ class Running:
         """
         if self._lane is not None:
             try:
-                self._entry.outcome = Outcome.succeeded(value)
+                self.entry.outcome = Outcome.succeeded(value)
             except Exception as error:  # noqa: BLE001 - a value of any class, and recording never breaks the app
-                faults.report(f"{self._entry.plugin}.value", error)
+                faults.report(f"{self.entry.plugin}.value", error)
 
     def __exit__(self, kind: object, error: BaseException | None, frames: TracebackType | None) -> None:
         if self._lane is None or self._entered is None:
             return
         self._entered.__exit__(kind, error, frames)
         try:
-            outcome = self._entry.outcome
+            outcome = self.entry.outcome
             if outcome is not None and isinstance(outcome.error, ReplayMiss):  # whoever ran it has swallowed that
-                error, self._entry.outcome = outcome.error, None
-            if error is None and self._entry.outcome is None:
-                self._entry.outcome = Outcome.succeeded(None)
+                error, self.entry.outcome = outcome.error, None
+            if error is None and self.entry.outcome is None:
+                self.entry.outcome = Outcome.succeeded(None)
             elif error is not None and not isinstance(error, ReplayMiss):
-                self._entry.outcome = Outcome.failed(error)
+                self.entry.outcome = Outcome.failed(error)
             self._lane.end_code()
             self._lane.finish(error)
         except Exception as fault:  # noqa: BLE001 - recording never breaks the app
-            faults.report(f"{self._entry.plugin}.close", fault)
+            faults.report(f"{self.entry.plugin}.close", fault)
 
 
 def opened(entry: Plugged) -> Lane | None:
