@@ -104,7 +104,7 @@ def send() -> None:
     waits.send(0.01)
     slow.send()
     add.send_with_options(args=(3, 4), delay=500)
-    (add.message(1, 1) | add.message(5)).run()
+    (add.message(1, 1) | add.message(5)).run()  # type: ignore[call-arg] # the other comes from the one before
     group = dramatiq.group([add.message(1, 10), add.message(2, 20)])
     group.add_completion_callback(told.message())
     group.run()

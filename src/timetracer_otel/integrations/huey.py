@@ -186,7 +186,7 @@ def _message(huey: Any, task: Any) -> Published:
 
 def _chain(task: Any, name: str) -> list[object]:
     """The tasks behind one."""
-    behind, one = [], getattr(task, name, None)
+    behind, one = list[object](), getattr(task, name, None)
     while one is not None:
         behind.append([_name(one), plain(list(one.args)), plain(dict(one.kwargs))])
         one = getattr(one, name, None)
@@ -218,37 +218,37 @@ class _Storage(wrapt.ObjectProxy):  # type: ignore[misc] # wrapt 1 ships no type
             return getattr(self.__wrapped__, method)(*args)
 
     def put_data(self, key: Any, value: Any, is_result: bool = False) -> Any:  # noqa: FBT001, FBT002 - as Huey calls it
-        compared = () if is_result else (value,)  # a result holds a traceback; the outcome says it
-        return self._data("put_data", (key, *compared), None, key, value, is_result=is_result)
+        compared = (key,) if is_result else (key, value)  # a result may hold a traceback; the outcome says it
+        return self._data("put_data", compared, key, value, is_result=is_result)
 
     def peek_data(self, key: Any) -> Any:
-        return self._data("peek_data", (key,), _empty(), key)
+        return self._data("peek_data", (key,), key)
 
     def peek_many(self, keys: Any) -> Any:
-        return self._data("peek_many", tuple(keys), {}, keys)
+        return self._data("peek_many", tuple(keys), keys)
 
     def pop_data(self, key: Any) -> Any:
-        return self._data("pop_data", (key,), _empty(), key)
+        return self._data("pop_data", (key,), key)
 
     def delete_data(self, key: Any) -> Any:
-        return self._data("delete_data", (key,), False, key)
+        return self._data("delete_data", (key,), key)
 
     def has_data_for_key(self, key: Any) -> Any:
-        return self._data("has_data_for_key", (key,), False, key)
+        return self._data("has_data_for_key", (key,), key)
 
     def put_if_empty(self, key: Any, value: Any, *args: Any, **kwargs: Any) -> Any:
-        return self._data("put_if_empty", (key, value), True, key, value, *args, **kwargs)
+        return self._data("put_if_empty", (key, value), key, value, *args, **kwargs)
 
     def wait_result(self, key: Any, *args: Any, **kwargs: Any) -> Any:
-        return self._data("wait_result", (key,), False, key, *args, **kwargs)
+        return self._data("wait_result", (key,), key, *args, **kwargs)
 
     def incr(self, key: Any, amount: int = 1) -> Any:
-        return self._data("incr", (key, amount), 1, key, amount)
+        return self._data("incr", (key, amount), key, amount)
 
     def delete_counter(self, key: Any) -> Any:
-        return self._data("delete_counter", (key,), None, key)
+        return self._data("delete_counter", (key,), key)
 
-    def _data(self, method: str, compared: tuple[Any, ...], nothing: Any, *args: Any, **kwargs: Any) -> Any:
+    def _data(self, method: str, compared: tuple[Any, ...], *args: Any, **kwargs: Any) -> Any:
         """Ask what is kept beside the queue. What a consumer asks for itself is nobody's call."""
 
         def ask() -> Any:
@@ -256,12 +256,19 @@ class _Storage(wrapt.ObjectProxy):  # type: ignore[misc] # wrapt 1 ships no type
                 return getattr(self.__wrapped__, method)(*args, **kwargs)
 
         if is_brokering():
-            return nothing if seams.responder(NAME) is not None else ask()
+            return ask() if seams.responder(NAME) is None else _when_empty(method)
         return storing.asked(NAME, method, compared, ask, _packed, _unpacked)
 
 
 def _empty() -> Any:
     return importlib.import_module("huey.storage").EmptyData
+
+
+def _when_empty(method: str) -> Any:
+    """What a storage says that has nothing."""
+    if method == "peek_many":
+        return {}
+    return _empty() if method in {"peek_data", "pop_data"} else method == "put_if_empty"
 
 
 def _packed(value: Any) -> Any:
