@@ -27,6 +27,7 @@ from timetracer_otel.families.entry.running import Running
 from timetracer_otel.families.kinds import task as tasks
 from timetracer_otel.families.kinds.task import Outcome, Payload, Task
 from timetracer_otel.families.messaging import publishing, working
+from timetracer_otel.families.messaging.ending import Ending
 from timetracer_otel.families.messaging.publishing import Published, Publishing
 from timetracer_otel.seams import Description, Integration, Patch
 from timetracer_otel.seams.brokering import BrokersWork, by_app, by_broker, is_brokering
@@ -206,8 +207,8 @@ class _Recorded:
 
     def __init__(self) -> None:
         self.waiting = Waiting(NAME, tasks.KIND.name, _queue_of)
-        self.master = 0
-        """The process that ends the program; 0 where that is not Dramatiq's own command."""
+        self.ending: Ending | None = None
+        """How the program ends; None where that is not Dramatiq's own command."""
         self.workers: list[Any] = []
         self._lock = threading.Lock()
         self._under_way: set[str] = set()
@@ -233,9 +234,8 @@ class _Recorded:
 
     def _end_when_done(self) -> None:
         consumed = {name for worker in self.workers for name in worker.consumers if not name.endswith(".DQ")}
-        if self.master and self.workers and consumed <= self._dry and not self._under_way:
-            master, self.master = self.master, 0
-            os.kill(master, signal.SIGTERM)
+        if self.ending is not None and self.workers and consumed <= self._dry and not self._under_way:
+            self.ending.tell()
 
 
 def _queue_of(lane: RecordedLane) -> str:
@@ -307,11 +307,23 @@ def _started(original: Any) -> Any:
     return start
 
 
+def _mastered(original: Any) -> Any:
+    """Around the command's ``main(…)``, in the process that a signal ends with its children."""
+
+    def main(*args: Any, **kwargs: Any) -> Any:
+        if seams.responder(NAME) is not None:
+            _recorded.ending = Ending(signal.SIGTERM)
+        return original(*args, **kwargs)
+
+    return main
+
+
 def _in_process(original: Any) -> Any:
-    """Around the command's ``worker_process(…)``, which runs in a child of the process that a signal ends."""
+    """Around the command's ``worker_process(…)``, in a child of that; one that was not forked knows nothing of it."""
 
     def worker_process(*args: Any, **kwargs: Any) -> Any:
-        _recorded.master = os.getppid()
+        if _recorded.ending is None and seams.responder(NAME) is not None:
+            _recorded.ending = Ending(signal.SIGTERM, os.getppid())
         return original(*args, **kwargs)
 
     return worker_process
@@ -335,6 +347,7 @@ INTEGRATION = Integration(
             for method, maker in (("post_process_message", _settled), ("run", by_broker))
         ),
         Patch("dramatiq.worker", "Worker.start", maker=_started),
+        Patch("dramatiq.cli", "main", maker=_mastered),
         Patch("dramatiq.cli", "worker_process", maker=_in_process),
         Patch("dramatiq.actor", "Actor.__call__", maker=_called),
         Patch("dramatiq.broker", "Broker.emit_before", maker=by_app),

@@ -10,11 +10,9 @@ from __future__ import annotations
 
 import importlib
 import json
-import os
 import signal
 import time
 from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import replace
 from typing import Any, Final
 
@@ -29,6 +27,7 @@ from timetracer_otel.families.entry.running import Running
 from timetracer_otel.families.kinds import task as tasks
 from timetracer_otel.families.kinds.task import Outcome, Payload, Task, plain
 from timetracer_otel.families.messaging import publishing, storing, working
+from timetracer_otel.families.messaging.ending import Ending
 from timetracer_otel.families.messaging.publishing import Published, Publishing
 from timetracer_otel.seams import Description, Integration, Patch
 from timetracer_otel.seams.brokering import AppsWork, BrokersWork, by_app, by_broker, is_brokering
@@ -334,7 +333,8 @@ def _dequeued(original: Any) -> Any:
             return original(self)
         lane = _waiting.next(lambda name: name == self.name)
         if lane is None:
-            _stop()
+            for consumer in _consumers:
+                consumer.tell()
             time.sleep(_POLL_SECONDS)
             return None
         assert lane.entry is not None  # noqa: S101 - only lanes with one are handed out
@@ -351,11 +351,8 @@ def _queue_of(lane: RecordedLane) -> str:
 
 
 _waiting: Final = Waiting(NAME, tasks.KIND.name, _queue_of)
-_consumers: Final[list[tuple[int, int, int]]] = []
-"""The process of the consumer, the signal by which it ends when its workers are done, and a pipe.
-
-A byte is in there for the one of its workers that may tell it.
-"""
+_consumers: Final[list[Ending]] = []
+"""How the consumer ends, which waits for what its workers are at."""
 
 
 def _started(original: Any) -> Any:
@@ -364,22 +361,10 @@ def _started(original: Any) -> Any:
     def start(self: Any) -> Any:
         if seams.responder(NAME) is not None:
             graceful = getattr(signal, f"SIG{getattr(self, 'graceful_signal', 'INT')}", signal.SIGINT)
-            reading, writing = os.pipe()
-            os.write(writing, b"!")
-            os.set_blocking(reading, False)
-            _consumers[:] = [(os.getpid(), graceful, reading)]
+            _consumers[:] = [Ending(graceful)]
         return original(self)
 
     return start
-
-
-def _stop() -> None:
-    """End the consumer, which waits for what its workers are at."""
-    while _consumers:
-        pid, graceful, reading = _consumers.pop()
-        with suppress(BlockingIOError):
-            os.read(reading, 1)
-            os.kill(pid, graceful)
 
 
 def _ready(original: Any) -> Any:
