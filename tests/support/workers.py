@@ -36,6 +36,7 @@ class App(NamedTuple):
         executions: what that comes to.
         worker: the command line of its worker.
         settings: more environment variables.
+        programs: the folder of Python and the commands.
     """
 
     folder: Path
@@ -43,10 +44,11 @@ class App(NamedTuple):
     executions: int
     worker: tuple[str, ...]
     settings: Mapping[str, str]
+    programs: Path = Path(sys.executable).parent
 
     def environment(self, **settings: str) -> dict[str, str]:
         """Our environment, our programs first."""
-        path = os.pathsep.join((str(Path(sys.executable).parent), os.environ.get("PATH", "")))
+        path = os.pathsep.join((str(self.programs), os.environ.get("PATH", "")))
         return {**os.environ, "PATH": path, "PYTHONPATH": str(self.folder), **self.settings, **settings}
 
 
@@ -63,7 +65,13 @@ class Recorded(NamedTuple):
 
     def replay(self, *options: str, command: Iterable[str] = (), **settings: str) -> tuple[int, str]:
         """Run the launcher; give its exit status and what it said."""
-        words = ["timetracer-replay", str(self.cassettes), *options, "--", *(command or self.app.worker)]
+        words = [
+            str(self.app.programs / "timetracer-replay"),
+            str(self.cassettes),
+            *options,
+            "--",
+            *(command or self.app.worker),
+        ]
         env = self.app.environment(PEER=self.peer, **settings)
         done = subprocess.run(
             words, cwd=self.app.folder, env=env, capture_output=True, text=True, timeout=_SECONDS * 2, check=False
@@ -101,8 +109,10 @@ def record(app: App, folder: Path) -> Recorded:
     with serving(Telling) as url:
         env = app.environment(PEER=url, TIMETRACER_DIR=str(cassettes))
         sending = f"import {app.module}; {app.module}.send()"
-        subprocess.run([sys.executable, "-c", sending], cwd=app.folder, env=env, check=True, timeout=_SECONDS)
-        command = ["opentelemetry-instrument", "--traces_exporter", "timetracer", *app.worker]
+        subprocess.run(
+            [str(app.programs / "python"), "-c", sending], cwd=app.folder, env=env, check=True, timeout=_SECONDS
+        )
+        command = [str(app.programs / "opentelemetry-instrument"), "--traces_exporter", "timetracer", *app.worker]
         with Program(command, log=folder / "worker.log", env=env, cwd=app.folder):
             until = time.monotonic() + _SECONDS
             while len(executions(cassettes)) < app.executions:

@@ -80,7 +80,7 @@ def _reply(command: Command, protocol: int) -> bytes:
     value = kept.get(command[1]) if len(command) > 1 else None
     told = None
     if isinstance(value, bytes):
-        told = _of_text(known.name(command), value)
+        told = _of_text(command, value)
     elif value is not None:
         told = _of_hash(command, value)
     told = told or _of_nothing(command)
@@ -92,10 +92,15 @@ def _reply(command: Command, protocol: int) -> bytes:
     return told.replace(_NULL, _NULL_BEFORE) if told == _NULL or known.name(command) in _SEVERAL else told
 
 
-def _of_text(word: str, value: bytes) -> bytes | None:
-    if word == "GET":
-        return _text(value)
-    return b":%d\r\n" % (int(value) + 1) if word == "INCR" else None
+def _of_text(command: Command, value: bytes) -> bytes | None:
+    match known.name(command):
+        case "GET":
+            return _text(value)
+        case "INCR":
+            return b":%d\r\n" % (int(value) + 1)
+        case "INCRBY":
+            return b":%d\r\n" % (int(value) + int(command[2]))
+    return None
 
 
 def _of_hash(command: Command, fields: dict[bytes, bytes]) -> bytes | None:
