@@ -36,6 +36,8 @@ _JOB: Final = b"arq:job:"
 _RETRY: Final = b"arq:retry:"
 """Where ARQ keeps a job, and how often it was tried."""
 _SEEN: Final = "_timetracer_arq"
+_MOST: Final = 10
+"""Jobs at a time, as ARQ has it by default; its older workers do not tell."""
 
 
 @dataclass
@@ -323,7 +325,7 @@ def _polled(original: Any) -> Any:
             if task.done():
                 del self.tasks[job_id]
                 task.result()
-        while len(self.tasks) < self.max_jobs:
+        while len(self.tasks) < getattr(self, "max_jobs", _MOST):
             lane = _waiting.next(lambda place: _suits(self, place))
             if lane is None:
                 break
