@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import importlib
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextvars import ContextVar
 from dataclasses import replace
 from typing import Any, Final
@@ -342,12 +342,20 @@ def _same(original: Any) -> Any:
     return same
 
 
-def _of_workers(name: str, maker: Callable[[Any], Any]) -> tuple[Patch, ...]:
+_WORKERS: Final = (("rq.worker.base", "BaseWorker"), ("rq.worker", "BaseWorker"), ("rq.worker", "Worker"))
+"""Where classes of workers have their methods, in RQ 3 and before."""
+_PERFORMERS: Final = (
+    *(("rq.worker.worker_classes", name) for name in ("Worker", "SimpleWorker")),
+    ("rq.worker", "Worker"),
+    ("rq.worker", "SimpleWorker"),
+)
+
+
+def _of_workers(
+    name: str, maker: Callable[[Any], Any], places: Sequence[tuple[str, str]] = _WORKERS
+) -> tuple[Patch, ...]:
     once = _once(maker)
-    return tuple(
-        Patch(module, f"{owner}.{name}", maker=once, required=False)
-        for module, owner in (("rq.worker.base", "BaseWorker"), ("rq.worker", "BaseWorker"), ("rq.worker", "Worker"))
-    )
+    return tuple(Patch(module, f"{owner}.{name}", maker=once, required=False) for module, owner in places)
 
 
 INTEGRATION = Integration(
@@ -357,6 +365,7 @@ INTEGRATION = Integration(
         *_of_workers("handle_exception", _raised),
         *_of_workers("work", by_broker),
         *_of_workers("__init__", by_broker),
+        *_of_workers("execute_job", by_broker, _PERFORMERS),
         *_of_workers("subscribe", _not_in_replay),
         *_of_workers("_start_scheduler", _not_in_replay),
         Patch("rq.worker.worker_classes", "SpawnWorker.fork_work_horse", maker=_spawned, required=False),
