@@ -160,7 +160,7 @@ async def _next_batch(consumer: Any, seconds: float) -> dict[Any, list[Any]]:
     """
     _raise_when_stopped(consumer)
     loop = _CLIENT.loop(consumer)
-    taken = loop.next_batch()
+    taken = loop.next_or_nothing(is_batch=True)
     if taken is None:
         await asyncio.sleep(min(seconds, POLL_SECONDS) if loop.idles else 0)
         return {}
@@ -245,8 +245,8 @@ def _send(original: Any) -> Any:
             return await original(self, topic, value, key, partition, timestamp_ms, headers)
         message = _Message(topic, value, key, partition, timestamp_ms, headers)
         if (responder := _CLIENT.responder) is not None:
-            return _future(producing.answered(responder, message.serialized_by(self)))
-        sending, taken = producing.begin(NAME, topic), _Serialized()
+            return _future(producing.answered(responder, message.serialized_by(self), _forms()))
+        sending, taken = producing.begin(NAME, topic, _forms()), _Serialized()
         token = _serialized.set(taken)
         try:
             future = await original(self, topic, value, key, partition, timestamp_ms, headers)
@@ -271,7 +271,7 @@ def _reported(sending: Sending, future: asyncio.Future[Any]) -> None:
     elif error is not None:
         sending.failed(error, "report")
     else:
-        sending.reported(_forms().plain(future.result()))
+        sending.reported(future.result())
 
 
 def _future(report: Report) -> asyncio.Future[Any]:
@@ -282,7 +282,7 @@ def _future(report: Report) -> asyncio.Future[Any]:
         future.set_exception(ReplayMiss("no report had come for this message when the recording ended"))
         future.exception()  # nobody needs to look at it
     else:
-        future.set_result(_forms().made(report.told))
+        future.set_result(report.told)
     return future
 
 

@@ -232,7 +232,7 @@ def _replayed_batch(consumer: Any, seconds: float) -> dict[Any, list[Any]]:
     if consumer._closed:  # noqa: SLF001 - as the client looks
         raise importlib.import_module("kafka.errors").IllegalStateError("KafkaConsumer is closed")
     loop = _CLIENT.loop(consumer)
-    taken = loop.next_batch()
+    taken = loop.next_or_nothing(is_batch=True)
     if taken is None:
         time.sleep(min(seconds, POLL_SECONDS) if loop.idles else 0)
         return {}
@@ -341,7 +341,7 @@ def _send(original: Any) -> Any:
         message = _Message(topic, value, key, headers, partition, timestamp_ms)
         if (responder := _CLIENT.responder) is not None:
             return _answered(responder, self, message)
-        sending, taken = producing.begin(NAME, topic), list[Any]()
+        sending, taken = producing.begin(NAME, topic, _forms()), list[Any]()
         token = _serialized.set(taken)
         try:
             future = original(self, topic, value, key, headers, partition, timestamp_ms)
@@ -353,7 +353,7 @@ def _send(original: Any) -> Any:
         finally:
             _serialized.reset(token)
         sending.sent(message.record(taken))
-        future.add_callback(lambda metadata: sending.reported(_forms().plain(metadata)))
+        future.add_callback(sending.reported)
         future.add_errback(lambda error: sending.failed(error, "report"))
         return future
 
@@ -364,13 +364,13 @@ def _answered(responder: Responder, producer: Any, message: _Message) -> Any:
     errors = importlib.import_module("kafka.errors")
     if producer._closed:  # noqa: SLF001 - as the client looks
         raise errors.IllegalStateError("KafkaProducer already closed!")
-    return _future(producing.answered(responder, message.serialized_by(producer)), message)
+    return _future(producing.answered(responder, message.serialized_by(producer), _forms()), message)
 
 
 def _future(report: Report, message: _Message) -> Any:
     """Give a future that has what was reported."""
     futures, base = importlib.import_module("kafka.producer.future"), importlib.import_module("kafka.future").Future
-    metadata = None if report.error is not None or report.told is NOTHING else _forms().made(report.told)
+    metadata = None if report.error is not None or report.told is NOTHING else report.told
     partition = message.partition if metadata is None else metadata.partition
     future = futures.FutureRecordMetadata.__new__(futures.FutureRecordMetadata)
     base.__init__(future)

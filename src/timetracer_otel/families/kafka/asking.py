@@ -11,7 +11,7 @@ from typing import Any, Final, Self
 
 from timetracer_otel import seams, spans
 from timetracer_otel.cassette.model import Span
-from timetracer_otel.families import failures
+from timetracer_otel.families.kafka import errors
 from timetracer_otel.families.kafka.values import Forms
 from timetracer_otel.seams import Call, Description, Responder
 
@@ -117,7 +117,7 @@ class Asking:
         try:
             self._call.put(spans.REQUEST, self._question.encoded())
             if error is not None:
-                self._call.fail(error)
+                errors.note(self._call, error, self._forms)
             self._call.end()
         except Exception as fault:  # noqa: BLE001 - recording never breaks the app
             self._lose(fault)
@@ -140,8 +140,8 @@ def answered(responder: Responder, question: Question, forms: Forms) -> Any:
         lambda: render(question),
         recording=lambda: spans.encode_payload(spans.REQUEST, question.encoded()),
     )
-    if (error := answer.recorded.text(spans.ERROR)) is not None:
-        raise failures.error_of(responder, error)
+    if (error := errors.of(responder, answer.recorded, forms)) is not None:
+        raise error
     told = answer.recorded.payload(spans.RESPONSE)
     if told is None:
         responder.refuse(f"the answer to {question.operation} was not recorded: record it again")

@@ -12,9 +12,10 @@ from opentelemetry.trace import SpanKind
 
 from timetracer_otel import seams, spans
 from timetracer_otel.cassette.model import Span
-from timetracer_otel.families import failures
 from timetracer_otel.families.http import bodies
+from timetracer_otel.families.kafka import errors
 from timetracer_otel.families.kafka.asking import SYSTEM
+from timetracer_otel.families.kafka.values import Forms
 from timetracer_otel.families.kinds import message
 from timetracer_otel.families.kinds.message import Record
 from timetracer_otel.seams import Call, Description, Responder
@@ -66,11 +67,13 @@ class Sending:
     Args:
         plugin: the integration's name.
         call: None when nothing is recorded.
+        forms: of the library.
     """
 
-    def __init__(self, plugin: str, call: Call | None) -> None:
+    def __init__(self, plugin: str, call: Call | None, forms: Forms) -> None:
         self._plugin = plugin
         self._call = call
+        self._forms = forms
 
     def sent(self, sent: Record) -> None:
         """Take the message: it is on its way."""
@@ -104,11 +107,11 @@ class Sending:
         """Take what the broker reported.
 
         Args:
-            report: JSON-like.
+            report: of the library's classes.
         """
         if self._call is not None:
             try:
-                self._call.put(spans.RESPONSE, json.dumps(report).encode())
+                self._call.put(spans.RESPONSE, json.dumps(self._forms.plain(report)).encode())
                 self._end()
             except Exception as error:  # noqa: BLE001 - recording never breaks the app
                 self._lose(error)
@@ -123,7 +126,7 @@ class Sending:
         if self._call is not None:
             try:
                 self._call.attributes[FAILED] = how
-                self._call.fail(error)
+                errors.note(self._call, error, self._forms)
                 self._end()
             except Exception as fault:  # noqa: BLE001 - recording never breaks the app
                 self._lose(fault)
@@ -170,12 +173,13 @@ def hold(span: object) -> None:
         call.under_way = _held
 
 
-def begin(plugin: str, topic: str) -> Sending:
+def begin(plugin: str, topic: str, forms: Forms) -> Sending:
     """Begin to record a message, on the instrumentor's span where it makes one.
 
     Args:
         plugin: the integration's name.
         topic: where it goes.
+        forms: of the library.
     """
     call = pending.get()
     if call is not None and call.under_way is _held and not call.taken and plugin not in seams.switched_off:
@@ -183,7 +187,7 @@ def begin(plugin: str, topic: str) -> Sending:
         call.attributes[spans.PLUGIN] = plugin
     else:
         call = seams.begin(plugin, lambda: (f"{topic} send", _attributes(topic)), SpanKind.PRODUCER)
-    return Sending(plugin, call)
+    return Sending(plugin, call, forms)
 
 
 def _attributes(topic: str) -> dict[str, spans.Attribute]:
@@ -204,7 +208,7 @@ class Report:
     """What became of a sent message.
 
     Attributes:
-        told: what the broker reported, JSON-like; :data:`NOTHING` when no report had come when the recording ended.
+        told: what the broker reported; :data:`NOTHING` when no report had come when the recording ended.
         error: that it reported.
     """
 
@@ -212,25 +216,25 @@ class Report:
     error: BaseException | None = None
 
 
-def answered(responder: Responder, sent: Record) -> Report:
+def answered(responder: Responder, sent: Record, forms: Forms) -> Report:
     """Answer a message that is sent from the recording.
 
     Args:
         responder: of the integration.
         sent: the live message.
+        forms: of the library.
 
     Raises:
         ReplayMiss: it was not recorded.
         BaseException: what sending raised then.
     """
     answer = responder.answer(describe(sent), lambda: render(sent), recording=lambda: _encoded(sent))
-    if (error := answer.recorded.text(spans.ERROR)) is not None:
-        rebuilt = failures.error_of(responder, error)
+    if (error := errors.of(responder, answer.recorded, forms)) is not None:
         if answer.recorded.text(FAILED) == "send":
-            raise rebuilt
-        return Report(error=rebuilt)
+            raise error
+        return Report(error=error)
     told = answer.recorded.payload(spans.RESPONSE)
-    return Report() if told is None else Report(json.loads(told))
+    return Report() if told is None else Report(forms.made(json.loads(told)))
 
 
 def _encoded(sent: Record) -> dict[str, spans.Attribute]:

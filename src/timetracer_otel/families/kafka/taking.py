@@ -66,7 +66,7 @@ class Loop:
         paused: partitions that it does not want to hear of for now.
         has_asked: whether it has asked for a message.
         waits_since: when it came to the end of the recorded ones.
-        idles: whether the last batch was empty because others still work.
+        idles: whether the last answer was empty because others still work.
         inside: whether the client is at work in a method that the app has called.
     """
 
@@ -190,13 +190,16 @@ class Loop:
             raise EndOfMessages
         return taken
 
-    def next_batch(self) -> Taken | None:
-        """Give the next batch; None for an empty one: before the first as often as it was recorded, then at the end.
+    def next_or_nothing(self, *, is_batch: bool) -> Taken | None:
+        """Give what comes next; None where nothing does: before the first as often as it was recorded, then at the end.
+
+        Args:
+            is_batch: whether the app asks for several at once.
 
         Raises:
             EndOfMessages: the app asks again behind the last.
         """
-        taken = self.take(is_batch=True)
+        taken = self.take(is_batch=is_batch)
         self.idles = taken is None and self._next is None and self._came_to_end
         if self.idles and self.is_over():
             raise EndOfMessages

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -16,11 +16,11 @@ class Forms:
 
     Attributes:
         makes: by the name of a class: makes an object of it from its fields.
-        fields: by the name of a class that is no named tuple: the fields that it has.
+        fields: by the name of a class that is no named tuple: gives the fields of an object.
     """
 
     makes: Mapping[str, Callable[..., Any]]
-    fields: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    fields: Mapping[str, Callable[[Any], Mapping[str, Any]]] = field(default_factory=dict)
 
     def plain(self, value: Any) -> Any:
         """Give a value as JSON has it, equal for equal values.
@@ -35,9 +35,9 @@ class Forms:
             return value
         if isinstance(value, bytes | bytearray):
             return {"bytes": bytes(value).decode("latin-1")}
-        names = self.fields.get(type(value).__name__) or getattr(type(value), "_fields", None)
-        if names is not None:
-            told = {name: self.plain(getattr(value, name)) for name in names}
+        fields = self._fields_of(value)
+        if fields is not None:
+            told = {name: self.plain(one) for name, one in fields.items()}
             return {"type": type(value).__name__, "fields": told}
         if isinstance(value, Mapping):
             return {"entries": sorted(([self.plain(key), self.plain(one)] for key, one in value.items()), key=_order)}
@@ -46,6 +46,13 @@ class Forms:
         if isinstance(value, list | tuple):
             return {"items": [self.plain(one) for one in value], "of": type(value).__name__}
         raise TypeError(f"Kafka's clients are not known to use a {type(value).__qualname__}")
+
+    def _fields_of(self, value: Any) -> Mapping[str, Any] | None:
+        read = self.fields.get(type(value).__name__)
+        if read is not None:
+            return read(value)
+        names = getattr(type(value), "_fields", None)
+        return None if names is None else {name: getattr(value, name) for name in names}
 
     def made(self, told: Any) -> Any:
         """Make a value again.

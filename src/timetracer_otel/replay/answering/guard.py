@@ -93,7 +93,6 @@ def _looked_at(original: Any) -> Any:
 _UNSEEN: Final = {
     "MySQLdb._mysql": "mysqlclient",
     "_mysql_connector": "mysql-connector-python's C extension",
-    "confluent_kafka.cimpl": "confluent-kafka",
     "curl_cffi._wrapper": "curl_cffi",
     "grpc._cython.cygrpc": "grpcio",
     "ibm_db": "ibm_db",

@@ -1,0 +1,472 @@
+"""confluent-kafka: what a consumer takes is an entry, each message that a producer sends a call.
+
+Its clients are of C, and fetch and send in threads of librdkafka. So subclasses take their names when the module is
+imported. In a replay the clients know no broker's address: they get the recorded messages and reports.
+"""
+
+from __future__ import annotations
+
+import importlib
+import re
+import time
+from collections import deque
+from collections.abc import Callable, Iterable, Mapping
+from functools import cache, partial
+from types import SimpleNamespace
+from typing import Any, Final, NamedTuple
+
+from timetracer_otel.families.kafka import calls, producing
+from timetracer_otel.families.kafka.methods import Client
+from timetracer_otel.families.kafka.producing import NOTHING, Report, Sending
+from timetracer_otel.families.kafka.taking import POLL_SECONDS, Taken
+from timetracer_otel.families.kafka.values import Forms
+from timetracer_otel.families.kinds.message import Record
+from timetracer_otel.seams import Instrumentor, Integration, Patch
+
+__all__ = ["INTEGRATION", "NAME"]
+
+NAME: Final = "confluent-kafka"
+_MODULE: Final = "confluent_kafka.cimpl"
+_GROUP: Final = "_timetracer_group"
+_ADDRESSES: Final = ("bootstrap.servers", "metadata.broker.list")
+_READS: Final = (
+    "assignment", "cluster_id", "committed", "get_watermark_offsets", "list_topics", "memberid", "offsets_for_times",
+    "position",
+)  # fmt: skip
+_TELLS: Final = ("commit", "seek", "store_offsets")
+_OF_PRODUCERS: Final = (
+    "abort_transaction", "begin_transaction", "commit_transaction", "init_transactions", "send_offsets_to_transaction",
+)  # fmt: skip
+_METADATA: Final = ("BrokerMetadata", "ClusterMetadata", "PartitionMetadata", "TopicMetadata")
+_OF_PARTITIONS: Final = ("topic", "partition", "offset", "metadata", "leader_epoch")
+_PARAMETERS: Final = ("topic", "value", "key", "partition", "callback", "on_delivery", "timestamp", "headers")
+"""Of ``Producer.produce``, in order."""
+
+
+# --- the library's classes ---
+
+
+@cache
+def _forms() -> Forms:
+    library = importlib.import_module(_MODULE)
+    admin = importlib.import_module("confluent_kafka.admin")
+    plain_classes = {name: getattr(admin, name) for name in _METADATA if hasattr(admin, name)}
+    makes: dict[str, Callable[..., Any]] = {
+        "TopicPartition": _partition,
+        "KafkaError": lambda code, reason, *, fatal, retriable: library.KafkaError(code, reason, fatal, retriable),
+        "Message": SimpleNamespace,
+        **{name: partial(_filled, kind) for name, kind in plain_classes.items()},
+    }
+    fields: dict[str, Callable[[Any], Mapping[str, Any]]] = {
+        "TopicPartition": lambda one: {name: getattr(one, name, None) for name in (*_OF_PARTITIONS, "error")},
+        "KafkaError": lambda one: {
+            "code": one.code(), "reason": one.str(), "fatal": one.fatal(), "retriable": one.retriable(),
+        },
+        "Message": lambda one: {"topic": one.topic(), "partition": one.partition(), "offset": one.offset()},
+        **dict.fromkeys(plain_classes, vars),
+    }  # fmt: skip
+    return Forms(makes, fields)
+
+
+def _partition(error: Any = None, **fields: Any) -> Any:
+    """Make a partition; what the broker said against it is its to say only."""
+    made = importlib.import_module(_MODULE).TopicPartition
+    given = {name: one for name, one in fields.items() if one is not None}
+    return made(**given) if error is None else _Refused(made(**given), error)
+
+
+class _Refused:
+    """A partition with an error, which only the library itself can give to one of its own.
+
+    Args:
+        partition: as the library has it.
+        error: of it.
+    """
+
+    def __init__(self, partition: Any, error: Any) -> None:
+        self._partition = partition
+        self.error = error
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._partition, name)
+
+
+def _filled(kind: Any, **fields: Any) -> Any:
+    made = kind.__new__(kind)
+    vars(made).update(fields)
+    return made
+
+
+_CLIENT: Final = Client(NAME, _forms, lambda instance: instance.__dict__.get(_GROUP, ""))
+
+
+class Message:
+    """A message as the app asks for it, where the library's version makes none for others.
+
+    Args:
+        told: what it says, by the names of its methods.
+    """
+
+    def __init__(self, **told: Any) -> None:
+        self._told = told
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("_") or name not in self._told:
+            raise AttributeError(name)
+        return lambda: self._told[name]
+
+    def __len__(self) -> int:
+        return len(self._told["value"] or b"")
+
+    def set_headers(self, value: Any) -> None:
+        """Exchange the headers."""
+        self._told["headers"] = value
+
+    def set_key(self, value: Any) -> None:
+        """Exchange the key."""
+        self._told["key"] = value
+
+    def set_value(self, value: Any) -> None:
+        """Exchange the value."""
+        self._told["value"] = value
+
+
+def _made(**told: Any) -> Any:
+    try:
+        return importlib.import_module(_MODULE).Message(**{name: one for name, one in told.items() if one is not None})
+    except TypeError:  # before 2.12
+        return Message(**told)
+
+
+# --- consumers ---
+
+
+def _record(came: Any) -> Record:
+    """Give a message as it is recorded, or an event that comes as one: the end of a partition, an error."""
+    error = came.error()
+    properties = {
+        "partition": came.partition() if came.partition() is not None else -1,
+        "offset": came.offset(),
+        "timestamp": list(came.timestamp()),
+        "leader_epoch": came.leader_epoch() if hasattr(came, "leader_epoch") else None,
+    }
+    if error is not None:
+        properties["error"] = [error.code(), error.str(), error.fatal(), error.retriable()]
+    value = came.value() if error is None else None  # of an error, its words
+    return Record(came.topic() or "", _bytes(value), _bytes(came.key()), came.headers() or (), properties)
+
+
+def _bytes(value: Any) -> bytes | None:
+    return value.encode() if isinstance(value, str) else None if value is None else bytes(value)
+
+
+def _message(came: Record) -> Any:
+    """Give a recorded message as the app gets it."""
+    told = came.properties
+    error = importlib.import_module(_MODULE).KafkaError(*told["error"]) if "error" in told else None
+    return _made(
+        topic=came.destination or None,
+        partition=told["partition"] if told["partition"] >= 0 else None,
+        offset=told["offset"],
+        key=came.key,
+        value=came.body if error is None else told["error"][1].encode(),
+        headers=list(came.headers) or None,
+        error=error,
+        timestamp=tuple(told["timestamp"]),
+        latency=None,
+        leader_epoch=told["leader_epoch"],
+    )
+
+
+def _configured(args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> dict[str, Any]:
+    """Give what a client is made with, however it is given."""
+    given = args[0] if args else kwargs.get("conf", {})
+    return {**given, **{name: one for name, one in kwargs.items() if name != "conf"}}
+
+
+def _without_addresses(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Leave out where the brokers are: in a replay nothing is connected to. Nor is that worth a warning."""
+    return {name: one for name, one in settings.items() if name not in _ADDRESSES} | {"log_level": 0}
+
+
+def _consumer(base: Any) -> type:  # noqa: C901 - a class of short methods
+    """Give the class that stands for ``Consumer``."""
+
+    class Consumer(base):  # type: ignore[misc] # of C
+        def __init__(self, *args: Any, **kwargs: Any) -> None:
+            settings = _configured(args, kwargs)
+            self.__dict__[_GROUP] = str(settings.get("group.id") or "")
+            if _CLIENT.responder is None:
+                super().__init__(*args, **kwargs)
+            else:
+                super().__init__(_without_addresses(settings))
+
+        def poll(self, *args: Any, **kwargs: Any) -> Any:
+            if _CLIENT.is_off:
+                return super().poll(*args, **kwargs)
+            if _CLIENT.responder is not None:
+                taken = _taken(self, _timeout(args, kwargs, 0), is_batch=False)
+                return None if taken is None else _message(taken.records[0])
+            _CLIENT.guarded("back", _CLIENT.loop(self).comes_back)
+            message = super().poll(*args, **kwargs)
+            _CLIENT.guarded("got", partial(_got, self, [] if message is None else [message], is_batch=False))
+            return message
+
+        def consume(self, *args: Any, **kwargs: Any) -> Any:
+            if _CLIENT.is_off:
+                return super().consume(*args, **kwargs)
+            if _CLIENT.responder is not None:
+                taken = _taken(self, _timeout(args, kwargs, 1), is_batch=True)
+                return [] if taken is None else [_message(one) for one in taken.records]
+            _CLIENT.guarded("back", _CLIENT.loop(self).comes_back)
+            messages = super().consume(*args, **kwargs)
+            _CLIENT.guarded("got", partial(_got, self, messages, is_batch=True))
+            return messages
+
+        def close(self) -> None:
+            if not _CLIENT.is_off:
+                _CLIENT.guarded("close", _CLIENT.loop(self).leaves)
+            super().close()
+
+        def __exit__(self, *_: object) -> None:
+            self.close()
+
+        def subscribe(self, topics: Any, *args: Any, **kwargs: Any) -> None:
+            if _CLIENT.responder is None:
+                super().subscribe(topics, *args, **kwargs)
+                return
+            loop = _CLIENT.loop(self)
+            loop.topics = {one for one in topics if not one.startswith("^")}
+            patterns = [one for one in topics if one.startswith("^")]
+            loop.pattern = re.compile("|".join(patterns)) if patterns else None
+
+        def unsubscribe(self) -> None:
+            if _CLIENT.responder is None:
+                super().unsubscribe()
+            else:
+                _CLIENT.loop(self).subscribes_to_nothing()
+
+        def assign(self, partitions: Any) -> None:
+            if _CLIENT.responder is None:
+                super().assign(partitions)
+            else:
+                _CLIENT.loop(self).partitions = _pairs(partitions)
+
+        def incremental_assign(self, partitions: Any) -> None:
+            if _CLIENT.responder is None:
+                super().incremental_assign(partitions)
+            else:
+                _CLIENT.loop(self).partitions |= _pairs(partitions)
+
+        def incremental_unassign(self, partitions: Any) -> None:
+            if _CLIENT.responder is None:
+                super().incremental_unassign(partitions)
+            else:
+                _CLIENT.loop(self).partitions -= _pairs(partitions)
+
+        def unassign(self) -> None:
+            if _CLIENT.responder is None:
+                super().unassign()
+            else:
+                _CLIENT.loop(self).partitions = set()
+
+        def pause(self, partitions: Any) -> None:
+            if _CLIENT.responder is None:
+                super().pause(partitions)
+            else:
+                _CLIENT.loop(self).paused |= _pairs(partitions)
+
+        def resume(self, partitions: Any) -> None:
+            if _CLIENT.responder is None:
+                super().resume(partitions)
+            else:
+                _CLIENT.loop(self).paused -= _pairs(partitions)
+
+    return _completed(Consumer, base, reads=_READS, tells=_TELLS)
+
+
+def _completed(kind: Any, base: Any, *, reads: Iterable[str], tells: Iterable[str]) -> type:
+    """Give a class the methods by which a client asks and tells, and the name of the one that it stands for."""
+    for names, only_asks in ((reads, True), (tells, False)):
+        for name in names:
+            if hasattr(base, name):
+                setattr(kind, name, _CLIENT.asked(name, reads=only_asks)(getattr(base, name)))
+    kind.__module__, kind.__doc__ = base.__module__, base.__doc__
+    made: type = kind
+    return made
+
+
+def _pairs(partitions: Iterable[Any]) -> set[tuple[str, int]]:
+    return {(one.topic, one.partition) for one in partitions}
+
+
+def _timeout(args: tuple[Any, ...], kwargs: Mapping[str, Any], place: int) -> float:
+    """How long the app would wait; for ever where it says nothing or a negative number."""
+    seconds = args[place] if len(args) > place else kwargs.get("timeout", -1)
+    return float("inf") if seconds is None or seconds < 0 else float(seconds)
+
+
+def _got(consumer: Any, came: list[Any], *, is_batch: bool) -> None:
+    _CLIENT.loop(consumer).got([_record(one) for one in came], is_batch=is_batch)
+
+
+def _taken(consumer: Any, seconds: float, *, is_batch: bool) -> Taken | None:
+    """Give what was recorded next; None where the app would get nothing within its time.
+
+    Raises:
+        EndOfMessages: the app asks again behind the last.
+    """
+    loop = _CLIENT.loop(consumer)
+    until = time.monotonic() + seconds
+    while True:
+        taken = loop.next_or_nothing(is_batch=is_batch)
+        if taken is not None or (seconds < float("inf") and not loop.idles) or time.monotonic() >= until:
+            return taken
+        time.sleep(min(seconds, POLL_SECONDS))
+
+
+# --- producers ---
+
+
+class _Sent(NamedTuple):
+    """A message that waits, in a replay, to be reported."""
+
+    record: Record
+    report: Report
+    callback: Callable[..., Any]
+
+
+def _producer(base: Any) -> type:  # noqa: C901 - a class of short methods
+    """Give the class that stands for ``Producer``."""
+
+    class Producer(base):  # type: ignore[misc] # of C
+        def __init__(self, *args: Any, **kwargs: Any) -> None:
+            settings = _configured(args, kwargs)
+            self.__dict__["_timetracer_default"] = settings.get("on_delivery")
+            self.__dict__["_timetracer_sent"] = deque[_Sent]()
+            if _CLIENT.responder is None:
+                super().__init__(*args, **kwargs)
+            else:
+                super().__init__(_without_addresses(settings))
+
+        def produce(self, *args: Any, **kwargs: Any) -> None:
+            if _CLIENT.is_off:
+                super().produce(*args, **kwargs)
+                return
+            given = dict(zip(_PARAMETERS, args, strict=False)) | kwargs
+            callback = given.pop("callback", None) or given.pop("on_delivery", None)
+            callback = callback or self.__dict__["_timetracer_default"]
+            given.pop("on_delivery", None)
+            if (responder := _CLIENT.responder) is not None:
+                sent = _sent(**given)
+                report = producing.answered(responder, sent, _forms())
+                if callback is not None and report.told is not NOTHING:
+                    self.__dict__["_timetracer_sent"].append(_Sent(sent, report, callback))
+                return
+            _send(super().produce, given, callback)
+
+        def poll(self, *args: Any, **kwargs: Any) -> Any:
+            if _CLIENT.responder is None:
+                return super().poll(*args, **kwargs)
+            return _report_all(self.__dict__["_timetracer_sent"])
+
+        def flush(self, *args: Any, **kwargs: Any) -> Any:
+            if _CLIENT.responder is None:
+                return super().flush(*args, **kwargs)
+            _report_all(self.__dict__["_timetracer_sent"])
+            return 0
+
+        def __len__(self) -> int:
+            length: int = super().__len__() if _CLIENT.responder is None else len(self.__dict__["_timetracer_sent"])
+            return length
+
+        def __bool__(self) -> bool:
+            return True  # as one of C says, whatever its length
+
+        def produce_batch(self, *args: Any, **kwargs: Any) -> Any:
+            if (responder := _CLIENT.responder) is not None:
+                responder.refuse("Producer.produce_batch is not recorded: produce the messages one by one")
+            return super().produce_batch(*args, **kwargs)
+
+    if not hasattr(base, "produce_batch"):
+        del Producer.produce_batch
+    reads = ("cluster_id", "list_topics")
+    return _completed(Producer, base, reads=reads, tells=_OF_PRODUCERS)
+
+
+def _sent(topic: str, **given: Any) -> Record:
+    partition = given.get("partition")
+    return producing.record(
+        topic,
+        _bytes(given.get("value")),
+        _bytes(given.get("key")),
+        given.get("headers"),
+        None if partition is None or partition < 0 else partition,
+        given.get("timestamp") or None,
+    )
+
+
+def _send(produce: Callable[..., None], given: dict[str, Any], callback: Callable[..., Any] | None) -> None:
+    """Send a message, and record it with the broker's report."""
+    sending = producing.begin(NAME, str(given.get("topic")), _forms())
+    try:
+        produce(**given, on_delivery=partial(_delivered, sending, callback))
+    except BaseException as error:
+        sending.refused(_CLIENT.guarded("sent", partial(_sent, **given)), error)
+        raise
+    _CLIENT.guarded("sent", lambda: sending.sent(_sent(**given)))
+
+
+def _delivered(sending: Sending, callback: Callable[..., Any] | None, error: Any, message: Any) -> None:
+    """Take the broker's report, which comes while the app polls or flushes; then the app has it."""
+    _CLIENT.guarded("reported", lambda: sending.reported(_report_of(error, message)))
+    if callback is not None:
+        callback(error, message)
+
+
+def _report_of(error: Any, message: Any) -> dict[str, Any]:
+    told = {name: getattr(message, name)() for name in ("partition", "offset", "timestamp", "latency", "leader_epoch")}
+    return {**told, "error": error}
+
+
+def _report_all(sent: deque[_Sent]) -> int:
+    """Give the app its reports; how many there were."""
+    count = 0
+    while sent:
+        record, report, callback = sent.popleft()
+        told = dict(report.told)
+        message = _made(topic=record.destination, key=record.key, value=record.body, headers=None, **told)
+        callback(told["error"], message)
+        count += 1
+    return count
+
+
+def _unrecorded(base: Any) -> type:
+    """Give the class that stands for a client that is not recorded: in a replay it would connect, unseen from here."""
+
+    class Unrecorded(base):  # type: ignore[misc] # of C
+        def __init__(self, *args: Any, **kwargs: Any) -> None:
+            if (responder := _CLIENT.responder) is not None:
+                responder.refuse(f"{type(self).__name__} of confluent-kafka is not recorded")
+            super().__init__(*args, **kwargs)
+
+    return _completed(Unrecorded, base, reads=(), tells=())
+
+
+INTEGRATION = Integration(
+    name=NAME,
+    patches=(
+        Patch(_MODULE, "Consumer", maker=_consumer, everywhere=True),
+        Patch(_MODULE, "Producer", maker=_producer, everywhere=True),
+        Patch(_MODULE, "ShareConsumer", maker=_unrecorded, everywhere=True, required=False),
+        Patch(_MODULE, "_AdminClientImpl", maker=_unrecorded, everywhere=True),
+    ),
+    describe=calls.describe,
+    answer=calls.answer,
+    render=calls.render,
+    packages={"confluent_kafka": NAME},
+    instrumentors=(Instrumentor("confluent_kafka", "confluent_kafka"),),
+    oldest=(NAME, (2, 3)),
+    plumbing=("confluent_kafka.",),
+)
+"""Its consumers and producers."""
