@@ -72,7 +72,7 @@ def one_by_one(producer: Producer) -> None:
         except ValueError as refused:
             say("refused", refused)
         if CHANGED != "commit":
-            say("committed", [one.offset for one in consumer.commit(message, asynchronous=False) or ()])
+            say("committed", [one.offset for one in consumer.commit(message=message, asynchronous=False)])
         say("at", [one.offset for one in consumer.position(consumer.assignment())])
     consumer.close()
 

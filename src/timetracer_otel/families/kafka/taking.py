@@ -29,6 +29,8 @@ _MOST_EMPTY: Final = 100
 _EMPTY: Final = "empty"
 """Of the first message of a consumer: how often it had asked before and got nothing."""
 _GROUP: Final = "group"
+IDLE: Final = "timetracer.kafka.idle"
+"""On the closing of a consumer: how often it had asked behind its last message and got nothing."""
 _SEPARATOR: Final = "\0"
 _NEVER: Final = float("inf")
 
@@ -81,7 +83,7 @@ class Loop:
     _has_taken: bool = False
     _next: Lane | None = None
     has_asked: bool = False
-    _came_to_end: bool = False
+    _idle: int = 0
     waits_since: float = _NEVER
     idles: bool = False
     inside: bool = False
@@ -105,7 +107,9 @@ class Loop:
         """
         if not records:
             self._empty += 1
+            self._idle += 1
             return
+        self._idle = 0
         first, *others = records
         about: dict[str, Any] = {**first.properties, _GROUP: self.group}
         if not self._has_taken and self._empty:
@@ -140,6 +144,12 @@ class Loop:
             self.work.end(error)
         else:  # interrupted by hand, it was not handled
             self.work.leave()
+        if self._idle and (call := seams.start(self.plugin, self._closing)) is not None:
+            call.attributes[IDLE] = str(min(self._idle, _MOST_EMPTY))
+            call.end()
+
+    def _closing(self) -> tuple[str, dict[str, spans.Attribute]]:
+        return f"close {self.group}".rstrip(), {"messaging.system": SYSTEM, "messaging.operation.name": "close"}
 
     # In a replay.
 
@@ -191,7 +201,9 @@ class Loop:
         return taken
 
     def next_or_nothing(self, *, is_batch: bool) -> Taken | None:
-        """Give what comes next; None where nothing does: before the first as often as it was recorded, then at the end.
+        """Give what comes next; None where nothing does.
+
+        That is so before the first as often as it was recorded, and behind the last likewise, but once at least.
 
         Args:
             is_batch: whether the app asks for several at once.
@@ -200,11 +212,17 @@ class Loop:
             EndOfMessages: the app asks again behind the last.
         """
         taken = self.take(is_batch=is_batch)
-        self.idles = taken is None and self._next is None and self._came_to_end
+        self._idle = 0 if taken is not None or self._next is not None else self._idle + 1
+        self.idles = self._idle > self._most_idle
         if self.idles and self.is_over():
             raise EndOfMessages
-        self._came_to_end = taken is None and self._next is None
         return taken
+
+    @property
+    def _most_idle(self) -> int:
+        """How often a consumer may ask in vain behind the last message: as often as one did that was closed then."""
+        responder = seams.responder(self.plugin)
+        return max([1, *map(int, responder.all_facts(IDLE))]) if responder is not None and self._idle > 1 else 1
 
     def is_over(self) -> bool:
         """Whether every consumer of the process is at its end, so that nothing will happen any more."""
