@@ -13,6 +13,7 @@ __all__ = [
     "HIDDEN",
     "SUBSCRIBES",
     "UNSUBSCRIBES",
+    "are_plain",
     "is_read",
     "is_refused",
     "is_settling",
@@ -58,6 +59,13 @@ _READ_OF_MANY: Final = _words(
     " ZINTER ZINTERCARD ZUNION"
 )
 HIDDEN: Final = b"[redacted]"
+_SPECIAL: Final = (
+    _SETUP | SUBSCRIBES | UNSUBSCRIBES | {"ACL", "CLIENT", "CONFIG", "MIGRATE", "MONITOR"}
+)  # fmt: skip
+"""Commands of which more is to be known than that they are asked and answered."""
+_plain: Final[set[bytes]] = set()
+"""Names, as they were sent, of others: an app sends few, often."""
+_MOST_NAMES: Final = 1024
 _SECRET_SETTINGS: Final = ("masterauth", "requirepass", "tls-key-file-pass", "tls-client-key-file-pass")
 
 
@@ -68,6 +76,17 @@ def name(command: Command) -> str:
 
 def _second(command: Command) -> str:
     return command[1].decode("utf-8", "replace").upper() if len(command) > 1 else ""
+
+
+def are_plain(asked: list[Command]) -> bool:
+    """Whether commands are only asked and answered once each: nothing in them is hidden or opens anything."""
+    for command in asked:
+        if command[0] not in _plain:
+            if name(command) in _SPECIAL:
+                return False
+            if len(_plain) < _MOST_NAMES:
+                _plain.add(command[0])
+    return True
 
 
 def is_setup(command: Command) -> bool:

@@ -43,7 +43,7 @@ class Place:
     server: Mapping[str, spans.Attribute]
 
 
-@dataclass
+@dataclass(slots=True)
 class _Sent:
     """Commands that were sent together, while their replies come."""
 
@@ -52,6 +52,8 @@ class _Sent:
     call: Call | None
     context: Context | None
     replies: list[bytes] = field(default_factory=list)
+    is_plain: bool = False
+    """Whether nothing is to be done for them when they are answered."""
 
 
 @dataclass
@@ -89,19 +91,32 @@ class Tap:
 
     def _take(self, data: bytes) -> None:
         asked = commands_in(data)
+        if known.are_plain(asked):
+            self._take_plain(asked, data)
+            return
         call = None
-        if asked and not all(map(known.is_setup, asked)):
+        if not all(map(known.is_setup, asked)):
             call = seams.begin(self._place.plugin, partial(self._named, asked))
         self._ask(call, asked, data)
         opens = any(known.name(command) in known.SUBSCRIBES | {_MONITOR} for command in asked)
         context = copy_context() if opens and call is not None else None
         self._waiting.append(_Sent(asked, sum(map(self._count, asked)), call, context))
 
+    def _take_plain(self, asked: list[Command], data: bytes) -> None:
+        call = seams.begin(self._place.plugin, partial(self._named, asked))
+        if call is not None:
+            call.put(spans.REQUEST, data)
+            self._note_place(call)
+        self._waiting.append(_Sent(asked, len(asked), call, None, is_plain=True))
+
     def _ask(self, call: Call | None, asked: list[Command], data: bytes) -> None:
         if call is None:
             return
         hidden = [known.without_secrets(command) for command in asked]
         call.put(spans.REQUEST, data if data and hidden == asked else b"".join(map(packed, hidden)))
+        self._note_place(call)
+
+    def _note_place(self, call: Call) -> None:
         call.attributes[DATABASE] = self._place.database
         if self._hello:
             call.attributes[HELLO], self._hello = self._hello, ""
@@ -158,14 +173,18 @@ class Tap:
         if len(sent.replies) < sent.count:
             return
         self._waiting.popleft()
+        if not sent.is_plain:
+            self._note_all(sent)
+        if sent.call is not None:
+            sent.call.put_replies(sent.replies)
+            sent.call.end()
+
+    def _note_all(self, sent: _Sent) -> None:
         for command in sent.commands:
             self._note(command, sent)
         if sent.call is None and known.is_refused(sent.commands[0], sent.replies[0]):
             sent.call = seams.start(self._place.plugin, partial(self._named, sent.commands))
             self._ask(sent.call, sent.commands, b"")
-        if sent.call is not None:
-            sent.call.put_replies(sent.replies)
-            sent.call.end()
 
     def _note(self, command: Command, sent: _Sent) -> None:
         word = known.name(command)

@@ -42,20 +42,27 @@ class Replies:
         Raises:
             ValueError: it is not RESP.
         """
+        if not self._data:  # mostly, a whole reply comes at once
+            return self._cut(bytes(data))
         self._data += data
+        return self._cut(self._data)
+
+    def _cut(self, data: bytes | bytearray) -> list[bytes]:
         whole: list[bytes] = []
         start = 0
-        while self._go_on():
-            whole.append(bytes(self._data[start : self._at]))
+        while self._go_on(data):
+            whole.append(bytes(data[start : self._at]))
             start, self._left = self._at, 1
-        if start:
+        self._at -= start
+        if data is not self._data:
+            self._data += data[start:]
+        elif start:
             del self._data[:start]
-            self._at -= start
         return whole
 
-    def _go_on(self) -> bool:
+    def _go_on(self, data: bytes | bytearray) -> bool:
         """Go to the end of the reply, or as far as it has come; whether that is its end."""
-        data, at, left = self._data, self._at, self._left
+        at, left = self._at, self._left
         while left:
             line = data.find(_END, at)
             if line < 0:
