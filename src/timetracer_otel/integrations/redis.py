@@ -20,6 +20,7 @@ from timetracer_otel.families.nowhere.transports import Transport, streams
 from timetracer_otel.families.redis import matching, rendering
 from timetracer_otel.families.redis.recording import Place, Tap
 from timetracer_otel.families.redis.server import Server
+from timetracer_otel.families.redis.turns import turns_of
 from timetracer_otel.seams import Instrumentor, Integration, Patch, faults
 from timetracer_otel.seams.brokering import is_brokering
 
@@ -216,6 +217,25 @@ def _adopt(connection: Any) -> None:
         faults.report("redis.adopt", error)
 
 
+def _ask_cache(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:
+    """Count what a client is asked that keeps replies: which it has, and which have changed, is told by that."""
+    connection = instance._conn  # noqa: SLF001 - what it stands before
+    if not _is_left_alone(connection):
+        turns = turns_of(instance._cache)  # noqa: SLF001 - as above
+        seen = _server_of(connection) if seams.responder(NAME) is not None else connection.__dict__.get(_TAP)
+        if seen is not None:
+            seen.turns = turns
+            if isinstance(seen, Server):
+                turns.waiting.add(seen)
+        turns.take()
+    return wrapped(*args, **kwargs)
+
+
+def _server_of(connection: Any) -> Server | None:
+    sock = getattr(connection, "_sock", None)
+    return sock.dialogue if isinstance(sock, Socket) and isinstance(sock.dialogue, Server) else None
+
+
 def _disconnect(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:
     _end(instance)
     return wrapped(*args, **kwargs)
@@ -322,6 +342,7 @@ def _patches(package: str) -> Iterable[Patch]:
     for name in ("Connection", "UnixDomainSocketConnection"):
         yield Patch(of_asyncio, f"{name}._connect", _connect_async)
     yield Patch(plain, "AbstractConnection.send_packed_command", _send)
+    yield Patch(plain, "CacheProxyConnection.send_command", _ask_cache, required=False)
     yield Patch(plain, "AbstractConnection.disconnect", _disconnect)
     yield Patch(of_asyncio, "AbstractConnection.send_packed_command", _send_async)
     yield Patch(of_asyncio, "AbstractConnection.disconnect", _disconnect_async)

@@ -13,6 +13,7 @@ from typing import Any, Final
 from timetracer_otel import seams, spans
 from timetracer_otel.families.redis import commands as known
 from timetracer_otel.families.redis.matching import DATABASE
+from timetracer_otel.families.redis.turns import TURNS, Turns
 from timetracer_otel.families.redis.wire import Command, Replies, commands_in, decoded, packed, topic_of
 from timetracer_otel.seams import Call, faults
 
@@ -26,6 +27,7 @@ UNSENT: Final = "timetracer.redis.unsent"
 """True on a call whose error was raised while it was sent."""
 _MESSAGES: Final = frozenset({"message", "pmessage", "smessage"})
 _MONITOR: Final = "MONITOR"
+_INVALIDATES: Final = b">2\r\n$10\r\ninvalidate\r\n"
 
 
 @dataclass(frozen=True)
@@ -62,6 +64,8 @@ class _Stream:
 
     opener: str
     context: Context
+    turn: int = 0
+    """Where a client keeps replies, how often it had been asked."""
 
 
 class Tap:
@@ -78,6 +82,10 @@ class Tap:
         self._streams: dict[object, _Stream] = {}
         self._opened: dict[str, _Stream] = {}
         self._hello = ""
+        self.turns: Turns | None = None
+        """Of a client that keeps replies."""
+        self._last: _Stream | None = None
+        """The last call of such a client."""
         self._error: BaseException | None = None
         self._has_ended = self._sends = self._blind = False
 
@@ -107,6 +115,8 @@ class Tap:
         if call is not None:
             call.put(spans.REQUEST, data)
             self._note_place(call)
+            if self.turns is not None:
+                self._last = _Stream(call.span_id, copy_context(), self.turns.count)
         self._waiting.append(_Sent(asked, len(asked), call, None, is_plain=True))
 
     def _ask(self, call: Call | None, asked: list[Command], data: bytes) -> None:
@@ -145,6 +155,8 @@ class Tap:
         for reply in self._replies.feed(data):
             if (stream := self._stream_of(reply)) is not None:
                 self._told(reply, stream)
+            elif self._last is not None and reply.startswith(_INVALIDATES):
+                self._invalidated(reply, self._last)
             elif self._waiting and not (reply[:1] == b">" and topic_of(reply) not in _CONFIRMS):
                 self._answered(reply)
 
@@ -159,11 +171,17 @@ class Tap:
         """Record a message, in the lane that subscribed to it."""
         stream.context.copy().run(self._tell, message, stream.opener)
 
-    def _tell(self, message: bytes, opener: str) -> None:
+    def _invalidated(self, message: bytes, last: _Stream) -> None:
+        """Record which keys have changed."""
+        turns = 0 if self.turns is None else self.turns.count - last.turn
+        last.context.copy().run(self._tell, message, last.opener, {TURNS: turns})
+
+    def _tell(self, message: bytes, opener: str, facts: Mapping[str, spans.Attribute] | None = None) -> None:
         named = ("message", {"db.system.name": "redis", **self._place.server})
         call = seams.start(self._place.plugin, lambda: named)
         if call is not None:
             call.follow(opener)
+            call.attributes |= facts or {}
             call.put_replies([message])
             call.end()
 

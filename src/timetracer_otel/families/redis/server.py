@@ -15,6 +15,7 @@ from timetracer_otel.families.redis import forgetful
 from timetracer_otel.families.redis.matching import DATABASE, describe, rebound
 from timetracer_otel.families.redis.recording import CLOSED, HELLO, UNSENT
 from timetracer_otel.families.redis.rendering import shown
+from timetracer_otel.families.redis.turns import TURNS, Turns
 from timetracer_otel.families.redis.wire import Command, commands_in, packed
 from timetracer_otel.seams import Answer, Responder, Stream
 from timetracer_otel.seams.brokering import is_brokering
@@ -52,6 +53,10 @@ class Server(Dialogue[bytes]):
         self._protocol = 2
         self._channels: dict[str, dict[bytes, Stream]] = {word: {} for word in known.SUBSCRIBES}
         self._streams: list[Stream] = []
+        self.turns: Turns | None = None
+        """Of a client that keeps replies."""
+        self._held: list[tuple[int, Answer]] = []
+        """What that is to be told of changed keys, each with the turn at which."""
 
     @property
     def is_of_the_past(self) -> bool:
@@ -89,6 +94,8 @@ class Server(Dialogue[bytes]):
             raise failures.error_of(self._responder, recorded.text(spans.ERROR) or "")
         for command in asked:
             self._listen(command, answer)
+        if self.turns is not None and known.are_plain(asked):
+            self._hold(self._responder.stream(recorded), self.turns.count)
         return self._said(answer)
 
     def _said(self, answer: Answer) -> Iterator[Reply[bytes]]:
@@ -117,6 +124,21 @@ class Server(Dialogue[bytes]):
         if word in self._channels:
             self._channels[word] |= dict.fromkeys(command[1:], stream)
         stream.watch(tell)
+
+    def _hold(self, stream: Stream, asked_at: int) -> None:
+        """Keep what tells of changed keys until the client has been asked as often as then."""
+        while (pushed := stream.next()) is not None:
+            turns = pushed.recorded.attributes.get(TURNS)
+            self._held.append((asked_at + (turns if isinstance(turns, int) else 0), pushed))
+        self.turn()
+
+    def turn(self) -> None:
+        """Tell of the keys that have changed until now."""
+        count = 0 if self.turns is None else self.turns.count
+        due, self._held = [one for at, one in self._held if at <= count], [one for one in self._held if one[0] > count]
+        for pushed in due:
+            for reply in pushed.replies:
+                self._say(reply)
 
     def _made_up(self, command: Command) -> Iterable[Reply[bytes]]:
         word = known.name(command)
