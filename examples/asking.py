@@ -92,16 +92,18 @@ class Peer:
         variable: of the environment, which tells the example its URL.
         command: starts it; ``{port}`` in it is a free port, and without that ``--port`` is added.
         port: on loopback; the same in both runs, since it is part of what is asked.
+        scheme: of its URL.
     """
 
     variable: str
     command: tuple[str, ...]
     port: int = field(default_factory=free_port)
+    scheme: str = "http"
 
     @property
     def url(self) -> str:
         """Where it is."""
-        return f"http://127.0.0.1:{self.port}"
+        return f"{self.scheme}://127.0.0.1:{self.port}"
 
 
 class Example(Protocol):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 from examples.asking import Ask, Example, Peer, Script, WebApp
@@ -120,11 +121,32 @@ LIBRARY = WebApp(
     on_postgres=True,
 )
 
-EXAMPLES: tuple[Example, ...] = (SHOP, BOARD, JOB, STRICT_JOB, CHECKOUT, WEBHOOK, DJANGO_SHOP, LIBRARY)
+CACHE = WebApp(
+    folder=_HERE / "flask_cache",
+    command=("flask", "run"),
+    asks=(
+        Ask("PUT", "/products/tea", {"price": 490}, status=201),
+        Ask("GET", "/products/tea"),
+        Ask("GET", "/products/tea"),
+        Ask("PUT", "/products/tea", {"price": 520}, status=201),
+        Ask("GET", "/products/tea"),
+        Ask("GET", "/products/cup", status=404),
+        Ask("PUT", "/stock/tea", {"left": 1}, status=204),
+        Ask("POST", "/orders", {"product": "tea", "buyer": "ada"}, status=201),
+        Ask("POST", "/orders", {"product": "tea", "buyer": "bob"}, status=409),
+        Ask("GET", "/most-viewed"),
+    ),
+    peers=(Peer("REDIS_URL", ("redis-server", "--save", "", "--appendonly", "no"), scheme="redis"),),
+)
+"""Needs a program that is no Python package: Debian's ``redis-server``."""
+_WITH_REDIS: tuple[Example, ...] = (CACHE,) if shutil.which("redis-server") else ()
+
+EXAMPLES: tuple[Example, ...] = (SHOP, BOARD, JOB, STRICT_JOB, CHECKOUT, WEBHOOK, DJANGO_SHOP, LIBRARY, *_WITH_REDIS)
 DATABASES = (
     "timetracer_example_flask",
     "timetracer_example_async",
     "timetracer_example_motor",
     "timetracer_example_etl",
     "timetracer_example_checkout",
+    "timetracer_example_cache",
 )
