@@ -13,7 +13,8 @@ from timetracer_otel import seams, spans
 from timetracer_otel.families.memcached import matching, rendering
 from timetracer_otel.families.memcached.recording import Tap, record_refused
 from timetracer_otel.families.memcached.server import Server
-from timetracer_otel.families.memcached.sockets import NoSocket, SeenSocket
+from timetracer_otel.families.memcached.sockets import SeenSocket
+from timetracer_otel.families.nowhere.left_socket import LeftSocket
 from timetracer_otel.seams import Integration, Patch, Responder
 
 __all__ = ["INTEGRATION"]
@@ -31,7 +32,7 @@ def _get_socket(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:
     responder = seams.responder(NAME)
     if responder is not None:
         return _replayed(instance, responder)
-    if isinstance(instance.socket, NoSocket):
+    if isinstance(instance.socket, LeftSocket):
         instance.close_socket()
     if seams.active() is None or NAME in seams.switched_off:
         return wrapped(*args, **kwargs)
@@ -54,14 +55,14 @@ def _replayed(host: Any, responder: Responder) -> Any:
     """Do as the host does when it connects, without connecting."""
     if host._check_dead():  # noqa: SLF001 - as the host does
         return None
-    if isinstance(host.socket, NoSocket) and not host.socket.is_of_the_past:
+    if isinstance(host.socket, LeftSocket) and not host.socket.is_of_the_past:
         return host.socket
     host.close_socket()
     refused = responder.next_in_lane(matching.CONNECT)
     if refused is not None:
         host.mark_dead("connect: the server could not be reached when this was recorded")
         return None
-    host.socket = NoSocket(Server(NAME, responder), host.address, partial(_reconnected, host))
+    host.socket = LeftSocket(Server(NAME, responder), host.address, partial(_reconnected, host))
     host.socket.settimeout(host.socket_timeout)
     host.buffer = b""
     if host.flush_on_next_connect:

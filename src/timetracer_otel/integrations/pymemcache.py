@@ -16,7 +16,8 @@ from timetracer_otel.families import failures
 from timetracer_otel.families.memcached import matching, rendering
 from timetracer_otel.families.memcached.recording import Tap, record_refused
 from timetracer_otel.families.memcached.server import Server
-from timetracer_otel.families.memcached.sockets import NoSocket, SeenSocket
+from timetracer_otel.families.memcached.sockets import SeenSocket
+from timetracer_otel.families.nowhere.left_socket import LeftSocket
 from timetracer_otel.seams import Instrumentor, Integration, Patch
 
 __all__ = ["INTEGRATION"]
@@ -76,7 +77,7 @@ def _connect(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:
     if responder is not None:
         instance.close()
         failures.raise_upcoming(responder, matching.CONNECT)
-        instance.sock = NoSocket(Server(NAME, responder), instance.server, partial(_reconnected, instance))
+        instance.sock = LeftSocket(Server(NAME, responder), instance.server, partial(_reconnected, instance))
         instance.sock.settimeout(instance.timeout)
         return None
     if not _records():
@@ -105,9 +106,9 @@ def _exchange(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:
     sock = instance.sock
     if sock is not None:
         if seams.responder(NAME) is not None:
-            if not isinstance(sock, NoSocket) or sock.is_of_the_past:
+            if not isinstance(sock, LeftSocket) or sock.is_of_the_past:
                 instance.close()
-        elif isinstance(sock, NoSocket):
+        elif isinstance(sock, LeftSocket):
             instance.close()
         elif _records() and not isinstance(sock, SeenSocket):
             instance.sock = SeenSocket(sock, _tap(instance))

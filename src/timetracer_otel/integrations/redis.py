@@ -15,6 +15,7 @@ from typing import Any, Final
 
 from timetracer_otel import seams, spans
 from timetracer_otel.families import failures
+from timetracer_otel.families.nowhere.left_socket import LeftSocket
 from timetracer_otel.families.nowhere.sockets import Socket
 from timetracer_otel.families.nowhere.transports import Transport, streams
 from timetracer_otel.families.redis import matching, rendering
@@ -159,7 +160,8 @@ def _connect(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:
     if responder is not None:
         if not is_brokering():
             failures.raise_upcoming(responder, matching.CONNECT)
-        sock = Socket(Server(NAME, responder), (getattr(instance, "host", ""), getattr(instance, "port", 0)))
+        address = (getattr(instance, "host", ""), getattr(instance, "port", 0))
+        sock = LeftSocket(Server(NAME, responder), address, partial(_reconnected, instance))
         sock.settimeout(getattr(instance, "socket_timeout", None))
         return sock
     instance.__dict__[_CONNECTS] = True
@@ -172,6 +174,12 @@ def _connect(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:
         del instance.__dict__[_CONNECTS]
     tap = _tap(instance)
     return sock if tap is None else _Socket(sock, instance, tap)
+
+
+def _reconnected(connection: Any) -> Any:
+    connection.disconnect()
+    connection.connect()
+    return connection._sock  # noqa: SLF001 - where the driver has it
 
 
 def _send(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:

@@ -12,14 +12,15 @@ from timetracer_otel.families.memcached.matching import describe, rebound
 from timetracer_otel.families.memcached.recording import CLOSED, UNSENT
 from timetracer_otel.families.memcached.rendering import shown
 from timetracer_otel.families.memcached.wire import commands_in
-from timetracer_otel.families.nowhere import END, Dialogue, Reply
+from timetracer_otel.families.nowhere import END, Reply
+from timetracer_otel.families.nowhere.left_socket import Limited
 from timetracer_otel.families.nowhere.recorded import replies
 from timetracer_otel.seams import Answer, Responder
 
 __all__ = ["Server"]
 
 
-class Server(Dialogue[bytes]):
+class Server(Limited):
     """Answers from the cassette what an app asks.
 
     Args:

@@ -1,15 +1,12 @@
-"""A connected socket of a client that is looked at, and one that reaches nowhere."""
+"""A connected socket of a client that is looked at."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 from timetracer_otel.families.memcached.recording import Tap
-from timetracer_otel.families.memcached.server import Server
-from timetracer_otel.families.nowhere.sockets import Socket
 
-__all__ = ["NoSocket", "SeenSocket"]
+__all__ = ["SeenSocket"]
 
 
 class SeenSocket:
@@ -64,30 +61,3 @@ class SeenSocket:
         """Close it."""
         self._tap.ended()
         self._sock.close()
-
-
-class NoSocket(Socket):
-    """Reaches nowhere. When its replay is over, the client that still holds it gets another one: it tries only once.
-
-    Args:
-        server: says what is received.
-        address: of the server, as the client believes.
-        reconnect: has the client connect again, and gives its new socket.
-    """
-
-    def __init__(self, server: Server, address: Any, reconnect: Callable[[], Any]) -> None:
-        super().__init__(server, address)
-        self._server = server
-        self._reconnect = reconnect
-
-    @property
-    def is_of_the_past(self) -> bool:
-        """Whether the replay that it stands for is over."""
-        return self._server.is_of_the_past
-
-    def sendall(self, data: Any, flags: int = 0) -> None:
-        """Send, on another socket where the replay is over."""
-        if self.is_of_the_past:
-            self._reconnect().sendall(data)
-        else:
-            super().sendall(data, flags)

@@ -8,7 +8,8 @@ from typing import Final
 
 from timetracer_otel import seams, spans
 from timetracer_otel.families import failures
-from timetracer_otel.families.nowhere import END, Dialogue, Reply, Say, Wait
+from timetracer_otel.families.nowhere import END, Reply, Say, Wait
+from timetracer_otel.families.nowhere.left_socket import Limited
 from timetracer_otel.families.nowhere.recorded import replies
 from timetracer_otel.families.redis import commands as known
 from timetracer_otel.families.redis import forgetful
@@ -38,7 +39,7 @@ _MAPS: Final = 3
 """The version of the protocol that has maps and pushes; the one before has lists in their place."""
 
 
-class Server(Dialogue[bytes]):
+class Server(Limited):
     """Answers from the cassette what an app asks; what sets a connection up it answers by itself.
 
     Args:
