@@ -48,6 +48,7 @@ _SELDOM = {
     "pika": "pika",
     "psycopg": "psycopg",
     "psycopg2": "psycopg2",
+    "mysqlclient": "MySQLdb",
     "pymysql": "pymysql",
     "redis": "redis",
     "starlette": "starlette",

@@ -16,6 +16,8 @@ INIT_DB, QUERY, FIELD_LIST, STATISTICS, CHANGE_USER, PREPARE, LONG_DATA, CLOSE =
 MORE_RESULTS: Final = 0x0008
 _SILENT: Final = frozenset({1, LONG_DATA, CLOSE})
 _OK, _NULL, _EOF, _ERROR = 0x00, 0xFB, 0xFE, 0xFF
+_PROGRESS: Final = b"\xff\xff"
+"""The number of what looks like an error and tells how far the server is."""
 _SHORT: Final = 9
 """What begins like an end of rows and is as long as this is a row."""
 _HEAD: Final = 600
@@ -124,6 +126,8 @@ class Course:
         return Kind.PREPARED
 
     def _fails(self, head: bytes) -> Kind:
+        if head[1:3] == _PROGRESS:
+            return Kind.TEXT
         self.error, self.ended = head, True
         return Kind.ERROR
 

@@ -13,15 +13,15 @@ from timetracer_otel.families.mysql import wire
 __all__ = ["SSL", "facts", "facts_in", "is_tls_request", "made"]
 
 SSL: Final = 0x0800
-_COMPRESS, _LOCAL_FILES, _SECURE, _PLUGIN, _ATTRIBUTES = 0x20, 0x80, 0x8000, 0x080000, 0x100000
-_LENGTHS, _TRACK, _WITHOUT_EOF, _ZSTD, _OPTIONAL_METADATA = 0x200000, 0x800000, 0x1000000, 0x4000000, 0x2000000
-_LEFT_OUT: Final = _COMPRESS | _TRACK | _WITHOUT_EOF | _ZSTD | _OPTIONAL_METADATA
+_COMPRESS, _SECURE, _PLUGIN = 0x20, 0x8000, 0x080000
+_WITHOUT_EOF, _OPTIONAL_METADATA, _ZSTD = 0x1000000, 0x2000000, 0x4000000
+_LEFT_OUT: Final = _COMPRESS | _WITHOUT_EOF | _ZSTD | _OPTIONAL_METADATA
 """What would change the form of what is recorded."""
-_ALWAYS: Final = SSL | _SECURE | _PLUGIN
+_ALWAYS: Final = _SECURE | _PLUGIN
 _DEFAULTS: Final[Mapping[str, Any]] = {
     "version": "8.0.0", "thread": 1, "capabilities": 0xA1FFF7FF & ~_LEFT_OUT, "charset": 45, "status": 2,
 }  # fmt: skip
-_AFTER_VERSION: Final = Struct("<I8sxHBHHB10x")
+_AFTER_VERSION: Final = Struct("<I8sxHBHHB6xI")
 _TLS_REQUEST: Final = 32
 _SALT: Final = bytes(range(33, 41)), bytes(range(41, 53))
 _more = itertools.count(1)
@@ -43,14 +43,15 @@ def facts(version: str, thread: int, capabilities: int, charset: int, status: in
 
 
 def facts_in(payload: bytes) -> dict[str, Any]:
-    """Read :func:`facts` from the greeting itself.
+    """Read :func:`facts` from the greeting itself, with ``extended``: the flags that MariaDB alone has.
 
     Args:
         payload: of its packet.
     """
     version, at = wire.text_until_zero(payload, 1)
-    thread, _, low, charset, status, high, _ = _AFTER_VERSION.unpack_from(payload, at)
-    return facts(version.decode("latin-1"), thread, low | high << 16, charset, status)
+    thread, _, low, charset, status, high, _, extended = _AFTER_VERSION.unpack_from(payload, at)
+    known = facts(version.decode("latin-1"), thread, low | high << 16, charset, status)
+    return {**known, "extended": extended}
 
 
 class Known:
@@ -78,16 +79,18 @@ class Known:
         return {**last, "thread": int(last["thread"]) + 1 + number - len(self._all)}
 
 
-def made(known: Mapping[str, Any]) -> bytes:
-    """Make a greeting. It offers TLS, which then changes nothing, and takes any password.
+def made(known: Mapping[str, Any], *, offers_tls: bool = True) -> bytes:
+    """Make a greeting, which takes any password.
 
     Args:
         known: as :func:`facts` has it.
+        offers_tls: whether it offers TLS, which then must change nothing.
     """
     capabilities = (int(known["capabilities"]) | _ALWAYS) & ~_LEFT_OUT
+    capabilities = capabilities | SSL if offers_tls else capabilities & ~SSL
     facts_ = _AFTER_VERSION.pack(
         int(known["thread"]), _SALT[0], capabilities & 0xFFFF, int(known["charset"]), int(known["status"]),
-        capabilities >> 16, 21,
+        capabilities >> 16, 21, int(known.get("extended", 0)),
     )  # fmt: skip
     version = str(known["version"]).encode("latin-1", "replace") + b"\0"
     return wire.frame(b"\x0a" + version + facts_ + _SALT[1] + b"\0mysql_native_password\0", 0)

@@ -53,11 +53,13 @@ class Server(Dialogue[bytes]):
         plugin: the integration's name.
         responder: gives the recorded calls.
         peer: the server and the database that the client connects to.
+        offers_tls: whether it offers TLS, which then must change nothing.
     """
 
     UNANSWERED: Final = "the recording ended before this statement was answered: record it to its end"
 
-    def __init__(self, plugin: str, responder: Responder, peer: str) -> None:
+    def __init__(self, plugin: str, responder: Responder, peer: str, *, offers_tls: bool = True) -> None:
+        self._offers_tls = offers_tls
         self._plugin = plugin
         self._responder = responder
         self._split = Split()
@@ -78,6 +80,11 @@ class Server(Dialogue[bytes]):
         self._connected = True
 
     @property
+    def is_partial(self) -> bool:
+        """Whether what is said last was not recorded to its end."""
+        return self._partial
+
+    @property
     def is_of_the_past(self) -> bool:
         """Whether its replay is over."""
         return seams.responder(self._plugin) is not self._responder
@@ -85,7 +92,7 @@ class Server(Dialogue[bytes]):
     def greet(self, say: Say[bytes]) -> Iterable[Reply[bytes]]:
         """Greet the client, as a server does; not again where it goes on in TLS, on what it takes for another one."""
         greeted, self._greeted = self._greeted, True
-        return () if greeted else (greeting.made(self._facts),)
+        return () if greeted else (greeting.made(self._facts, offers_tls=self._offers_tls),)
 
     def feed(self, data: bytes) -> Iterable[Reply[bytes]]:
         """Take what the client sends; what it asks is matched at once.

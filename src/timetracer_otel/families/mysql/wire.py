@@ -38,7 +38,9 @@ BINARY: Final = 63
 """The number of the character set of what is no text."""
 _NULL: Final = 0xFB
 _LENGTHS: Final = {0xFC: 2, 0xFD: 3, 0xFE: 8}
-_STATE: Final = 6
+_TEXTS: Final = 6
+_FACTS: Final = 13
+"""Bytes of what is said of a column after its names."""
 _COLUMN: Final = Struct("<HIBHB")
 _STATUS: Final = Struct("<HH")
 
@@ -238,10 +240,13 @@ def column(payload: bytes) -> Column:
     """
     texts: list[bytes] = []
     at = 0
-    for _ in range(_STATE):
+    for _ in range(_TEXTS):
         size, start = length(payload, at)
         at = start + size
         texts.append(payload[start:at])
+    if len(payload) - at > _FACTS:
+        size, start = length(payload, at)  # MariaDB's name of a type, where a client takes those
+        at = start + size
     charset, longest, kind, flags, decimals = _COLUMN.unpack_from(payload, at + 1)
     name, table = (texts[n].decode("utf-8", "backslashreplace") for n in (4, 2))
     return Column(name, charset, longest, kind, flags, decimals, table)

@@ -91,7 +91,6 @@ def _looked_at(original: Any) -> Any:
 
 
 _UNSEEN: Final = {
-    "MySQLdb._mysql": "mysqlclient",
     "_mysql_connector": "mysql-connector-python's C extension",
     "curl_cffi._wrapper": "curl_cffi",
     "grpc._cython.cygrpc": "grpcio",
