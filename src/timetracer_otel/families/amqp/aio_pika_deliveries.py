@@ -22,6 +22,8 @@ from timetracer_otel.seams import Call
 __all__ = ["closes", "consumes", "exits", "gives_next", "iterator_consumes", "robust_consumes"]
 
 _TAKEN: Final = "_timetracer_taken"
+_ASKED: Final = "_timetracer_asked"
+"""Where an iterator that is asked for the next message says so."""
 _iterates: ContextVar[Any] = ContextVar("timetracer_aio_pika_iterates", default=None)
 """The iterator that begins to consume just now."""
 
@@ -135,10 +137,14 @@ def gives_next(original: Any) -> Any:
     """Around ``QueueIterator.__anext__()``."""
 
     async def anext_(self: Any) -> Any:
-        if is_off(NAME):
+        if is_off(NAME) or _ASKED in self.__dict__:  # a robust iterator that has none of its own passes here twice
             return await original(self)
         _leave(self)
-        message = await (original(self) if seams.responder(NAME) is None else _next_replayed(self, original))
+        self.__dict__[_ASKED] = True
+        try:
+            message = await (original(self) if seams.responder(NAME) is None else _next_replayed(self, original))
+        finally:
+            del self.__dict__[_ASKED]
         guarded(NAME, "pull", _pulled, self, message)
         return message
 
