@@ -42,6 +42,7 @@ _OF_ONE: Final = frozenset({
     "traceparent", "tracestate", "baggage", "replaced_task_nesting",
 })  # fmt: skip
 """Headers that say the same as the body, or another thing in each run."""
+_LOST: Final = "WorkerLostError"
 _POLL_SECONDS: Final = 0.02
 _T = TypeVar("_T")
 
@@ -143,6 +144,29 @@ def _guarded(where: str, step: Callable[..., _T], *args: Any) -> _T | None:
     except Exception as error:  # noqa: BLE001 - recording never breaks the app
         faults.report(f"{NAME}.{where}", error)
         return None
+
+
+def _lost(original: Any) -> Any:
+    """Around ``Request.on_failure(exc_info, …)``, in the main process: a child that was killed could write no lane."""
+
+    def on_failure(self: Any, exc_info: Any, *args: Any, **kwargs: Any) -> Any:
+        error = getattr(exc_info.exception, "exc", exc_info.exception)
+        lane = _guarded("lost", _open_lost, self) if type(error).__name__ == _LOST else None
+        if lane is None:
+            return original(self, exc_info, *args, **kwargs)
+        try:
+            with lane.entered():
+                _guarded("outcome", _note, Outcome("FAILURE", error=error))
+                return original(self, exc_info, *args, **kwargs)
+        finally:
+            _close(lane, None)
+
+    return on_failure
+
+
+def _open_lost(request: Any) -> Lane | None:
+    told = request._request_dict, request._body, request._content_type, request._content_encoding  # noqa: SLF001 - what the pool got
+    return _open(request.name, request.id, *told)
 
 
 def _succeeded(original: Any) -> Any:
@@ -443,6 +467,7 @@ INTEGRATION = Integration(
         Patch("celery.backends.base", "Backend.mark_as_done", maker=_succeeded),
         Patch("celery.app.task", "Task.__call__", maker=_called),
         Patch("celery.app.task", "Task.apply", maker=_applied),
+        Patch("celery.worker.request", "Request.on_failure", maker=_lost),
         Patch("celery.worker.request", "Request.maybe_expire", maker=_never_expires),
         Patch("kombu.messaging", "Producer._publish", maker=_published),
         Patch("kombu.connection", "Connection.get_transport_cls", maker=_transport_class),
