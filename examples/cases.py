@@ -141,7 +141,24 @@ CACHE = WebApp(
 """Needs a program that is no Python package: Debian's ``redis-server``."""
 _WITH_REDIS: tuple[Example, ...] = (CACHE,) if shutil.which("redis-server") else ()
 
-EXAMPLES: tuple[Example, ...] = (SHOP, BOARD, JOB, STRICT_JOB, CHECKOUT, WEBHOOK, DJANGO_SHOP, LIBRARY, *_WITH_REDIS)
+PAYMENTS = Script(
+    folder=_HERE / "celery_payments",
+    command=("python", "shop.py"),
+    peers=(Peer("PAYMENTS_URL", ("flask", "--app", "../flask_checkout/payments", "run")),),
+)
+
+EXAMPLES: tuple[Example, ...] = (
+    SHOP,
+    BOARD,
+    JOB,
+    STRICT_JOB,
+    CHECKOUT,
+    WEBHOOK,
+    DJANGO_SHOP,
+    PAYMENTS,
+    LIBRARY,
+    *_WITH_REDIS,
+)
 DATABASES = (
     "timetracer_example_flask",
     "timetracer_example_async",

@@ -14,7 +14,7 @@ from rich.console import Console
 
 from examples import demo
 from examples.asking import Answer, Example
-from examples.cases import BOARD, CACHE, CHECKOUT, DJANGO_SHOP, JOB, LIBRARY, SHOP, STRICT_JOB, WEBHOOK
+from examples.cases import BOARD, CACHE, CHECKOUT, DJANGO_SHOP, JOB, LIBRARY, PAYMENTS, SHOP, STRICT_JOB, WEBHOOK
 from examples.demo import Comparison, Row, compare, postgres, table
 
 ROOT = Path(__file__).parents[2]
@@ -36,6 +36,7 @@ _SLOW = pytest.mark.system
         pytest.param(WEBHOOK, id="webhook", marks=_SLOW),
         pytest.param(LIBRARY, id="library", marks=_SLOW),
         pytest.param(CACHE, id="cache", marks=_SLOW),
+        pytest.param(PAYMENTS, id="payments", marks=_SLOW),
     ],
 )
 def test_an_example_replays_byte_for_byte(example: Example, tmp_path: Path) -> None:
