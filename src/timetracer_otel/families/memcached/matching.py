@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from functools import lru_cache
 from hashlib import blake2b
 from typing import Final
 
@@ -15,11 +16,13 @@ from timetracer_otel.seams import Description, Value
 from timetracer_otel.seams import values as kinds
 from timetracer_otel.seams.values import Blanker
 
-__all__ = ["CONNECT", "SYSTEM", "answer", "describe", "describe_recorded", "rebound", "reply_values"]
+__all__ = ["CONNECT", "SYSTEM", "answer", "describe", "describe_recorded", "describe_sent", "rebound", "reply_values"]
 
 SYSTEM: Final = "memcached"
 CONNECT: Final = Description((SYSTEM, "connect", ""), b"", (), read=False, subjects=())
 """A connection that failed. One that did not is no call."""
+_KEPT: Final = 1024
+"""Bytes of the longest commands whose description is remembered."""
 _FETCHES: Final = frozenset({"get", "gets"})
 """Commands with keys in any order: an app that has them in a set asks in another one each time."""
 
@@ -51,6 +54,20 @@ def describe(asked: list[Command]) -> Description:
         subjects=_subjects(asked),
         settles=all(map(known.is_settling, asked)),
     )
+
+
+def describe_sent(data: bytes) -> Description:
+    """As :func:`describe`, of commands as they were sent: an app sends few different ones, often.
+
+    Args:
+        data: one command or several.
+    """
+    return _described(data) if len(data) <= _KEPT else describe(commands_in(data))
+
+
+@lru_cache(maxsize=1024)
+def _described(data: bytes) -> Description:
+    return describe(commands_in(data))
 
 
 def _sorted(command: Command) -> Command:

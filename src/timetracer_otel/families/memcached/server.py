@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 from timetracer_otel import seams, spans
 from timetracer_otel.families import failures
 from timetracer_otel.families.memcached import commands as known
-from timetracer_otel.families.memcached.matching import describe, rebound
+from timetracer_otel.families.memcached.matching import describe_sent, rebound
 from timetracer_otel.families.memcached.recording import CLOSED, UNSENT
 from timetracer_otel.families.memcached.rendering import shown
 from timetracer_otel.families.memcached.wire import commands_in
@@ -45,7 +45,7 @@ class Server(Limited):
         if all(map(known.is_setup, asked)):
             return (END,)
         answer = self._responder.answer(
-            describe(asked),
+            describe_sent(data),
             lambda: shown(asked),
             recording=lambda: spans.encode_payload(spans.REQUEST, data),
         )

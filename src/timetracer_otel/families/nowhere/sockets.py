@@ -22,6 +22,9 @@ _GLANCE: Final = 0.02
 """Seconds after which a waiting thread looks around, where its wait says so."""
 _NOTHING: Final = memoryview(b"")
 _FOREVER: Final = float("inf")
+_PEEK: Final = int(socket.MSG_PEEK)  # numbers: the members of an enumeration are slow
+_WAIT_FOR_ALL: Final = int(socket.MSG_WAITALL)
+_NEVER_WAIT: Final = int(getattr(socket, "MSG_DONTWAIT", 0))
 _now = time.monotonic  # the real one: a replay gives the app another
 
 
@@ -67,7 +70,6 @@ class Socket:
             self._ended = False
             self._peer.feed(sent)
         self._wake()
-        self._settle()
 
     def send(self, data: Any, flags: int = 0) -> int:
         """As :meth:`sendall`; all of it is taken."""
@@ -113,12 +115,13 @@ class Socket:
             return len(self._left)
 
     def _take(self, size: int, flags: int) -> memoryview:
-        arrived = self._arrived(0.0 if flags & getattr(socket, "MSG_DONTWAIT", 0) else self._timeout)
+        flags = int(flags)
+        arrived = self._arrived(0.0 if flags & _NEVER_WAIT else self._timeout)
         taken = arrived[:size]
-        if not flags & socket.MSG_PEEK:
+        if not flags & _PEEK:
             self._left = arrived[size:]
             self._settle()
-        if flags & socket.MSG_WAITALL and taken and len(taken) < size and not flags & socket.MSG_PEEK:
+        if flags & _WAIT_FOR_ALL and taken and len(taken) < size and not flags & _PEEK:
             return memoryview(bytes(taken) + bytes(self._take(size - len(taken), flags)))
         return taken
 

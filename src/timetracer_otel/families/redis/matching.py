@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from functools import lru_cache
 from hashlib import blake2b
 from typing import Final
 
@@ -15,7 +16,17 @@ from timetracer_otel.seams import Description, Value
 from timetracer_otel.seams import values as kinds
 from timetracer_otel.seams.values import Blanker
 
-__all__ = ["CONNECT", "DATABASE", "SYSTEM", "answer", "describe", "describe_recorded", "rebound", "reply_values"]
+__all__ = [
+    "CONNECT",
+    "DATABASE",
+    "SYSTEM",
+    "answer",
+    "describe",
+    "describe_recorded",
+    "describe_sent",
+    "rebound",
+    "reply_values",
+]
 
 SYSTEM: Final = "redis"
 DATABASE: Final = "db.namespace"
@@ -23,6 +34,8 @@ DATABASE: Final = "db.namespace"
 CONNECT: Final = Description((SYSTEM, "CONNECT", ""), b"", (), read=False, subjects=())
 """A connection that failed. One that did not is no call."""
 _IN_TRANSACTION: Final = "MULTI"
+_KEPT: Final = 1024
+"""Bytes of the longest commands whose description is remembered."""
 
 
 def describe(asked: list[Command], database: str = "0") -> Description:
@@ -54,6 +67,21 @@ def describe(asked: list[Command], database: str = "0") -> Description:
         subjects=_subjects(asked),
         settles=settles,
     )
+
+
+def describe_sent(data: bytes, database: str = "0") -> Description:
+    """As :func:`describe`, of commands as they were sent: an app sends few different ones, often.
+
+    Args:
+        data: one command, or those of a pipeline.
+        database: the number of the database.
+    """
+    return _described(data, database) if len(data) <= _KEPT else describe(commands_in(data), database)
+
+
+@lru_cache(maxsize=1024)
+def _described(data: bytes, database: str) -> Description:
+    return describe(commands_in(data), database)
 
 
 def _key(asked: list[Command]) -> tuple[str, ...]:

@@ -13,7 +13,7 @@ from timetracer_otel.families.nowhere.left_socket import Limited
 from timetracer_otel.families.nowhere.recorded import replies
 from timetracer_otel.families.redis import commands as known
 from timetracer_otel.families.redis import forgetful
-from timetracer_otel.families.redis.matching import DATABASE, describe, rebound
+from timetracer_otel.families.redis.matching import DATABASE, describe, describe_sent, rebound
 from timetracer_otel.families.redis.recording import CLOSED, HELLO, UNSENT
 from timetracer_otel.families.redis.rendering import shown
 from timetracer_otel.families.redis.turns import TURNS, Turns
@@ -74,7 +74,8 @@ class Server(Limited):
         if self.is_of_the_past:
             raise ConnectionResetError(errno.ECONNRESET, "the replay of this connection is over")
         asked = commands_in(data)
-        is_setup = all(map(known.is_setup, asked))
+        is_plain = known.are_plain(asked)
+        is_setup = not is_plain and all(map(known.is_setup, asked))
         if is_brokering() and not is_setup:
             return forgetful.replies(asked, self._protocol)
         if is_setup:
@@ -83,7 +84,7 @@ class Server(Limited):
                 return self._said(refused)
             return [reply for command in asked for reply in self._made_up(command)]
         answer = self._responder.answer(
-            describe(asked, self._database),
+            describe_sent(data, self._database),
             lambda: shown(asked),
             recording=lambda: {
                 **spans.encode_payload(spans.REQUEST, _without_secrets(asked)),
@@ -93,9 +94,10 @@ class Server(Limited):
         recorded = answer.recorded
         if recorded.attributes.get(UNSENT):
             raise failures.error_of(self._responder, recorded.text(spans.ERROR) or "")
-        for command in asked:
-            self._listen(command, answer)
-        if self.turns is not None and known.are_plain(asked):
+        if not is_plain:
+            for command in asked:
+                self._listen(command, answer)
+        elif self.turns is not None:
             self._hold(self._responder.stream(recorded), self.turns.count)
         return self._said(answer)
 
