@@ -30,6 +30,8 @@ _NUMBERS: Final = {
 _EPOCH: Final = dt.datetime(2000, 1, 1, tzinfo=dt.UTC)
 _MICROSECONDS: Final = struct.Struct("!q")
 _LONGEST: Final = 400
+_LARGE: Final = 1 << 20
+"""Bytes of a value above which nothing is looked for in it."""
 
 
 def blanked(raw: bytes | None, kind: int, form: int, blanker: Blanker) -> Any:
@@ -41,8 +43,8 @@ def blanked(raw: bytes | None, kind: int, form: int, blanker: Blanker) -> Any:
         form: 0 for text, 1 for binary.
         blanker: takes what it may make anew.
     """
-    if raw is None:
-        return None
+    if raw is None or len(raw) > _LARGE:
+        return raw
     if (text := _as_text(raw, kind, form)) is not None:
         return blanker.text(text)
     if kind in _NUMBERS and (number := _number(raw, kind)) is not None:
@@ -76,8 +78,8 @@ def rebound(raw: bytes | None, kind: int, form: int, bindings: Mapping[Value, Va
         form: 0 for text, 1 for binary.
         bindings: the live value of each recorded one.
     """
-    if raw is None:
-        return None
+    if raw is None or len(raw) > _LARGE:
+        return raw
     if (text := _as_text(raw, kind, form)) is not None:
         changed = kinds.rebound(text, bindings)
         return raw if changed == text else raw[: len(raw) - len(text.encode())] + changed.encode()

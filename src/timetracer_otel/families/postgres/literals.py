@@ -202,7 +202,7 @@ def _secret(sql: str) -> Iterator[Literal]:
     found = list(literals(sql))
     marked = _marked(sql, found, _numbered)
     columns = dict(_outlined(marked))
-    arguments = _arguments(marked) if _CRYPTO.search(sql) else frozenset[str]()
+    arguments = _arguments(marked) if _CRYPTO.search(marked) else frozenset[str]()
     for number, one in enumerate(found):
         if one.kind in {"number", "word"}:
             continue
@@ -235,7 +235,7 @@ def speaks(sql: str) -> bool:
     Args:
         sql: the text.
     """
-    return _SPEAKS.search(sql) is not None
+    return _SPEAKS.search(compact(sql)) is not None
 
 
 def secrets_in(sql: str) -> list[str]:
@@ -259,7 +259,7 @@ def secret_parameters(sql: str) -> frozenset[int]:
         return frozenset()
     marked = _marked(sql, literals(sql), _numbered)
     found = {name for name, column in _outlined(marked) if _speaks_of_one(column)}
-    if _CRYPTO.search(sql):
+    if _CRYPTO.search(marked):
         found |= _arguments(marked)
     return frozenset(int(name) - 1 for name in found if name.isdigit() and int(name) < _FIRST)
 

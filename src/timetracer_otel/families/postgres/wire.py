@@ -97,10 +97,13 @@ def messages(data: bytes) -> Iterator[Message]:
 class Split:
     """Cuts what arrives in pieces into messages."""
 
-    __slots__ = ("_rest",)
+    __slots__ = ("_pieces", "_size", "_wanted")
 
     def __init__(self) -> None:
-        self._rest = b""
+        self._pieces: list[bytes] = []
+        self._size = 0
+        self._wanted = 0
+        """Bytes of the message that is not whole yet, where they are known: a large one comes in many pieces."""
 
     def messages(self, data: bytes) -> list[Message]:
         """Give the messages that are whole with this piece.
@@ -108,12 +111,20 @@ class Split:
         Args:
             data: the next one.
         """
-        if self._rest:
-            data = self._rest + data
+        self._size += len(data)
+        if self._size < self._wanted:
+            self._pieces.append(data)
+            return []
+        if self._pieces:
+            data = b"".join((*self._pieces, data))
         found = list(messages(data))
         used = sum(len(body) + _HEAD.size for _, body in found)
-        self._rest = data[used:]
+        self._keep(data[used:])
         return found
+
+    def _keep(self, rest: bytes) -> None:
+        self._pieces, self._size = [rest] if rest else [], len(rest)
+        self._wanted = _HEAD.unpack_from(rest)[1] + 1 if len(rest) >= _HEAD.size else 0
 
     def startup(self, data: bytes) -> bytes | None:
         """Give the first message of a connection, which has no kind; None until it is whole.
@@ -121,12 +132,12 @@ class Split:
         Args:
             data: the next piece.
         """
-        data = self._rest + data
+        data = b"".join((*self._pieces, data))
         length = _INT32.unpack_from(data)[0] if len(data) >= _LENGTH else 0
         if len(data) < max(length, _LENGTH):
-            self._rest = data
+            self._pieces, self._size = [data], len(data)
             return None
-        self._rest = data[length:]
+        self._keep(data[length:])
         return data[_LENGTH:length]
 
 
