@@ -218,6 +218,18 @@ def _lobject(original: Any) -> Any:
     return lobject
 
 
+def _encrypt_password(original: Any) -> Any:
+    def encrypt_password(password: Any, user: Any, scope: Any = None, algorithm: Any = None) -> Any:
+        handler = None if algorithm else handler_of(getattr(scope, "connection", scope))
+        if isinstance(handler, Replaying):
+            handler.refuse(
+                "libpq asks by itself which algorithm it is to encrypt a password by: let the program name one"
+            )
+        return original(password, user, scope, algorithm)
+
+    return encrypt_password
+
+
 # What a replayed connection says of itself.
 
 
@@ -257,6 +269,7 @@ def _wait_callback(original: Any) -> Any:
 def _patches() -> Iterator[Patch]:
     yield Patch("psycopg2", "_connect", _connect)
     yield Patch("psycopg2.extensions", "get_wait_callback", maker=_wait_callback)
+    yield Patch("psycopg2.extensions", "encrypt_password", maker=_encrypt_password)
     for name, maker in METHODS.items():
         yield Patch("psycopg2.extensions", f"cursor.{name}", maker=maker, underneath=True)
     for name, maker in {
