@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from functools import lru_cache
 from hashlib import blake2b
@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from timetracer_otel import spans
 from timetracer_otel.cassette.model import Span
-from timetracer_otel.families.dbapi import asking, told, typed
+from timetracer_otel.families.dbapi import asking, in_lists, told, typed
 from timetracer_otel.families.dbapi.asking import Asked
 from timetracer_otel.families.dbapi.statements import normal
 from timetracer_otel.seams import Description, Value
@@ -35,20 +35,28 @@ def describe(asked: Asked) -> Description:
     Args:
         asked: recorded or live.
     """
-    sql, values = _statement(asked.sql) if len(asked.sql) <= _KEPT else _statement.__wrapped__(asked.sql)
+    sql, values, lists = _statement(asked.sql) if len(asked.sql) <= _KEPT else _statement.__wrapped__(asked.sql)
     blanker = Blanker()
-    shape = [asked.operation, sql, asked.many, _blanked(asked.parameters or [], blanker)]
+    parameters, more = _parameters(asked, blanker)
+    shape = [asked.operation, sql, asked.many, parameters]
     digest = blake2b(typed.encoded(shape), digest_size=16).digest()
-    subjects = () if asked.outline.sets else None
-    values = (*values, *blanker.values)
-    return Description(_key(asked), digest, values, _is_read(asked), _place(asked.database), subjects=subjects)
+    return Description(
+        _key(asked),
+        digest,
+        (*values, *blanker.values),
+        _is_read(asked),
+        _place(asked.database),
+        unordered=(*lists, *((start + len(values), count, width) for start, count, width in more)),
+        subjects=() if asked.outline.sets else None,
+    )
 
 
 @lru_cache(maxsize=1024)
-def _statement(sql: str) -> tuple[str, tuple[Value, ...]]:
+def _statement(sql: str) -> tuple[str, tuple[Value, ...], in_lists.Unordered]:
     """Give the text of a statement as it counts, and the values that were in it: an app asks with few texts, often."""
     blanker = Blanker()
-    return blanker.text(normal(sql)), tuple(blanker.values)
+    sql = normal(sql)
+    return blanker.text(sql), tuple(blanker.values), in_lists.unordered(sql)
 
 
 @lru_cache(maxsize=1024)
@@ -90,6 +98,13 @@ def _is_read(asked: Asked) -> bool:
     if asked.in_transaction:
         return False
     return asked.operation in _READS or (asked.operation == "execute" and asked.outline.reads)
+
+
+def _parameters(asked: Asked, blanker: Blanker) -> tuple[Any, in_lists.Unordered]:
+    given = asked.parameters or []
+    if asked.many or isinstance(given, Mapping):
+        return _blanked(given, blanker), ()
+    return in_lists.blanked(asked.sql, given, blanker, lambda _number, value: _blanked(value, blanker))
 
 
 def _blanked(value: Any, blanker: Blanker) -> Any:

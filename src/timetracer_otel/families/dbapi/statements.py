@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Final
 
+from timetracer_otel.families.dbapi import in_lists
+
 __all__ = ["StatementOutline", "normal", "outline"]
 
 _TOKEN: Final = re.compile(
@@ -72,7 +74,7 @@ def normal(sql: str) -> str:
     if "*/" in sql:
         sql = _COMMENTER.sub("", sql)
     found = _SAVEPOINT.match(sql)
-    return sql if found is None else f"{found['verb']}s"
+    return in_lists.sorted_literals(sql) if found is None else f"{found['verb']}s"
 
 
 @lru_cache(maxsize=1024)

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
-from functools import lru_cache
+from functools import lru_cache, partial
 from hashlib import blake2b
 from typing import Final
 
 from timetracer_otel import spans
 from timetracer_otel.cassette.model import Span
+from timetracer_otel.families.dbapi import in_lists
 from timetracer_otel.families.postgres import asked as questions
 from timetracer_otel.families.postgres import cells, literals, statements
 from timetracer_otel.families.postgres.asked import SYSTEM, Asked, Place
@@ -41,15 +43,16 @@ def describe(asked: Asked) -> Description:
         asked: recorded or live.
     """
     text = literals.compact(asked.sql)
-    sql, values = _statement(text) if len(text) <= _KEPT else _statement.__wrapped__(text)
+    sql, values, lists = _statement(text) if len(text) <= _KEPT else _statement.__wrapped__(text)
     blanker = Blanker()
     shape: list[object] = [asked.operation, sql, asked.types, asked.limit]
     for one in asked.sets:
         shape += [one.formats, one.result_formats]
-        shape += [
-            cells.blanked(raw, asked.type_of(number), one.formats[number], blanker)
-            for number, raw in enumerate(one.parameters)
-        ]
+        forms, more = in_lists.blanked(
+            asked.sql, one.parameters, blanker, partial(_blanked, asked, one.formats, blanker)
+        )
+        shape += forms
+        lists += tuple((start + len(values), count, width) for start, count, width in more)
     if asked.copied is not None or asked.refused:
         whole = asked.done or bool(asked.refused)
         shape += ["copy", blake2b(asked.copied or b"", digest_size=16).digest() if whole else b"", asked.refused]
@@ -62,16 +65,22 @@ def describe(asked: Asked) -> Description:
         (*values, *blanker.values),
         read,
         _preference(asked, settles=settles, read=read),
+        unordered=lists,
         subjects=() if settles else _subjects(asked),
         settles=settles,
     )
 
 
+def _blanked(asked: Asked, formats: Sequence[int], blanker: Blanker, number: int, raw: bytes | None) -> object:
+    return cells.blanked(raw, asked.type_of(number), formats[number], blanker)
+
+
 @lru_cache(maxsize=1024)
-def _statement(sql: str) -> tuple[str, tuple[Value, ...]]:
+def _statement(sql: str) -> tuple[str, tuple[Value, ...], in_lists.Unordered]:
     """Give the text of a statement as it counts, and the values that were in it: an app asks with few texts, often."""
     blanker = Blanker()
-    return blanker.text(statements.normal(sql)), tuple(blanker.values)
+    sql = statements.normal(sql)
+    return blanker.text(sql), tuple(blanker.values), in_lists.unordered(sql)
 
 
 def describe_otherwise(asked: Asked) -> tuple[Description, ...]:

@@ -27,6 +27,8 @@ _NAMES: Final = re.compile(
     """
 )
 """Names of savepoints and cursors that drivers and object mappers make."""
+_TRUNCATED: Final = re.compile(r'(?is)(\A\s*TRUNCATE\s+(?:TABLE\s+)?)("[^"]+"(?:\s*,\s*"[^"]+")+)')
+"""Tables that are emptied together: their order means nothing."""
 _STRINGS: Final = re.compile(r"(?s)'(?:[^']|'')*'|\$(\w*)\$.*?\$\1\$|--[^\n]*|/\*.*?\*/")
 _WORD: Final = re.compile(r"[a-z_][\w$.]*(?:\s*\()?")
 _READS: Final = frozenset({"SELECT", "VALUES", "TABLE", "SHOW"})
@@ -38,9 +40,14 @@ _TABLES: Final = re.compile(
 _FIRST_WORD: Final = re.compile(r"\s*(?:only\s+|lateral\s+)?\"?([a-z_][\w.]*)")
 _OF_CATALOGS: Final = re.compile(r"pg_\w+|format_type|to_reg\w+|(?:obj|col|shobj)_description|current_schemas?|version")
 _CATALOG: Final = re.compile(r"(?:pg_catalog\.|information_schema\.)?pg_\w+|information_schema\.\w+")
-_FACTS: Final = re.compile(
-    r"(?s)\s*(?:select\s+(?:pg_catalog\.)?(?:version|current_schema|current_database)\(\)|show\s+[\w ]+)\s*;?\s*"
-)
+_FACTS: Final = re.compile(r"""(?xs)
+    \s*(?: select\s+(?:pg_catalog\.)?(?:version|current_schema|current_database)\(\)
+    | show\s+[\w ]+
+    | select\s+1                                                                     # is the connection alive?
+    | select\s+(?:pg_catalog\.)?set_config\( \s*'' \s*,\s* (?:''|\$1) \s*,\s* false \s*\)  # of the connection
+    )\s*;?\s*
+""")
+"""What pools and object mappers ask of a new connection, or one that has waited."""
 _CONTROL: Final = frozenset(
     {"BEGIN", "START", "COMMIT", "END", "ROLLBACK", "ABORT", "SAVEPOINT", "RELEASE", "SET", "CLOSE", "FETCH", "MOVE"}
 )
@@ -91,7 +98,7 @@ def normal(sql: str) -> str:
     Args:
         sql: the text.
     """
-    sql = statements.normal(sql)
+    sql = _TRUNCATED.sub(_in_order, statements.normal(sql))
     return _NAMES.sub(lambda found: found[found.lastgroup or 0], sql) if "_" in sql else sql
 
 
