@@ -92,6 +92,10 @@ def is_upkeep(sql: str) -> bool:
     return bool(lines) and all(line in RESET or line.startswith("DEALLOCATE ") for line in lines)
 
 
+def _in_order(found: re.Match[str]) -> str:
+    return found[1] + ", ".join(sorted(re.split(r"\s*,\s*", found[2])))
+
+
 def normal(sql: str) -> str:
     """Give an SQL text without what only tells one run from another.
 
