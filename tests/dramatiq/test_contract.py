@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import json
 from collections import Counter
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 
 from tests.redis.conftest import serving
+from tests.support.rabbitmq import running
 from tests.support.workers import App, Recorded, outcome, published, record
 from timetracer_otel import spans
+from timetracer_otel.cassette import loading
+from timetracer_otel.cassette.finding import below
 from timetracer_otel.families.kinds import task
 
 pytestmark = pytest.mark.system  # redis-server is no Python package
@@ -21,13 +25,23 @@ EXECUTIONS = Counter({
 })  # fmt: skip
 
 
-@pytest.fixture(scope="module", params=["1", "2"])
+@pytest.fixture(scope="module", params=["redis 2", "rabbitmq 1"])
 def recorded(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Recorded:
-    """A worker of so many processes, recorded once; its Redis is gone by then."""
+    """A worker of so many processes on each broker, recorded once; the broker is gone by then."""
+    broker, processes = str(request.param).split()
     folder = tmp_path_factory.mktemp("dramatiq")
-    with serving(folder) as port:
-        worker = ("dramatiq", "shop", "--processes", str(request.param), "--threads", "2")
-        return record(App(HERE, "shop", EXECUTIONS.total(), worker, {"REDIS_PORT": str(port)}), folder)
+    with ExitStack() as servers:
+        settings = {"REDIS_PORT": str(servers.enter_context(serving(folder)))}
+        if broker == "rabbitmq":
+            settings["BROKER"] = servers.enter_context(running()).url
+        worker = ("dramatiq", "shop", "--processes", processes, "--threads", "2")
+        return record(App(HERE, "shop", EXECUTIONS.total(), worker, settings), folder)
+
+
+def test_a_message_is_no_entry_beside_its_execution(recorded: Recorded) -> None:
+    """What the driver of RabbitMQ sees of it is the worker's own."""
+    lanes = loading.load(below(recorded.cassettes)).lanes
+    assert {lane.entry.attributes[spans.ENTRY_KIND] for lane in lanes if lane.entry is not None} == {"task"}
 
 
 def test_each_execution_is_a_lane(recorded: Recorded) -> None:

@@ -23,6 +23,7 @@ from timetracer_otel.families.amqp.messages import SYSTEM, Message
 from timetracer_otel.families.entry.running import opened
 from timetracer_otel.families.kinds.message import Delivery
 from timetracer_otel.seams import Call, Lane, faults
+from timetracer_otel.seams.brokering import is_brokering
 from timetracer_otel.seams.lanes import Entered, process
 
 __all__ = ["Awaited", "Deliveries", "Handled", "any_in_hand", "passed"]
@@ -167,7 +168,7 @@ class Deliveries:
             follows: in a replay, the recorded lane that it is.
         """
         delivery = Delivery(queue, [came.record(queue)], self._plugin, follows=follows)
-        lane = opened(delivery)
+        lane = None if is_brokering() else opened(delivery)  # a library's own message, which runs a task for it
         if lane is None:
             return None
         handled = Handled(lane, delivery, is_settled=is_settled)

@@ -14,6 +14,7 @@ from weakref import WeakSet
 from timetracer_otel.families.entry.running import opened
 from timetracer_otel.families.kinds.message import Delivery
 from timetracer_otel.seams import Lane, faults
+from timetracer_otel.seams.brokering import is_brokering
 from timetracer_otel.seams.lanes import process
 
 __all__ = ["Consumption"]
@@ -36,6 +37,8 @@ class Consumption:
             delivery: about to be given to the app.
         """
         self.end()
+        if is_brokering():  # a message of a library's own, which runs a task for it
+            return
         lane = opened(delivery)
         if lane is None:
             return
