@@ -12,7 +12,7 @@ import pybase64
 from timetracer_otel import seams, spans
 from timetracer_otel.cassette.model import Span
 from timetracer_otel.families import failures
-from timetracer_otel.seams import Description, faults
+from timetracer_otel.seams import Description
 from timetracer_otel.seams.values import Blanker
 
 __all__ = ["asked", "describe", "recorded", "rendered", "text"]
@@ -80,7 +80,6 @@ def asked(  # noqa: PLR0913, PLR0917 - who asks what, and how an answer is kept
             call.end()
         except Exception as fault:  # noqa: BLE001 - recording never breaks the app
             call.lose(f"{plugin}.{method}", fault)
-            faults.report(f"{plugin}.{method}", fault)
     return told
 
 
