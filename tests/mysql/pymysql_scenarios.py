@@ -374,6 +374,18 @@ def made_anew(address: dict[str, Any]) -> Any:
 
 
 @scenario
+def settings(address: dict[str, Any]) -> Any:
+    """The same setting, as the first thing on one connection and later on another one; and one that is refused."""
+    setting = "SET SESSION lock_wait_timeout = 7"
+    with connected(address) as used, pymysql.connect(**address) as fresh, pymysql.connect(**address) as other:
+        seen = [fresh.cursor().execute(setting), used.cursor().execute(setting)]
+        seen.append(outcome(lambda: other.cursor().execute("SET SESSION nonsense = 1")))
+        cursor = used.cursor()
+        cursor.execute("SELECT @@lock_wait_timeout")
+        return [*seen, cursor.fetchall()]
+
+
+@scenario
 def threads(address: dict[str, Any]) -> Any:
     """Connections of threads, each with its own."""
     seen: dict[int, Any] = {}

@@ -14,7 +14,20 @@ from timetracer_otel.errors import CassetteError
 from timetracer_otel.families.dbapi.place import Place
 from timetracer_otel.families.mysql import literals, statements
 
-__all__ = ["COMMAND", "FILE", "PLACE", "QUERY", "SERVER", "STATEMENT", "SYSTEM", "UPKEEP", "Asked", "encode", "read"]
+__all__ = [
+    "ASIDE",
+    "COMMAND",
+    "FILE",
+    "PLACE",
+    "QUERY",
+    "SERVER",
+    "STATEMENT",
+    "SYSTEM",
+    "UPKEEP",
+    "Asked",
+    "encode",
+    "read",
+]
 
 SYSTEM: Final = "mysql"
 COMMAND: Final = "timetracer.mysql.command"
@@ -25,6 +38,8 @@ FILE: Final = "timetracer.mysql.file"
 """The payload of such a file."""
 PLACE: Final = "timetracer.mysql.place"
 """JSON: the connection, the number of the transaction on it, whether that had begun, and written, before, the peer."""
+ASIDE: Final = "timetracer.mysql.aside"
+"""On a call that is one only because it went otherwise than what looks after a connection does."""
 SERVER: Final = "timetracer.mysql.server"
 """JSON: what the server said of a connection when it was made; on the first call of each connection in a lane."""
 

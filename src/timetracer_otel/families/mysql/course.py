@@ -149,6 +149,16 @@ class Course:
         self.ended = not status & MORE_RESULTS
         self._place = Kind.DONE
 
+    def is_row(self, data: bytes, start: int, size: int) -> bool:
+        """Whether a packet is a row for certain, of which nothing is to be taken.
+
+        Args:
+            data: that it is in.
+            start: where its payload begins.
+            size: of that.
+        """
+        return self._place is Kind.ROW and size > 0 and data[start] < _EOF
+
     def sent_file(self) -> None:
         """Take that the client has sent the file to its end."""
         self.wants_file = False
@@ -191,7 +201,8 @@ class Following:
             start = at + _HEADER
             at = start + size
             if at <= end:
-                self._take(data[start : min(at, start + _HEAD)], size)
+                if size == LONGEST or self._continues or not self.course.is_row(data, start, size):
+                    self._take(data[start : min(at, start + _HEAD)], size)
             elif end - start >= _HEAD:
                 self._head, self._size, self._missing = data[start : start + _HEAD], size, at - end
                 return

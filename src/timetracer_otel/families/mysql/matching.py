@@ -30,7 +30,7 @@ CONNECT: Final = Description((SYSTEM, "CONNECT", ""), b"", (), read=False, subje
 """Of a connection that could not be made."""
 
 
-def describe(asked: Asked) -> Description:
+def describe(asked: Asked, *, aside: bool = False) -> Description:
     """Say what is asked, so that the same asked in another run compares equal.
 
     The key is the system, the verb of the statement and its table. The text of the statement counts, which has the
@@ -39,9 +39,10 @@ def describe(asked: Asked) -> Description:
 
     Args:
         asked: recorded or live.
+        aside: whether it looks after its connection, which no program asks for: it is another question then.
     """
     text, values = _statement(asked.compact) if len(asked.compact) <= _KEPT else _statement.__wrapped__(asked.compact)
-    shape = [asked.command, text if asked.command == QUERY else asked.argument]
+    shape = [asked.command, text if asked.command == QUERY else asked.argument, aside]
     if asked.file is not None:
         shape.append(blake2b(asked.file, digest_size=16).digest())
     digest = blake2b(repr(shape).encode("utf-8", "surrogatepass"), digest_size=16).digest()
@@ -100,7 +101,8 @@ def describe_recorded(recorded: Span) -> Description | None:
     asked = questions.read(recorded)
     if asked is None:
         return None
-    return describe(asked.blanked() if asked.secret else asked)
+    aside = bool(recorded.attributes.get(questions.ASIDE))
+    return describe(asked.blanked() if asked.secret else asked, aside=aside)
 
 
 def _about(asked: Asked) -> tuple[str, str]:

@@ -168,7 +168,7 @@ class Server(Dialogue[bytes]):
 
     def _looks_after(self, asked: Asked) -> Iterator[Reply[bytes]]:
         """Answer what is no call: yes, unless it went otherwise in its turn."""
-        found = self._responder.next_in_lane(matching.describe(asked)) if self._connected else None
+        found = self._responder.next_in_lane(matching.describe(asked, aside=True)) if self._connected else None
         if found is not None:
             yield from self._answer(asked, found, 1)
             return

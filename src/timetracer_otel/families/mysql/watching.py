@@ -15,7 +15,7 @@ from opentelemetry.trace import Status, StatusCode
 from timetracer_otel import seams, spans
 from timetracer_otel.families.dbapi.place import Place, peer_of
 from timetracer_otel.families.mysql import course, exchange, statements, wire
-from timetracer_otel.families.mysql.asked import QUERY, UPKEEP
+from timetracer_otel.families.mysql.asked import ASIDE, QUERY, UPKEEP
 from timetracer_otel.families.mysql.exchange import CLOSED, SENDING, Exchange
 from timetracer_otel.seams import Call, faults
 from timetracer_otel.seams.calls import CallLane
@@ -207,6 +207,11 @@ class Watched:
         current = self._exchange
         if current is not None and current.call is None and current.context is not None:
             current.context.run(self._call, seams.start)
+            self._set_aside()
+
+    def _set_aside(self) -> None:
+        if self._exchange is not None and self._exchange.call is not None:
+            self._exchange.call.attributes[ASIDE] = True
 
     def _over(self, _nothing: None) -> None:
         current = self._exchange
