@@ -50,6 +50,21 @@ def test_the_instrumentors_span_is_the_calls(tmp_path: Path) -> None:
     assert replay.outcome().misses == []
 
 
+def test_the_instrumentors_connections_can_be_given_to_the_module(tmp_path: Path) -> None:
+    """Its proxies stand for connections where the module's own types of C take one: in backups and cursors."""
+    instrumentor = SQLite3Instrumentor()
+    with testing.record(tmp_path):
+        instrumentor.instrument()
+        try:
+            with closing(sqlite3.connect(":memory:")) as source, closing(sqlite3.connect(":memory:")) as target:
+                source.execute("CREATE TABLE t (a)")
+                source.backup(target)
+                source.backup(target=target)
+                assert sqlite3.Cursor(target).execute("SELECT count(*) FROM t").fetchone() == (0,)
+        finally:
+            instrumentor.uninstrument()
+
+
 def test_our_spans_have_the_names_of_the_conventions(tmp_path: Path) -> None:
     """Without the instrumentor a call is a CLIENT span with system, statement, operation, table and database."""
     with testing.record(tmp_path), closing(sqlite3.connect(tmp_path / "a.db")) as connection:

@@ -25,7 +25,7 @@ from timetracer_otel.families.dbapi.cursors import cursor_class, is_statement
 from timetracer_otel.families.dbapi.driver import Driver
 from timetracer_otel.families.dbapi.recorded_link import RecordedLink
 from timetracer_otel.families.dbapi.replayed_link import ReplayedLink
-from timetracer_otel.families.dbapi.standing import Stands, named_as, ours
+from timetracer_otel.families.dbapi.standing import Stands, named_as, ours, real
 from timetracer_otel.families.dbapi.typed import plain
 from timetracer_otel.seams import Instrumentor, Integration, Patch, faults
 
@@ -400,6 +400,10 @@ def _connection_class() -> Any:  # noqa: C901 - the methods of one class, which 
                 self._timetracer.hear(self, setter, callback, more)
 
         def backup(self, *args: Any, **kwargs: Any) -> None:
+            if "target" in kwargs:
+                kwargs["target"] = real(kwargs["target"])
+            elif args:
+                args = (real(args[0]), *args[1:])
             if self._timetracer is None or not isinstance(_argument(args, kwargs, 0, "target"), base):
                 super().backup(*args, **kwargs)
             else:

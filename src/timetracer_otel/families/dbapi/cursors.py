@@ -6,7 +6,7 @@ from functools import partial
 from operator import index
 from typing import Any, Final
 
-from timetracer_otel.families.dbapi.standing import Stands, named_as
+from timetracer_otel.families.dbapi.standing import Stands, named_as, real
 
 __all__ = ["cursor_class", "is_statement"]
 
@@ -54,7 +54,8 @@ def cursor_class(base: Any) -> Any:  # noqa: C901 - the methods of one class, wh
         _timetracer_rows: Any = None
 
         def __init__(self, *args: Any, **kwargs: Any) -> None:
-            base.__init__(self, *args, **kwargs)  # no super(): a class of the app's may be older than this one
+            # No super(): a class of the app's may be older than this one.
+            base.__init__(self, *map(real, args), **kwargs)
             link = getattr(self.connection, "_timetracer", None)
             if link is not None:
                 self._timetracer, self._timetracer_rows = link, link.rows()

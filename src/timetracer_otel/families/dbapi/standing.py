@@ -7,8 +7,11 @@ from types import new_class
 from typing import Any, Final
 from weakref import WeakKeyDictionary
 
-__all__ = ["Stands", "named_as", "ours"]
+import wrapt
 
+__all__ = ["Stands", "named_as", "ours", "real"]
+
+_PROXY: Final[Any] = getattr(wrapt, "BaseObjectProxy", wrapt.ObjectProxy)  # wrapt 1 has only the latter
 _MARK: Final = "_timetracer_stands"
 _combined: WeakKeyDictionary[type, type] = WeakKeyDictionary()
 
@@ -26,6 +29,17 @@ class Stands(ABCMeta):
     def __subclasscheck__(cls, subclass: type) -> bool:
         original: Any = cls.__base__
         return issubclass(subclass, original) if _MARK in vars(cls) else type.__subclasscheck__(cls, subclass)
+
+
+def real(one: Any) -> Any:
+    """Give what a proxy stands for: OpenTelemetry's instrumentors hand proxies to the app, which no type of C takes.
+
+    Args:
+        one: of the app; what is no proxy is given as it is.
+    """
+    while isinstance(one, _PROXY):
+        one = one.__wrapped__
+    return one
 
 
 def named_as(cls: Any, original: Any) -> Any:
