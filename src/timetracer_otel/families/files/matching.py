@@ -9,6 +9,7 @@ from typing import Any, Final
 
 from timetracer_otel import spans
 from timetracer_otel.cassette.model import Span
+from timetracer_otel.families.replies import answer, reply_values
 from timetracer_otel.families.words import plain
 from timetracer_otel.seams import Description, Value
 from timetracer_otel.seams import values as kinds
@@ -101,26 +102,6 @@ def describe_recorded(recorded: Span) -> Description | None:
     """
     asked = None if spans.LOST in recorded.attributes else _asked(recorded)
     return None if asked is None else describe(asked)
-
-
-def reply_values(recorded: Span) -> Iterable[Value]:
-    """Give the ids and times in what a recorded call was told.
-
-    Args:
-        recorded: its span.
-    """
-    response = recorded.payload(spans.RESPONSE)
-    return () if response is None else kinds.found_in(response.decode("utf-8", "replace"))
-
-
-def answer(recorded: Span) -> bytes:
-    """Digest of what a recorded call was told, equal for equal answers; its own where it was told nothing.
-
-    Args:
-        recorded: its span.
-    """
-    response = recorded.payload(spans.RESPONSE)
-    return recorded.span_id.encode() if response is None else blake2b(response, digest_size=16).digest()
 
 
 def rebound(content: bytes, bindings: Mapping[Value, Value]) -> bytes:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from functools import lru_cache
 from hashlib import blake2b
 from typing import Final
@@ -11,6 +11,7 @@ from timetracer_otel import spans
 from timetracer_otel.cassette.model import Span
 from timetracer_otel.families.memcached import commands as known
 from timetracer_otel.families.memcached.wire import Command, commands_in, rewritten
+from timetracer_otel.families.replies import answer, reply_values
 from timetracer_otel.families.words import blanked
 from timetracer_otel.seams import Description, Value
 from timetracer_otel.seams import values as kinds
@@ -108,26 +109,6 @@ def describe_recorded(recorded: Span) -> Description | None:
         return None
     request = recorded.payload(spans.REQUEST)
     return CONNECT if request is None else describe(commands_in(request))
-
-
-def reply_values(recorded: Span) -> Iterable[Value]:
-    """Give the ids and times in what a recorded call was told.
-
-    Args:
-        recorded: its span.
-    """
-    response = recorded.payload(spans.RESPONSE)
-    return () if response is None else kinds.found_in(response.decode("utf-8", "replace"))
-
-
-def answer(recorded: Span) -> bytes:
-    """Digest of what a recorded call was told, equal for equal answers; its own where it was told nothing.
-
-    Args:
-        recorded: its span.
-    """
-    response = recorded.payload(spans.RESPONSE)
-    return recorded.span_id.encode() if response is None else blake2b(response, digest_size=16).digest()
 
 
 def rebound(reply: bytes, bindings: Mapping[Value, Value]) -> bytes:
