@@ -1,0 +1,55 @@
+"""Tasks of Celery over RabbitMQ, in forked children of which one is killed."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from examples.support import Program
+from tests.celery.harness import HERE, environment, executions, loaded, replay, wait_for
+from tests.support.rabbitmq import running
+from timetracer_otel import spans
+from timetracer_otel.families.kinds import task
+
+pytestmark = pytest.mark.system  # a real server
+
+WORKER = ("celery", "-A", "payments", "worker", "--pool", "prefork", "-c", "1", "-l", "info")
+NOWHERE = "amqp://guest:guest@rabbit.invalid:5672/"
+
+
+@pytest.fixture(scope="module")
+def cassettes(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A recorded worker; its broker is gone afterwards."""
+    folder = tmp_path_factory.mktemp("rabbitmq")
+    with running() as rabbit:
+        env = environment(BROKER_URL=rabbit.url, TIMETRACER_DIR=str(folder / "cassettes"))
+        subprocess.run([sys.executable, "payments.py"], cwd=HERE, env=env, check=True, timeout=60)
+        command = ["opentelemetry-instrument", "--traces_exporter", "timetracer", *WORKER]
+        with Program(command, log=folder / "worker.log", env=env, cwd=HERE):
+            wait_for(folder / "cassettes", 3)
+    return folder / "cassettes"
+
+
+def test_a_killed_child_leaves_its_lane(cassettes: Path) -> None:
+    """The main process writes it: the message, and that the child was lost."""
+    lanes = executions(loaded(cassettes).lanes)
+    [lost] = [lane.entry for lane in lanes if lane.entry and lane.entry.text(task.NAME) == "payments.killed"]
+    assert len(lanes) == 3
+    assert json.loads(lost.text(task.ARGUMENTS) or "") == {"order_id": 7}
+    assert json.loads(lost.payload(task.BODY) or b"")[:2] == [[], {"order_id": 7}]
+    assert json.loads(lost.text(spans.ERROR) or "")["type"] == "billiard.exceptions.WorkerLostError"
+    assert lost.text(task.STATE) == "FAILURE"
+
+
+def test_the_tasks_are_verified_with_no_broker(cassettes: Path) -> None:
+    """Those that came to an end pass, and a changed one is found."""
+    status, said = replay(cassettes, "", "--verify", command=WORKER, BROKER_URL=NOWHERE)
+    assert "3 checked, " in said, said
+    assert "payments.double" not in said, said
+    status, said = replay(cassettes, "", "--verify", command=WORKER, BROKER_URL=NOWHERE, CHANGED="1")
+    assert status == 1
+    assert said.count("DIFFERS TASK payments.double") == 2, said
