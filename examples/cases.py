@@ -6,6 +6,7 @@ import shutil
 from pathlib import Path
 
 from examples.asking import Ask, Example, Peer, Script, WebApp
+from examples.kafka import Consumer
 
 _HERE = Path(__file__).resolve().parent
 
@@ -146,6 +147,8 @@ PAYMENTS = Script(
     command=("python", "shop.py"),
     peers=(Peer("PAYMENTS_URL", ("flask", "--app", "../flask_checkout/payments", "run")),),
 )
+
+CONSUMER = Consumer(folder=_HERE / "kafka_consumer", command=("python", "consumer.py"))
 
 EXAMPLES: tuple[Example, ...] = (
     SHOP,

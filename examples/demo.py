@@ -25,8 +25,9 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from examples import kafka
 from examples.asking import Answer, Example
-from examples.cases import DATABASES, EXAMPLES
+from examples.cases import CONSUMER, DATABASES, EXAMPLES
 from examples.postgres import running
 from examples.support import ENDING, MongoServer, Program, accepts
 
@@ -230,12 +231,24 @@ def table(comparisons: Sequence[Comparison]) -> Table:
     return drawn
 
 
+def consumers(console: Console) -> list[Example]:
+    """Give the example on Kafka, if a broker's program is here.
+
+    Args:
+        console: to say that it is not.
+    """
+    if kafka.program() is not None:
+        return [CONSUMER]
+    console.print("left out: the example on Kafka (no kfake is here: scripts/install-kfake)", markup=False)
+    return []
+
+
 def main() -> int:
     """Run the demo; give its exit status."""
     console, started = Console(highlight=False, soft_wrap=True), time.monotonic()
     try:
         with tempfile.TemporaryDirectory(prefix="timetracer-demo-") as work:
-            comparisons = compare(EXAMPLES, Path(work), console)
+            comparisons = compare([*EXAMPLES, *consumers(console)], Path(work), console)
     except (RuntimeError, OSError) as error:
         console.print(f"the demo did not work: {error}", style="red", markup=False)
         return 1

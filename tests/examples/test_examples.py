@@ -12,9 +12,21 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from examples import demo
+from examples import demo, kafka
 from examples.asking import Answer, Example
-from examples.cases import BOARD, CACHE, CHECKOUT, DJANGO_SHOP, JOB, LIBRARY, PAYMENTS, SHOP, STRICT_JOB, WEBHOOK
+from examples.cases import (
+    BOARD,
+    CACHE,
+    CHECKOUT,
+    CONSUMER,
+    DJANGO_SHOP,
+    JOB,
+    LIBRARY,
+    PAYMENTS,
+    SHOP,
+    STRICT_JOB,
+    WEBHOOK,
+)
 from examples.demo import Comparison, Row, compare, postgres, table
 
 ROOT = Path(__file__).parents[2]
@@ -45,6 +57,23 @@ def test_an_example_replays_byte_for_byte(example: Example, tmp_path: Path) -> N
     assert comparison.problems() == []
     assert [(row.label, row.recorded.status) for row in comparison.rows] == list(example.expected)
     assert comparison.answered > 0
+
+
+@pytest.mark.system  # kfake is built with Go
+def test_the_consumer_replays_with_no_broker(tmp_path: Path) -> None:
+    """Each message is handled again, with the same invoices at the same offsets."""
+    subprocess.run([str(ROOT / "scripts" / "install-kfake")], check=True, stdout=subprocess.DEVNULL)
+    (comparison,) = compare([CONSUMER], tmp_path, Console(quiet=True))
+    assert comparison.problems() == []
+    assert b"order a-4: refused, 1 tea ordered, 0 there" in comparison.rows[0].recorded.body
+
+
+def test_a_broker_that_is_not_here(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its example is left out, in one line."""
+    monkeypatch.setattr(kafka, "program", lambda: None)
+    said = io.StringIO()
+    assert demo.consumers(Console(file=said, width=200)) == []
+    assert said.getvalue() == "left out: the example on Kafka (no kfake is here: scripts/install-kfake)\n"
 
 
 def test_an_example_whose_server_is_not_here_is_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
