@@ -23,17 +23,14 @@ NOWHERE: Final = "127.0.0.1:1"
 SECONDS: Final = 120.0
 
 
-def run(program: str, *before: str, **env: str) -> subprocess.CompletedProcess[str]:
-    """Run one of the programs beside this file.
+def run(*command: str, **env: str) -> subprocess.CompletedProcess[str]:
+    """Run a command where the programs of these tests are.
 
     Args:
-        program: its file.
-        before: the command that it is run by.
+        command: with its arguments.
         env: added to the environment.
     """
-    # Its own folder and nothing of ours: the tests' root is on the path of the tests only.
     environment = {**os.environ, "PYTHONWARNINGS": "ignore", **env}
-    command = [*before, sys.executable, program]
     return subprocess.run(
         command, cwd=HERE, env=environment, capture_output=True, text=True, timeout=SECONDS, check=False
     )
@@ -63,7 +60,17 @@ class Recorded(NamedTuple):
 
     def replayed(self, *options: str, **env: str) -> tuple[int, str]:
         """Run it again with broker and service gone; its exit status and what was said."""
-        done = run(self.program, *REPLAY, *options, str(self.cassettes), "--", KAFKA=NOWHERE, PEER=self.peer, **env)
+        done = run(
+            *REPLAY,
+            *options,
+            str(self.cassettes),
+            "--",
+            sys.executable,
+            self.program,
+            KAFKA=NOWHERE,
+            PEER=self.peer,
+            **env,
+        )
         return done.returncode, done.stdout + done.stderr
 
 
@@ -71,7 +78,7 @@ class Recorded(NamedTuple):
 def filled(program: str) -> Iterator[str]:
     """Run a broker with what a program puts there; give its address."""
     with running() as broker:
-        done = run(program, KAFKA=broker.dsn, FILL="1")
+        done = run(sys.executable, program, KAFKA=broker.dsn, FILL="1")
         assert done.returncode == 0, done.stderr
         yield broker.dsn
 
@@ -88,9 +95,11 @@ def recorded(program: str, folder: Path, *, without: str = "") -> Recorded:
     settings = {"TIMETRACER_DIR": str(cassettes), "OTEL_PYTHON_DISABLED_INSTRUMENTATIONS": without}
     with serving(Telling) as peer:
         with filled(program) as address:
-            plain = run(program, KAFKA=address, PEER=peer)
+            plain = run(sys.executable, program, KAFKA=address, PEER=peer)
         with filled(program) as address:
-            done = run(program, *RECORD, KAFKA=address, PEER=peer, TIMETRACER_RAISE_FAULTS="1", **settings)
+            done = run(
+                *RECORD, sys.executable, program, KAFKA=address, PEER=peer, TIMETRACER_RAISE_FAULTS="1", **settings
+            )
     assert (plain.returncode, done.returncode) == (0, 0), plain.stderr + done.stderr
     return Recorded(program, cassettes, peer, done.stdout, plain.stdout)
 
