@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
-from aiokafka import AIOKafkaProducer
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from confluent_kafka import Producer
 from fastapi import FastAPI
 from flask import Flask
@@ -20,9 +21,20 @@ MORE = int(os.environ.get("MORE", "0"))
 
 @asynccontextmanager
 async def with_producer(app: FastAPI) -> AsyncIterator[None]:
-    """Have a producer as long as the app."""
+    """Have a producer as long as the app, and a consumer in the background."""
     async with AIOKafkaProducer(bootstrap_servers=SERVERS) as app.state.producer:
+        task = asyncio.create_task(audit(app.state.producer))
         yield
+        task.cancel()
+
+
+async def audit(producer: AIOKafkaProducer) -> None:
+    """Take the orders, and send word of each."""
+    async with AIOKafkaConsumer(
+        "orders", bootstrap_servers=SERVERS, group_id="audit", auto_offset_reset="earliest"
+    ) as consumer:
+        async for message in consumer:
+            await producer.send_and_wait("audit", b"at %d" % message.offset)
 
 
 fastapi_app = FastAPI(lifespan=with_producer)

@@ -7,7 +7,7 @@ what came of each is in its journal.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Final
@@ -20,7 +20,7 @@ from timetracer_otel.replay import journal
 from timetracer_otel.replay.comparing.calls import LaneNotes, Notes
 from timetracer_otel.replay.comparing.differences import Difference
 from timetracer_otel.replay.comparing.entry_ends import compare_outcomes
-from timetracer_otel.replay.comparing.results import Result
+from timetracer_otel.replay.comparing.results import Result, Verified
 from timetracer_otel.replay.comparing.started_processes import StartedProcesses
 from timetracer_otel.replay.journal import Journal, driven_by
 from timetracer_otel.replay.verifying import verdicts
@@ -28,7 +28,7 @@ from timetracer_otel.replay.verifying.driver import Driven
 from timetracer_otel.replay.verifying.options import Options
 from timetracer_otel.replay.verifying.process import App
 
-__all__ = ["run", "takes"]
+__all__ = ["beside", "run", "takes", "to_come"]
 
 _END_SECONDS: Final = 10.0
 """How long a program may take to end behind its last entry, before it is stopped."""
@@ -43,6 +43,31 @@ def takes(outline: Outline) -> bool:
     """
     kind = kinds.named(outline.kind)
     return outline.is_drivable and kind is not None and kind.outcome is not None
+
+
+def to_come(found: Catalog, driven: Collection[str]) -> set[str]:
+    """Give the entries that a program takes by itself while it is sent requests: one process recorded both.
+
+    Args:
+        found: what the cassettes hold.
+        driven: the requests that it was sent.
+    """
+    processes = {lane.session_id for lane in found.lanes if lane.id in driven}
+    return {lane.id for lane in found.lanes if takes(lane) and lane.session_id in processes}
+
+
+def beside(found: Catalog, notes: Notes, started: StartedProcesses, options: Options) -> Iterator[Verified]:
+    """Compare the entries that a program took by itself while it was sent requests.
+
+    Args:
+        found: what the cassettes hold.
+        notes: of all processes of the replay.
+        started: the processes that lanes started.
+        options: how.
+    """
+    opened = [lane for lane in found.lanes if takes(lane) and notes.lanes[lane.id].opened]
+    driven = list(_driven(opened, Shelf(found, opened=True), notes))
+    yield from verdicts.compared(opened, driven, notes, started, options.unused)
 
 
 def run(found: Catalog, options: Options, folder: Path) -> Result:

@@ -59,7 +59,8 @@ def verify(found: Catalog, options: Options) -> Result:
         elif found.sessions or not undriven:
             how = _start_only if Command.of(options.command).serves else scripts.run
             result = how(found, options, Path(folder))
-    result.verified += verdicts.undriven(undriven, Shelf(found))
+    verified = {one.lane for one in result.verified}
+    result.verified += verdicts.undriven([lane for lane in undriven if lane.id not in verified], Shelf(found))
     compared = [options.ignored.apply(one) for one in result.verified]
     result.verified = [one for one, _hidden in compared]
     result.ignored = sum(hidden for _one, hidden in compared)
@@ -171,7 +172,8 @@ def _requests(found: Catalog, options: Options, folder: Path) -> Result:
                     step=step,
                 )
             result.sending = time.perf_counter() - began
-            _settle(folder, {one.outline.id for one in driven})
+            ids = {one.outline.id for one in driven}
+            _settle(folder, ids, inside.to_come(found, ids))
             result.problems += [
                 f"the command ended with status {app.exit_status} in the middle; {app.words}"
                 for app in apps
@@ -187,6 +189,7 @@ def _requests(found: Catalog, options: Options, folder: Path) -> Result:
         result.problems.append("the command took no connections any more")
     started = StartedProcesses(notes)
     result.verified = list(verdicts.compared(sent, driven, notes, started, options.unused))
+    result.verified += inside.beside(found, notes, started, options)
     result.problems += started.apart({""})
     result.notes += verdicts.remarks(notes, sent) + _hidden(driven, options)
     return result
@@ -235,11 +238,14 @@ def _listening(apps: Sequence[App], given: Target | None, wait: float, result: R
         result.problems.append(f"the server never started: the command {what}; {app.words}")
 
 
-def _settle(folder: Path, lanes: set[str]) -> None:
-    """Wait for the calls that come after the responses, as long as any may still come."""
+def _settle(folder: Path, lanes: set[str], to_come: set[str]) -> None:
+    """Wait for the calls that come after the responses, as long as any may still come, and for entries beside them."""
     began = time.monotonic()
     while (waited := time.monotonic() - began) < _PROCESSES_SECONDS:
         notes = Notes(journal.read(folder))
+        if notes.drives and not all(notes.lanes[lane].ended for lane in to_come):
+            time.sleep(_POLL)
+            continue
         followed = [notes.lanes[lane] for lane in lanes if lane in notes.lanes]
         comes = any(not lane.ended or lane.still_unused() for lane in followed)
         if not (comes and waited < _SETTLE_SECONDS) and not StartedProcesses(notes).are_under_way():
