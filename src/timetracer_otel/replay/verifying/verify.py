@@ -86,6 +86,9 @@ def _driver(found: Catalog, drivable: Sequence[Outline], options: Options) -> _D
     ways = [way for way in (_OUTSIDE, _INSIDE) if any(map(way.takes, drivable))]
     if len(ways) == 1:
         return ways[0]
+    requests = {lane.id for lane in drivable if _OUTSIDE.takes(lane)}
+    if len(requests) + len(inside.to_come(found, requests)) == len(drivable):
+        return _OUTSIDE  # one program takes both
     return _OUTSIDE if options.url or Command.of(options.command).serves or _listens(found, options) else _INSIDE
 
 
