@@ -11,7 +11,7 @@ import typer
 
 from timetracer_otel import config
 from timetracer_otel.cassette import finding
-from timetracer_otel.cli import choosing, listing, output
+from timetracer_otel.cli import choosing, lane_table, output
 from timetracer_otel.cli.style import size as in_words
 from timetracer_otel.errors import ConfigError
 
@@ -89,7 +89,7 @@ def watch(
             if as_json:
                 output.write_line(summary.as_json())
             else:
-                listing.print_table([summary], has_header=not number)
+                lane_table.print_table([summary], has_header=not number)
             output.flush()
 
 

@@ -4,44 +4,24 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import replace
-from functools import lru_cache
-from itertools import islice
 from pathlib import Path
-from typing import Final, TypeAlias
-
-from rich.cells import cell_len, set_cell_size
-from rich.console import Console
-from rich.text import Text
+from typing import Final
 
 from timetracer_otel.cassette import finding, loading, scratch
 from timetracer_otel.cassette.model import Lane
 from timetracer_otel.cassette.skeletons import Skeletons
 from timetracer_otel.cassette.urls import is_url
 from timetracer_otel.cli.index import Index, Row, Stamp
-from timetracer_otel.cli.output import console, one_line
 from timetracer_otel.cli.progress import with_progress
-from timetracer_otel.cli.style import milliseconds, status_style
-from timetracer_otel.cli.summary import Summary, iso, summarize
+from timetracer_otel.cli.summary import Summary, summarize
 from timetracer_otel.errors import CassetteError
 
-__all__ = ["Listing", "collect", "lanes", "print_table", "read_file", "stamped"]
+__all__ = ["Listing", "collect", "lanes", "read_file", "stamped"]
 
-Cell: TypeAlias = tuple[str, str]
-"""A text and its style."""
-_BLOCK: Final = 500
-"""Rows whose widths are looked at together."""
 _SMALL: Final = 16 * 1024 * 1024
 """Bytes of a file whose lanes are all held at a time, without payloads."""
-_HEADERS: Final = ("START (UTC)", "METHOD", "TARGET", "STATUS", "DURATION", "CALLS", "ERROR", "FILE")
-_TARGET: Final = 2
-_RIGHT: Final = frozenset({3, 4, 5})
-_ERROR: Final = 6
-_FILE: Final = 7
-_GAP: Final = "  "
-_SHORTEST_TARGET: Final = 16
-_LONGEST_ERROR: Final = 80
 
 
 class Listing:
@@ -212,77 +192,3 @@ def _paths(place: str, listing: Listing) -> Iterator[Path]:
         yield from finding.below(folder)
     except CassetteError as error:  # a folder that cannot be read; what was found before it is listed
         listing.errors.append(error.with_traceback(None))
-
-
-def print_table(summaries: Iterable[Summary], *, has_header: bool = True) -> None:
-    """Print a table for people. On a terminal too narrow for it, file and error have a line of their own.
-
-    Columns are as wide as the widest cell until then: a table of a hundred thousand lines begins at once.
-
-    Args:
-        summaries: a row each.
-        has_header: whether the names of the columns stand above.
-    """
-    out = console()
-    widths = list(map(len, _HEADERS))
-    rows = iter(summaries)
-    header: list[list[Cell]] = [[(name, "bold") for name in _HEADERS]] if has_header else []
-    while block := header + [_cells(summary) for summary in islice(rows, _BLOCK)]:
-        widths = [max(width, *(_width(row[column][0]) for row in block)) for column, width in enumerate(widths)]
-        _print_block(out, block, list(widths), has_header=bool(header))
-        header = []
-
-
-def _print_block(out: Console, rows: Sequence[list[Cell]], widths: list[int], *, has_header: bool) -> None:
-    split = out.width < sum(widths) + len(_GAP) * (len(widths) - 1)
-    if split:
-        rest = sum(widths[:_TARGET]) + sum(widths[_TARGET + 1 : _ERROR]) + len(_GAP) * (_ERROR - 1)
-        widths[_TARGET] = min(widths[_TARGET], max(out.width - rest, _SHORTEST_TARGET))
-    for number, row in enumerate(rows):
-        cells = _padded(row[:_ERROR] if split else row, widths)
-        if split and not (has_header and number == 0):
-            more = [one for one in (row[_FILE], row[_ERROR]) if one[0]]
-            cells += [("\n    ", ""), *(part for one in more for part in (one, (_GAP, "")))][:-1]
-        if out.color_system is None:
-            out.file.write("".join(text for text, _ in cells) + "\n")
-        else:
-            out.print(Text.assemble(*cells), soft_wrap=True)
-
-
-@lru_cache(maxsize=1024)
-def _second(seconds: int) -> str:
-    return iso(seconds * 10**9)[:19].replace("T", " ")
-
-
-def _width(text: str) -> int:
-    return len(text) if text.isascii() else cell_len(text)
-
-
-def _padded(row: Sequence[Cell], widths: Sequence[int]) -> list[Cell]:
-    cells: list[Cell] = []
-    for column, (text, style) in enumerate(row):
-        width = widths[column]
-        missing = width - _width(text)
-        if missing < 0:
-            text, missing = set_cell_size(text, width - 1) + "…", 0  # noqa: PLW2901 - the same cell, shortened
-        if column in _RIGHT:
-            text = " " * missing + text  # noqa: PLW2901 - the same cell, in its column
-        elif column < len(widths) - 1:
-            text += " " * missing  # noqa: PLW2901 - as above
-        cells += [(_GAP, ""), (text, style)] if column else [(text, style)]
-    return cells
-
-
-def _cells(summary: Summary) -> list[Cell]:
-    error = summary.error or (f"incomplete {summary.incomplete}" if summary.incomplete else "")
-    error = error if len(error) <= _LONGEST_ERROR else error[: _LONGEST_ERROR - 1] + "…"
-    return [
-        (_second(summary.start // 10**9) + f".{summary.start // 10**6 % 1000:03}", ""),
-        (one_line(summary.method or ("session" if summary.kind == "session" else "-")), "bold"),
-        (one_line(summary.target), ""),
-        ("-" if summary.status is None else str(summary.status), status_style(summary.kind, summary.status)),
-        (milliseconds(summary.duration_ms), ""),
-        (str(summary.calls), ""),
-        (one_line(error), "red" if summary.error else "yellow"),
-        (one_line(summary.file), "dim"),
-    ]

@@ -18,7 +18,7 @@ import typer
 from timetracer_otel import config
 from timetracer_otel.cassette import bundle, finding, loading
 from timetracer_otel.cassette.model import Lane
-from timetracer_otel.cli import choosing, examples, keeping, listing, output
+from timetracer_otel.cli import choosing, examples, keeping, lane_table, listing, output
 from timetracer_otel.errors import CassetteError, ConfigError, TimetracerError
 
 __all__ = ["app", "run"]
@@ -99,7 +99,7 @@ def _list(  # noqa: PLR0913, PLR0917 - each is an argument of the command line
     if as_json:
         output.write_array(summary.as_json() for summary in summaries)
     elif (first := next(summaries, None)) is not None:
-        listing.print_table(chain([first], summaries))
+        lane_table.print_table(chain([first], summaries))
     elif found.rows:
         typer.echo(f"{output.one_line(folder)}: none of {len(found.rows)} is of that kind")
     elif not found.errors:
