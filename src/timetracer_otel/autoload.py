@@ -315,6 +315,15 @@ def _replay(settings: Settings, provider: TracerProvider) -> None:
     _undoing.callback(tracing.attach(provider, tracing.LaneMarker(player), unheard))
 
 
+def _make_key() -> None:
+    """See to the key that seals secrets; a wrong one is said, because nobody can use what is masked for its sake."""
+    sealing.make_key()
+    try:
+        sealing.check()
+    except TimetracerError as error:
+        _log.warning("timetracer: %s. Until then secrets are masked, not sealed", error)
+
+
 def _record(settings: Settings, provider: TracerProvider) -> None:
     from timetracer_otel.exporters import set_aside  # noqa: PLC0415 - a process in mode off does not pay for it
     from timetracer_otel.exporters.host import batches, termination  # noqa: PLC0415 - see above
@@ -327,7 +336,7 @@ def _record(settings: Settings, provider: TracerProvider) -> None:
     from timetracer_otel.seams import tracing  # noqa: PLC0415 - see above
 
     zstd.check(settings.compression)
-    sealing.make_key()
+    _make_key()
     recorder = Recorder(settings, provider)
     exit_status = process_end.watch()
     _undoing.callback(exit_status)

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 import time
+import uuid
 from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import pymongo
 import pytest
+from pymongo.monitoring import ServerHeartbeatListener
 
 from tests.pymongo.driver import DRIVERS
 from tests.pymongo.harness import run
@@ -109,3 +113,38 @@ def test_a_server_alone(options: str, mongo_uri: str, tmp_path: Path) -> None:
     assert replay.outcome().misses == []
     assert replayed == recorded
     assert len(recorded["nodes"]) == 1
+
+
+class _Heartbeats(ServerHeartbeatListener):
+    """Tells when the driver has looked at a server."""
+
+    def __init__(self) -> None:
+        self.looked = threading.Event()
+
+    def started(self, event: Any) -> None:
+        """Nothing is known yet."""
+
+    def succeeded(self, event: Any) -> None:
+        """The server has greeted."""
+        self.looked.set()
+
+    def failed(self, event: Any) -> None:
+        """Nobody was asked: between two replays there is no server."""
+
+
+def test_a_client_outlives_the_replay_that_it_began_in(mongo_uri: str, tmp_path: Path) -> None:
+    """As in a suite of tests: it looks at its server while another cassette is replayed, which knows nothing of it."""
+    with testing.timetracer_record(tmp_path / "found.jsonl"), pymongo.MongoClient(mongo_uri) as recorded:
+        recorded.shop.orders.find_one({})
+        assert recorded.topology_description.replica_set_name
+    with testing.timetracer_record(tmp_path / "silent.jsonl"):
+        uuid.uuid4()
+    listener = _Heartbeats()
+    with pymongo.MongoClient("mongodb://gone.invalid", heartbeatFrequencyMS=500, event_listeners=[listener]) as client:
+        for _ in range(2):
+            with testing.timetracer_replay(tmp_path / "found.jsonl", strict=True):
+                client.shop.orders.find_one({})
+            with testing.timetracer_replay(tmp_path / "silent.jsonl"):
+                for _ in range(2):
+                    listener.looked.clear()
+                    assert listener.looked.wait(60)

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.who.conftest import KEY, use
-from timetracer_otel import redaction, sealing, spans
+from timetracer_otel import autoload, redaction, sealing, spans
 from timetracer_otel.cassette.model import Kind, Lane, Span
 from timetracer_otel.cassette.opening import open_lane
 from timetracer_otel.errors import ConfigError
@@ -238,3 +238,18 @@ def test_what_is_no_key(monkeypatch: pytest.MonkeyPatch, key: str) -> None:
     with pytest.raises(ConfigError, match="TIMETRACER_KEY holds no key") as raised:
         sealing.check()
     assert "hunter2" not in str(raised.value)
+
+
+def test_a_wrong_key_is_said_when_a_recording_starts(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """On one line, which does not repeat it; a right one needs no word."""
+    monkeypatch.setenv(sealing.VARIABLE, "not-a-key")
+    autoload._make_key()
+    assert [record.getMessage().count("\n") for record in caplog.records] == [0]
+    assert "secrets are masked" in caplog.text
+    assert "not-a-key" not in caplog.text
+    caplog.clear()
+    monkeypatch.setenv(sealing.VARIABLE, "none")
+    autoload._make_key()
+    assert not caplog.records

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import gzip
 import io
+import os
 import stat
 import zlib
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from os import PathLike
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, Final, cast
@@ -18,7 +19,7 @@ from timetracer_otel.errors import CassetteError
 if TYPE_CHECKING:
     from typing_extensions import Buffer  # collections.abc has it from Python 3.12
 
-__all__ = ["DAMAGED", "MAX_MESSAGE", "ZSTD_MAGIC", "opened", "unzstd"]
+__all__ = ["DAMAGED", "MAX_MESSAGE", "ZSTD_MAGIC", "bytes_read", "opened", "unzstd"]
 
 GZIP_MAGIC: Final = b"\x1f\x8b"
 """RFC 1952, section 2.3.1."""
@@ -37,6 +38,30 @@ _READ: Final = 1 << 13
 """Compressed bytes at a time. Small, because each can become several thousand times as much."""
 
 
+_being_read: Final[set[io.BufferedReader]] = set()
+_read_before: Final = [0]
+"""Bytes of files that are closed again."""
+
+
+def bytes_read() -> int:
+    """How many bytes of files this process has read through :func:`opened`; another thread may ask."""
+    count = _read_before[0]
+    for file in tuple(_being_read):
+        with suppress(OSError, ValueError):  # closed meanwhile
+            count += os.lseek(file.fileno(), 0, os.SEEK_CUR)
+    return count
+
+
+@contextmanager
+def _counted(file: io.BufferedReader) -> Iterator[None]:
+    _being_read.add(file)
+    try:
+        yield
+    finally:
+        _being_read.discard(file)
+        _read_before[0] += os.lseek(file.fileno(), 0, os.SEEK_CUR)
+
+
 @contextmanager
 def opened(path: str | PathLike[str]) -> Iterator[io.BufferedReader]:
     """Open a file for reading, decompressing gzip and zstd, which are told by their first bytes and not by the name.
@@ -49,7 +74,7 @@ def opened(path: str | PathLike[str]) -> Iterator[io.BufferedReader]:
     """
     try:
         _refuse_pipe(path)
-        with Path(path).open("rb") as file, _decompressed(file) as plain:
+        with Path(path).open("rb") as file, _decompressed(file) as plain, _counted(file):
             yield plain
     except CassetteError as error:
         if error.file is None:  # the library lacks that it needs

@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from typing import Final
-from urllib.parse import unquote
+from urllib.parse import SplitResult, unquote, urlsplit
 
-__all__ = ["Url", "is_url", "parse"]
+__all__ = ["Url", "is_url", "parse", "split"]
 
 _URL: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://")
 _QUERY: Final = re.compile(r"\?(?=[^/]*=).*", re.DOTALL)
@@ -72,3 +72,17 @@ def parse(text: str) -> Url:
     place, slash, path = rest.partition("/")
     user, at, host = place.rpartition("@")
     return Url(text, scheme.lower(), user + at, host, slash + path)
+
+
+def split(text: str) -> SplitResult:
+    """Part an address that somebody typed or that was recorded; of what is no URL, ``http://[``, all is the path.
+
+    Args:
+        text: anything.
+    """
+    try:
+        parts = urlsplit(text)
+        _ = parts.port
+    except ValueError:
+        return SplitResult("", "", text, "", "")
+    return parts

@@ -11,7 +11,7 @@ import typer
 
 from timetracer_otel import config
 from timetracer_otel.cassette import finding
-from timetracer_otel.cli import choosing, lane_table, output
+from timetracer_otel.cli import choosing, lane_table, output, progress
 from timetracer_otel.cli.style import size as in_words
 from timetracer_otel.errors import ConfigError
 
@@ -40,7 +40,9 @@ def export(
     if not to:
         raise ConfigError(f"export {form} has no place to write to: add {writing.HINTS[form]}")
     files = finding.find(cassettes or ["latest"], config.load().dir)
-    typer.echo(writing.export(form, files, to, lane, app))
+    with progress.while_reading(files):
+        done = writing.export(form, files, to, lane, app)
+    typer.echo(done)
 
 
 def clean(  # noqa: PLR0913, PLR0917 - each is an argument of the command line
@@ -99,7 +101,7 @@ def doctor(
     vscode: Annotated[
         bool, typer.Option("--vscode", help="Print a launch.json that attaches to timetracer-replay --debug dap.")
     ] = False,
-    port: Annotated[int, typer.Option(help="Of --debug dap:PORT.")] = 5678,
+    port: Annotated[int, typer.Option(min=1, max=65535, help="Of --debug dap:PORT.")] = 5678,
 ) -> None:
     """Look at what is installed and active, and whether a recording replays. Exit status 1 when something is wrong."""
     if vscode:

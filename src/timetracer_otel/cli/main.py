@@ -18,7 +18,7 @@ import typer
 from timetracer_otel import config
 from timetracer_otel.cassette import bundle, finding, loading
 from timetracer_otel.cassette.model import Lane
-from timetracer_otel.cli import choosing, examples, keeping, lane_table, listing, output
+from timetracer_otel.cli import choosing, examples, keeping, lane_table, listing, output, progress
 from timetracer_otel.errors import CassetteError, ConfigError, TimetracerError
 
 __all__ = ["app", "run"]
@@ -38,6 +38,7 @@ _LaneId = Annotated[
 app = typer.Typer(
     name="timetracer",
     no_args_is_help=True,
+    context_settings={"help_option_names": ["--help", "-h"]},
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
     help="Look at cassettes: recorded requests and the calls that they made.",
@@ -140,7 +141,8 @@ def _show(  # noqa: PLR0913, PLR0917 - each is an argument of the command line
         raise ConfigError("--url goes with --curl, --httpie or --python: add one")
     longest = None if as_json or full or call else showing.LONGEST
     files = finding.find([cassette], config.load().dir)
-    described = describing.lanes(files, lane, None if strict else left_out, longest)
+    with progress.while_reading(files):
+        described = describing.lanes(files, lane, None if strict else left_out, longest)
     if call is not None:
         span = describing.one_span(described, call)
         output.write_object(span) if as_json else showing.print_call(span)
@@ -164,7 +166,9 @@ def _lanes(cassette: str, lane: str | None) -> list[Lane]:
     """Give the lanes that are meant by a place and an id."""
     from timetracer_otel.cli import describing  # noqa: PLC0415 - imports every integration
 
-    return describing.chosen(loading.load_alone(finding.find([cassette], config.load().dir)), lane)
+    files = finding.find([cassette], config.load().dir)
+    with progress.while_reading(files):
+        return describing.chosen(loading.load_alone(files), lane)
 
 
 @app.command("send")
@@ -258,7 +262,9 @@ def _timeline(
     """Print when each span of a lane began and ended, as bars."""
     from timetracer_otel.cli import describing, timeline  # noqa: PLC0415 - imports every integration
 
-    lanes = describing.describe(finding.find([cassette], config.load().dir), lane)["lanes"]
+    files = finding.find([cassette], config.load().dir)
+    with progress.while_reading(files):
+        lanes = describing.describe(files, lane)["lanes"]
     if html is None:
         for one in lanes:
             timeline.print_timeline(one)
@@ -294,7 +300,8 @@ def _diff(
     directory = config.load().dir
     left_out: list[CassetteError] = []
     one, other = (finding.find([place], directory) for place in (first, second))
-    diff = diffing.compare(one, other, None if strict else left_out, is_slower)
+    with progress.while_reading([*one, *other]):
+        diff = diffing.compare(one, other, None if strict else left_out, is_slower)
     if as_json:
         output.write_object(diff.as_json())
     else:
@@ -322,7 +329,9 @@ def _bundle(
     if not file.absolute().parent.is_dir():
         raise ConfigError(f"{file} cannot be written: there is no folder {file.parent}; make it, or name another")
     left_out: list[CassetteError] = []
-    count = bundle.bundle(finding.find(cassettes, config.load().dir), file, None if strict else left_out)
+    files = finding.find(cassettes, config.load().dir)
+    with progress.while_reading(files):
+        count = bundle.bundle(files, file, None if strict else left_out)
     typer.echo(f"{output.one_line(str(file))}: {count} {'file' if count == 1 else 'files'} bundled")
     _tell(left_out)
 
@@ -374,9 +383,10 @@ def _import(
     settings = config.load()
     directory = to or settings.dir
     libraries = known_to_version1()
-    done = importing.import_all(
-        sources, settings.dir, directory, settings.compression, libraries, execution.imported("pytest")
-    )
+    with progress.while_reading(list(map(Path, sources))):
+        done = importing.import_all(
+            sources, settings.dir, directory, settings.compression, libraries, execution.imported("pytest")
+        )
     raise typer.Exit(tell(done, directory))
 
 

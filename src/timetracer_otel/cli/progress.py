@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import sys
+import threading
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
 from typing import Final, TypeVar
 
-__all__ = ["with_progress"]
+from timetracer_otel.cassette import files as cassette_files
+
+__all__ = ["while_reading", "with_progress"]
 
 T = TypeVar("T")
 _PATIENCE: Final = 1.0
@@ -38,3 +43,49 @@ def with_progress(items: Iterable[T], total: int, what: str) -> Iterator[T]:
             if (now := time.monotonic()) - looked >= _LOOK:
                 looked = now
                 bar.update(task, completed=done + 1, visible=now - began >= _PATIENCE, refresh=now - began >= _PATIENCE)
+
+
+@contextmanager
+def while_reading(files: Sequence[Path]) -> Iterator[None]:
+    """Show how much of some files has been read while a block runs that takes long; what it prints it prints after.
+
+    Args:
+        files: that it reads, all of them once; or folders, with all in them.
+    """
+    if not sys.stderr.isatty():
+        yield
+        return
+    over = threading.Event()
+    drawing = threading.Thread(target=_draw, args=(_size(files), over), daemon=True)
+    drawing.start()
+    try:
+        yield
+    finally:
+        over.set()
+        drawing.join()
+
+
+def _draw(total: int, over: threading.Event) -> None:
+    before = cassette_files.bytes_read()
+    if over.wait(_PATIENCE):
+        return
+    from rich.console import Console  # noqa: PLC0415 - what is quickly done needs no bar
+    from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn  # noqa: PLC0415 - as above
+
+    columns = TextColumn("{task.description}"), BarColumn(), DownloadColumn()
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task("reading", total=total)
+        while not over.wait(_LOOK):
+            done = cassette_files.bytes_read() - before
+            if done < total:
+                bar.update(task, completed=done)
+            else:  # what follows is of unknown length
+                bar.update(task, description="working", completed=total, total=None)
+
+
+def _size(files: Sequence[Path]) -> int:
+    size = 0
+    for file in files:
+        with suppress(OSError):
+            size += _size(list(file.iterdir())) if file.is_dir() else file.stat().st_size
+    return size

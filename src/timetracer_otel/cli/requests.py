@@ -8,13 +8,13 @@ import shlex
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, TypeAlias
-from urllib.parse import urlsplit
 
 from rich.text import Text
 
 from timetracer_otel import spans
 from timetracer_otel.cassette.model import Lane, Span
 from timetracer_otel.cassette.opening import open_lane
+from timetracer_otel.cassette.urls import split
 from timetracer_otel.cli.output import console, one_line, paragraph
 from timetracer_otel.cli.style import status_style
 from timetracer_otel.errors import ConfigError
@@ -144,10 +144,7 @@ def _host(entry: Span) -> str:
 
 
 def _recorded_target(entry: Span) -> Target:
-    try:
-        port = urlsplit(f"//{_host(entry)}").port
-    except ValueError:
-        port = None
+    port = split(f"//{_host(entry)}").port
     if port is None:
         raise ConfigError("the recorded request does not say at which port: give --url http://127.0.0.1:PORT")
     return Target("127.0.0.1", port)
@@ -163,14 +160,22 @@ def printed(lane: Lane, form: Form, url: str | None) -> str:
 
     Raises:
         CassetteError: the recorded body was cut or damaged.
+        ConfigError: the URL is none of HTTP, or there is none and the recorded host is no host.
     """
     entry = _entry(lane)
-    base = f"http://{_host(entry) or 'localhost'}" if url is None else url.rstrip("/")
+    base = _base(f"http://{_host(entry) or 'localhost'}" if url is None else url.rstrip("/"))
     recorded = spans.decode_headers(entry.attributes, spans.HTTP_REQUEST_HEADERS)
     headers = [(name, value) for name, value in recorded if name.lower() not in _MADE_ANEW]
     method = entry.text(spans.HTTP_METHOD) or "GET"
     body = entry.payload(spans.HTTP_REQUEST_BODY) or b""
     return form(method, base + (entry.text(spans.HTTP_TARGET) or "/"), headers, body)
+
+
+def _base(url: str) -> str:
+    parts = split(url)
+    if parts.scheme not in {"http", "https"} or not parts.hostname:
+        raise ConfigError(f"{url} is no URL of a server: give --url http://127.0.0.1:PORT")
+    return url
 
 
 def _as_curl(method: str, url: str, headers: Headers, body: bytes) -> str:
@@ -211,12 +216,13 @@ def _text(body: bytes) -> str | None:
 
 
 def _as_python(method: str, url: str, headers: Headers, body: bytes) -> str:
-    parts = urlsplit(url)
+    parts = split(url)
+    client = "HTTPSConnection" if parts.scheme == "https" else "HTTPConnection"
     target = url.split(parts.netloc, 1)[1]
     lines = [
         "import http.client",
         "",
-        f"connection = http.client.HTTPConnection({parts.netloc!r})",
+        f"connection = http.client.{client}({parts.netloc!r})",
         f"connection.putrequest({method!r}, {target!r}, skip_host=True, skip_accept_encoding=True)",
         *(f"connection.putheader({name!r}, {value!r})" for name, value in [("Host", parts.netloc), *headers]),
         *([f"connection.putheader('Content-Length', {str(len(body))!r})"] if body else []),

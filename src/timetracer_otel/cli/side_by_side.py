@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import defaultdict, deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -22,6 +23,7 @@ IsSlower: TypeAlias = Callable[[float, float], bool]
 """Whether the second of two durations in milliseconds is longer by too much."""
 _STYLES: Final = {"same": "", "changed": "yellow", "slower": "yellow", "removed": "red", "added": "green"}
 _MARKS: Final = {"same": " ", "changed": "~", "slower": ">", "removed": "-", "added": "+"}
+_SHARE: Final = re.compile(r"\d{1,6}(\.\d+)?%")
 _LEAST_MS: Final = 1.0
 """Milliseconds that a span takes more when it is slower by a share: below that, chance decides."""
 
@@ -70,10 +72,9 @@ def threshold(text: str) -> IsSlower:
     if not text.endswith("%"):
         least = duration_ms("--slower", text)
         return lambda first, second: second - first >= max(least, 1e-6)
-    try:
-        share = float(text[:-1]) / 100
-    except ValueError:
-        raise ConfigError(f"--slower {text}: give a time such as 50ms, or a share such as 20%") from None
+    if _SHARE.fullmatch(text) is None:
+        raise ConfigError(f"--slower {text}: give a time such as 50ms, or a share such as 20%")
+    share = float(text[:-1]) / 100
     return lambda first, second: second - first >= max(first * share, _LEAST_MS)
 
 

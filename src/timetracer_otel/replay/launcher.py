@@ -41,7 +41,12 @@ from timetracer_otel.replay.verifying.report import write
 
 __all__ = ["run", "split_command"]
 
-app = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
+app = typer.Typer(
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["--help", "-h"]},
+)
 
 
 def split_command(argv: Sequence[str]) -> tuple[list[str], list[str]]:

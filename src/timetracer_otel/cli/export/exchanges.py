@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from urllib.parse import urlsplit
 
 from timetracer_otel import redaction, spans
 from timetracer_otel.cassette.model import Lane, Span
+from timetracer_otel.cassette.urls import split
 
 __all__ = ["Exchange", "all_of", "of_call", "of_entry"]
 
@@ -91,7 +91,7 @@ def _exchange(span: Span, url: str) -> Exchange:
     return Exchange(
         span=span,
         method=span.text(spans.HTTP_METHOD) or "GET",
-        url=redaction.placeholders(urlsplit(url).geturl()),
+        url=redaction.placeholders(split(url).geturl()),
         status=status if isinstance(status, int) else int(line) if line.isdecimal() else 0,
         request_headers=_headers(span, spans.HTTP_REQUEST_HEADERS),
         response_headers=_headers(span, spans.HTTP_RESPONSE_HEADERS),

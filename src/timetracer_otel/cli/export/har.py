@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable
 from importlib import metadata
 from typing import Any
-from urllib.parse import parse_qsl, urlsplit
+from urllib.parse import parse_qsl
 
 import pybase64
 
 from timetracer_otel.cassette.model import Lane
+from timetracer_otel.cassette.urls import split
 from timetracer_otel.cli.export.exchanges import Exchange, all_of
 from timetracer_otel.cli.summary import iso
 
@@ -62,7 +63,7 @@ def _request(exchange: Exchange) -> Json:
         "httpVersion": f"HTTP/{exchange.version}",
         "cookies": [],
         "headers": _pairs(exchange.request_headers),
-        "queryString": _pairs(parse_qsl(urlsplit(exchange.url).query, keep_blank_values=True)),
+        "queryString": _pairs(parse_qsl(split(exchange.url).query, keep_blank_values=True)),
         "headersSize": -1,
         "bodySize": len(body),
     }

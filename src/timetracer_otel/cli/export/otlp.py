@@ -7,10 +7,10 @@ import ssl
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Final
-from urllib.parse import urlsplit
 
 from timetracer_otel.cassette.framing import read_messages
 from timetracer_otel.cassette.reading import document_of, encoded
+from timetracer_otel.cassette.urls import split
 from timetracer_otel.errors import ConfigError
 
 __all__ = ["send"]
@@ -34,7 +34,7 @@ def send(files: Iterable[Path], endpoint: str) -> int:
         CassetteError: a file cannot be read.
         ConfigError: nothing listens there, or it refuses a message.
     """
-    parts = urlsplit(endpoint)
+    parts = split(endpoint)
     if parts.scheme not in {"http", "https"} or parts.hostname is None:
         raise ConfigError(f"{endpoint} is no endpoint of OTLP/HTTP: give one such as http://127.0.0.1:4318")
     path = parts.path if parts.path.strip("/") else _PATH

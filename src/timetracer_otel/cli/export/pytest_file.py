@@ -5,10 +5,10 @@ from __future__ import annotations
 import re
 from pathlib import Path
 from typing import Final
-from urllib.parse import urlsplit
 
 from timetracer_otel import spans
 from timetracer_otel.cassette.model import Lane
+from timetracer_otel.cassette.urls import split
 from timetracer_otel.cli.export.exchanges import Exchange, of_entry
 from timetracer_otel.errors import ConfigError
 
@@ -65,7 +65,7 @@ def named(lane: Lane) -> str:
         ConfigError: it served no request of HTTP.
     """
     served = _served(lane)
-    words = re.sub(r"\W+", "_", f"{served.method} {urlsplit(served.url).path}".lower()).strip("_")
+    words = re.sub(r"\W+", "_", f"{served.method} {split(served.url).path}".lower()).strip("_")
     return f"{words[:60]}_{lane.id[:8]}"
 
 

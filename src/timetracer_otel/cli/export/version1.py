@@ -9,12 +9,13 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
 from typing import Any, Final
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import parse_qs
 
 import pybase64
 
 from timetracer_otel import spans
 from timetracer_otel.cassette.model import Lane, Span
+from timetracer_otel.cassette.urls import split
 from timetracer_otel.cli.export.exchanges import Exchange, of_call, of_entry
 from timetracer_otel.cli.summary import error_text
 from timetracer_otel.integrations import discover
@@ -39,7 +40,7 @@ def file_name(lane: Lane) -> str:
         lane: with an entry of HTTP.
     """
     served = of_entry(lane)
-    path = "_" if served is None else urlsplit(served.url).path.strip("/").replace("/", "_") or "root"
+    path = "_" if served is None else split(served.url).path.strip("/").replace("/", "_") or "root"
     return f"{'GET' if served is None else served.method}__{path[:80]}__{lane.id[:8]}.json"
 
 
@@ -55,7 +56,7 @@ def document(lane: Lane) -> Json | None:
     served = of_entry(lane)
     if served is None:
         return None
-    parts = urlsplit(served.url)
+    parts = split(served.url)
     request = {"method": served.method, "path": parts.path, "headers": dict(served.request_headers)}
     if route := served.span.text("http.route"):
         request["route_template"] = route
@@ -105,7 +106,7 @@ def _events(lane: Lane, start: int) -> Iterator[Json]:
 
 
 def _http(asked: Exchange) -> Json:
-    parts = urlsplit(asked.url)
+    parts = split(asked.url)
     signature: Json = {
         "lib": _library(asked.span),
         "method": asked.method,

@@ -13,6 +13,7 @@ from timetracer_otel.cassette.opening import open_lane
 from timetracer_otel.cassette.shelf import Shelf
 from timetracer_otel.cli.export import har, otlp, pytest_file, version1
 from timetracer_otel.errors import ConfigError
+from timetracer_otel.replay.verifying.command_line import must_be_writable
 
 __all__ = ["HINTS", "export"]
 
@@ -63,6 +64,7 @@ def _lanes(files: Sequence[Path], only: str | None) -> Iterator[Lane]:
 
 
 def _har(lanes: Iterator[Lane], file: Path) -> str:
+    must_be_writable(file)
     archive = har.archive(lanes)
     _write(file, json.dumps(archive, indent=1).encode())
     return f"{file}: {len(archive['log']['entries'])} exchanges of {len(archive['log']['pages'])} lanes written"

@@ -7,6 +7,7 @@ import io
 import json
 import logging
 import threading
+import weakref
 from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 from typing import Any
@@ -51,6 +52,8 @@ _log = logging.getLogger("timetracer_otel")
 
 _SECONDARY = "secondary.timetracer.invalid"  # RFC 2606: never resolves; it is never asked to
 _opening = threading.Lock()
+_said: weakref.WeakKeyDictionary[Any, dict[tuple[str, int | None], dict[str, Any]]] = weakref.WeakKeyDictionary()
+"""How the servers of a topology have greeted, by its settings."""
 _seeds: dict[tuple[str, int | None], Any] = {}
 """The topology settings by server address: what the URI wants the server to be."""
 
@@ -98,11 +101,28 @@ def _killed(message: wire.Message) -> list[int]:
 
 
 def _hello(responder: Responder, address: tuple[str, int | None]) -> dict[str, Any]:
+    """Greet as before, else as what the cassette tells.
+
+    A client may outlive a replay, as those of test suites do: a driver gives a server up for good that is of another
+    kind, or of another set, at its next heartbeat.
+    """
+    settings = _seeds.get(address)
+    said = {} if settings is None else _said.setdefault(settings, {})
+    if address in said:
+        hello = said[address]
+        return hello | {"lastWrite": {"lastWriteDate": datetime.now(UTC)}} if "lastWrite" in hello else hello
+    recorded = responder.facts(SERVER)
+    hello = _greeting(responder, address, json.loads(recorded or "{}"))
+    if recorded is not None:
+        said[address] = hello
+    return hello
+
+
+def _greeting(responder: Responder, address: tuple[str, int | None], recorded: dict[str, Any]) -> dict[str, Any]:
     """Greet with the recorded limits, as the kind of server that the URI needs or that was recorded.
 
     No topologyVersion, so that no monitor streams; no compression; no speculative authentication.
     """
-    recorded = json.loads(responder.facts(SERVER) or "{}")
     settings = _seeds.get(address)
     beside = _beside(responder, address)
     name = getattr(settings, "replica_set_name", None) or ("rs0" if recorded.get("is_repl") else None)

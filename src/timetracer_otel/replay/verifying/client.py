@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
-from urllib.parse import urlsplit
 
 from timetracer_otel import redaction, spans
 from timetracer_otel.cassette.model import Span
+from timetracer_otel.cassette.urls import split
 from timetracer_otel.errors import CassetteError, ConfigError
 from timetracer_otel.seams import Headers
 
@@ -96,14 +96,10 @@ def parse_url(url: str) -> Target:
     Raises:
         ConfigError: it is no ``http://host:port``.
     """
-    parts = urlsplit(url if "//" in url else f"http://{url}")
-    try:
-        port = parts.port or 80
-    except ValueError:
-        port = 0
-    if parts.scheme != "http" or not parts.hostname or not port:
+    parts = split(url if "//" in url else f"http://{url}")
+    if parts.scheme != "http" or not parts.hostname or parts.port == 0:
         raise ConfigError(f"--url {url}: give http://HOST:PORT, where the command listens")
-    return Target(parts.hostname, port)
+    return Target(parts.hostname, parts.port or 80)
 
 
 def given_header(text: str) -> tuple[str, str]:
