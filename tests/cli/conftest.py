@@ -34,7 +34,7 @@ def run(*arguments: str | Path, cwd: Path | None = None, **env: str) -> Complete
     environment = {**os.environ, "PYTHONIOENCODING": "utf-8", **env}
     command = [sys.executable, "-c", _RUN, *map(str, arguments)]
     return subprocess.run(
-        command, capture_output=True, encoding="utf-8", cwd=cwd, env=environment, timeout=60, check=False
+        command, capture_output=True, encoding="utf-8", cwd=cwd, env=environment, timeout=180, check=False
     )
 
 
