@@ -230,4 +230,5 @@ def _complete(file: int, data: bytes, written: int) -> None:
 
 def _cannot_write(path: Path, error: Exception) -> CassetteError:
     reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
-    return CassetteError(f"cannot be written ({reason}): make room, or name another folder (or set TIMETRACER_DIR)", file=path)
+    message = f"cannot be written ({reason}): make room, name another folder, or set TIMETRACER_DIR"
+    return CassetteError(message, file=path)
