@@ -122,3 +122,15 @@ def test_recording_changes_nothing(server: int, tmp_path: Path) -> None:
         worker.execute_job(job, queue)
     assert (job._result, job._status) == (plain._result, plain._status)
     assert SimpleWorker.perform_job is seam
+
+
+def test_a_work_horse_that_was_killed(server: int, tmp_path: Path) -> None:
+    """The worker writes the lane, with what it says of that and the retry."""
+    with testing.record(tmp_path):
+        worker = connected(server)
+        job = queue.enqueue(doubled, 4, retry=Retry(max=1))
+        worker.handle_job_failure(job, queue, exc_string="Work-horse terminated unexpectedly; ")
+    [lane] = executions(tmp_path)
+    assert lane.entry is not None
+    assert "terminated unexpectedly" in (lane.entry.text(spans.ERROR) or str(outcome(lane)))
+    assert (outcome(lane)["state"], published(lane)) == ("RETRY", [f"{__name__}.doubled"])

@@ -66,6 +66,21 @@ def _performed(original: Any) -> Any:
     return perform_job
 
 
+def _lost(original: Any) -> Any:
+    """Around ``handle_job_failure(job, queue, …)``: in the main process, a work horse that was killed wrote no lane."""
+
+    def handle_job_failure(self: Any, job: Any, *args: Any, **kwargs: Any) -> Any:
+        if working.running_task(NAME) is not None or seams.active() is None or NAME in seams.switched_off:
+            return original(self, job, *args, **kwargs)
+        entry = _task(job)
+        entry.retries = int(getattr(job, "number_of_retries", None) or 0)
+        entry.outcome = Outcome("FAILURE", error=RuntimeError(str(kwargs.get("exc_string", "")).strip()))
+        with Running(entry), BrokersWork():
+            return original(self, job, *args, **kwargs)
+
+    return handle_job_failure
+
+
 _released: ContextVar[list[str] | None] = ContextVar("timetracer_rq_released", default=None)
 """Names of the jobs that the current one has released, which wait for it."""
 
@@ -363,6 +378,7 @@ INTEGRATION = Integration(
     patches=(
         *_of_workers("perform_job", _performed),
         *_of_workers("handle_exception", _raised),
+        *_of_workers("handle_job_failure", _lost),
         *_of_workers("work", by_broker),
         *_of_workers("__init__", by_broker),
         *_of_workers("execute_job", by_broker, _PERFORMERS),
