@@ -23,6 +23,7 @@ from timetracer_otel.families.amqp.pika_state import (
     state_of,
 )
 from timetracer_otel.families.messaging import publishing
+from timetracer_otel.families.messaging.publishing import Published
 from timetracer_otel.seams import Call
 
 __all__ = [
@@ -50,8 +51,8 @@ def asks(original: Any) -> Any:
             if not is_off(NAME):
                 state_of(self).queued.discard(id(method))
             return original(self, method, callback, acceptable_replies)
-        asked = asking.asked(method.NAME, vars(method).items())
-        if asked.method not in RECORDED:
+        asked = guarded(NAME, "asked", asking.asked, method.NAME, vars(method).items())
+        if asked is None or asked.method not in RECORDED:
             return original(self, method, callback, acceptable_replies)
         if self._blocking:
             state_of(self).queued.add(id(method))
@@ -207,9 +208,10 @@ def publishes(original: Any) -> Any:
     ) -> Any:
         if is_off(NAME) or not self.is_open:
             return original(self, exchange, routing_key, body, properties, mandatory)
-        raw = body.encode() if isinstance(body, str) else bytes(body)
-        told = properties_of(properties)
-        message = published(str(exchange), str(routing_key), raw, told)
+        told = guarded(NAME, "properties", properties_of, properties)
+        message = guarded(NAME, "message", _leaving, exchange, routing_key, body, told)
+        if message is None:
+            return original(self, exchange, routing_key, body, properties, mandatory)
         responder, broker = seams.responder(NAME), broker_of(self)
         if responder is not None and broker is not None:
             found = asking.answer(responder, message)
@@ -231,6 +233,11 @@ def publishes(original: Any) -> Any:
         return result
 
     return basic_publish
+
+
+def _leaving(exchange: Any, routing_key: Any, body: Any, properties: Any) -> Published:
+    raw = body.encode() if isinstance(body, str) else bytes(body)
+    return published(str(exchange), str(routing_key), raw, properties)
 
 
 def _sent(channel: Any, call: Call, exchange: str, routing_key: str) -> None:
