@@ -363,13 +363,14 @@ def _record(settings: Settings, provider: TracerProvider) -> None:
     if settings.span_payloads:
         recorder.leaving, undo = batches.attach(provider, settings.max_memory)
         _undoing.callback(undo)
-        leaving = recorder.leaving
 
-        def send_last() -> None:
+    def write_last() -> None:
+        recorder.settle()
+        if recorder.leaving is not None:
             recorder.session().flush_draws()
-            leaving.send_all(termination.SECONDS)
+            recorder.leaving.send_all(termination.SECONDS)
 
-        _undoing.callback(termination.before_end(send_last))
+    _undoing.callback(termination.before_end(write_last))
     _undoing.callback(children.prepare(unreached_children.tell))
     recorder.watch_streams()
     _undoing.callback(recorder.unwatch)

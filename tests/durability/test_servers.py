@@ -65,6 +65,36 @@ def test_a_signal_right_after_an_answer(tmp_path: Path, server: str, number: sig
     assert found(served.cassettes).unreadable == ()
 
 
+CLOSES_LATE = """
+    import sys, threading
+    from flask import Flask, Response
+
+    app = Flask(__name__)
+
+
+    @app.get("/items/<number>")
+    def item(number):
+        response = Response("x" * 3_000_000)
+        response.call_on_close(lambda: threading.Event().wait(0.3))
+        return response
+
+
+    app.run(port=int(sys.argv[1]), threaded=True)
+"""
+
+
+@pytest.mark.system
+def test_a_signal_before_the_end_of_a_request_whose_answer_is_out(tmp_path: Path) -> None:
+    """The client has all of a large answer, and its server is still busy with it: it is recorded."""
+    program = tmp_path / "closes_late.py"
+    program.write_text(textwrap.dedent(CLOSES_LATE))
+    with Served(tmp_path, [sys.executable, str(program), "{port}"]) as served:
+        assert len(served.get("/items/1")) == 3_000_000
+        served.program.send(signal.SIGTERM)
+        served.program.wait()
+    assert recorded(served.cassettes) == ["/items/1"]
+
+
 @pytest.mark.system
 def test_workers_that_are_recycled(tmp_path: Path) -> None:
     """Gunicorn --max-requests: each worker ends by itself, under load, and nothing at all is lost."""

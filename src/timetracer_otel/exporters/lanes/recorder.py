@@ -35,7 +35,10 @@ UNENDED_NS = 3600 * 10**9
 """Above MANY_OPEN open spans, drop those whose lane began so long ago and is written."""
 STOP_SECONDS = 10.0
 """How long a server that stops may be kept by what is not written yet."""
-_now = time.time_ns
+SETTLE_NS = 500 * 10**6
+"""How long a signal that ends the process may be put off by entries which are not over."""
+POLL_SECONDS = 0.01
+_now, _sleep = time.time_ns, time.sleep
 
 
 class Recorder(Output):
@@ -98,6 +101,13 @@ class Recorder(Output):
         """Write what waits: the server is about to end, perhaps by a signal that no exit handler sees."""
         self._session.note_counts()
         self.sink.drain(STOP_SECONDS)
+
+    def settle(self) -> None:
+        """Write what waits before a signal ends the process: first entries end whose responses may be out already."""
+        until = _now() + SETTLE_NS
+        while _now() < until and any(isinstance(lane, RecordingLane) for lane, _ in list(self.open.values())):
+            _sleep(POLL_SECONDS)
+        self.stop()
 
     def watch_streams(self) -> None:
         """Take what the program reads and prints, until it turns out to be a server."""
