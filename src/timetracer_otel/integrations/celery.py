@@ -17,7 +17,7 @@ from typing import Any, Final, TypeVar
 
 import pybase64
 
-from timetracer_otel import encoding, seams, spans
+from timetracer_otel import seams, spans
 from timetracer_otel.cassette.model import Lane as RecordedLane
 from timetracer_otel.cassette.model import Span
 from timetracer_otel.errors import ReplayMiss
@@ -27,6 +27,7 @@ from timetracer_otel.families.kinds import task as tasks
 from timetracer_otel.families.kinds.task import Outcome, Payload, Task
 from timetracer_otel.families.messaging import publishing
 from timetracer_otel.families.messaging.publishing import Published
+from timetracer_otel.families.messaging.working import guarded, to_json
 from timetracer_otel.seams import Description, Instrumentor, Integration, Lane, Patch, Responder, faults
 from timetracer_otel.seams.lanes import entering
 
@@ -99,22 +100,15 @@ def _task(  # noqa: PLR0913, PLR0917 - what a pool is given
         # As they are now: the task may change what it is given.
         arguments=tasks.plain(_by_name(name, request.get("args") or (), request.get("kwargs") or {})),
         plugin=NAME,
-        headers=[(key, _json(value)) for key, value in request.items() if key not in _ADDED],
+        headers=[(key, to_json(value)) for key, value in request.items() if key not in _ADDED],
         queue=str(delivery.get("routing_key") or ""),
         retries=int(request.get("retries") or 0),
         eta=str(request.get("eta") or ""),
         content_type=content_type or "",
         content_encoding=str(content_encoding or ""),
-        properties=_json(properties),
+        properties=to_json(properties),
         came=Payload(tasks.BODY, [data] if data else []),
     )
-
-
-def _json(value: object) -> str:
-    try:
-        return encoding.dumps(value, default=str).decode()
-    except TypeError:  # keys that are no texts, numbers of more than 64 bits
-        return json.dumps(value, default=str)
 
 
 def _by_name(name: str, args: Sequence[Any], kwargs: Mapping[str, Any]) -> object:
@@ -134,16 +128,8 @@ def _close(lane: Lane, error: BaseException | None) -> None:
     entry = lane.entry
     if isinstance(entry, Task) and entry.outcome is not None and not isinstance(error, ReplayMiss):
         error = None  # rejected, and passed on to the worker
-    _guarded("close", lane.end_code)
-    _guarded("close", lane.finish, error)
-
-
-def _guarded(where: str, step: Callable[..., _T], *args: Any) -> _T | None:
-    try:
-        return step(*args)
-    except Exception as error:  # noqa: BLE001 - recording never breaks the app
-        faults.report(f"{NAME}.{where}", error)
-        return None
+    guarded("celery.close", lane.end_code)
+    guarded("celery.close", lane.finish, error)
 
 
 def _lost(original: Any) -> Any:
@@ -151,12 +137,12 @@ def _lost(original: Any) -> Any:
 
     def on_failure(self: Any, exc_info: Any, *args: Any, **kwargs: Any) -> Any:
         error = getattr(exc_info.exception, "exc", exc_info.exception)
-        lane = _guarded("lost", _open_lost, self) if type(error).__name__ == _LOST else None
+        lane = guarded("celery.lost", _open_lost, self) if type(error).__name__ == _LOST else None
         if lane is None:
             return original(self, exc_info, *args, **kwargs)
         try:
             with lane.entered():
-                _guarded("outcome", _note, Outcome("FAILURE", error=error))
+                guarded("celery.outcome", _note, Outcome("FAILURE", error=error))
                 return original(self, exc_info, *args, **kwargs)
         finally:
             _close(lane, None)
@@ -173,7 +159,7 @@ def _succeeded(original: Any) -> Any:
     """Around ``Backend.mark_as_done(task_id, result, …)``, which sees what every task returned."""
 
     def mark_as_done(self: Any, task_id: Any, result: Any, *args: Any, **kwargs: Any) -> Any:
-        _guarded("outcome", lambda: _note(Outcome.succeeded(result), task_id))
+        guarded("celery.outcome", lambda: _note(Outcome.succeeded(result), task_id))
         return original(self, task_id, result, *args, **kwargs)
 
     return mark_as_done
@@ -184,7 +170,7 @@ def _failed(original: Any) -> Any:
 
     def init(self: Any, state: Any, retval: Any = None) -> None:
         original(self, state, retval)
-        _guarded("outcome", _note_error, state, retval)
+        guarded("celery.outcome", _note_error, state, retval)
 
     return init
 
@@ -248,7 +234,7 @@ def _published(original: Any) -> Any:
     """Around kombu's ``Producer._publish``, below serializing and above retries of the connection."""
 
     def publish(self: Any, *args: Any, **kwargs: Any) -> Any:
-        message = _guarded("message", _message, *args)
+        message = guarded("celery.message", _message, *args)
         if message is None:
             return original(self, *args, **kwargs)
         responder = seams.responder(NAME)
@@ -292,7 +278,8 @@ def _message(  # noqa: PLR0913, PLR0917 - as kombu calls it
         content_type=str(content_type or ""),
         content_encoding=str(content_encoding or ""),
         headers={**counted, "priority": priority},
-        others={key: value for key, value in told.items() if key in _OF_ONE} | {"properties": _json(dict(properties))},
+        others={key: value for key, value in told.items() if key in _OF_ONE}
+        | {"properties": to_json(dict(properties))},
     )
 
 
