@@ -9,6 +9,7 @@ from typing import Final
 
 from timetracer_otel import spans
 from timetracer_otel.cassette.model import Span
+from timetracer_otel.families.dbapi import in_lists
 from timetracer_otel.families.mysql import asked as questions
 from timetracer_otel.families.mysql import cells, literals, statements
 from timetracer_otel.families.mysql.asked import INIT_DB, QUERY, SYSTEM, Asked
@@ -65,6 +66,8 @@ def _statement(sql: str) -> tuple[str, tuple[Value, ...]]:
     """Give the text of a statement as it counts, and the values that were in it."""
     blanker = Blanker()
     text = statements.normal(sql)
+    if "\\" not in text:  # behind one a quote may not end a text
+        text = in_lists.sorted_literals(text)
     if "_binary" in text and len(text) <= _LONGEST:
         text = _BINARY.sub(lambda found: _of_binary(found, blanker), text)
     return blanker.text(text), tuple(blanker.values)
