@@ -10,6 +10,7 @@ import json
 import os
 import shlex
 import signal
+import subprocess
 import sys
 import tempfile
 import time
@@ -122,6 +123,8 @@ def postgres(examples: Sequence[Example], console: Console) -> Iterator[str | No
         except FileNotFoundError as error:
             console.print(f"left out: the example on PostgreSQL ({error})", markup=False)
             url = None
+        except subprocess.CalledProcessError as error:
+            raise RuntimeError(f"PostgreSQL did not start: {error}") from error
         yield url
 
 

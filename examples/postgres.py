@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import pwd
 import shutil
+import stat
 import subprocess
 import tempfile
 from collections.abc import Iterator
@@ -32,7 +33,7 @@ class PostgresServer:
 
     def __init__(self) -> None:
         self._bin = _programs()
-        self._folder = Path(tempfile.mkdtemp(prefix="postgres-"))
+        self._folder = Path(tempfile.mkdtemp(prefix="postgres-", dir=_parent()))
         self._folder.chmod(0o755)
         self._data = self._folder / "data"
         self._data.mkdir()
@@ -40,6 +41,8 @@ class PostgresServer:
             os.chown(self._data, *_unprivileged())
             os.chown(self._folder, *_unprivileged())
         self.port = free_port()
+
+    def _initialize(self) -> None:
         password = self._folder / "password"
         password.write_text(PASSWORD)
         password.chmod(0o644)
@@ -64,6 +67,8 @@ class PostgresServer:
 
     def start(self) -> None:
         """Serve."""
+        if not (self._data / "PG_VERSION").exists():
+            self._initialize()
         options = (
             f"-p {self.port} -c listen_addresses=127.0.0.1 -c unix_socket_directories={self._folder} -c fsync=off"
             " -c max_connections=120 -c TimeZone=Europe/Berlin -c shared_buffers=16MB"
@@ -116,6 +121,14 @@ def _programs() -> Path:
         if all((folder / program).exists() for program in _PROGRAMS):
             return folder
     raise FileNotFoundError("PostgreSQL's programs are not here: apt-get install postgresql")
+
+
+def _parent() -> str | None:
+    """Where the server's folder goes: the user that runs it has no way into a folder of root's own."""
+    folder = Path(tempfile.gettempdir()).resolve()
+    ways = (folder, *folder.parents)
+    is_closed = os.geteuid() == 0 and not all(one.stat().st_mode & stat.S_IXOTH for one in ways)
+    return "/tmp" if is_closed else None  # noqa: S108 - a folder of its own is made in it
 
 
 def _unprivileged() -> tuple[int, int]:
