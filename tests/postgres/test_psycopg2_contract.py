@@ -41,3 +41,4 @@ def test_nothing_changes(name: str, recorded: dict[str, tuple[Any, Path]]) -> No
     assert same(now, then), f"{now}\nand not\n{then}"
     assert (outcome.misses, outcome.unused, outcome.refused) == ([], [], [])
     assert all(mine is theirs for mine, theirs in zip(names(), before, strict=True))
+    assert extensions.get_wait_callback() is None  # else all connections of the process would do without COPY

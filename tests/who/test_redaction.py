@@ -68,6 +68,7 @@ def test_cookies_keep_their_names_and_attributes() -> None:
         ("https://maps.example/?key=AIzaSyA-0123456789012345678901", "AIzaSyA-0123456789012345678901"),
         ("password=topsecret&name=ann", "topsecret"),
         ("/cb;jsessionid=topsecret?x=1", "topsecret"),
+        ("session_key=topsecret&page=1", "topsecret"),
     ],
 )
 def test_secrets_in_urls(url: str, secret: str) -> None:

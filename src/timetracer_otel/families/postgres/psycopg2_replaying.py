@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import select
+import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from functools import cache
 from typing import Any, Final
 from weakref import ref
@@ -89,6 +90,8 @@ class Replaying:
         self.xid: Any = None
         self._plugin = plugin
         self._module = module
+        self._turn = threading.RLock()
+        """Of the threads that share the connection: where the driver calls us, it lets none of them wait."""
         self._copied_by: ref[Any] | None = None
         """The cursor whose last statement was a COPY, of which the driver says no tag."""
         self.asked: dict[str, str] = parse_dsn(dsn)
@@ -134,15 +137,14 @@ class Replaying:
     @contextmanager
     def answering(self) -> Iterator[None]:
         """While the driver asks: it must call us when it waits, and what is lost is lost as it was recorded."""
-        if self._module.get_wait_callback() is None:
-            self._module.set_wait_callback(wait)
-        try:
-            yield
-        except self._module.Error:
-            failure, self._link.failure = self._link.failure, None
-            if failure is None:
-                raise
-            raise failure.make() from None
+        with _waiting(self._module) as is_ours, self._turn if is_ours else nullcontext():
+            try:
+                yield
+            except self._module.Error:
+                failure, self._link.failure = self._link.failure, None
+                if failure is None:
+                    raise
+                raise failure.make() from None
 
     def ask(
         self, cursor: Any, _sent: bytes, run: Callable[[], Any], *, begins: bool = True, template: Any = None
@@ -267,6 +269,37 @@ class Replaying:
         finally:
             self._server.brings = None
             write_all(copy.file, self._server.copied, lambda data: data.decode(name))
+
+
+_asking = 0
+"""How many threads ask something of replayed connections now."""
+_counting = threading.Lock()
+
+
+@contextmanager
+def _waiting(module: Any) -> Iterator[bool]:
+    """While a connection is asked: the driver calls us when it waits, unless a program has named somebody else.
+
+    It does so for all connections of a process, and refuses some of them COPY then, so it ends with the last.
+
+    Args:
+        module: the driver's module of C.
+
+    Yields:
+        Whether it calls us.
+    """
+    global _asking  # noqa: PLW0603 - the driver has one such setting
+    with _counting:
+        _asking += 1
+        if module.get_wait_callback() is None:
+            module.set_wait_callback(wait)
+    try:
+        yield module.get_wait_callback() is wait
+    finally:
+        with _counting:
+            _asking -= 1
+            if not _asking and module.get_wait_callback() is wait:
+                module.set_wait_callback(None)
 
 
 @contextmanager
