@@ -84,6 +84,7 @@ def _patches() -> Iterable[Patch]:
 
 INTEGRATION = Integration(
     name=NAME,
+    aliases=("aio-pika",),
     patches=tuple(_patches()),
     describe=asking.describe_recorded,
     reply_values=asking.reply_values,

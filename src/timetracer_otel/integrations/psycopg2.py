@@ -303,7 +303,7 @@ def _patches() -> Iterator[Patch]:
 INTEGRATION = family.declared(
     NAME,
     tuple(_patches()),
-    packages={NAME: NAME},
+    packages={NAME: NAME, "psycopg2._psycopg": "psycopg2-binary"},  # either of them brings both
     oldest=(NAME, (2, 9)),
     instrumentors=(Instrumentor(NAME, NAME),),
     plumbing=("psycopg2.", "psycogreen."),
