@@ -258,10 +258,10 @@ def transactions(dsn: str) -> Any:
         seen.append(counted())
         connection.commit()
         cursor.execute(
-            "CREATE TABLE IF NOT EXISTS pair "
-            "(id int PRIMARY KEY, other int REFERENCES pair DEFERRABLE INITIALLY DEFERRED)"
+            "CREATE TABLE IF NOT EXISTS both_of_two "
+            "(id int PRIMARY KEY, other int REFERENCES both_of_two DEFERRABLE INITIALLY DEFERRED)"
         )
-        cursor.execute("INSERT INTO pair VALUES (1, 99)")
+        cursor.execute("INSERT INTO both_of_two VALUES (1, 99)")
         seen.append(outcome(connection.commit))
         seen.append((connection.status, counted()))
         connection.rollback()

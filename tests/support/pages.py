@@ -21,6 +21,8 @@ _BLOCK = re.compile(r"^```(?P<language>\w*)[^\n]*\n(?P<text>.*?)^```$", re.MULTI
 _FILE = re.compile(r"# (?P<name>[\w.]+\.py)\n")
 _SERVER = re.compile(r"\b(flask run|uvicorn|gunicorn)\b")
 _WORKER = re.compile(r"\bcelery\b.* worker\b")
+_CLIENTS_LOG = re.compile(r"(?m)^%\d\|.*\n?")
+"""What Kafka's client in C says by itself, now and then."""
 _LOOPBACK = re.compile(r"http://127\.0\.0\.1:\d+(?P<target>/\S*)")
 _SECONDS = 60
 
@@ -149,7 +151,7 @@ class Reader:
             text=True,
         )
         assert ended.returncode == 0, f"{shlex.join(words)}: exit status {ended.returncode}\n{ended.stdout}"
-        return ended.stdout
+        return _CLIENTS_LOG.sub("", ended.stdout)
 
     def _start(self, words: list[str]) -> Program:
         """Start a server on our port, or a worker, instead of the one that the page started before."""
