@@ -26,7 +26,7 @@ from timetracer_otel.families.kinds.task import Outcome, Payload, Task
 from timetracer_otel.families.messaging import publishing, working
 from timetracer_otel.families.messaging.publishing import Published, Publishing
 from timetracer_otel.families.redis import forgetful
-from timetracer_otel.seams import Description, Integration, Lane, Patch
+from timetracer_otel.seams import Description, Integration, Lane, Patch, faults
 from timetracer_otel.seams.brokering import AppsWork, BrokersWork, is_brokering
 
 __all__ = ["INTEGRATION", "NAME"]
@@ -122,7 +122,7 @@ def _ran(original: Any) -> Any:
     """Around ``Worker.run_job(job_id, score)``, which runs in a task of its own."""
 
     async def run_job(self: Any, job_id: str, score: int) -> Any:
-        if seams.active() is None or NAME in seams.switched_off:
+        if seams.is_off(NAME):
             return await original(self, job_id, score)
         lane_id, score = _handed_out.pop(job_id, ("", score))
         execution = _Execution(self, job_id, score, lane_id)
@@ -131,7 +131,7 @@ def _ran(original: Any) -> Any:
             try:
                 return await original(self, job_id, score)
             finally:
-                working.guarded("arq.end", execution.end)
+                faults.guarded("arq.end", execution.end)
 
     return run_job
 
@@ -143,7 +143,7 @@ def _read(original: Any) -> Any:
         told = original(raw, *args, **kwargs)
         execution = _running.get()
         if execution is not None and execution.lane is None:
-            working.guarded("arq.begin", execution.begin, raw, told)
+            faults.guarded("arq.begin", execution.begin, raw, told)
         return told
 
     return deserialize
@@ -165,7 +165,7 @@ def _by_worker(coroutine: Any) -> Any:
             except BaseException as error:
                 entry.outcome = working.failed(error)
                 raise
-            working.guarded("arq.outcome", lambda: setattr(entry, "outcome", Outcome.succeeded(value)))
+            faults.guarded("arq.outcome", lambda: setattr(entry, "outcome", Outcome.succeeded(value)))
             return value
 
     setattr(run, _SEEN, True)
@@ -189,7 +189,7 @@ def _made(original: Any) -> Any:
 
     def init(self: Any, *args: Any, **kwargs: Any) -> None:
         original(self, *args, **kwargs)
-        if seams.active() is None or NAME in seams.switched_off:
+        if seams.is_off(NAME):
             return
         functions = {name: _exchanged(function) for name, function in self.functions.items()}
         self.functions = functions
@@ -214,7 +214,7 @@ def _told(original: Any) -> Any:
     """Around ``serialize_result(function, args, kwargs, job_try, enqueued, success, result, …)`` as a worker has it."""
 
     def serialize(*args: Any, **kwargs: Any) -> Any:
-        working.guarded("arq.result", _note_result, args, kwargs)
+        faults.guarded("arq.result", _note_result, args, kwargs)
         return original(*args, **kwargs)
 
     return serialize
@@ -264,7 +264,7 @@ def _failed(original: Any) -> Any:
 
 def _end(execution: _Execution | None, worker: Any) -> None:
     if execution is not None and getattr(worker, "after_job_end", None) is None:  # else that hook is a part of it
-        working.guarded("arq.end", execution.end)
+        faults.guarded("arq.end", execution.end)
 
 
 # --- jobs that are enqueued ---
@@ -274,9 +274,9 @@ def _enqueued(original: Any) -> Any:
     """Around ``ArqRedis.enqueue_job(function, *args, **kwargs)``."""
 
     async def enqueue_job(self: Any, function: str, *args: Any, **kwargs: Any) -> Any:
-        if seams.active() is None or NAME in seams.switched_off or is_brokering():  # a cron job's is the worker's
+        if seams.is_off(NAME) or is_brokering():  # a cron job's is the worker's
             return await original(self, function, *args, **kwargs)
-        message = working.guarded("arq.enqueue", _message, self, function, args, kwargs)
+        message = faults.guarded("arq.enqueue", _message, self, function, args, kwargs)
         if message is None:
             return await original(self, function, *args, **kwargs)
         with Publishing(NAME, message) as publishing_now:

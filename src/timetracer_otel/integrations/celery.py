@@ -27,7 +27,7 @@ from timetracer_otel.families.kinds import task as tasks
 from timetracer_otel.families.kinds.task import Outcome, Payload, Task
 from timetracer_otel.families.messaging import publishing
 from timetracer_otel.families.messaging.publishing import Published
-from timetracer_otel.families.messaging.working import guarded, to_json
+from timetracer_otel.families.messaging.working import to_json
 from timetracer_otel.seams import Description, Instrumentor, Integration, Lane, Patch, Responder, faults
 from timetracer_otel.seams.lanes import entering
 
@@ -128,8 +128,8 @@ def _close(lane: Lane, error: BaseException | None) -> None:
     entry = lane.entry
     if isinstance(entry, Task) and entry.outcome is not None and not isinstance(error, ReplayMiss):
         error = None  # rejected, and passed on to the worker
-    guarded("celery.close", lane.end_code)
-    guarded("celery.close", lane.finish, error)
+    faults.guarded("celery.close", lane.end_code)
+    faults.guarded("celery.close", lane.finish, error)
 
 
 def _lost(original: Any) -> Any:
@@ -137,12 +137,12 @@ def _lost(original: Any) -> Any:
 
     def on_failure(self: Any, exc_info: Any, *args: Any, **kwargs: Any) -> Any:
         error = getattr(exc_info.exception, "exc", exc_info.exception)
-        lane = guarded("celery.lost", _open_lost, self) if type(error).__name__ == _LOST else None
+        lane = faults.guarded("celery.lost", _open_lost, self) if type(error).__name__ == _LOST else None
         if lane is None:
             return original(self, exc_info, *args, **kwargs)
         try:
             with lane.entered():
-                guarded("celery.outcome", _note, Outcome("FAILURE", error=error))
+                faults.guarded("celery.outcome", _note, Outcome("FAILURE", error=error))
                 return original(self, exc_info, *args, **kwargs)
         finally:
             _close(lane, None)
@@ -159,7 +159,7 @@ def _succeeded(original: Any) -> Any:
     """Around ``Backend.mark_as_done(task_id, result, …)``, which sees what every task returned."""
 
     def mark_as_done(self: Any, task_id: Any, result: Any, *args: Any, **kwargs: Any) -> Any:
-        guarded("celery.outcome", lambda: _note(Outcome.succeeded(result), task_id))
+        faults.guarded("celery.outcome", lambda: _note(Outcome.succeeded(result), task_id))
         return original(self, task_id, result, *args, **kwargs)
 
     return mark_as_done
@@ -170,7 +170,7 @@ def _failed(original: Any) -> Any:
 
     def init(self: Any, state: Any, retval: Any = None) -> None:
         original(self, state, retval)
-        guarded("celery.outcome", _note_error, state, retval)
+        faults.guarded("celery.outcome", _note_error, state, retval)
 
     return init
 
@@ -234,7 +234,7 @@ def _published(original: Any) -> Any:
     """Around kombu's ``Producer._publish``, below serializing and above retries of the connection."""
 
     def publish(self: Any, *args: Any, **kwargs: Any) -> Any:
-        message = guarded("celery.message", _message, *args)
+        message = faults.guarded("celery.message", _message, *args)
         if message is None:
             return original(self, *args, **kwargs)
         responder = seams.responder(NAME)

@@ -29,7 +29,7 @@ from timetracer_otel.families.kinds.task import Outcome, Payload, Task
 from timetracer_otel.families.messaging import publishing, working
 from timetracer_otel.families.messaging.ending import Ending
 from timetracer_otel.families.messaging.publishing import Published, Publishing
-from timetracer_otel.seams import Description, Integration, Patch
+from timetracer_otel.seams import Description, Integration, Patch, faults
 from timetracer_otel.seams.brokering import BrokersWork, by_app, by_broker, is_brokering
 
 __all__ = ["INTEGRATION", "NAME"]
@@ -53,7 +53,7 @@ def _processed(original: Any) -> Any:
     """Around ``process_message(message)`` of a worker's thread."""
 
     def process_message(self: Any, message: Any) -> Any:
-        if seams.active() is None or NAME in seams.switched_off:
+        if seams.is_off(NAME):
             return original(self, message)
         running = Running(_task(self.broker, message))
         running.__enter__()
@@ -91,7 +91,7 @@ def _end(message: Any) -> None:
 
 
 def _task(broker: Any, message: Any) -> Task:
-    raw = working.guarded("dramatiq.message", message.encode) or b""
+    raw = faults.guarded("dramatiq.message", message.encode) or b""
     headers = [(spans.LANE_HEADER, json.dumps(lane))] if (lane := message.__dict__.get(_LANE)) else []
     actor = broker.actors.get(message.actor_name)
     return Task(
@@ -127,7 +127,7 @@ def _called(original: Any) -> Any:
             raise
         finally:
             _is_outermost.reset(token)
-        working.guarded("dramatiq.outcome", lambda: setattr(entry, "outcome", Outcome.succeeded(value)))
+        faults.guarded("dramatiq.outcome", lambda: setattr(entry, "outcome", Outcome.succeeded(value)))
         return value
 
     return call
@@ -143,12 +143,12 @@ def _enqueued(*, asks: bool) -> Callable[[Any], Any]:
         def enqueue(self: Any, message: Any, *, delay: Any = None) -> Any:
             entry = working.running_task(NAME)
             is_own = is_brokering() and entry is None  # a delayed message whose time has come
-            if seams.active() is None or NAME in seams.switched_off or is_own:
+            if seams.is_off(NAME) or is_own:
                 return original(self, message, delay=delay)
             if entry is not None and entry.id == message.message_id:
                 outcome = entry.outcome or Outcome("RETRY")
                 entry.outcome = replace(outcome, state="RETRY", value=None if delay is None else "later")
-            told = working.guarded("dramatiq.enqueue", _message, message, delay)
+            told = faults.guarded("dramatiq.enqueue", _message, message, delay)
             if told is None:
                 return original(self, message, delay=delay)
             with Publishing(NAME, told):

@@ -29,7 +29,7 @@ from timetracer_otel.families.kinds.task import Outcome, Payload, Task, plain
 from timetracer_otel.families.messaging import publishing, storing, working
 from timetracer_otel.families.messaging.ending import Ending
 from timetracer_otel.families.messaging.publishing import Published, Publishing
-from timetracer_otel.seams import Description, Integration, Patch
+from timetracer_otel.seams import Description, Integration, Patch, faults
 from timetracer_otel.seams.brokering import AppsWork, BrokersWork, by_app, by_broker, is_brokering
 
 __all__ = ["INTEGRATION", "NAME"]
@@ -51,7 +51,7 @@ def _executed(original: Any) -> Any:
     """Around ``Huey._execute(task, timestamp)``."""
 
     def execute(self: Any, task: Any, timestamp: Any) -> Any:
-        if seams.active() is None or NAME in seams.switched_off:
+        if seams.is_off(NAME):
             return original(self, task, timestamp)
         entry = _task(self, task)
         with Running(entry):
@@ -75,12 +75,12 @@ def _noted(entry: Task, run: Callable[[], Any]) -> Any:
         if not isinstance(error, KeyboardInterrupt):
             entry.outcome = working.failed(error)
         raise
-    working.guarded("huey.outcome", lambda: setattr(entry, "outcome", Outcome.succeeded(value)))
+    faults.guarded("huey.outcome", lambda: setattr(entry, "outcome", Outcome.succeeded(value)))
     return value
 
 
 def _task(huey: Any, task: Any) -> Task:
-    raw = task.__dict__.get(_RAW) or working.guarded("huey.message", huey.serialize_task, task)
+    raw = task.__dict__.get(_RAW) or faults.guarded("huey.message", huey.serialize_task, task)
     headers = [(spans.LANE_HEADER, json.dumps(lane))] if (lane := task.__dict__.get(_LANE)) else []
     first = getattr(type(task), "default_retries", 0) or 0
     return Task(
@@ -151,11 +151,11 @@ def _scheduled(original: Any) -> Any:
 def _tell(huey: Any, task: Any, run: Callable[[], Any]) -> Any:
     entry = working.running_task(NAME)
     leaves = not huey.immediate and hasattr(task, "revoke_id")  # no group, no chord
-    if not leaves or seams.active() is None or NAME in seams.switched_off or (is_brokering() and entry is None):
+    if not leaves or seams.is_off(NAME) or (is_brokering() and entry is None):
         return run()
     if entry is not None and entry.id == task.id and entry.outcome is not None and entry.outcome.error is not None:
         entry.outcome = replace(entry.outcome, state="RETRY", value="later" if task.eta else None)
-    message = working.guarded("huey.enqueue", _message, huey, task)
+    message = faults.guarded("huey.enqueue", _message, huey, task)
     if message is None:
         return run()
     with Publishing(NAME, message):
@@ -295,7 +295,7 @@ def _stored(original: Any) -> Any:
     """Around ``Huey.create_storage()``. What is in memory is the program's own."""
 
     def create_storage(self: Any) -> Any:
-        if seams.active() is None or NAME in seams.switched_off:
+        if seams.is_off(NAME):
             return original(self)
         own = importlib.import_module("huey.storage")
         kind = self.storage_class or own.RedisStorage

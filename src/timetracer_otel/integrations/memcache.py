@@ -34,7 +34,7 @@ def _get_socket(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:
         return _replayed(instance, responder)
     if isinstance(instance.socket, LeftSocket):
         instance.close_socket()
-    if seams.active() is None or NAME in seams.switched_off:
+    if seams.is_off(NAME):
         return wrapped(*args, **kwargs)
     dead, flushes = instance.deaduntil, instance.flush_on_next_connect
     instance.flush_on_next_connect = 0  # seen, it is flushed below

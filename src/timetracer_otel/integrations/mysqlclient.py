@@ -91,7 +91,7 @@ def _connect(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:
     named = _named(args, kwargs)
     with connecting.attempt(NAME):
         responder = seams.responder(NAME)
-        if responder is None and (seams.active() is None or NAME in seams.switched_off):
+        if responder is None and seams.is_off(NAME):
             return wrapped(*args, **kwargs)
         if not client_library.listens(_mysql):
             _cannot(responder)
@@ -144,7 +144,7 @@ def _connect_nowhere(wrapped: Any, connection: Any, named: dict[str, Any], respo
     try:
         elsewhere = {name: value for name, value in named.items() if name not in _ELSEWHERE}
         wrapped(**elsewhere, host="localhost", unix_socket=link.address)
-    except Exception:
+    except Exception:  # of any class, it is raised again
         client_library.forget(link)
         link.close()
         if link.failure is not None:
@@ -171,7 +171,7 @@ def _asks(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:
         return wrapped(*args, **kwargs)
     try:
         return wrapped(*args, **kwargs)
-    except Exception:
+    except Exception:  # as above
         failure, link.failure = link.failure, None
         if failure is not None:
             raise failure from None

@@ -202,7 +202,7 @@ def _connect(wrapped: Any, _instance: Any, args: Any, kwargs: Any) -> Any:
     responder = seams.responder(NAME)
     if responder is not None:
         return _connect_nowhere(wrapped, responder, args[0] if args else kwargs["conninfo"])
-    if seams.active() is None or NAME in seams.switched_off:
+    if seams.is_off(NAME):
         return wrapped(*args, **kwargs)
     return _connect_recorded(wrapped(*args, **kwargs))
 

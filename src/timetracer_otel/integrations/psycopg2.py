@@ -37,7 +37,7 @@ def _connect(wrapped: Any, _instance: Any, args: Any, kwargs: Any) -> Any:
     if responder is not None:
         return _connect_nowhere(wrapped, responder, args, kwargs)
     with lifted(driver()):
-        if seams.active() is None or NAME in seams.switched_off:
+        if seams.is_off(NAME):
             return wrapped(*args, **kwargs)
         with connecting.attempt(NAME):
             conn = wrapped(*args, **kwargs)

@@ -43,15 +43,15 @@ _sleep: Final = time.sleep  # as it is now: what the app calls may be replayed
 
 def _call(name: str, wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:
     responder = seams.responder(NAME)
-    if responder is None and (seams.active() is None or NAME in seams.switched_off):
+    if responder is None and seams.is_off(NAME):
         return wrapped(*args, **kwargs)
     given = {**dict(zip(_PARAMETERS[name], args, strict=False)), **kwargs}
     try:
         request = _request(name, instance, given)
-    except Exception:
+    except Exception:  # whatever is wrong with the arguments, the library says it
         if responder is not None:
             raise
-        return wrapped(*args, **kwargs)  # which says what is wrong
+        return wrapped(*args, **kwargs)
     if responder is not None:
         return _replayed(name, instance, given, request, responder)
     return _recorded(name, instance, given, request, partial(wrapped, *args, **kwargs))

@@ -26,7 +26,7 @@ from timetracer_otel.families.kinds.task import Outcome, Payload, Task, plain
 from timetracer_otel.families.messaging import publishing, working
 from timetracer_otel.families.messaging.publishing import Published, Publishing
 from timetracer_otel.families.redis import forgetful
-from timetracer_otel.seams import Description, Integration, Patch
+from timetracer_otel.seams import Description, Integration, Patch, faults
 from timetracer_otel.seams.brokering import AppsWork, BrokersWork, by_app, by_broker, is_brokering
 
 __all__ = ["INTEGRATION", "NAME"]
@@ -51,7 +51,7 @@ def _performed(original: Any) -> Any:
     """Around ``perform_job(job, queue, …)``, in the process that runs the job."""
 
     def perform_job(self: Any, job: Any, queue: Any, *args: Any, **kwargs: Any) -> Any:
-        if seams.active() is None or NAME in seams.switched_off:
+        if seams.is_off(NAME):
             return original(self, job, queue, *args, **kwargs)
         with Running(_task(job)):
             released: list[str] = []
@@ -61,7 +61,7 @@ def _performed(original: Any) -> Any:
                     return original(self, job, queue, *args, **kwargs)
             finally:
                 _released.reset(token)
-                working.guarded("rq.dependents", _tell_released, released)
+                faults.guarded("rq.dependents", _tell_released, released)
 
     return perform_job
 
@@ -70,7 +70,7 @@ def _lost(original: Any) -> Any:
     """Around ``handle_job_failure(job, queue, …)``: in the main process, a work horse that was killed wrote no lane."""
 
     def handle_job_failure(self: Any, job: Any, *args: Any, **kwargs: Any) -> Any:
-        if working.running_task(NAME) is not None or seams.active() is None or NAME in seams.switched_off:
+        if working.running_task(NAME) is not None or seams.is_off(NAME):
             return original(self, job, *args, **kwargs)
         entry = _task(job)
         entry.retries = int(getattr(job, "number_of_retries", None) or 0)
@@ -88,7 +88,7 @@ _released: ContextVar[list[str] | None] = ContextVar("timetracer_rq_released", d
 def _task(job: Any) -> Task:
     target, given = _asked(job)
     headers = [(spans.LANE_HEADER, json.dumps(lane))] if (lane := job.__dict__.get(_LANE)) else []
-    fields = working.guarded("rq.fields", lambda: _fields(job)) or {}
+    fields = faults.guarded("rq.fields", lambda: _fields(job)) or {}
     data = fields.pop("data", None)
     return Task(
         target=target,
@@ -142,8 +142,8 @@ def _ran(original: Any) -> Any:
             with AppsWork():
                 value = original(self)
         finally:
-            working.guarded("rq.arguments", _name_arguments, task, self)
-        working.guarded("rq.outcome", _note_value, task, value)
+            faults.guarded("rq.arguments", _name_arguments, task, self)
+        faults.guarded("rq.outcome", _note_value, task, value)
         return value
 
     return execute
@@ -214,7 +214,7 @@ def _scheduled(original: Any) -> Any:
 
 
 def _tell(queue: Any, job: Any, eta: str, options: Mapping[str, Any], run: Callable[[], Any]) -> Any:
-    if seams.active() is None or NAME in seams.switched_off or _enqueuing.get():
+    if seams.is_off(NAME) or _enqueuing.get():
         return run()
     task = working.running_task(NAME)
     keeps_queue = is_brokering()
@@ -225,7 +225,7 @@ def _tell(queue: Any, job: Any, eta: str, options: Mapping[str, Any], run: Calla
         return run()
     if keeps_queue and task is not None:
         _note_retry(task, eta)
-    message = working.guarded("rq.enqueue", _message, queue, job, eta, options)
+    message = faults.guarded("rq.enqueue", _message, queue, job, eta, options)
     if message is None or not getattr(queue, "_is_async", True):
         return run()
     token = _enqueuing.set(True)

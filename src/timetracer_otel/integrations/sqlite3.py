@@ -255,7 +255,7 @@ class _ReplayedConnection(ReplayedLink):
 
 def _link(args: Sequence[Any], kwargs: Mapping[str, Any]) -> _RecordedConnection | _ReplayedConnection | None:
     """Give the link of a connection that is being made; None when we leave it alone."""
-    if seams.active() is None or NAME in seams.switched_off or _is_tools(sys._getframe(2)):  # noqa: SLF001 - the cheap way
+    if seams.is_off(NAME) or _is_tools(sys._getframe(2)):  # noqa: SLF001 - the cheap way
         return None
     return _RecordedConnection(args, kwargs) if seams.responder(NAME) is None else _ReplayedConnection(args, kwargs)
 

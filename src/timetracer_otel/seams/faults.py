@@ -5,10 +5,13 @@ from __future__ import annotations
 import logging
 import os
 from collections import Counter
+from collections.abc import Callable
+from typing import Any, TypeVar
 
-__all__ = ["counts", "report", "tell_off"]
+__all__ = ["counts", "guarded", "report", "tell_off"]
 
 _log = logging.getLogger("timetracer_otel")
+_T = TypeVar("_T")
 
 counts: Counter[str] = Counter()
 """How often each place failed in this process."""
@@ -49,3 +52,18 @@ def report(where: str, error: BaseException) -> None:
             error,
             exc_info=_log.isEnabledFor(logging.DEBUG),
         )
+
+
+def guarded(where: str, step: Callable[..., _T], *args: Any) -> _T | None:
+    """Do a step of ours; None after a fault, which is reported: recording never breaks the app.
+
+    Args:
+        where: as :func:`report` takes it.
+        step: what is done.
+        args: for it.
+    """
+    try:
+        return step(*args)
+    except Exception as error:  # noqa: BLE001 - recording never breaks the app
+        report(where, error)
+        return None

@@ -27,6 +27,7 @@ __all__ = [
     "installed",
     "instrumented",
     "integrations",
+    "is_off",
     "live_io",
     "owner",
     "responder",
@@ -127,6 +128,15 @@ def settings() -> Settings:
 def active() -> Runtime | None:
     """The runtime of this process; None in mode off."""
     return installed.runtime
+
+
+def is_off(plugin: str) -> bool:
+    """Whether an integration leaves its library alone: nothing is recorded or replayed, or it is switched off.
+
+    Args:
+        plugin: its name.
+    """
+    return active() is None or plugin in switched_off
 
 
 def responder(plugin: str) -> Responder | None:

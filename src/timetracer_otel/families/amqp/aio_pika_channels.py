@@ -20,10 +20,9 @@ from timetracer_otel.families.amqp.aio_pika_state import (
 )
 from timetracer_otel.families.amqp.asking import DEFAULTS, RECORDED, SETTLES, Asked
 from timetracer_otel.families.amqp.broker import PUBLISHED
-from timetracer_otel.families.amqp.guarding import guarded, is_off
 from timetracer_otel.families.amqp.messages import published
 from timetracer_otel.families.messaging import publishing
-from timetracer_otel.seams import Call
+from timetracer_otel.seams import Call, faults
 
 __all__ = ["asks", "calling", "channel_closes", "failed", "gets", "publishes", "settles"]
 
@@ -35,7 +34,7 @@ def asks(original: Any) -> Any:
     """Around ``Channel.rpc(frame, timeout)``."""
 
     async def rpc(self: Any, frame: Any, timeout: Any = None) -> Any:  # noqa: ASYNC109 - aiormq's
-        asked = None if is_off(NAME) else guarded(NAME, "ask", asking.asked, frame.name, list(frame))
+        asked = None if seams.is_off(NAME) else faults.guarded(f"{NAME}.ask", asking.asked, frame.name, list(frame))
         if asked is None or asked.method not in _BY_RPC:
             return await original(self, frame, timeout=timeout)
         with calling(self, asked) as told:
@@ -61,19 +60,19 @@ def calling(channel: Any, asked: Asked) -> Iterator[Callable[..., None]]:
             OFFICE.listen(responder, found)
         yield lambda *_: None
         return
-    call = guarded(NAME, "ask", asking.begin, NAME, asked)
+    call = faults.guarded(f"{NAME}.ask", asking.begin, NAME, asked)
     replies: list[dict[str, Any]] = []
     try:
         yield functools.partial(_take, replies)
     except BaseException as error:
-        guarded(NAME, "failed", failed, call, error)
+        faults.guarded(f"{NAME}.failed", failed, call, error)
         raise
     if call is not None:
-        guarded(NAME, "told", asking.told, call, replies[0] if replies else None)
+        faults.guarded(f"{NAME}.told", asking.told, call, replies[0] if replies else None)
 
 
 def _take(replies: list[dict[str, Any]], reply: Callable[[], dict[str, Any]]) -> None:
-    told = guarded(NAME, "reply", reply)
+    told = faults.guarded(f"{NAME}.reply", reply)
     if told is not None:
         replies.append(told)
 
@@ -120,21 +119,21 @@ def gets(original: Any) -> Any:
     """Around ``Channel.basic_get(queue, no_ack, timeout)``."""
 
     async def basic_get(self: Any, queue: str = "", no_ack: bool = False, timeout: Any = None) -> Any:  # noqa: ASYNC109, FBT001, FBT002 - aiormq's
-        if is_off(NAME):
+        if seams.is_off(NAME):
             return await original(self, queue, no_ack, timeout)
         asked = Asked("basic.get", {"queue": queue, "no_ack": bool(no_ack)})
         responder = seams.responder(NAME)
         if responder is not None:
             with calling(self, asked):
                 return await original(self, queue, no_ack, timeout)
-        call = guarded(NAME, "get", asking.begin, NAME, asked)
+        call = faults.guarded(f"{NAME}.get", asking.begin, NAME, asked)
         try:
             came = await original(self, queue, no_ack, timeout)
         except BaseException as error:
-            guarded(NAME, "failed", failed, call, error)
+            faults.guarded(f"{NAME}.failed", failed, call, error)
             raise
         if call is not None:
-            guarded(NAME, "got", _keep, call, came)
+            faults.guarded(f"{NAME}.got", _keep, call, came)
         return came
 
     return basic_get
@@ -154,7 +153,7 @@ def publishes(original: Any) -> Any:
     """Around ``Channel.basic_publish(body, *, exchange, routing_key, properties, …)``."""
 
     async def basic_publish(self: Any, body: Any, *args: Any, **kwargs: Any) -> Any:
-        if is_off(NAME) or args:
+        if seams.is_off(NAME) or args:
             return await original(self, body, *args, **kwargs)
         told = properties_of(kwargs.get("properties"))
         exchange, routing_key = str(kwargs.get("exchange") or ""), str(kwargs.get("routing_key") or "")
@@ -172,10 +171,10 @@ def publishes(original: Any) -> Any:
         try:
             result = await original(self, body, **kwargs)
         except BaseException as error:
-            guarded(NAME, "failed", failed, call, error)
+            faults.guarded(f"{NAME}.failed", failed, call, error)
             raise
         if call is not None:
-            guarded(NAME, "published", asking.told, call, _confirmation(result))
+            faults.guarded(f"{NAME}.published", asking.told, call, _confirmation(result))
         return result
 
     return basic_publish
@@ -198,7 +197,7 @@ def settles(what: str) -> Callable[[Any], Any]:
     def maker(original: Any) -> Any:
         @functools.wraps(original)
         async def settle(self: Any, delivery_tag: int, *args: Any, **kwargs: Any) -> Any:
-            if is_off(NAME):
+            if seams.is_off(NAME):
                 return await original(self, delivery_tag, *args, **kwargs)
             told = {**DEFAULTS[what], **dict(zip(DEFAULTS[what], args, strict=False)), **kwargs}
             told.pop("wait", None)
@@ -207,7 +206,7 @@ def settles(what: str) -> Callable[[Any], Any]:
                 result = await original(self, delivery_tag, *args, **kwargs)
                 told.pop("multiple", None)
                 settle = functools.partial(state_of(self).deliveries.settle, multiple=multiple, **told)
-                guarded(NAME, "settle", settle, delivery_tag, what)
+                faults.guarded(f"{NAME}.settle", settle, delivery_tag, what)
                 return result
             with calling(self, Asked(f"basic.{what}", told)):
                 return await original(self, delivery_tag, *args, **kwargs)
@@ -221,7 +220,7 @@ def channel_closes(original: Any) -> Any:
     """Around ``Channel._on_close``."""
 
     async def on_close(self: Any, *args: Any, **kwargs: Any) -> Any:
-        guarded(NAME, "close", state_of(self).deliveries.close)
+        faults.guarded(f"{NAME}.close", state_of(self).deliveries.close)
         return await original(self, *args, **kwargs)
 
     return on_close

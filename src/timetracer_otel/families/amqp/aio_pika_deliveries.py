@@ -15,9 +15,8 @@ from timetracer_otel.families.amqp.aio_pika_state import AWAITED, NAME, link_of,
 from timetracer_otel.families.amqp.asking import Asked
 from timetracer_otel.families.amqp.deliveries import Handled
 from timetracer_otel.families.amqp.fields import packed
-from timetracer_otel.families.amqp.guarding import guarded, is_off
 from timetracer_otel.families.amqp.messages import Message
-from timetracer_otel.seams import Call
+from timetracer_otel.seams import Call, faults
 
 __all__ = ["closes", "consumes", "exits", "gives_next", "iterator_consumes", "robust_consumes"]
 
@@ -32,7 +31,7 @@ def consumes(original: Any) -> Any:
     """Around ``Channel.basic_consume(queue, consumer_callback, *, no_ack, …)``, below the instrumentor."""
 
     async def basic_consume(self: Any, queue: str, consumer_callback: Any, **kwargs: Any) -> Any:
-        if is_off(NAME):
+        if seams.is_off(NAME):
             return await original(self, queue, consumer_callback, **kwargs)
         counted = {name: packed(kwargs[name]) for name in ("no_ack", "exclusive", "arguments") if kwargs.get(name)}
         consumer = _Consumer(self, queue, bool(kwargs.get("no_ack")), consumer_callback, _iterates.get() is not None)
@@ -43,16 +42,16 @@ def consumes(original: Any) -> Any:
         if responder is not None:
             with calling(self, Asked("basic.consume", {"queue": queue, **counted})):
                 return await original(self, queue, consumer, **kwargs)
-        call = consumer.call = guarded(
-            NAME, "consume", asking.begin, NAME, Asked("basic.consume", {"queue": queue, **counted})
+        call = consumer.call = faults.guarded(
+            f"{NAME}.consume", asking.begin, NAME, Asked("basic.consume", {"queue": queue, **counted})
         )
         try:
             result = await original(self, queue, consumer, **kwargs)
         except BaseException as error:
-            guarded(NAME, "failed", failed, call, error)
+            faults.guarded(f"{NAME}.failed", failed, call, error)
             raise
         if call is not None:
-            guarded(NAME, "consumes", asking.told, call, asking.replied("Basic.ConsumeOk", ()))
+            faults.guarded(f"{NAME}.consumes", asking.told, call, asking.replied("Basic.ConsumeOk", ()))
         return result
 
     return basic_consume
@@ -71,15 +70,17 @@ class _Consumer:
         functools.update_wrapper(self, callback, updated=())
 
     async def __call__(self, came: Any) -> Any:
-        if is_off(NAME):
+        if seams.is_off(NAME):
             return await _result(self._callback(came))
-        begin = functools.partial(self._begun, came.delivery.delivery_tag, guarded(NAME, "arrive", message_of, came))
+        begin = functools.partial(
+            self._begun, came.delivery.delivery_tag, faults.guarded(f"{NAME}.arrive", message_of, came)
+        )
         if self._iterates:
             state = state_of(self._channel)
             state.deliveries.undispatched.add(came.delivery.delivery_tag)
             state.pulled[came.delivery.delivery_tag] = begin
             return await _result(self._callback(came))
-        with guarded(NAME, "deliver", begin) or nullcontext():
+        with faults.guarded(f"{NAME}.deliver", begin) or nullcontext():
             return await _result(self._callback(came))
 
     def _begun(self, tag: int, came: Message | None) -> Handled | None:
@@ -137,7 +138,9 @@ def gives_next(original: Any) -> Any:
     """Around ``QueueIterator.__anext__()``."""
 
     async def anext_(self: Any) -> Any:
-        if is_off(NAME) or _ASKED in self.__dict__:  # a robust iterator that has none of its own passes here twice
+        if (
+            seams.is_off(NAME) or _ASKED in self.__dict__
+        ):  # a robust iterator that has none of its own passes here twice
             return await original(self)
         _leave(self)
         self.__dict__[_ASKED] = True
@@ -145,7 +148,7 @@ def gives_next(original: Any) -> Any:
             message = await (original(self) if seams.responder(NAME) is None else _next_replayed(self, original))
         finally:
             del self.__dict__[_ASKED]
-        guarded(NAME, "pull", _pulled, self, message)
+        faults.guarded(f"{NAME}.pull", _pulled, self, message)
         return message
 
     return anext_
@@ -191,7 +194,7 @@ def _pulled(iterator: Any, message: Any) -> None:
 def _leave(iterator: Any, error: BaseException | None = None) -> None:
     handled = iterator.__dict__.pop(_TAKEN, None)
     if handled is not None:
-        guarded(NAME, "leave", handled.leave, error)
+        faults.guarded(f"{NAME}.leave", handled.leave, error)
 
 
 def exits(original: Any) -> Any:

@@ -10,7 +10,6 @@ from timetracer_otel import seams
 from timetracer_otel.families.amqp import asking
 from timetracer_otel.families.amqp.asking import DEFAULTS, RECORDED, SETTLES, Asked
 from timetracer_otel.families.amqp.broker import PUBLISHED
-from timetracer_otel.families.amqp.guarding import guarded, is_off
 from timetracer_otel.families.amqp.messages import Message, published
 from timetracer_otel.families.amqp.pika_state import (
     AWAITED,
@@ -24,7 +23,7 @@ from timetracer_otel.families.amqp.pika_state import (
 )
 from timetracer_otel.families.messaging import publishing
 from timetracer_otel.families.messaging.publishing import Published
-from timetracer_otel.seams import Call
+from timetracer_otel.seams import Call, faults
 
 __all__ = [
     "asks",
@@ -47,11 +46,11 @@ def asks(original: Any) -> Any:
     """Around ``Channel._rpc``: what it cannot send at once passes here a second time."""
 
     def rpc(self: Any, method: Any, callback: Any = None, acceptable_replies: Any = None) -> Any:
-        if is_off(NAME) or not self.is_open or id(method) in state_of(self).queued:
-            if not is_off(NAME):
+        if seams.is_off(NAME) or not self.is_open or id(method) in state_of(self).queued:
+            if not seams.is_off(NAME):
                 state_of(self).queued.discard(id(method))
             return original(self, method, callback, acceptable_replies)
-        asked = guarded(NAME, "asked", asking.asked, method.NAME, vars(method).items())
+        asked = faults.guarded(f"{NAME}.asked", asking.asked, method.NAME, vars(method).items())
         if asked is None or asked.method not in RECORDED:
             return original(self, method, callback, acceptable_replies)
         if self._blocking:
@@ -85,7 +84,7 @@ def _begin(channel: Any, asked: Asked) -> Call | None:
             broker.expect(channel.channel_number, asked.method, asking.reply_of(found))
             OFFICE.listen(responder, found)
         return None
-    call = guarded(NAME, "ask", asking.begin, NAME, asked)
+    call = faults.guarded(f"{NAME}.ask", asking.begin, NAME, asked)
     if call is not None:
         state_of(channel).waiting[id(call)] = call
     return call if isinstance(call, Call) else None
@@ -96,7 +95,9 @@ def _answering(channel: Any, call: Call, callback: Any) -> Any:
     def answered(*args: Any) -> Any:
         method = getattr(args[0], "method", None) if args else None
         if method is not None:
-            guarded(NAME, "answer", lambda: _told(channel, call, asking.replied(method.NAME, vars(method).items())))
+            faults.guarded(
+                f"{NAME}.answer", lambda: _told(channel, call, asking.replied(method.NAME, vars(method).items()))
+            )
         return callback(*args)
 
     return answered
@@ -117,7 +118,7 @@ def gets(original: Any) -> Any:
     """Around ``Channel.basic_get(queue, callback, auto_ack)``."""
 
     def basic_get(self: Any, queue: Any, callback: Any, auto_ack: bool = False) -> Any:  # noqa: FBT001, FBT002 - pika's
-        if is_off(NAME) or not self.is_open:
+        if seams.is_off(NAME) or not self.is_open:
             return original(self, queue, callback, auto_ack)
         call = _begin(self, Asked("basic.get", {"queue": queue, "no_ack": bool(auto_ack)}))
         state_of(self).got = call
@@ -135,7 +136,7 @@ def got(original: Any) -> Any:
 
     def on_getok(self: Any, method_frame: Any, header_frame: Any, body: Any) -> Any:
         method = method_frame.method
-        guarded(NAME, "got", _got_one, self, method, lambda: message_of(method, header_frame.properties, body))
+        faults.guarded(f"{NAME}.got", _got_one, self, method, lambda: message_of(method, header_frame.properties, body))
         return original(self, method_frame, header_frame, body)
 
     return on_getok
@@ -145,7 +146,7 @@ def got_none(original: Any) -> Any:
     """Around ``Channel._on_getempty(method_frame)``."""
 
     def on_getempty(self: Any, method_frame: Any) -> Any:
-        guarded(NAME, "got", _got_one, self, method_frame.method, lambda: None)
+        faults.guarded(f"{NAME}.got", _got_one, self, method_frame.method, lambda: None)
         return original(self, method_frame)
 
     return on_getempty
@@ -167,7 +168,7 @@ def closed_by_broker(original: Any) -> Any:
 
     def on_close(self: Any, method_frame: Any) -> Any:
         reply = asking.closed(method_frame.method.reply_code, method_frame.method.reply_text)
-        guarded(NAME, "closed", _end_waiting, self, reply)
+        faults.guarded(f"{NAME}.closed", _end_waiting, self, reply)
         return original(self, method_frame)
 
     return on_close
@@ -186,7 +187,7 @@ def closes(original: Any) -> Any:
     """Around ``Channel._transition_to_closed()``."""
 
     def transition(self: Any) -> Any:
-        guarded(NAME, "close", state_of(self).deliveries.close)
+        faults.guarded(f"{NAME}.close", state_of(self).deliveries.close)
         return original(self)
 
     return transition
@@ -206,11 +207,11 @@ def publishes(original: Any) -> Any:
         properties: Any = None,
         mandatory: bool = False,  # noqa: FBT001, FBT002 - as above
     ) -> Any:
-        if is_off(NAME) or not self.is_open:
+        if seams.is_off(NAME) or not self.is_open:
             return original(self, exchange, routing_key, body, properties, mandatory)
-        told = guarded(NAME, "properties", properties_of, properties)
-        message = guarded(NAME, "message", _leaving, exchange, routing_key, body, told)
-        if message is None:
+        told = faults.guarded(f"{NAME}.properties", properties_of, properties)
+        message = faults.guarded(f"{NAME}.message", _leaving, exchange, routing_key, body, told)
+        if told is None or message is None:
             return original(self, exchange, routing_key, body, properties, mandatory)
         responder, broker = seams.responder(NAME), broker_of(self)
         if responder is not None and broker is not None:
@@ -221,7 +222,7 @@ def publishes(original: Any) -> Any:
         call = publishing.begin(NAME, message)
         if call is not None:
             AWAITED.add(str(told.get("reply_to") or ""), str(told.get("correlation_id") or ""), call)
-            guarded(NAME, "publish", _sent, self, call, exchange, routing_key)
+            faults.guarded(f"{NAME}.publish", _sent, self, call, exchange, routing_key)
         try:
             result = original(self, exchange, routing_key, body, properties, mandatory)
         except BaseException as error:
@@ -266,13 +267,13 @@ def confirms(original: Any) -> Any:
     """Around ``Channel.confirm_delivery(ack_nack_callback, callback)``."""
 
     def confirm_delivery(self: Any, ack_nack_callback: Any, callback: Any = None) -> Any:
-        if is_off(NAME) or not callable(ack_nack_callback):
+        if seams.is_off(NAME) or not callable(ack_nack_callback):
             return original(self, ack_nack_callback, callback)
         state_of(self).confirms = True
 
         @functools.wraps(ack_nack_callback)
         def confirmed(frame: Any) -> Any:
-            guarded(NAME, "confirm", _confirmed, self, frame.method)
+            faults.guarded(f"{NAME}.confirm", _confirmed, self, frame.method)
             return ack_nack_callback(frame)
 
         return original(self, confirmed, callback)
@@ -293,7 +294,7 @@ def returns(original: Any) -> Any:
     """Around ``Channel._on_return(method_frame, header_frame, body)``: the confirmation comes behind it."""
 
     def on_return(self: Any, method_frame: Any, header_frame: Any, body: Any) -> Any:
-        guarded(NAME, "return", _note_return, self, method_frame.method)
+        faults.guarded(f"{NAME}.return", _note_return, self, method_frame.method)
         return original(self, method_frame, header_frame, body)
 
     return on_return
@@ -316,7 +317,7 @@ def settles(what: str) -> Callable[[Any], Any]:
     def maker(original: Any) -> Any:
         @functools.wraps(original)
         def settle(self: Any, delivery_tag: int = 0, *args: Any, **kwargs: Any) -> Any:
-            if is_off(NAME) or not self.is_open:
+            if seams.is_off(NAME) or not self.is_open:
                 return original(self, delivery_tag, *args, **kwargs)
             told = dict(zip(_MORE[what], args, strict=False)) | kwargs
             is_entry = _note_settled(self, delivery_tag, what, told)
@@ -329,7 +330,7 @@ def settles(what: str) -> Callable[[Any], Any]:
             if call is not None:
                 _told(self, call, None)
             if is_entry:
-                guarded(NAME, "settle", _settle, self, delivery_tag, what, told)
+                faults.guarded(f"{NAME}.settle", _settle, self, delivery_tag, what, told)
             return result
 
         return settle

@@ -12,8 +12,8 @@ from typing import Any, Final
 from timetracer_otel import seams
 from timetracer_otel.families.amqp import deliveries
 from timetracer_otel.families.amqp.deliveries import Handled
-from timetracer_otel.families.amqp.guarding import guarded, is_off
 from timetracer_otel.families.amqp.pika_state import AWAITED, NAME, broker_of, message_of, state_of
+from timetracer_otel.seams import faults
 
 __all__ = ["arrives", "consumes", "decorated", "handles", "pending"]
 
@@ -26,7 +26,7 @@ def arrives(original: Any) -> Any:
     """Around ``Channel._on_deliver``, which calls the app's function, or keeps the message for a blocking channel."""
 
     def on_deliver(self: Any, method_frame: Any, header_frame: Any, body: Any) -> Any:
-        if is_off(NAME):
+        if seams.is_off(NAME):
             return original(self, method_frame, header_frame, body)
         method = method_frame.method
         consumer = self._consumers.get(method.consumer_tag)
@@ -44,7 +44,7 @@ def _is_blocking(consumer: Any) -> bool:
 
 
 def _handling(channel: Any, method: Any, properties: Any, body: bytes) -> Any:
-    return guarded(NAME, "deliver", _begun, channel, method, properties, body) or nullcontext()
+    return faults.guarded(f"{NAME}.deliver", _begun, channel, method, properties, body) or nullcontext()
 
 
 def _begun(channel: Any, method: Any, properties: Any, body: bytes) -> Handled | None:
@@ -73,7 +73,7 @@ def handles(original: Any) -> Any:
 
     def init(self: Any, *args: Any, **kwargs: Any) -> None:
         original(self, *args, **kwargs)
-        if self.on_message_callback is not None and not is_off(NAME):
+        if self.on_message_callback is not None and not seams.is_off(NAME):
             self.on_message_callback = _handler(self.on_message_callback)
 
     return init
@@ -83,7 +83,7 @@ def _handler(callback: Any) -> Any:
     @functools.wraps(callback)
     def handle(channel: Any, method: Any, properties: Any, body: Any) -> Any:
         own = channel._impl if hasattr(channel, "_impl") else channel  # noqa: SLF001 - where pika has it
-        if is_off(NAME) or method.delivery_tag not in state_of(own).deliveries.undispatched:
+        if seams.is_off(NAME) or method.delivery_tag not in state_of(own).deliveries.undispatched:
             return callback(channel, method, properties, body)
         with _handling(own, method, properties, body):
             return callback(channel, method, properties, body)
@@ -109,7 +109,7 @@ class _Pending(deque[Any]):
         method = getattr(event, "method", None)
         if channel is not None and hasattr(event, "body"):
             own = channel._impl  # noqa: SLF001 - where pika has it
-            handled = guarded(NAME, "pull", _begun, own, method, event.properties, event.body)
+            handled = faults.guarded(f"{NAME}.pull", _begun, own, method, event.properties, event.body)
             if handled is not None:
                 channel.__dict__[_TAKEN] = handled
                 handled.take()
@@ -135,7 +135,7 @@ def consumes(original: Any) -> Any:
 
     def consume(self: Any, *args: Any, **kwargs: Any) -> Any:
         events = original(self, *args, **kwargs)
-        return events if is_off(NAME) else _each(self, events)
+        return events if seams.is_off(NAME) else _each(self, events)
 
     return consume
 
@@ -160,4 +160,4 @@ def _each(channel: Any, events: Iterator[Any]) -> Iterator[Any]:
 def _leave(channel: Any) -> None:
     handled = channel.__dict__.pop(_TAKEN, None)
     if handled is not None:
-        guarded(NAME, "leave", handled.leave)
+        faults.guarded(f"{NAME}.leave", handled.leave)

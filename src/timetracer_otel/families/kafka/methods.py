@@ -38,7 +38,7 @@ class Client:
     @property
     def is_off(self) -> bool:
         """Whether nothing is recorded or replayed."""
-        return seams.active() is None or self.plugin in seams.switched_off
+        return seams.is_off(self.plugin)
 
     @property
     def responder(self) -> Responder | None:
@@ -64,11 +64,7 @@ class Client:
             step: to run.
             args: its arguments.
         """
-        try:
-            return step(*args)
-        except Exception as error:  # noqa: BLE001 - recording never breaks the app
-            faults.report(f"{self.plugin}.{where}", error)
-            return None
+        return faults.guarded(f"{self.plugin}.{where}", step, *args)
 
     def patches(
         self, module: str, kind: str, *, reads: tuple[str, ...] = (), tells: tuple[str, ...] = ()

@@ -13,7 +13,7 @@ from typing import Any, Final, TypeVar
 from timetracer_otel import encoding, seams
 from timetracer_otel.families.entry.running import Running
 from timetracer_otel.families.kinds.task import Outcome, Task, plain
-from timetracer_otel.seams import Patch, faults
+from timetracer_otel.seams import Patch
 from timetracer_otel.seams.lanes import entering
 
 __all__ = [
@@ -24,7 +24,6 @@ __all__ = [
     "callable_at",
     "failed",
     "followed",
-    "guarded",
     "running_task",
     "to_json",
 ]
@@ -32,21 +31,6 @@ __all__ = [
 JSON: Final = "application/json"
 PICKLE: Final = "application/x-python-serialize"
 _T = TypeVar("_T")
-
-
-def guarded(where: str, step: Callable[..., _T], *args: Any) -> _T | None:
-    """Do a step of ours; None after a fault, which is reported: recording never breaks the app.
-
-    Args:
-        where: a stable name of the place.
-        step: what is done.
-        args: for it.
-    """
-    try:
-        return step(*args)
-    except Exception as error:  # noqa: BLE001 - recording never breaks the app
-        faults.report(where, error)
-        return None
 
 
 def to_json(value: object) -> str:

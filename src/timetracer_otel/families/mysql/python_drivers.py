@@ -53,7 +53,7 @@ def watch(plugin: str, connection: Any, attach: Callable[[Watched], None]) -> Wa
         connection: the driver's.
         attach: lets what passes on it be seen.
     """
-    if seams.active() is None or plugin in seams.switched_off:
+    if seams.is_off(plugin):
         return None
     try:
         server = greeting.facts(
