@@ -10,12 +10,12 @@ import asyncio
 import importlib
 import inspect
 from collections.abc import Iterable, Iterator
-from contextvars import ContextVar
 from functools import cache, partial
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 from timetracer_otel.errors import ReplayMiss
 from timetracer_otel.families.kafka import calls, producing, raw, records
+from timetracer_otel.families.kafka.leaving import Leaving, serializing, taking
 from timetracer_otel.families.kafka.methods import Client
 from timetracer_otel.families.kafka.producing import NOTHING, Report, Sending
 from timetracer_otel.families.kafka.raw import Kept
@@ -38,9 +38,6 @@ _READS: Final = (
 )  # fmt: skip
 _TELLS: Final = ("commit", "seek", "seek_to_beginning", "seek_to_committed", "seek_to_end")
 _OF_PRODUCERS: Final = ("abort_transaction", "begin_transaction", "commit_transaction", "send_offsets_to_transaction")
-_Serialized = list[tuple[bytes | None, bytes | None]]
-_serialized: ContextVar[_Serialized | None] = ContextVar("timetracer_serialized", default=None)
-"""Takes key and value of the message that is being sent, as the app's functions have made them."""
 
 
 @cache
@@ -195,40 +192,11 @@ def _subscription(original: Any) -> Any:
 # --- producers ---
 
 
-def _serialize(original: Any) -> Any:
-    def serialize(self: Any, *args: Any, **kwargs: Any) -> Any:
-        made = original(self, *args, **kwargs)
-        if (taken := _serialized.get()) is not None:
-            taken.append(made)
-        return made
-
-    return serialize
-
-
-class _Message(NamedTuple):
-    """What an app sends, as it calls."""
-
-    topic: Any
-    value: Any
-    key: Any
-    partition: Any
-    timestamp: Any
-    headers: Any
-
-    def serialized_by(self, producer: Any) -> Record:
-        """Have the producer make bytes of key and value, as each version wants to be asked."""
-        given = {"topic": self.topic, "key": self.key, "value": self.value, "headers": self.headers or []}
-        wanted = inspect.signature(producer._serialize).parameters  # noqa: SLF001 - the client's only way
-        return self.record(producer._serialize(**{name: given[name] for name in wanted}))  # noqa: SLF001 - as above
-
-    def record(self, made: tuple[Any, Any]) -> Record:
-        """Give it as it leaves the app.
-
-        Args:
-            made: bytes of key and value.
-        """
-        key, value = made
-        return producing.record(self.topic, value, key, self.headers, self.partition, self.timestamp)
+def _serialized_by(producer: Any, message: Leaving) -> Record:
+    """Have the producer make bytes of key and value, as each version wants to be asked."""
+    given = {"topic": message.topic, "key": message.key, "value": message.value, "headers": message.headers or []}
+    wanted = inspect.signature(producer._serialize).parameters  # noqa: SLF001 - the client's only way
+    return message.record(producer._serialize(**{name: given[name] for name in wanted}))  # noqa: SLF001 - as above
 
 
 def _send(original: Any) -> Any:
@@ -243,19 +211,17 @@ def _send(original: Any) -> Any:
     ) -> Any:
         if _CLIENT.is_off:
             return await original(self, topic, value, key, partition, timestamp_ms, headers)
-        message = _Message(topic, value, key, partition, timestamp_ms, headers)
+        message = Leaving(topic, value, key, headers, partition, timestamp_ms)
         if (responder := _CLIENT.responder) is not None:
-            return _future(producing.answered(responder, message.serialized_by(self), _forms()))
-        sending, taken = producing.begin(NAME, topic, _forms()), _Serialized()
-        token = _serialized.set(taken)
-        try:
-            future = await original(self, topic, value, key, partition, timestamp_ms, headers)
-        except BaseException as error:
-            known = message.record(taken[-1]) if taken else _CLIENT.guarded("sent", message.serialized_by, self)
-            sending.refused(known, error)
-            raise
-        finally:
-            _serialized.reset(token)
+            return _future(producing.answered(responder, _serialized_by(self, message), _forms()))
+        sending = producing.begin(NAME, topic, _forms())
+        with taking() as taken:
+            try:
+                future = await original(self, topic, value, key, partition, timestamp_ms, headers)
+            except BaseException as error:
+                known = message.record(taken[-1]) if taken else _CLIENT.guarded("sent", _serialized_by, self, message)
+                sending.refused(known, error)
+                raise
         sending.sent(message.record(taken[-1]))
         future.add_done_callback(partial(_reported, sending))
         return future
@@ -344,7 +310,7 @@ def _patches() -> Iterator[Patch]:
     }  # fmt: skip
     yield from Subscribing(_CLIENT).patches(_CONSUMER, "AIOKafkaConsumer")
     of_producers = {
-        "_serialize": _serialize, "flush": _flush, "send": _send, "send_batch": _send_batch, "stop": _producer_stop,
+        "_serialize": serializing, "flush": _flush, "send": _send, "send_batch": _send_batch, "stop": _producer_stop,
     }  # fmt: skip
     for name, maker in of_consumers.items():
         yield Patch(_CONSUMER, f"AIOKafkaConsumer.{name}", maker=maker)

@@ -12,13 +12,13 @@ import inspect
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from contextvars import ContextVar
 from functools import cache, partial
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 from timetracer_otel.errors import ReplayMiss
 from timetracer_otel.families.kafka import asking, calls, producing, raw, records
 from timetracer_otel.families.kafka.asking import Asking, Question
+from timetracer_otel.families.kafka.leaving import Leaving, serializing, taking
 from timetracer_otel.families.kafka.methods import Client
 from timetracer_otel.families.kafka.producing import NOTHING, Report
 from timetracer_otel.families.kafka.raw import Kept
@@ -47,8 +47,6 @@ _OF_PRODUCERS: Final = (
     "abort_transaction", "begin_transaction", "commit_transaction", "init_transactions", "send_offsets_to_transaction",
 )  # fmt: skip
 _STRUCTS: Final = ("TopicPartition", "OffsetAndMetadata", "OffsetAndTimestamp", "ConsumerGroupMetadata")
-_serialized: ContextVar[list[Any] | None] = ContextVar("timetracer_serialized", default=None)
-"""Takes key and value of the message that is being sent, as the app's functions have made them."""
 
 
 @cache
@@ -284,46 +282,17 @@ def _subscription(original: Any) -> Any:
 # --- producers ---
 
 
-def _serialize(original: Any) -> Any:
-    def serialize(self: Any, *args: Any, **kwargs: Any) -> Any:
-        made = original(self, *args, **kwargs)
-        if (taken := _serialized.get()) is not None:
-            taken.append(made)
-        return made
-
-    return serialize
-
-
-class _Message(NamedTuple):
-    """What an app sends, as it calls."""
-
-    topic: Any
-    value: Any
-    key: Any
-    headers: Any
-    partition: Any
-    timestamp: Any
-
-    def serialized_by(self, producer: Any) -> Record:
-        """Have the producer make bytes of key and value, as each version wants to be asked."""
-        takes_headers = "headers" in inspect.signature(producer._serialize).parameters  # noqa: SLF001 - the client's
-        headers = (self.headers or [],) if takes_headers else ()
-        parts = (("key_serializer", self.key), ("value_serializer", self.value))
-        return self.record(
-            [
-                producer._serialize(producer.config[name], self.topic, *headers, data)  # noqa: SLF001 - its only way
-                for name, data in parts
-            ]
-        )
-
-    def record(self, made: list[Any]) -> Record:
-        """Give it as it leaves the app.
-
-        Args:
-            made: bytes of key and value.
-        """
-        key, value = made
-        return producing.record(self.topic, value, key, self.headers, self.partition, self.timestamp)
+def _serialized_by(producer: Any, message: Leaving) -> Record:
+    """Have the producer make bytes of key and value, as each version wants to be asked."""
+    takes_headers = "headers" in inspect.signature(producer._serialize).parameters  # noqa: SLF001 - the client's
+    headers = (message.headers or [],) if takes_headers else ()
+    parts = (("key_serializer", message.key), ("value_serializer", message.value))
+    return message.record(
+        [
+            producer._serialize(producer.config[name], message.topic, *headers, data)  # noqa: SLF001 - its only way
+            for name, data in parts
+        ]
+    )
 
 
 def _send(original: Any) -> Any:
@@ -338,20 +307,18 @@ def _send(original: Any) -> Any:
     ) -> Any:
         if _CLIENT.is_off:
             return original(self, topic, value, key, headers, partition, timestamp_ms)
-        message = _Message(topic, value, key, headers, partition, timestamp_ms)
+        message = Leaving(topic, value, key, headers, partition, timestamp_ms)
         if (responder := _CLIENT.responder) is not None:
             return _answered(responder, self, message)
-        sending, taken = producing.begin(NAME, topic, _forms()), list[Any]()
-        token = _serialized.set(taken)
-        try:
-            future = original(self, topic, value, key, headers, partition, timestamp_ms)
-        except BaseException as error:
-            is_known = len(taken) == 2  # noqa: PLR2004 - key and value
-            known = message.record(taken) if is_known else _CLIENT.guarded("sent", message.serialized_by, self)
-            sending.refused(known, error)
-            raise
-        finally:
-            _serialized.reset(token)
+        sending = producing.begin(NAME, topic, _forms())
+        with taking() as taken:
+            try:
+                future = original(self, topic, value, key, headers, partition, timestamp_ms)
+            except BaseException as error:
+                is_known = len(taken) == 2  # noqa: PLR2004 - key and value
+                known = message.record(taken) if is_known else _CLIENT.guarded("sent", _serialized_by, self, message)
+                sending.refused(known, error)
+                raise
         sending.sent(message.record(taken))
         future.add_callback(sending.reported)
         future.add_errback(lambda error: sending.failed(error, "report"))
@@ -360,14 +327,14 @@ def _send(original: Any) -> Any:
     return send
 
 
-def _answered(responder: Responder, producer: Any, message: _Message) -> Any:
+def _answered(responder: Responder, producer: Any, message: Leaving) -> Any:
     errors = importlib.import_module("kafka.errors")
     if producer._closed:  # noqa: SLF001 - as the client looks
         raise errors.IllegalStateError("KafkaProducer already closed!")
-    return _future(producing.answered(responder, message.serialized_by(producer), _forms()), message)
+    return _future(producing.answered(responder, _serialized_by(producer, message), _forms()), message)
 
 
-def _future(report: Report, message: _Message) -> Any:
+def _future(report: Report, message: Leaving) -> Any:
     """Give a future that has what was reported."""
     futures, base = importlib.import_module("kafka.producer.future"), importlib.import_module("kafka.future").Future
     metadata = None if report.error is not None or report.told is NOTHING else report.told
@@ -418,7 +385,7 @@ def _patches() -> Iterator[Patch]:
         "poll": _poll, "subscription": _subscription,
     }  # fmt: skip
     of_producers = {
-        "_serialize": _serialize, "close": _close_producer, "flush": _does_nothing, "metrics": _does_nothing,
+        "_serialize": serializing, "close": _close_producer, "flush": _does_nothing, "metrics": _does_nothing,
         "send": _send,
     }  # fmt: skip
     for name, maker in of_consumers.items():

@@ -6,7 +6,6 @@ of streams, that reaches nowhere; the driver parses what that says.
 
 from __future__ import annotations
 
-import socket
 import sys
 from collections.abc import Iterable
 from functools import partial
@@ -22,6 +21,7 @@ from timetracer_otel.families.redis import matching, rendering
 from timetracer_otel.families.redis.recording import Place, Tap
 from timetracer_otel.families.redis.server import Server
 from timetracer_otel.families.redis.turns import turns_of
+from timetracer_otel.families.seen_socket import SeenSocket
 from timetracer_otel.seams import Instrumentor, Integration, Patch, faults
 from timetracer_otel.seams.brokering import is_brokering
 
@@ -44,51 +44,18 @@ _BETWEEN: Final = (*(f"{package}." for package in _PACKAGES), "opentelemetry.", 
 """Modules between a connection and who uses it."""
 
 
-class _Socket:
+class _Socket(SeenSocket):
     """A connected socket that is looked at."""
 
-    __slots__ = ("_connection", "_sock", "_tap")
+    __slots__ = ("_connection",)
+    _tap: Tap
 
     def __init__(self, sock: Any, connection: Any, tap: Tap) -> None:
-        self._sock = sock
+        super().__init__(sock, tap)
         self._connection = connection
-        self._tap = tap
 
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._sock, name)
-
-    def sendall(self, *args: Any) -> None:
+    def _sends(self, _data: Any) -> None:
         _sends(self._connection, self._tap)
-        try:
-            self._sock.sendall(*args)
-        except BaseException as error:
-            self._tap.broke(error, sends=True)
-            raise
-
-    def recv(self, *args: Any) -> Any:
-        data = self._receive(self._sock.recv, *args)
-        if not _peeks(args):
-            self._tap.received(data)
-        return data
-
-    def recv_into(self, buffer: Any, *args: Any) -> Any:
-        size = self._receive(self._sock.recv_into, buffer, *args)
-        if not _peeks(args):
-            self._tap.received(memoryview(buffer)[:size])
-        return size
-
-    def _receive(self, receive: Any, *args: Any) -> Any:
-        try:
-            return receive(*args)
-        except BlockingIOError:
-            raise  # nothing has come yet
-        except BaseException as error:
-            self._tap.broke(error)
-            raise
-
-
-def _peeks(args: tuple[Any, ...]) -> bool:
-    return len(args) > 1 and bool(args[-1] & socket.MSG_PEEK)
 
 
 def _is_left_alone(connection: Any) -> bool:

@@ -11,6 +11,7 @@ from timetracer_otel.families.dbapi import asking, told, typed
 from timetracer_otel.families.dbapi.asking import Asked
 from timetracer_otel.families.dbapi.statements import normal
 from timetracer_otel.families.dbapi.told import Told
+from timetracer_otel.families.showing import both
 
 __all__ = ["VOLATILE", "render", "shown"]
 
@@ -26,13 +27,7 @@ def render(recorded: Span) -> dict[str, Any]:
         recorded: its span.
     """
     asked, found = asking.read(recorded), told.read(recorded)
-    both: dict[str, Any] = {
-        "request": None if asked is None else shown(asked),
-        "response": None if found is None else _told(found),
-    }
-    if (error := recorded.text(spans.ERROR)) is not None:
-        both["error"] = spans.json_or_text(error)
-    return both
+    return both(recorded, None if asked is None else shown(asked), None if found is None else _told(found))
 
 
 def shown(asked: Asked) -> dict[str, Any]:

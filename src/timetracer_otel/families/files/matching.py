@@ -10,6 +10,7 @@ from typing import Any, Final
 from timetracer_otel import spans
 from timetracer_otel.cassette.model import Span
 from timetracer_otel.families.replies import answer, reply_values
+from timetracer_otel.families.showing import both
 from timetracer_otel.families.words import plain
 from timetracer_otel.seams import Description, Value
 from timetracer_otel.seams import values as kinds
@@ -126,10 +127,5 @@ def render(recorded: Span) -> dict[str, Any]:
         recorded: its span.
     """
     asked, response = _asked(recorded), recorded.payload(spans.RESPONSE)
-    both: dict[str, Any] = {
-        "request": None if asked is None else asked.shown(),
-        "response": None if response is None else plain(response),
-    }
-    if (error := recorded.text(spans.ERROR)) is not None:
-        both["error"] = spans.json_or_text(error)
-    return both
+    told = None if response is None else plain(response)
+    return both(recorded, None if asked is None else asked.shown(), told)

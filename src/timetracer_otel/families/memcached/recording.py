@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any, Final
+from typing import Final
 
 from timetracer_otel import seams, spans
 from timetracer_otel.families.memcached import commands as known
 from timetracer_otel.families.memcached.matching import CONNECT, SYSTEM
 from timetracer_otel.families.memcached.wire import Command, Replies, commands_in
-from timetracer_otel.seams import Call, faults
+from timetracer_otel.families.onlooker import Onlooker
+from timetracer_otel.seams import Call
 
 __all__ = ["CLOSED", "UNSENT", "Tap", "record_refused"]
 
@@ -31,7 +32,7 @@ class _Sent:
     replies: list[bytes] = field(default_factory=list)
 
 
-class Tap:
+class Tap(Onlooker):
     """Sees what passes on a connection. A fault of ours is reported, and then nothing more is seen.
 
     Args:
@@ -50,7 +51,6 @@ class Tap:
         self._waiting: deque[_Sent] = deque()
         self._unasked: list[bytes] = []
         """Replies that came when none was waited for: the next who asks reads them first."""
-        self._blind = False
 
     def sends(self, data: bytes) -> None:
         """Take commands that are about to be sent.
@@ -58,7 +58,7 @@ class Tap:
         Args:
             data: all of them.
         """
-        self._guarded("send", partial(self._take, data))
+        self._look(f"{self._plugin}.send", self._take, data)
 
     def _take(self, data: bytes) -> None:
         asked = commands_in(data)
@@ -73,12 +73,12 @@ class Tap:
 
     def sent(self) -> None:
         """Take that they were: of some nobody waits for a reply."""
-        self._guarded("send", self._settle)
+        self._look(f"{self._plugin}.send", self._settle)
 
     def received(self, data: bytes | bytearray | memoryview) -> None:
         """Take what has arrived; nothing at the end."""
         if len(data):
-            self._guarded("receive", partial(self._arrived, data))
+            self._look(f"{self._plugin}.receive", self._arrived, data)
         else:
             self.ended()
 
@@ -104,11 +104,11 @@ class Tap:
             error: the exception.
             sends: whether it was raised while something was sent.
         """
-        self._guarded("end", partial(self._fail, {UNSENT: True} if sends else {}, error))
+        self._look(f"{self._plugin}.end", self._fail, {UNSENT: True} if sends else {}, error)
 
     def ended(self) -> None:
         """Take that one of both has closed the connection: what waits is answered no more."""
-        self._guarded("end", partial(self._fail, {CLOSED: True}))
+        self._look(f"{self._plugin}.end", self._fail, {CLOSED: True})
 
     def _fail(self, how: Mapping[str, bool], error: BaseException | None = None) -> None:
         rest = self._replies.rest()
@@ -123,19 +123,10 @@ class Tap:
             sent.call.attributes |= how
             self._end(sent)
 
-    def _guarded(self, where: str, do: Callable[[], Any]) -> None:
-        if self._blind:
-            return
-        place = f"{self._plugin}.{where}"
-        try:
-            do()
-        except Exception as error:  # noqa: BLE001 - recording never breaks the app
-            self._blind = True
-            for sent in self._waiting:
-                if sent.call is not None:
-                    sent.call.lose(place, error)
-            self._waiting.clear()
-            faults.report(place, error)
+    def _give_up(self) -> Iterable[Call | None]:
+        calls = [sent.call for sent in self._waiting]
+        self._waiting.clear()
+        return calls
 
 
 def _named(asked: list[Command], server: Mapping[str, spans.Attribute]) -> tuple[str, Mapping[str, spans.Attribute]]:

@@ -7,6 +7,7 @@ from typing import Any
 from timetracer_otel import spans
 from timetracer_otel.cassette.model import Span
 from timetracer_otel.families.memcached.wire import Command, commands_in, items_in
+from timetracer_otel.families.showing import both
 from timetracer_otel.families.words import plain, typed
 
 __all__ = ["render", "shown"]
@@ -20,13 +21,8 @@ def render(recorded: Span) -> dict[str, Any]:
     """
     request = recorded.payload(spans.REQUEST)
     told = [_told(reply) for reply in spans.decode_replies(recorded.attributes)]
-    both: dict[str, Any] = {
-        "request": None if request is None else shown(commands_in(request)),
-        "response": told[0] if len(told) == 1 else told or None,
-    }
-    if (error := recorded.text(spans.ERROR)) is not None:
-        both["error"] = spans.json_or_text(error)
-    return both
+    asked = None if request is None else shown(commands_in(request))
+    return both(recorded, asked, told[0] if len(told) == 1 else told or None)
 
 
 def shown(asked: list[Command]) -> Any:

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import errno
 from collections.abc import Iterable, Iterator
 
-from timetracer_otel import seams, spans
+from timetracer_otel import spans
 from timetracer_otel.families import failures
 from timetracer_otel.families.memcached import commands as known
 from timetracer_otel.families.memcached.matching import describe_sent, rebound
@@ -15,7 +14,7 @@ from timetracer_otel.families.memcached.wire import commands_in
 from timetracer_otel.families.nowhere import END, Reply
 from timetracer_otel.families.nowhere.left_socket import Limited
 from timetracer_otel.families.nowhere.recorded import replies
-from timetracer_otel.seams import Answer, Responder
+from timetracer_otel.seams import Answer
 
 __all__ = ["Server"]
 
@@ -28,19 +27,9 @@ class Server(Limited):
         responder: of that.
     """
 
-    def __init__(self, plugin: str, responder: Responder) -> None:
-        self._plugin = plugin
-        self._responder = responder
-
-    @property
-    def is_of_the_past(self) -> bool:
-        """Whether the replay that it answers for is no longer in force."""
-        return seams.responder(self._plugin) is not self._responder
-
     def feed(self, data: bytes) -> Iterable[Reply[bytes]]:
         """Answer commands that are sent together."""
-        if self.is_of_the_past:
-            raise ConnectionResetError(errno.ECONNRESET, "the replay of this connection is over")
+        self.refuse_if_over()
         asked = commands_in(data)
         if all(map(known.is_setup, asked)):
             return (END,)

@@ -11,6 +11,7 @@ from timetracer_otel.families.mysql import cells, literals, statements, told
 from timetracer_otel.families.mysql.asked import QUERY, Asked
 from timetracer_otel.families.mysql.literals import Literal
 from timetracer_otel.families.mysql.told import Result
+from timetracer_otel.families.showing import both
 
 __all__ = ["VOLATILE", "render", "shown"]
 
@@ -28,10 +29,7 @@ def render(recorded: Span) -> dict[str, Any]:
         recorded: its span.
     """
     asked = questions.read(recorded)
-    both: dict[str, Any] = {"request": None if asked is None else shown(asked), "response": _told(recorded)}
-    if (error := recorded.text(spans.ERROR)) is not None:
-        both["error"] = spans.json_or_text(error)
-    return both
+    return both(recorded, None if asked is None else shown(asked), _told(recorded))
 
 
 def shown(asked: Asked) -> dict[str, Any]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextvars
 import itertools
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from typing import Any, Final
 
@@ -17,7 +17,8 @@ from timetracer_otel.families.dbapi.place import Place, peer_of
 from timetracer_otel.families.mysql import course, exchange, statements, wire
 from timetracer_otel.families.mysql.asked import ASIDE, QUERY, UPKEEP
 from timetracer_otel.families.mysql.exchange import CLOSED, SENDING, Exchange
-from timetracer_otel.seams import Call, faults
+from timetracer_otel.families.onlooker import Onlooker
+from timetracer_otel.seams import Call
 from timetracer_otel.seams.calls import CallLane
 
 __all__ = ["IN_TRANSACTION", "Watched", "setting_up"]
@@ -49,7 +50,7 @@ def setting_up(command: int, sql: str) -> tuple[bool, bool]:
     return sets, sets or statements.is_catalog(sql)
 
 
-class Watched:
+class Watched(Onlooker):
     """A connection that is recorded. A fault of ours is reported, and the connection left alone from then on.
 
     Args:
@@ -74,7 +75,6 @@ class Watched:
         self._early: list[bytes] = []
         self._ended_early = False
         """Whether the server closed the connection while nothing was asked; and what it said then."""
-        self._blind = False
 
     # What passes. None of these raises.
 
@@ -84,7 +84,7 @@ class Watched:
         Args:
             packet: whole.
         """
-        self._look(self._wrote_packet, packet)
+        self._look(f"{self.plugin}.watch", self._wrote_packet, packet)
 
     def arrived(self, data: bytes) -> None:
         """Take what the server sends.
@@ -92,7 +92,7 @@ class Watched:
         Args:
             data: all that has arrived at once; nothing at the end.
         """
-        self._look(self._arrived_bytes if data else self._ended, data)
+        self._look(f"{self.plugin}.watch", self._arrived_bytes if data else self._ended, data)
 
     def broke(self, error: BaseException, *, sends: bool = False) -> None:
         """Take what reading or sending raised.
@@ -101,24 +101,14 @@ class Watched:
             error: the exception.
             sends: whether sending did.
         """
-        self._look(partial(self._failed, sends=sends), error)
+        self._look(f"{self.plugin}.watch", partial(self._failed, sends=sends), error)
 
     def left(self) -> None:
         """Take that the client has given the connection up."""
-        self._look(self._over, None)
+        self._look(f"{self.plugin}.watch", self._over, None)
 
-    def _look(self, step: Callable[[Any], None], what: Any) -> None:
-        if self._blind:
-            return
-        try:
-            step(what)
-        except Exception as error:  # noqa: BLE001 - recording never breaks the app
-            self._blind = True
-            call = self._exchange.call if self._exchange is not None else None
-            if call is not None:
-                call.lose(f"{self.plugin}.watch", error)
-            else:
-                faults.report(f"{self.plugin}.watch", error)
+    def _give_up(self) -> Iterable[Call | None]:
+        return () if self._exchange is None else (self._exchange.call,)
 
     # The client.
 

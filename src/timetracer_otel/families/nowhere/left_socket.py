@@ -2,23 +2,43 @@
 
 from __future__ import annotations
 
-from abc import abstractmethod
+import errno
 from collections.abc import Callable
 from typing import Any
 
+from timetracer_otel import seams
 from timetracer_otel.families.nowhere.dialogue import Dialogue
 from timetracer_otel.families.nowhere.sockets import Socket
+from timetracer_otel.seams import Responder
 
 __all__ = ["LeftSocket", "Limited"]
 
 
 class Limited(Dialogue[bytes]):
-    """A dialogue that knows when its replay is over."""
+    """A dialogue that knows when its replay is over.
+
+    Args:
+        plugin: the integration's name.
+        responder: of that.
+    """
+
+    def __init__(self, plugin: str, responder: Responder) -> None:
+        self._plugin = plugin
+        self._responder = responder
 
     @property
-    @abstractmethod
     def is_of_the_past(self) -> bool:
         """Whether the replay that it answers for is no longer in force."""
+        return seams.responder(self._plugin) is not self._responder
+
+    def refuse_if_over(self) -> None:
+        """Answer nothing any more once the replay is over.
+
+        Raises:
+            ConnectionResetError: it is.
+        """
+        if self.is_of_the_past:
+            raise ConnectionResetError(errno.ECONNRESET, "the replay of this connection is over")
 
 
 class LeftSocket(Socket):

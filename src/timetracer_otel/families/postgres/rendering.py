@@ -12,6 +12,7 @@ from timetracer_otel.families.postgres import cells, literals, statements, told,
 from timetracer_otel.families.postgres.asked import Asked
 from timetracer_otel.families.postgres.literals import Literal
 from timetracer_otel.families.postgres.wire import Bound
+from timetracer_otel.families.showing import both
 
 __all__ = ["VOLATILE", "render", "shown"]
 
@@ -31,10 +32,7 @@ def render(recorded: Span) -> dict[str, Any]:
         recorded: its span.
     """
     asked = questions.read(recorded)
-    both: dict[str, Any] = {"request": None if asked is None else shown(asked), "response": _told(recorded)}
-    if (error := recorded.text(spans.ERROR)) is not None:
-        both["error"] = spans.json_or_text(error)
-    return both
+    return both(recorded, None if asked is None else shown(asked), _told(recorded))
 
 
 def shown(asked: Asked) -> dict[str, Any]:

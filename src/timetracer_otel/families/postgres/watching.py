@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import contextvars
-from collections.abc import Callable
-from typing import Any, Final
+from collections.abc import Callable, Iterable
+from typing import Final
 
 from timetracer_otel import seams
+from timetracer_otel.families.onlooker import Onlooker
 from timetracer_otel.families.postgres import asked as questions
 from timetracer_otel.families.postgres import statements, wire
 from timetracer_otel.families.postgres.connection import IDLE, RecordedConnection
 from timetracer_otel.families.postgres.exchange import CANCELLED, CLOSED, Exchange, Prepared
 from timetracer_otel.families.postgres.wire import Split
-from timetracer_otel.seams import Call, faults
+from timetracer_otel.seams import Call
 
 __all__ = ["Watched"]
 
@@ -22,7 +23,7 @@ _BEGINS: Final = frozenset({b"Q", b"P", b"B", b"D", b"E", b"C", b"F"})
 _TAIL: Final = 6
 
 
-class Watched(RecordedConnection):
+class Watched(Onlooker, RecordedConnection):
     """A connection that is recorded. A fault of ours is reported, and the connection left alone from then on.
 
     Args:
@@ -38,7 +39,6 @@ class Watched(RecordedConnection):
         self._portals: dict[str, tuple[Prepared, bytes]] = {}
         self._exchange: Exchange | None = None
         self._listening: tuple[contextvars.Context, str] | None = None
-        self._blind = False
 
     # What passes. Neither raises.
 
@@ -48,7 +48,7 @@ class Watched(RecordedConnection):
         Args:
             data: all that is sent at once.
         """
-        self._look(self._wrote_bytes, data)
+        self._look(f"{self.plugin}.watch", self._wrote_bytes, data)
 
     def arrived(self, data: bytes) -> None:
         """Take what the server sends.
@@ -56,7 +56,7 @@ class Watched(RecordedConnection):
         Args:
             data: all that has arrived at once.
         """
-        self._look(self._arrived_bytes, data)
+        self._look(f"{self.plugin}.watch", self._arrived_bytes, data)
 
     def lost(self, error: BaseException | None) -> None:
         """Take that the connection is no more.
@@ -64,25 +64,15 @@ class Watched(RecordedConnection):
         Args:
             error: why; None where it was closed.
         """
-        self._look(self._lost, error)
+        self._look(f"{self.plugin}.watch", self._lost, error)
 
     def cancelling(self) -> None:
         """Take that the client asks the server to break off what it does."""
         if self._exchange is not None and self._exchange.call is not None:
             self._exchange.call.attributes[CANCELLED] = True
 
-    def _look(self, step: Callable[[Any], None], what: Any) -> None:
-        if self._blind:
-            return
-        try:
-            step(what)
-        except Exception as error:  # noqa: BLE001 - recording never breaks the app
-            self._blind = True
-            call = self._exchange.call if self._exchange is not None else None
-            if call is not None:
-                call.lose(f"{self.plugin}.watch", error)
-            else:
-                faults.report(f"{self.plugin}.watch", error)
+    def _give_up(self) -> Iterable[Call | None]:
+        return () if self._exchange is None else (self._exchange.call,)
 
     # The client.
 

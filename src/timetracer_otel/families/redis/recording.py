@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Iterable, Mapping
 from contextvars import Context, copy_context
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any, Final
+from typing import Final
 
 from timetracer_otel import seams, spans
+from timetracer_otel.families.onlooker import Onlooker
 from timetracer_otel.families.redis import commands as known
 from timetracer_otel.families.redis.matching import DATABASE
 from timetracer_otel.families.redis.turns import TURNS, Turns
 from timetracer_otel.families.redis.wire import Command, Replies, commands_in, decoded, packed, topic_of
-from timetracer_otel.seams import Call, faults
+from timetracer_otel.seams import Call
 
 __all__ = ["CLOSED", "HELLO", "UNSENT", "Place", "Tap"]
 
@@ -68,7 +69,7 @@ class _Stream:
     """Where a client keeps replies, how often it had been asked."""
 
 
-class Tap:
+class Tap(Onlooker):
     """Sees what passes on a connection. A fault of ours is reported, and then nothing more is seen.
 
     Args:
@@ -87,7 +88,7 @@ class Tap:
         self._last: _Stream | None = None
         """The last call of such a client."""
         self._error: BaseException | None = None
-        self._has_ended = self._sends = self._blind = False
+        self._has_ended = self._sends = False
 
     def sends(self, data: bytes) -> None:
         """Take commands that are about to be sent.
@@ -95,7 +96,7 @@ class Tap:
         Args:
             data: all of them.
         """
-        self._guarded("redis.send", partial(self._take, data))
+        self._look("redis.send", self._take, data)
 
     def _take(self, data: bytes) -> None:
         asked = commands_in(data)
@@ -149,7 +150,7 @@ class Tap:
             self._has_ended = True
             return
         self._error = None
-        self._guarded("redis.receive", partial(self._arrived, data))
+        self._look("redis.receive", self._arrived, data)
 
     def _arrived(self, data: bytes | bytearray | memoryview) -> None:
         for reply in self._replies.feed(data):
@@ -229,7 +230,7 @@ class Tap:
 
     def ended(self) -> None:
         """Take that the driver has given the connection up: what waits gets no answer any more."""
-        self._guarded("redis.end", self._fail)
+        self._look("redis.end", self._fail)
 
     def _fail(self) -> None:
         while self._waiting:
@@ -246,18 +247,10 @@ class Tap:
                 sent.call.attributes[UNSENT] = True
             sent.call.end()
 
-    def _guarded(self, where: str, do: Callable[[], Any]) -> None:
-        if self._blind:
-            return
-        try:
-            do()
-        except Exception as error:  # noqa: BLE001 - recording never breaks the app
-            self._blind = True
-            for sent in self._waiting:
-                if sent.call is not None:
-                    sent.call.lose(where, error)
-            self._waiting.clear()
-            faults.report(where, error)
+    def _give_up(self) -> Iterable[Call | None]:
+        calls = [sent.call for sent in self._waiting]
+        self._waiting.clear()
+        return calls
 
 
 _CONFIRMS: Final = frozenset(word.lower() for word in known.SUBSCRIBES | known.UNSUBSCRIBES)

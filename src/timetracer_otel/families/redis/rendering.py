@@ -8,6 +8,7 @@ from timetracer_otel import spans
 from timetracer_otel.cassette.model import Span
 from timetracer_otel.families.redis import commands as known
 from timetracer_otel.families.redis.wire import Command, commands_in, decoded
+from timetracer_otel.families.showing import both
 from timetracer_otel.families.words import plain, typed
 
 __all__ = ["render", "shown"]
@@ -22,13 +23,8 @@ def render(recorded: Span) -> dict[str, Any]:
     request = recorded.payload(spans.REQUEST)
     replies = spans.decode_replies(recorded.attributes)
     told = [plain(decoded(reply)) for reply in replies]
-    both: dict[str, Any] = {
-        "request": None if request is None else shown(commands_in(request)),
-        "response": told[0] if len(told) == 1 else told or None,
-    }
-    if (error := recorded.text(spans.ERROR)) is not None:
-        both["error"] = spans.json_or_text(error)
-    return both
+    asked = None if request is None else shown(commands_in(request))
+    return both(recorded, asked, told[0] if len(told) == 1 else told or None)
 
 
 def shown(asked: list[Command]) -> Any:

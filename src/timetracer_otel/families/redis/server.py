@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Final
 
@@ -48,8 +47,7 @@ class Server(Limited):
     """
 
     def __init__(self, plugin: str, responder: Responder) -> None:
-        self._plugin = plugin
-        self._responder = responder
+        super().__init__(plugin, responder)
         self._database = "0"
         self._protocol = 2
         self._channels: dict[str, dict[bytes, Stream]] = {word: {} for word in known.SUBSCRIBES}
@@ -59,11 +57,6 @@ class Server(Limited):
         self._held: list[tuple[int, Answer]] = []
         """What that is to be told of changed keys, each with the turn at which."""
 
-    @property
-    def is_of_the_past(self) -> bool:
-        """Whether the replay that it answers for is no longer in force."""
-        return seams.responder(self._plugin) is not self._responder
-
     def greet(self, say: Say[bytes]) -> Iterable[Reply[bytes]]:
         """Say nothing before it is asked."""
         self._say = say
@@ -71,8 +64,7 @@ class Server(Limited):
 
     def feed(self, data: bytes) -> Iterable[Reply[bytes]]:
         """Answer commands that are sent together."""
-        if self.is_of_the_past:
-            raise ConnectionResetError(errno.ECONNRESET, "the replay of this connection is over")
+        self.refuse_if_over()
         asked = commands_in(data)
         is_plain = known.are_plain(asked)
         is_setup = not is_plain and all(map(known.is_setup, asked))
