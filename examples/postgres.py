@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import os
-import pwd
 import shutil
 import stat
 import subprocess
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Final
 
+from examples.servers import kept_running, unprivileged
 from examples.support import free_port
 
 __all__ = ["PostgresServer", "running"]
@@ -101,16 +100,9 @@ class PostgresServer:
         )
 
 
-@contextmanager
-def running() -> Iterator[PostgresServer]:
+def running() -> AbstractContextManager[PostgresServer]:
     """Run a server of its own, which may be stopped meanwhile."""
-    server = PostgresServer()
-    try:
-        server.start()
-        yield server
-    finally:
-        server.stop()
-        server.remove()
+    return kept_running(PostgresServer())
 
 
 def _programs() -> Path:
@@ -132,11 +124,5 @@ def _parent() -> str | None:
 
 
 def _unprivileged() -> tuple[int, int]:
-    """A user that may run the server, which refuses root."""
-    for name in ("postgres", "nobody"):
-        try:
-            user = pwd.getpwnam(name)
-        except KeyError:
-            continue
-        return user.pw_uid, user.pw_gid
-    raise FileNotFoundError("there is neither a user postgres nor nobody to run PostgreSQL as")
+    user = unprivileged("postgres", "nobody")
+    return user.pw_uid, user.pw_gid

@@ -44,11 +44,8 @@ def test_each_execution_is_a_lane(recorded: Recorded) -> None:
     """Another try is another one; each has the job as it came, its arguments by name, and what came of it."""
     assert Counter(str(lane.entry.text(task.NAME)) for lane in recorded.lanes() if lane.entry) == EXECUTIONS
     first, second = recorded.lanes("shop.flaky")
-    assert first.entry is not None
-    assert second.entry is not None
-    assert first.entry.text(task.TASK_ID) == second.entry.text(task.TASK_ID)
-    assert (first.entry.attributes[task.RETRIES], second.entry.attributes[task.RETRIES]) == (0, 1)
-    assert json.loads(first.entry.text(task.ARGUMENTS) or "") == {"order_id": 12345}
+    entry, _ = recorded.assert_tried_twice("shop.flaky")
+    assert json.loads(entry.text(task.ARGUMENTS) or "") == {"order_id": 12345}
     assert [outcome(lane)["state"] for lane in (first, second)] == ["RETRY", "SUCCESS"]
     [failed], [late], [missing] = (recorded.lanes(name) for name in ("shop.failing", "shop.slow", "missing"))
     errors = [(lane.entry.text(spans.ERROR) or "") for lane in (failed, late, missing) if lane.entry is not None]
@@ -64,18 +61,12 @@ def test_calls_are_those_of_the_app(recorded: Recorded) -> None:
 
 def test_the_worker_gets_the_recorded_jobs_and_ends(recorded: Recorded) -> None:
     """Without Redis: each job once, every call answered, exit status 0."""
-    status, said = recorded.replay()
-    assert status == 0, said
-    total = EXECUTIONS.total()
-    assert f"{total} requests, {total} of them recorded" in said, said
-    assert "0 missed, 0 unused" in said, said
+    recorded.assert_replays()
 
 
 def test_verified(recorded: Recorded) -> None:
     """An unchanged app passes."""
-    status, said = recorded.replay("--verify")
-    assert f"{EXECUTIONS.total()} checked, {EXECUTIONS.total()} passed, 0 differ" in said, said
-    assert status == 0, said
+    recorded.assert_verifies()
 
 
 @pytest.mark.parametrize(
@@ -90,9 +81,7 @@ def test_verified(recorded: Recorded) -> None:
 )
 def test_a_change_is_found_and_named(recorded: Recorded, changed: str, told: str) -> None:
     """Another result, an added publish, a dropped retry, another call, another write."""
-    status, said = recorded.replay("--verify", CHANGED=changed)
-    assert status == 1, said
-    assert told in said, said
+    recorded.assert_finds(changed, told)
 
 
 def test_called_as_a_coroutine(recorded: Recorded) -> None:

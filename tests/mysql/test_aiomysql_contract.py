@@ -13,7 +13,8 @@ import pytest
 import uvloop
 
 from tests.mysql.aiomysql_scenarios import SCENARIOS, Scenario
-from tests.support.mysql import ELSEWHERE, MysqlServer, recorded_each
+from tests.support.mysql import ELSEWHERE, MysqlServer
+from tests.support.recordings import recorded_each
 from tests.support.same import same
 from timetracer_otel import testing
 
@@ -39,7 +40,9 @@ PROGRAMS = {name: partial(run, one, "asyncio") for name, one in SCENARIOS.items(
 @pytest.fixture(scope="module")
 def recorded(installed: MysqlServer, tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[Any, Path]]:
     """What each scenario saw while it was recorded, and the recording. The server is gone."""
-    return recorded_each(installed, PROGRAMS, lambda name: tmp_path_factory.mktemp(name.replace(" ", "_")))
+    return recorded_each(
+        installed, installed.address, PROGRAMS, lambda name: tmp_path_factory.mktemp(name.replace(" ", "_"))
+    )
 
 
 @pytest.mark.parametrize("name", PROGRAMS)

@@ -8,7 +8,8 @@ from typing import Any
 import pymysql
 import pytest
 
-from tests.support.mysql import ELSEWHERE, MysqlServer, recorded_each
+from tests.support.mysql import ELSEWHERE, MysqlServer
+from tests.support.recordings import recorded_each
 from timetracer_otel import testing
 from timetracer_otel.errors import ReplayMiss
 
@@ -27,7 +28,7 @@ def program(address: dict[str, Any], name: str = "tea", least: int = 0) -> Any:
 @pytest.fixture(scope="module")
 def recorded(installed: MysqlServer, tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[Any, Path]]:
     """What the program saw, and its recording. The server is gone."""
-    return recorded_each(installed, {"pymysql": program}, tmp_path_factory.mktemp)
+    return recorded_each(installed, installed.address, {"pymysql": program}, tmp_path_factory.mktemp)
 
 
 @pytest.mark.parametrize("asked", [{"name": "milk"}, {"least": 1}], ids=["written", "read"])

@@ -16,8 +16,9 @@ from typing import Any
 import pytest
 
 from tests.support.commands import OTEL
-from tests.support.mysql import ELSEWHERE, MysqlServer, recorded_each
+from tests.support.mysql import ELSEWHERE, MysqlServer
 from tests.support.orm import orm
+from tests.support.recordings import recorded_each
 from tests.support.same import same
 from timetracer_otel import testing
 from timetracer_otel.errors import ReplayMiss
@@ -89,7 +90,7 @@ def recorded(
 ) -> dict[str, tuple[Any, Path]]:
     """What each program saw while it was recorded, and the recording. The server is gone."""
     assert set(programs) == set(SCENARIOS)
-    return recorded_each(installed, programs, tmp_path_factory.mktemp)
+    return recorded_each(installed, installed.address, programs, tmp_path_factory.mktemp)
 
 
 @pytest.mark.parametrize("name", SCENARIOS)

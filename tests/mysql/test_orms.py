@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from tests.mysql.orms import PROGRAMS
-from tests.support.mysql import ELSEWHERE, MysqlServer, recorded_each
+from tests.support.mysql import ELSEWHERE, MysqlServer
+from tests.support.recordings import recorded_each
 from tests.support.same import same
 from timetracer_otel import testing
 
@@ -18,7 +19,7 @@ pytestmark = pytest.mark.system
 @pytest.fixture(scope="module")
 def recorded(installed: MysqlServer, tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[Any, Path]]:
     """What each program saw while it was recorded, and the recording. The server is gone."""
-    return recorded_each(installed, PROGRAMS, tmp_path_factory.mktemp)
+    return recorded_each(installed, installed.address, PROGRAMS, tmp_path_factory.mktemp)
 
 
 @pytest.mark.parametrize("name", PROGRAMS)

@@ -9,7 +9,8 @@ import pymysql
 import pytest
 
 from tests.mysql.pymysql_scenarios import SCENARIOS
-from tests.support.mysql import ELSEWHERE, MysqlServer, recorded_each
+from tests.support.mysql import ELSEWHERE, MysqlServer
+from tests.support.recordings import recorded_each
 from tests.support.same import same
 from timetracer_otel import testing
 
@@ -19,7 +20,7 @@ pytestmark = pytest.mark.system
 @pytest.fixture(scope="module")
 def recorded(installed: MysqlServer, tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[Any, Path]]:
     """What each scenario saw while it was recorded, and the recording. The server is gone."""
-    return recorded_each(installed, SCENARIOS, tmp_path_factory.mktemp)
+    return recorded_each(installed, installed.address, SCENARIOS, tmp_path_factory.mktemp)
 
 
 @pytest.mark.parametrize("name", SCENARIOS)

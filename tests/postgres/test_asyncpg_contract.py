@@ -11,7 +11,8 @@ import asyncpg
 import pytest
 
 from tests.postgres.asyncpg_scenarios import SCENARIOS, Scenario
-from tests.support.postgres import PostgresServer, recorded_each
+from tests.support.postgres import PostgresServer
+from tests.support.recordings import recorded_each
 from tests.support.same import same
 from timetracer_otel import testing
 
@@ -33,7 +34,7 @@ async def _awaited(scenario: Scenario, dsn: str) -> Any:
 def recorded(installed: PostgresServer, tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[Any, Path]]:
     """What each scenario saw while it was recorded, and the recording. The server is gone."""
     programs = {name: partial(run, scenario) for name, scenario in SCENARIOS.items()}
-    return recorded_each(installed, programs, tmp_path_factory.mktemp)
+    return recorded_each(installed, installed.dsn, programs, tmp_path_factory.mktemp)
 
 
 @pytest.mark.parametrize("name", SCENARIOS)

@@ -12,7 +12,8 @@ import psycopg
 import pytest
 import uvloop
 
-from tests.support.postgres import PostgresServer, recorded_each
+from tests.support.postgres import PostgresServer
+from tests.support.recordings import recorded_each
 from timetracer_otel import testing
 from timetracer_otel.errors import ReplayMiss
 
@@ -55,7 +56,7 @@ DRIVERS: dict[str, Any] = {
 @pytest.fixture(scope="module")
 def recorded(installed: PostgresServer, tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[Any, Path]]:
     """What each saw, and its recording. The server is gone."""
-    return recorded_each(installed, DRIVERS, tmp_path_factory.mktemp)
+    return recorded_each(installed, installed.dsn, DRIVERS, tmp_path_factory.mktemp)
 
 
 @pytest.mark.parametrize("name", DRIVERS)

@@ -10,7 +10,8 @@ import pytest
 from psycopg2 import extensions
 
 from tests.postgres.psycopg2_scenarios import SCENARIOS
-from tests.support.postgres import PostgresServer, recorded_each
+from tests.support.postgres import PostgresServer
+from tests.support.recordings import recorded_each
 from tests.support.same import same
 from timetracer_otel import testing
 
@@ -27,7 +28,7 @@ def names() -> list[Any]:
 @pytest.fixture(scope="module")
 def recorded(installed: PostgresServer, tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[Any, Path]]:
     """What each scenario saw while it was recorded, and the recording. The server is gone."""
-    return recorded_each(installed, SCENARIOS, tmp_path_factory.mktemp)
+    return recorded_each(installed, installed.dsn, SCENARIOS, tmp_path_factory.mktemp)
 
 
 @pytest.mark.parametrize("name", SCENARIOS)

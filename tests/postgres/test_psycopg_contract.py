@@ -10,7 +10,8 @@ import pytest
 from psycopg import generators
 
 from tests.postgres.psycopg_scenarios import SCENARIOS
-from tests.support.postgres import PostgresServer, recorded_each
+from tests.support.postgres import PostgresServer
+from tests.support.recordings import recorded_each
 from tests.support.same import same
 from timetracer_otel import testing
 
@@ -22,7 +23,7 @@ ELSEWHERE = "postgresql://somebody:else@db.nowhere.example:6543/warehouse?sslmod
 @pytest.fixture(scope="module")
 def recorded(installed: PostgresServer, tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[Any, Path]]:
     """What each scenario saw while it was recorded, and the recording. The server is gone."""
-    return recorded_each(installed, SCENARIOS, tmp_path_factory.mktemp)
+    return recorded_each(installed, installed.dsn, SCENARIOS, tmp_path_factory.mktemp)
 
 
 @pytest.mark.parametrize("name", SCENARIOS)

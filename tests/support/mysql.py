@@ -3,22 +3,20 @@
 from __future__ import annotations
 
 import os
-import pwd
 import shutil
 import subprocess
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, suppress
 from pathlib import Path
 from typing import Any, Final
 
 import pymysql
 
+from examples.servers import kept_running, unprivileged
 from examples.support import free_port
-from timetracer_otel import testing
 
-__all__ = ["ELSEWHERE", "PASSWORD", "USER", "MysqlServer", "recorded_each", "running"]
+__all__ = ["ELSEWHERE", "PASSWORD", "USER", "MysqlServer", "running"]
 
 USER: Final = "shop"
 PASSWORD: Final = "tea-and-biscuits-4711"
@@ -44,7 +42,7 @@ class MysqlServer:
         self._folder.chmod(0o755)
         self._data = self._folder / "data"
         self._data.mkdir()
-        self._user = _unprivileged() if os.geteuid() == 0 else None
+        self._user = _user() if os.geteuid() == 0 else None
         if self._user is not None:
             for folder in (self._data, self._folder):
                 os.chown(folder, *self._user)
@@ -141,16 +139,9 @@ class MysqlServer:
         shutil.rmtree(self._folder, ignore_errors=True)
 
 
-@contextmanager
-def running() -> Iterator[MysqlServer]:
+def running() -> AbstractContextManager[MysqlServer]:
     """Run a server of its own, which may be stopped meanwhile."""
-    server = MysqlServer()
-    try:
-        server.start()
-        yield server
-    finally:
-        server.stop()
-        server.remove()
+    return kept_running(MysqlServer())
 
 
 _PROGRAMS: Final = {
@@ -167,34 +158,6 @@ def _program(place: str, name: str) -> str:
     return found
 
 
-def _unprivileged() -> tuple[int, int]:
-    """A user that may run the server, which refuses root."""
-    for name in ("mysql", "nobody"):
-        try:
-            user = pwd.getpwnam(name)
-        except KeyError:
-            continue
-        return user.pw_uid, user.pw_gid
-    raise FileNotFoundError("there is neither a user mysql nor nobody to run MariaDB as")
-
-
-def recorded_each(
-    server: MysqlServer, programs: Mapping[str, Callable[[dict[str, Any]], Any]], folders: Callable[[str], Path]
-) -> dict[str, tuple[Any, Path]]:
-    """Give what each program saw while it was recorded, and the recording. The server does not run afterwards.
-
-    Args:
-        server: that does not run.
-        programs: by their names; each takes an address.
-        folders: makes a folder for a recording, by the name of its program.
-    """
-    server.start()
-    seen: dict[str, tuple[Any, Path]] = {}
-    try:
-        for name, program in programs.items():
-            folder = folders(name)
-            with testing.record(folder):
-                seen[name] = program(server.address), folder
-    finally:
-        server.stop()
-    return seen
+def _user() -> tuple[int, int]:
+    user = unprivileged("mysql", "nobody")
+    return user.pw_uid, user.pw_gid

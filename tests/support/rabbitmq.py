@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import pwd
 import shutil
 import signal
 import socket
@@ -11,10 +10,11 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, suppress
 from pathlib import Path
 from typing import Final
 
+from examples.servers import kept_running, unprivileged
 from examples.support import free_port
 
 __all__ = ["Rabbit", "running"]
@@ -35,7 +35,7 @@ class Rabbit:
         if not _PROGRAM.exists():
             raise FileNotFoundError("RabbitMQ's programs are not here: apt-get install rabbitmq-server")
         self._folder = Path(tempfile.mkdtemp(prefix="rabbit-"))
-        self._user = _unprivileged() if os.geteuid() == 0 else None
+        self._user = unprivileged("rabbitmq", "nobody") if os.geteuid() == 0 else None
         if self._user is not None:
             os.chown(self._folder, self._user.pw_uid, self._user.pw_gid)
         self.port = free_port()
@@ -115,21 +115,6 @@ def _in_folder(folder: Path) -> Iterator[int]:
                 yield int(environment.parent.name)
 
 
-@contextmanager
-def running() -> Iterator[Rabbit]:
+def running() -> AbstractContextManager[Rabbit]:
     """Run a server of its own, which may be stopped meanwhile."""
-    server = Rabbit()
-    try:
-        server.start()
-        yield server
-    finally:
-        server.stop()
-        server.remove()
-
-
-def _unprivileged() -> pwd.struct_passwd:
-    """A user that may run the server."""
-    for name in ("rabbitmq", "nobody"):
-        with suppress(KeyError):
-            return pwd.getpwnam(name)
-    raise FileNotFoundError("there is neither a user rabbitmq nor nobody to run RabbitMQ as")
+    return kept_running(Rabbit())

@@ -19,7 +19,7 @@ from tests.support.serving import Telling, serving
 from timetracer_otel import spans
 from timetracer_otel.cassette import loading
 from timetracer_otel.cassette.finding import below
-from timetracer_otel.cassette.model import Cassette, Lane
+from timetracer_otel.cassette.model import Cassette, Lane, Span
 from timetracer_otel.families.kinds import task
 from timetracer_otel.families.redis import forgetful
 from timetracer_otel.families.redis.wire import commands_in
@@ -77,6 +77,36 @@ class Recorded(NamedTuple):
             words, cwd=self.app.folder, env=env, capture_output=True, text=True, timeout=_SECONDS * 2, check=False
         )
         return done.returncode, done.stdout + done.stderr
+
+    def assert_replays(self) -> None:
+        """A worker gets each recorded task once, has every call answered, and ends with status 0."""
+        status, said = self.replay()
+        total = self.app.executions
+        assert status == 0, said
+        assert f"{total} requests, {total} of them recorded" in said, said
+        assert "0 missed, 0 unused" in said, said
+
+    def assert_verifies(self) -> None:
+        """An unchanged app passes."""
+        status, said = self.replay("--verify")
+        total = self.app.executions
+        assert f"{total} checked, {total} passed, 0 differ" in said, said
+        assert status == 0, said
+
+    def assert_finds(self, changed: str, told: str) -> None:
+        """A change is found, and named so."""
+        status, said = self.replay("--verify", CHANGED=changed)
+        assert status == 1, said
+        assert told in said, said
+
+    def assert_tried_twice(self, name: str) -> tuple[Span, Span]:
+        """Both tries of a task are lanes of it; give their entries."""
+        first, second = (lane.entry for lane in self.lanes(name))
+        assert first is not None
+        assert second is not None
+        assert first.text(task.TASK_ID) == second.text(task.TASK_ID)
+        assert (first.attributes[task.RETRIES], second.attributes[task.RETRIES]) == (0, 1)
+        return first, second
 
     def called(self, code: str) -> tuple[int, str]:
         """Run code outside any worker."""

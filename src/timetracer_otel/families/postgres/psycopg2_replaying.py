@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import select
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -274,6 +275,15 @@ class Replaying:
 _asking = 0
 """How many threads ask something of replayed connections now."""
 _counting = threading.Lock()
+
+
+def _after_fork() -> None:
+    """In a child nobody asks yet: the threads that did are the parent's."""
+    global _asking, _counting  # noqa: PLW0603 - of the process
+    _asking, _counting = 0, threading.Lock()
+
+
+os.register_at_fork(after_in_child=_after_fork)
 
 
 @contextmanager
