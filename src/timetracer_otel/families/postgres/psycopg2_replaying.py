@@ -279,7 +279,7 @@ _counting = threading.Lock()
 
 def _after_fork() -> None:
     """In a child nobody asks yet: the threads that did are the parent's."""
-    global _asking, _counting  # noqa: PLW0603 - of the process
+    global _asking, _counting
     _asking, _counting = 0, threading.Lock()
 
 
