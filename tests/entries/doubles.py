@@ -100,7 +100,7 @@ class NotingRuntime:
         """What was known of each request's body when its lane was opened."""
         self._session = NotedLane(self, None)
 
-    def open_lane(self, entry: Entry) -> Lane | None:
+    def open_lane(self, entry: Entry, bequest: object = None) -> Lane | None:
         """Open a lane, unless the path is excluded."""
         self.bodies.append(b"".join(entry.messages[0].body))
         if self.excluded and entry.path.startswith(self.excluded):

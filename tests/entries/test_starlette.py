@@ -317,7 +317,7 @@ def test_the_root_path_of_fastapi_is_not_in_the_target() -> None:
     seen: list[str] = []
 
     class Noting(NotingRuntime):
-        def open_lane(self, entry: seams.Entry) -> seams.Lane | None:
+        def open_lane(self, entry: seams.Entry, bequest: object = None) -> seams.Lane | None:
             """Note the root path of that moment."""
             seen.append(given["root_path"])
             return super().open_lane(entry)

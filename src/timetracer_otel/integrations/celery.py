@@ -9,31 +9,27 @@ from __future__ import annotations
 import functools
 import importlib
 import inspect
-import json
+import os
+import time
 import traceback
 from collections.abc import Callable, Mapping, Sequence
-from queue import Empty
 from typing import Any, Final, TypeVar
 
-import pybase64
-
 from timetracer_otel import seams, spans
-from timetracer_otel.cassette.model import Lane as RecordedLane
 from timetracer_otel.cassette.model import Span
 from timetracer_otel.errors import ReplayMiss
-from timetracer_otel.families.entry.handing_out import Waiting
 from timetracer_otel.families.entry.running import Running
 from timetracer_otel.families.kinds import task as tasks
 from timetracer_otel.families.kinds.task import Outcome, Payload, Task
 from timetracer_otel.families.messaging import publishing
 from timetracer_otel.families.messaging.publishing import Published
 from timetracer_otel.families.messaging.working import to_json
-from timetracer_otel.seams import Description, Instrumentor, Integration, Lane, Patch, Responder, faults
+from timetracer_otel.integrations._celery_broker import LOST_WORDS, NAME, transport
+from timetracer_otel.seams import Bequest, Description, Instrumentor, Integration, Lane, Patch, Responder, faults
 from timetracer_otel.seams.lanes import entering
 
 __all__ = ["INTEGRATION", "NAME"]
 
-NAME: Final = "celery"
 _OWN_EXCHANGES: Final = ("celeryev", "celery.pidbox", "reply.celery.pidbox")
 """Where workers talk among themselves: events and remote control."""
 _ADDED: Final = frozenset({"args", "kwargs", "delivery_info", "properties", "reply_to", "correlation_id", "hostname"})
@@ -43,9 +39,12 @@ _OF_ONE: Final = frozenset({
     "traceparent", "tracestate", "baggage", "replaced_task_nesting",
 })  # fmt: skip
 """Headers that say the same as the body, or another thing in each run."""
-_LOST: Final = "WorkerLostError"
-_POLL_SECONDS: Final = 0.02
+_LOST: Final = frozenset({"WorkerLostError", "SystemExit", "KeyboardInterrupt"})
+"""How the main process knows that a child has ended in mid-task."""
+_BEQUEST: Final = "timetracer-bequest"
+"""Where a forked child is told by the main process what both call its lane, and how long the task may take."""
 _T = TypeVar("_T")
+_clock: Final = time.monotonic
 
 
 # --- executions ---
@@ -55,7 +54,8 @@ def _traced(original: Any) -> Any:
     """Around what a pool runs: ``(name, id, request, body, content type, content encoding)``."""
 
     def trace(*args: Any, **kwargs: Any) -> Any:
-        lane = _open(*args)
+        lane_id, limit = _told(args)
+        lane, began = _open(*args, bequest=Bequest(lane_id) if lane_id else None), _clock()
         if lane is None:
             return original(*args, **kwargs)
         try:
@@ -65,6 +65,9 @@ def _traced(original: Any) -> Any:
             _close(lane, miss)
             return 0, repr(miss), 0.0
         except BaseException as error:
+            if isinstance(error, SystemExit):
+                is_limit = bool(limit) and _clock() - began >= limit
+                faults.guarded("celery.exit", _note_exit, lane, error, limit if is_limit else None)
             _close(lane, error)
             raise
         _close(lane, None)
@@ -73,15 +76,24 @@ def _traced(original: Any) -> Any:
     return trace
 
 
-def _open(*args: Any) -> Lane | None:
+def _told(args: Sequence[Any]) -> tuple[str, float]:
+    """What the main process has told of a task: the id of its lane, and its time limit; empty and none of most."""
+    lane_id, limit = "", 0.0
+    if len(args) > 2 and isinstance(args[2], dict):  # noqa: PLR2004 - name, id and request
+        lane_id, limit = args[2].pop(_BEQUEST, (lane_id, limit))
+    return lane_id, limit
+
+
+def _open(*args: Any, bequest: Bequest | None = None) -> Lane | None:
     runtime = seams.active()
     if runtime is None or NAME in seams.switched_off or entering() is not None:
         return None
     try:
         name, task_id, request, body, content_type, content_encoding, *_ = args
-        lane = runtime.open_lane(_task(name, task_id, request, body, content_type, content_encoding))
+        lane = runtime.open_lane(_task(name, task_id, request, body, content_type, content_encoding), bequest)
         if runtime.strips_lane_header:
             request.pop(spans.LANE_HEADER, None)
+            request.pop(LOST_WORDS, None)
     except Exception as error:  # noqa: BLE001 - recording never breaks the app
         faults.report("celery.open", error)
         return None
@@ -126,23 +138,39 @@ def _signature(name: str) -> inspect.Signature:
 
 def _close(lane: Lane, error: BaseException | None) -> None:
     entry = lane.entry
-    if isinstance(entry, Task) and entry.outcome is not None and not isinstance(error, ReplayMiss):
+    if isinstance(entry, Task) and entry.outcome is not None and not isinstance(error, ReplayMiss | SystemExit):
         error = None  # rejected, and passed on to the worker
     faults.guarded("celery.close", lane.end_code)
     faults.guarded("celery.close", lane.finish, error)
+    faults.guarded("celery.close", lane.settle)
+
+
+# --- tasks whose child process is ended, by the main process ---
+
+
+def _handed_over(original: Any) -> Any:
+    """Around ``TaskPool.apply_async(target, args, …)`` of forked children: such a child may be killed."""
+
+    def apply_async(self: Any, target: Any, args: Any = None, *more: Any, **options: Any) -> Any:
+        if args and len(args) > 2 and isinstance(args[2], dict) and not seams.is_off(NAME):  # noqa: PLR2004 - see _told
+            limit = options.get("timeout") or getattr(self, "options", {}).get("timeout")
+            args[2][_BEQUEST] = os.urandom(16).hex(), limit
+        return original(self, target, args, *more, **options)
+
+    return apply_async
 
 
 def _lost(original: Any) -> Any:
-    """Around ``Request.on_failure(exc_info, …)``, in the main process: a child that was killed could write no lane."""
+    """Around ``Request.on_failure(exc_info, …)``: a child that was killed could not end its lane."""
 
     def on_failure(self: Any, exc_info: Any, *args: Any, **kwargs: Any) -> Any:
         error = getattr(exc_info.exception, "exc", exc_info.exception)
-        lane = faults.guarded("celery.lost", _open_lost, self) if type(error).__name__ == _LOST else None
+        faults.guarded("celery.lost", _say_as_then, self, exc_info, error)
+        lane = _inherited(self, error) if type(error).__name__ in _LOST else None
         if lane is None:
             return original(self, exc_info, *args, **kwargs)
         try:
             with lane.entered():
-                faults.guarded("celery.outcome", _note, Outcome("FAILURE", error=error))
                 return original(self, exc_info, *args, **kwargs)
         finally:
             _close(lane, None)
@@ -150,9 +178,67 @@ def _lost(original: Any) -> Any:
     return on_failure
 
 
-def _open_lost(request: Any) -> Lane | None:
-    told = request._request_dict, request._body, request._content_type, request._content_encoding  # noqa: SLF001 - what the pool got
-    return _open(request.name, request.id, *told)
+def _say_as_then(request: Any, exc_info: Any, error: BaseException) -> None:
+    """In a replay, say of a lost child what was said of it then: its number, and by whom its end was seen first."""
+    words, now = request._request_dict.get(LOST_WORDS), str(error)  # noqa: SLF001 - what the pool got
+    if words and type(error).__name__ == "WorkerLostError":
+        error.args = (words,)
+        exc_info.traceback = str(exc_info.traceback).replace(now, words)
+
+
+def _timed_out(original: Any) -> Any:
+    """Around ``Request.on_timeout(soft, timeout)``: behind a hard limit the child is ended, see :func:`_limited`."""
+
+    def on_timeout(self: Any, soft: bool, timeout: Any) -> Any:  # noqa: FBT001 - as the pool calls it
+        lane = None if soft else _inherited(self, _limit_error(timeout))
+        if lane is None:
+            return original(self, soft, timeout)
+        _ending.append(lane)
+        with lane.entered():
+            return original(self, soft, timeout)
+
+    return on_timeout
+
+
+def _limited(original: Any) -> Any:
+    """Around ``TimeoutHandler.on_hard_timeout(job)``, at whose end the child is no more."""
+
+    def on_hard_timeout(self: Any, job: Any) -> Any:
+        try:
+            return original(self, job)
+        finally:
+            while _ending:
+                _close(_ending.pop(), None)
+
+    return on_hard_timeout
+
+
+_ending: Final[list[Lane]] = []
+"""Lanes whose child is about to be ended."""
+
+
+def _inherited(request: Any, error: BaseException) -> Lane | None:
+    """Open the lane of a task that another process ran; its outcome is an error."""
+    lane_id, _ = request._request_dict.get(_BEQUEST, ("", 0.0))  # noqa: SLF001 - what the pool got
+    if not lane_id and seams.responder(NAME) is None:
+        return None
+    told = request._request_dict, request._body, request._content_type, request._content_encoding  # noqa: SLF001 - as above
+    lane = _open(request.name, request.id, *told, bequest=Bequest(lane_id, is_heir=True))
+    if lane is not None and isinstance(lane.entry, Task):
+        lane.entry.outcome = Outcome("FAILURE", error=error)
+    return lane
+
+
+def _note_exit(lane: Lane, error: SystemExit, limit: float | None) -> None:
+    """Say what came of a task that has ended its process; of a process that a signal ends, the task did not end."""
+    is_signal = isinstance(error.code, int) and error.code < 0
+    if isinstance(lane.entry, Task) and (limit is not None or not is_signal):
+        lane.entry.outcome = Outcome("FAILURE", error=error if limit is None else _limit_error(limit))
+
+
+def _limit_error(limit: Any) -> BaseException:
+    error: BaseException = importlib.import_module("celery.exceptions").TimeLimitExceeded(limit)
+    return error
 
 
 def _succeeded(original: Any) -> Any:
@@ -299,7 +385,7 @@ def _transport_class(original: Any) -> Any:
     """Around ``Connection.get_transport_cls``: in a replay every broker's address leads to our transport."""
 
     def get_transport_cls(self: Any) -> Any:
-        return original(self) if seams.responder(NAME) is None else _transport()
+        return original(self) if seams.responder(NAME) is None else transport()
 
     return get_transport_cls
 
@@ -311,122 +397,6 @@ def _never_expires(original: Any) -> Any:
         return original(self) if seams.responder(NAME) is None else False
 
     return maybe_expire
-
-
-@functools.cache
-def _transport() -> type:
-    """A broker that has the recorded messages, takes everything and keeps nothing."""
-    virtual = importlib.import_module("kombu.transport.virtual")
-    broker = _Broker()
-
-    class Channel(virtual.Channel):  # type: ignore[misc, name-defined] # kombu ships no types
-        do_restore = False
-        supports_fanout = True
-
-        def _get(self, queue: str, timeout: float | None = None) -> dict[str, Any]:
-            return broker.next(queue, self._next_delivery_tag)
-
-        def basic_ack(self, delivery_tag: str, multiple: bool = False) -> None:  # noqa: FBT001, FBT002 - as kombu calls it
-            super().basic_ack(delivery_tag, multiple)
-            broker.unsettled.discard(delivery_tag)
-
-        def basic_reject(self, delivery_tag: str, requeue: bool = False) -> None:  # noqa: FBT001, FBT002 - as above
-            super().basic_reject(delivery_tag, requeue)
-            broker.unsettled.discard(delivery_tag)
-
-        def _put(self, queue: str, message: Any, **_: Any) -> None:
-            pass
-
-        def _put_fanout(self, exchange: str, message: Any, routing_key: str | None = None, **_: Any) -> None:
-            pass
-
-        def _queue_bind(self, *_: Any) -> None:
-            pass
-
-        def _purge(self, queue: str) -> int:
-            return 0
-
-    class Transport(virtual.Transport):  # type: ignore[misc, name-defined] # as above
-        polling_interval = _POLL_SECONDS
-        driver_type = "timetracer"
-        driver_name = "timetracer"
-
-        def driver_version(self) -> str:
-            return "replay"
-
-    Transport.Channel = Channel
-    return Transport
-
-
-class _Broker:
-    """The recorded messages that wait for the worker. Behind the last one it is told to end."""
-
-    def __init__(self) -> None:
-        self._waiting = Waiting(NAME, tasks.KIND.name, _queue_of)
-        self.unsettled: set[str] = set()
-        """Delivery tags that the worker has said nothing of: such a task may wait for its time."""
-
-    def next(self, queue: str, tag: Callable[[], str]) -> dict[str, Any]:
-        """Give the next message for a queue.
-
-        Args:
-            queue: that a worker asks.
-            tag: makes a delivery tag.
-
-        Raises:
-            Empty: there is none.
-            TimeoutError: there will be none.
-        """
-        if queue.endswith(".pidbox") or queue.startswith("celeryev"):
-            raise Empty
-        known = importlib.import_module("celery").current_app.amqp.queues
-        lane = self._waiting.next(lambda wanted: wanted == queue or wanted not in known)
-        if lane is not None:
-            given = tag()
-            self.unsettled.add(given)
-            return _raw(lane, given)
-        if self._waiting.is_over and not self.unsettled:
-            _stop_when_done()
-        raise Empty
-
-
-def _stop_when_done() -> None:
-    """End the worker behind its last task.
-
-    Raises:
-        TimeoutError: there is nothing to wait for.
-    """
-    state: Any = importlib.import_module("celery.worker.state")
-    if not state.requests:
-        state.should_stop = 0
-        raise TimeoutError
-
-
-def _queue_of(lane: RecordedLane) -> str:
-    return (lane.entry.text(tasks.QUEUE) if lane.entry is not None else None) or ""
-
-
-def _raw(lane: RecordedLane, tag: str) -> dict[str, Any]:
-    """A message as virtual transports keep it."""
-    entry = lane.entry
-    assert entry is not None  # noqa: S101 - only lanes with one are handed out
-    headers = {name: json.loads(value) for name, value in spans.decode_headers(entry.attributes, tasks.HEADERS)}
-    told: dict[str, Any] = json.loads(entry.text(tasks.PROPERTIES) or "{}")
-    info = {"exchange": told.get("exchange") or "", "routing_key": told.get("routing_key") or ""}
-    return {
-        "body": pybase64.b64encode_as_string(entry.payload(tasks.BODY) or b""),
-        "content-type": entry.text(tasks.CONTENT_TYPE),
-        "content-encoding": entry.text(tasks.CONTENT_ENCODING),
-        "headers": {**headers, spans.LANE_HEADER: lane.id},
-        "properties": {
-            "body_encoding": "base64",
-            "delivery_tag": tag,
-            "delivery_info": info,
-            "priority": told.get("priority"),
-            "reply_to": told.get("reply_to"),
-            "correlation_id": told.get("correlation_id"),
-        },
-    }
 
 
 def _describe(recorded: Span) -> Description | None:
@@ -455,6 +425,9 @@ INTEGRATION = Integration(
         Patch("celery.app.task", "Task.__call__", maker=_called),
         Patch("celery.app.task", "Task.apply", maker=_applied),
         Patch("celery.worker.request", "Request.on_failure", maker=_lost),
+        Patch("celery.worker.request", "Request.on_timeout", maker=_timed_out),
+        Patch("celery.concurrency.prefork", "TaskPool.apply_async", maker=_handed_over),
+        Patch("billiard.pool", "TimeoutHandler.on_hard_timeout", maker=_limited),
         Patch("celery.worker.request", "Request.maybe_expire", maker=_never_expires),
         Patch("kombu.messaging", "Producer._publish", maker=_published),
         Patch("kombu.connection", "Connection.get_transport_cls", maker=_transport_class),

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import importlib
 import json
+import os
 from collections.abc import Callable, Mapping, Sequence
 from contextvars import ContextVar
 from dataclasses import replace
@@ -26,7 +27,7 @@ from timetracer_otel.families.kinds.task import Outcome, Payload, Task, plain
 from timetracer_otel.families.messaging import publishing, working
 from timetracer_otel.families.messaging.publishing import Published, Publishing
 from timetracer_otel.families.redis import forgetful
-from timetracer_otel.seams import Description, Integration, Patch, faults
+from timetracer_otel.seams import Bequest, Description, Integration, Patch, faults
 from timetracer_otel.seams.brokering import AppsWork, BrokersWork, by_app, by_broker, is_brokering
 
 __all__ = ["INTEGRATION", "NAME"]
@@ -35,6 +36,8 @@ NAME: Final = "rq"
 _LANE: Final = "_timetracer_lane"
 """Where a job that was handed out has the id of its lane."""
 _SEEN: Final = "_timetracer_rq"
+_BEQUEST: Final = "TIMETRACER_RQ_LANE"
+"""The environment variable by which a work horse knows what its lane is called."""
 _DEPENDENTS: Final = "dependents"
 _OF_ONE: Final = frozenset({
     "created_at", "data", "description", "ended_at", "enqueued_at", "exc_info", "last_heartbeat", "result",
@@ -53,7 +56,8 @@ def _performed(original: Any) -> Any:
     def perform_job(self: Any, job: Any, queue: Any, *args: Any, **kwargs: Any) -> Any:
         if seams.is_off(NAME):
             return original(self, job, queue, *args, **kwargs)
-        with Running(_task(job)):
+        lane_id = os.environ.pop(_BEQUEST, "")
+        with Running(_task(job), bequest=Bequest(lane_id) if lane_id else None):
             released: list[str] = []
             token = _released.set(released)
             try:
@@ -73,12 +77,33 @@ def _lost(original: Any) -> Any:
         if working.running_task(NAME) is not None or seams.is_off(NAME):
             return original(self, job, *args, **kwargs)
         entry = _task(job)
-        entry.retries = int(getattr(job, "number_of_retries", None) or 0)
+        lane_id, entry.retries = _forked.pop(job.id, ("", int(getattr(job, "number_of_retries", None) or 0)))
         entry.outcome = Outcome("FAILURE", error=RuntimeError(str(kwargs.get("exc_string", "")).strip()))
-        with Running(entry), BrokersWork():
+        with Running(entry, bequest=Bequest(lane_id, is_heir=True) if lane_id else None), BrokersWork():
             return original(self, job, *args, **kwargs)
 
     return handle_job_failure
+
+
+def _handed_over(original: Any) -> Any:
+    """Around ``fork_work_horse(job, …)``: a work horse may be killed, so both processes know what to call its lane."""
+
+    def fork_work_horse(self: Any, job: Any, *args: Any, **kwargs: Any) -> Any:
+        if seams.is_off(NAME) or seams.responder(NAME) is not None:
+            return original(self, job, *args, **kwargs)
+        _forked.clear()  # one at a time
+        os.environ[_BEQUEST] = os.urandom(16).hex()
+        _forked[job.id] = os.environ[_BEQUEST], _retries(job)
+        try:
+            return original(self, job, *args, **kwargs)
+        finally:
+            os.environ.pop(_BEQUEST, None)
+
+    return fork_work_horse
+
+
+_forked: Final[dict[str, tuple[str, int]]] = {}
+"""The lane of the job that a work horse is at, and which try it is, by the job's id."""
 
 
 _released: ContextVar[list[str] | None] = ContextVar("timetracer_rq_released", default=None)
@@ -97,11 +122,15 @@ def _task(job: Any) -> Task:
         plugin=NAME,
         headers=headers,
         queue=str(job.origin or ""),
-        retries=int(getattr(job, "number_of_retries", None) or (job.started_at is not None)),
+        retries=_retries(job),
         content_type=working.PICKLE,
         properties=json.dumps(fields),
         came=Payload(tasks.BODY, [_bytes(data)] if data is not None else []),
     )
+
+
+def _retries(job: Any) -> int:
+    return int(getattr(job, "number_of_retries", None) or (job.started_at is not None))
 
 
 def _asked(job: Any) -> tuple[str, Any]:
@@ -328,7 +357,7 @@ def _spawned(original: Any) -> Any:
 
     def fork_work_horse(self: Any, *args: Any, **kwargs: Any) -> Any:
         if seams.responder(NAME) is None:
-            return original(self, *args, **kwargs)
+            return _handed_over(original)(self, *args, **kwargs)
         return importlib.import_module("rq.worker").Worker.fork_work_horse(self, *args, **kwargs)
 
     return fork_work_horse
@@ -359,11 +388,13 @@ def _same(original: Any) -> Any:
 
 _WORKERS: Final = (("rq.worker.base", "BaseWorker"), ("rq.worker", "BaseWorker"), ("rq.worker", "Worker"))
 """Where classes of workers have their methods, in RQ 3 and before."""
-_PERFORMERS: Final = (
-    *(("rq.worker.worker_classes", name) for name in ("Worker", "SimpleWorker")),
-    ("rq.worker", "Worker"),
-    ("rq.worker", "SimpleWorker"),
-)
+
+
+def _classes(*names: str) -> tuple[tuple[str, str], ...]:
+    return tuple((module, name) for module in ("rq.worker.worker_classes", "rq.worker") for name in names)
+
+
+_PERFORMERS: Final = _classes("Worker", "SimpleWorker")
 
 
 def _of_workers(
@@ -384,8 +415,8 @@ INTEGRATION = Integration(
         *_of_workers("execute_job", by_broker, _PERFORMERS),
         *_of_workers("subscribe", _not_in_replay),
         *_of_workers("_start_scheduler", _not_in_replay),
-        Patch("rq.worker.worker_classes", "SpawnWorker.fork_work_horse", maker=_spawned, required=False),
-        Patch("rq.worker", "SpawnWorker.fork_work_horse", maker=_spawned, required=False),
+        *_of_workers("fork_work_horse", _handed_over, _classes("Worker")),
+        *_of_workers("fork_work_horse", _spawned, _classes("SpawnWorker")),
         Patch("rq.job", "Job._execute", maker=_ran),
         Patch("rq.job", "Job.execute_success_callback", maker=by_app, required=False),
         Patch("rq.job", "Job.execute_failure_callback", maker=by_app, required=False),

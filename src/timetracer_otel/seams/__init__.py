@@ -16,7 +16,7 @@ from timetracer_otel.seams.integration import (
     Stream,
     Value,
 )
-from timetracer_otel.seams.lanes import Entered, Lane, lane_of, mark
+from timetracer_otel.seams.lanes import Bequest, Entered, Lane, lane_of, mark
 from timetracer_otel.seams.runtime import (
     Runtime,
     active,
@@ -38,6 +38,7 @@ from timetracer_otel.seams.runtime import (
 
 __all__ = [
     "Answer",
+    "Bequest",
     "Call",
     "Description",
     "Entered",

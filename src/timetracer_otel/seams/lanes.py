@@ -13,7 +13,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable
 from contextvars import Context as Variables
 from contextvars import ContextVar, Token
-from typing import TYPE_CHECKING, Final, cast
+from typing import TYPE_CHECKING, Final, NamedTuple, cast
 
 from opentelemetry import context as otel_context
 from opentelemetry.trace.propagation import _SPAN_KEY  # what get_current_span looks up, in four calls
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "NO_CONTEXT",
+    "Bequest",
     "Branch",
     "Entered",
     "Lane",
@@ -53,6 +54,18 @@ current_context: Callable[[], Context] = (
 """The current OpenTelemetry context, without two calls: a script may ask for its lane millions of times."""
 NO_CONTEXT: object = Variables().run(_contexts.get) if isinstance(_contexts, ContextVar) else None
 """The context where nobody has attached any: it is in no lane and in no span."""
+
+
+class Bequest(NamedTuple):
+    """A lane that one process runs, and another ends where that one is killed.
+
+    Attributes:
+        lane_id: on which both have agreed.
+        is_heir: whether this is the other one.
+    """
+
+    lane_id: str
+    is_heir: bool = False
 
 
 class _Process:
@@ -132,6 +145,9 @@ class Lane(ABC):
         Args:
             error: the exception that left the app, None when there was none.
         """
+
+    def settle(self) -> None:  # noqa: B027 - nothing, where nothing is written
+        """Wait until the finished lane is on the disk, as far as that may be: its entry is about to be acknowledged."""
 
     def grew(self, message: Message, size: int) -> None:  # noqa: B027 - most lanes need nothing
         """Take note that a message of the entry has grown; what records may send its bytes away.

@@ -11,7 +11,7 @@ from opentelemetry.trace import SpanKind
 from timetracer_otel import spans
 from timetracer_otel.config import Settings
 from timetracer_otel.seams.calls import Call, begin, instrumented, start, starting, switched_off
-from timetracer_otel.seams.lanes import Lane, lane_of, process
+from timetracer_otel.seams.lanes import Bequest, Lane, lane_of, process
 
 if TYPE_CHECKING:
     from opentelemetry.context import Context
@@ -49,8 +49,13 @@ class Runtime(Protocol):
     strips_lane_header: bool
     answers: bool
 
-    def open_lane(self, entry: Entry) -> Lane | None:
-        """Begin an entry; None when it is not to be recorded."""
+    def open_lane(self, entry: Entry, bequest: Bequest | None = None) -> Lane | None:
+        """Begin an entry; None when it is not to be recorded.
+
+        Args:
+            entry: about to begin.
+            bequest: where one process goes on with it when another is killed.
+        """
         ...
 
     def wants_whole(self, entry: Entry) -> bool:

@@ -17,7 +17,7 @@ from timetracer_otel.exporters.lanes.recording_lane import RecordingLane
 from timetracer_otel.exporters.lanes.selection import Selection
 from timetracer_otel.exporters.lanes.session import SessionLane
 from timetracer_otel.exporters.writing.retention import PASS_SECONDS
-from timetracer_otel.seams import Call, Entry, Lane, children, forks, streams
+from timetracer_otel.seams import Bequest, Call, Entry, Lane, children, forks, streams
 from timetracer_otel.seams.calls import CARRIED
 from timetracer_otel.seams.streams import Passed
 
@@ -136,12 +136,12 @@ class Recorder(Output):
         """Whether the entry's seam must read it to its end before it opens the lane."""
         return False
 
-    def open_lane(self, entry: Entry) -> Lane | None:
+    def open_lane(self, entry: Entry, bequest: Bequest | None = None) -> Lane | None:
         """Begin an entry."""
         if self.selection.excludes(entry):
             return None
         self._end_watching()
-        return RecordingLane(self, self.selection, entry)
+        return RecordingLane(self, self.selection, entry, bequest)
 
     def begin(
         self, name: str, attributes: Mapping[str, spans.Attribute], kind: SpanKind = SpanKind.CLIENT

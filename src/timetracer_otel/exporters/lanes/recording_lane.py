@@ -20,9 +20,10 @@ from timetracer_otel.exporters.lanes.encoded_span import Ended, own_span, unende
 from timetracer_otel.exporters.lanes.output import Output
 from timetracer_otel.exporters.lanes.parts import Part, Spill
 from timetracer_otel.exporters.lanes.recorded_lane import Attributes, RecordedLane, new_id
+from timetracer_otel.exporters.lanes.remains import Left, Remains
 from timetracer_otel.exporters.lanes.selection import Selection
 from timetracer_otel.exporters.writing.losses import DISK, MEMORY, PRESSURE
-from timetracer_otel.seams import Call, Entry, Message
+from timetracer_otel.seams import Bequest, Call, Entry, Message
 
 if TYPE_CHECKING:
     from opentelemetry.sdk.trace import ReadableSpan, Span
@@ -38,6 +39,8 @@ LOOK_MASK: Final = 31
 """Each 32nd span of a lane is when its spans are weighed: weighing each would cost every request."""
 SPAN_OVERHEAD: Final = 200
 """Bytes of the objects around an encoded span."""
+SETTLE_SECONDS: Final = 2.0
+"""How long who acknowledges an entry may wait for a large lane; on an event loop others would wait too."""
 LATE: Final = 1_000_000
 """Nanoseconds from which on an entry's end is told beside that of its span."""
 _now = time.time_ns
@@ -50,6 +53,7 @@ class RecordingLane(RecordedLane):
         output: what it is written with.
         selection: which lanes are kept.
         entry: what started it.
+        bequest: where one process goes on when another is killed; None of most lanes.
     """
 
     entry: Entry
@@ -69,9 +73,15 @@ class RecordingLane(RecordedLane):
     triggered = False
     share: float | None = None
     """The share of such lanes that is kept, when it is known already."""
+    remains: Remains | None = None
+    inherits = False
+    """Whether it ends what another process has begun."""
 
-    def __init__(self, output: Output, selection: Selection, entry: Entry) -> None:
+    def __init__(self, output: Output, selection: Selection, entry: Entry, bequest: Bequest | None = None) -> None:
         super().__init__(output, entry)
+        if bequest is not None:
+            self.id, self.inherits = bequest.lane_id, bequest.is_heir
+            self.remains = Remains(output.settings, self.id)
         self.selection = selection
         self.ended: list[Ended] = []
         self.entry_span: Span | None = None
@@ -103,6 +113,11 @@ class RecordingLane(RecordedLane):
         except RuntimeError:
             self.write()
 
+    def settle(self) -> None:
+        """Wait until what was written is on the disk, however large: the process may be killed from here on."""
+        if asyncio._get_running_loop() is None:  # noqa: SLF001 - public in C only, and never raises
+            self.output.sink.settle(self.id, SETTLE_SECONDS)
+
     def add(self, span: ReadableSpan, call: Call | None) -> None:
         """Take an ended span; write when it was the last thing that the lane waited for."""
         if not self.kept:
@@ -117,8 +132,21 @@ class RecordingLane(RecordedLane):
         else:
             ended = Ended.of(self, span, call)
             self.ended.append(ended)
+            if self.remains is not None and not self.inherits:
+                self._leave(ended, self.remains)
             if ended.encoded is None or not len(self.ended) & LOOK_MASK:
                 self._weigh()
+
+    def _leave(self, ended: Ended, remains: Remains) -> None:
+        """Bring a call to the disk at once: this process may be killed."""
+        if ended.call is None or not ended.call.under_way:
+            context = self.entry_context
+            ids = f"{context.trace_id:032x}", f"{context.span_id:016x}"
+
+            def write() -> None:
+                remains.add(self.output.line([(ended.scope, ended.fragment(self))]), ids)
+
+            self.output.sink.submit(self.id, ended.size(), write)
 
     def _end_entry(self, span: ReadableSpan) -> None:
         if self.written:
@@ -308,6 +336,13 @@ class RecordingLane(RecordedLane):
 
     def _write_whole(self, ended: list[Ended]) -> None:
         entry, settings = self.entry, self.output.settings
+        left = self.remains.take() if self.remains is not None and self.inherits else Left()
+        if left.path is not None:
+            self._go_on(left.path, ended)
+            return
+        if left.context is not None:
+            trace_id, span_id = (int(one, 16) for one in left.context)
+            self.entry_context = SpanContext(trace_id, span_id, is_remote=False)
         span = self.ended_entry or self._unended_entry()
         context = span.get_span_context()
         if context is None or self.abandoned:
@@ -324,14 +359,30 @@ class RecordingLane(RecordedLane):
         extra = {spans.LANE_ID: self.id, **self.drawn, **self._entry_attributes()}
         whole = [(one.scope, one.fragment(self)) for one in ended]
         whole.append((span.instrumentation_scope, otlp.span_fragment(hidden(span), extra)))
-        data = storage.compress(self.output.line(whole), settings.compression)
+        data = storage.compress(self.output.line(whole) + left.lines, settings.compression)
+        if (is_exit := isinstance(self.error, SystemExit)) and self.remains is not None:
+            self.remains.lead_to(path)
         self.spill.write_whole(path, data)
         self.path = path
+        if self.remains is not None and not is_exit:
+            self.remains.discard()
         self.output.wrote(path, len(data))
+
+    def _go_on(self, path: Path, ended: list[Ended]) -> None:
+        """Put what came behind the end of another process into the file that it has written."""
+        self.path = path
+        for one in ended:
+            self._add_line(one.fragment(self), one.scope)
+        for scope, fragment in self.draw_fragments():
+            self._add_line(fragment, scope)
+        if self.remains is not None:
+            self.remains.discard()
 
     def _discard(self) -> None:
         with suppress(OSError):  # what cannot be written can perhaps not be removed
             self.spill.discard()
+            if self.remains is not None:
+                self.remains.discard()
 
     # Its entry
 

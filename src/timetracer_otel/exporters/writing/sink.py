@@ -172,6 +172,17 @@ class Sink:
         self._run_soon()
         return done
 
+    def settle(self, key: str, timeout: float) -> None:
+        """Wait until everything of a key is written, unless the disk is slow.
+
+        Args:
+            key: as it was submitted.
+            timeout: seconds.
+        """
+        if self._waiting.get(key):
+            with self._changed:
+                self._changed.wait_for(lambda: key not in self._waiting or self._slowness.slow, timeout)
+
     def end(self) -> None:
         """Let the thread end, if there is one: nothing will be written any more."""
         with self._changed:

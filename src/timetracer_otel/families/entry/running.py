@@ -8,7 +8,7 @@ from typing import Any, Protocol, Self
 from timetracer_otel import seams
 from timetracer_otel.errors import ReplayMiss
 from timetracer_otel.families.kinds.execution import Outcome
-from timetracer_otel.seams import Entry, Lane, faults
+from timetracer_otel.seams import Bequest, Entry, Lane, faults
 from timetracer_otel.seams.lanes import Entered, entering
 
 __all__ = ["Plugged", "Running", "Runs", "opened"]
@@ -32,11 +32,12 @@ class Running:
     Args:
         entry: about to run.
         lane: that was opened for it; None to open one.
+        bequest: where one process goes on with it when another is killed.
     """
 
-    def __init__(self, entry: Runs, lane: Lane | None = None) -> None:
+    def __init__(self, entry: Runs, lane: Lane | None = None, bequest: Bequest | None = None) -> None:
         self.entry = entry
-        self._lane = lane if lane is not None else opened(entry)
+        self._lane = lane if lane is not None else opened(entry, bequest)
         self._entered: Entered | None = None
 
     def __enter__(self) -> Self:
@@ -71,21 +72,23 @@ class Running:
                 self.entry.outcome = Outcome.failed(error)
             self._lane.end_code()
             self._lane.finish(error)
+            self._lane.settle()
         except Exception as fault:  # noqa: BLE001 - recording never breaks the app
             faults.report(f"{self.entry.plugin}.close", fault)
 
 
-def opened(entry: Plugged) -> Lane | None:
+def opened(entry: Plugged, bequest: Bequest | None = None) -> Lane | None:
     """Open a lane for an entry; None inside another one, where nothing is installed, and after a fault of ours.
 
     Args:
         entry: about to begin.
+        bequest: where one process goes on with it when another is killed.
     """
     runtime = seams.active()
     if runtime is None or entry.plugin in seams.switched_off or entering() is not None:
         return None
     try:
-        return runtime.open_lane(entry)
+        return runtime.open_lane(entry, bequest)
     except Exception as error:  # noqa: BLE001 - recording never breaks the app
         faults.report(f"{entry.plugin}.open", error)
         return None

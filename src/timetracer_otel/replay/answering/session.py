@@ -337,7 +337,7 @@ class Player:
         for stream in tuple(self.watched):
             stream.tell_if_due()
 
-    def open_lane(self, entry: Entry) -> ReplayLane:
+    def open_lane(self, entry: Entry, bequest: object = None) -> ReplayLane:
         """Begin an entry."""
         self.script.is_server()
         recorded, remark = chosen = self.entries.choose(entry)
