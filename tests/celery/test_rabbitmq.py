@@ -1,4 +1,4 @@
-"""Tasks of Celery over RabbitMQ, in forked children of which one is killed."""
+"""Tasks of Celery over RabbitMQ, in forked children of which some are killed."""
 
 from __future__ import annotations
 
@@ -13,11 +13,13 @@ from examples.support import Program
 from tests.celery.harness import HERE, environment, executions, loaded, replay, wait_for
 from tests.support.rabbitmq import running
 from timetracer_otel import spans
+from timetracer_otel.cassette.model import Kind
 from timetracer_otel.families.kinds import task
 
 pytestmark = pytest.mark.system  # a real server
 
 WORKER = ("celery", "-A", "payments", "worker", "--pool", "prefork", "-c", "1", "-l", "info")
+EXECUTIONS = 8
 NOWHERE = "amqp://guest:guest@rabbit.invalid:5672/"
 
 
@@ -30,26 +32,43 @@ def cassettes(tmp_path_factory: pytest.TempPathFactory) -> Path:
         subprocess.run([sys.executable, "payments.py"], cwd=HERE, env=env, check=True, timeout=60)
         command = ["opentelemetry-instrument", "--traces_exporter", "timetracer", *WORKER]
         with Program(command, log=folder / "worker.log", env=env, cwd=HERE):
-            wait_for(folder / "cassettes", 3)
+            wait_for(folder / "cassettes", EXECUTIONS)
     return folder / "cassettes"
 
 
 def test_a_killed_child_leaves_its_lane(cassettes: Path) -> None:
-    """The main process writes it: the message, and that the child was lost."""
+    """The main process writes it: the message, the calls that were made until then, and that the child was lost."""
     lanes = executions(loaded(cassettes).lanes)
-    [lost] = [lane.entry for lane in lanes if lane.entry and lane.entry.text(task.NAME) == "payments.killed"]
-    assert len(lanes) == 3
+    [lane] = [lane for lane in lanes if lane.entry and lane.entry.text(task.NAME) == "payments.killed"]
+    lost = lane.entry
+    assert lost is not None
+    assert len(lanes) == EXECUTIONS
     assert json.loads(lost.text(task.ARGUMENTS) or "") == {"order_id": 7}
     assert json.loads(lost.payload(task.BODY) or b"")[:2] == [[], {"order_id": 7}]
     assert json.loads(lost.text(spans.ERROR) or "")["type"] == "billiard.exceptions.WorkerLostError"
     assert lost.text(task.STATE) == "FAILURE"
+    assert [call.kind for call in lane.calls] == [Kind.PRODUCER]
+    assert {call.trace_id for call in lane.calls} == {lost.trace_id}
+    assert not list(cassettes.glob(".*.part"))
+
+
+def test_a_hard_time_limit_is_an_outcome(cassettes: Path) -> None:
+    """One lane, whether the child could still write it or not, with what it had asked for."""
+    lanes = executions(loaded(cassettes).lanes)
+    limited = [lane for lane in lanes if lane.entry and lane.entry.text(task.NAME) == "payments.endless"]
+    assert len(limited) == 2
+    for lane in limited:
+        assert lane.entry is not None
+        error = json.loads(lane.entry.payload(task.OUTCOME) or b"")["error"]
+        assert (error["type"], error["args"]) == ("billiard.exceptions.TimeLimitExceeded", [1])
+        assert [call.kind for call in lane.calls] == [Kind.PRODUCER]
 
 
 def test_the_tasks_are_verified_with_no_broker(cassettes: Path) -> None:
-    """Those that came to an end pass, and a changed one is found."""
+    """They end as they did, killed ones too, and a changed one is found."""
     status, said = replay(cassettes, "", "--verify", command=WORKER, BROKER_URL=NOWHERE)
-    assert "3 checked, " in said, said
-    assert "payments.double" not in said, said
+    assert f"{EXECUTIONS} checked, {EXECUTIONS} passed" in said, said
+    assert status == 0, said
     status, said = replay(cassettes, "", "--verify", command=WORKER, BROKER_URL=NOWHERE, CHANGED="1")
     assert status == 1
-    assert said.count("DIFFERS TASK payments.double") == 2, said
+    assert said.count("DIFFERS TASK payments.double") == 5, said

@@ -18,6 +18,7 @@ from typing import Any, Final, TypeVar
 from timetracer_otel import seams, spans
 from timetracer_otel.cassette.model import Span
 from timetracer_otel.errors import ReplayMiss
+from timetracer_otel.families.entry.executing import executed
 from timetracer_otel.families.entry.running import Running
 from timetracer_otel.families.kinds import task as tasks
 from timetracer_otel.families.kinds.task import Outcome, Payload, Task
@@ -60,7 +61,7 @@ def _traced(original: Any) -> Any:
             return original(*args, **kwargs)
         try:
             with lane.entered():
-                result = original(*args, **kwargs)
+                result = executed(original, args, kwargs)
         except ReplayMiss as miss:  # a worker of one process would end with it
             _close(lane, miss)
             return 0, repr(miss), 0.0
@@ -68,6 +69,8 @@ def _traced(original: Any) -> Any:
             if isinstance(error, SystemExit):
                 is_limit = bool(limit) and _clock() - began >= limit
                 faults.guarded("celery.exit", _note_exit, lane, error, limit if is_limit else None)
+            elif type(error).__module__ == "gevent.timeout":
+                faults.guarded("celery.limit", _note_exit, lane, error, getattr(error, "seconds", None))
             _close(lane, error)
             raise
         _close(lane, None)
@@ -229,9 +232,10 @@ def _inherited(request: Any, error: BaseException) -> Lane | None:
     return lane
 
 
-def _note_exit(lane: Lane, error: SystemExit, limit: float | None) -> None:
+def _note_exit(lane: Lane, error: BaseException, limit: float | None) -> None:
     """Say what came of a task that has ended its process; of a process that a signal ends, the task did not end."""
-    is_signal = isinstance(error.code, int) and error.code < 0
+    code = getattr(error, "code", None)
+    is_signal = isinstance(code, int) and code < 0
     if isinstance(lane.entry, Task) and (limit is not None or not is_signal):
         lane.entry.outcome = Outcome("FAILURE", error=error if limit is None else _limit_error(limit))
 
@@ -437,6 +441,9 @@ INTEGRATION = Integration(
     packages={name: name for name in (NAME, "kombu", "billiard")},
     instrumentors=(Instrumentor(NAME, NAME),),
     oldest=(NAME, (5, 2)),
-    plumbing=("celery.app.trace", "celery.concurrency.", "celery.worker.", "billiard."),
+    plumbing=(
+        "celery.app.trace", "celery.concurrency.", "celery.utils.timer2", "celery.worker.", "billiard.",
+        "kombu.asynchronous.", "kombu.utils.limits",
+    ),
     apart=("kombu.transport.", "kombu.common", "kombu.connection", "kombu.pools", "kombu.resource"),
-)
+)  # fmt: skip

@@ -37,7 +37,8 @@ MODULES: Final = (*_INNER, *_WAITS, "asyncio.", *_LOOPS, *_SERVERS, *_LOGS, *_PO
 
 EDGES: Final = (
     "asyncio.base_events", "asyncio.events", "asyncio.runners", *_LOOPS, *_SERVERS,
-    "timetracer_otel.families.entry.asgi", "timetracer_otel.families.entry.wsgi",
+    "timetracer_otel.families.entry.asgi", "timetracer_otel.families.entry.executing",
+    "timetracer_otel.families.entry.wsgi",
 )  # fmt: skip
 """These run the app step by step. Nothing outside of them asked for what is drawn inside."""
 

@@ -195,6 +195,8 @@ class Lane(ABC):
             _entering.set(None)
 
 
+DEEPEST: Final = 32
+"""How many branches may lead to one. A timer that starts itself again would have an endless trail."""
 PIECE: Final = "pool:"
 """How the names of work begin that a pool hands out to processes: numbered by who asked for it, whoever does it."""
 
@@ -208,11 +210,12 @@ class Branch:
         starter: the branch that started it.
     """
 
-    __slots__ = ("_began", "_starter", "children", "lane", "path")
+    __slots__ = ("_began", "_depth", "_starter", "children", "lane", "path")
 
     def __init__(self, lane: Lane, path: str = "", starter: Branch | None = None) -> None:
         self.lane = lane
         self.path = path
+        self._depth: int = 0 if starter is None else starter._depth + 1  # noqa: SLF001 - of the same class
         self.children: dict[object, int] = {}
         self._starter = starter
         self._began = 0 if starter is None else _now()
@@ -225,11 +228,13 @@ class Branch:
         return f"{self._starter.trail} {self.path.rpartition('.')[2]}@{self._began}".lstrip()
 
     def child(self, function: object) -> Branch:
-        """The branch of what is started from here next.
+        """The branch of what is started from here next; at the deepest one that of the next beside it.
 
         Args:
             function: what tells functions apart.
         """
+        if self._depth >= DEEPEST and self._starter is not None:
+            return self._starter.child(function)
         number = self.children.get(function, 0)
         self.children[function] = number + 1
         return Branch(self.lane, f"{self.path}.{number}" if self.path else str(number), self)
