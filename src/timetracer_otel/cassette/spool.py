@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Final
 
 from timetracer_otel.cassette import scratch, zstd
-from timetracer_otel.cassette.files import MAX_MESSAGE, ZSTD_MAGIC, unzstd
+from timetracer_otel.cassette.files import ZSTD_MAGIC
 from timetracer_otel.cassette.framing import TracesMessage
 from timetracer_otel.cassette.model import Span
 from timetracer_otel.cassette.reading import Json, document_of, document_spans, encoded
@@ -85,7 +85,15 @@ def _compressor() -> Callable[[bytes], bytes]:
 
 
 def _plain(data: bytes) -> bytes:
-    return unzstd(data, MAX_MESSAGE) if data.startswith(ZSTD_MAGIC) else data
+    """A piece as it was before it was compressed, here, in one frame that says its size."""
+    if not data.startswith(ZSTD_MAGIC):
+        return data
+    library = zstd.library()
+    try:
+        plain: bytes = library.ZstdDecompressor().decompress(data)
+    except library.ZstdError as error:
+        raise EOFError(str(error)) from error
+    return plain
 
 
 class Pieces:

@@ -6,15 +6,13 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
-from rich.console import Console
-from rich.text import Text
-
 from timetracer_otel.cassette.skeletons import Bone
 from timetracer_otel.cli.describing import DescribedLane
 from timetracer_otel.cli.layout import laid_out
 from timetracer_otel.cli.output import console, one_line, paragraph
 from timetracer_otel.cli.plumbing import without_plumbing
 from timetracer_otel.cli.style import milliseconds, size, status_style
+from timetracer_otel.cli.styled import Printer, Styled
 from timetracer_otel.integrations import discover
 
 __all__ = ["LONGEST", "print_call", "print_lanes"]
@@ -28,6 +26,7 @@ _MOST_LINES: Final = 60
 _LONGEST_PRETTY: Final = 1_000_000
 """Characters of a body up to which it is parsed to be laid out: beyond, only its beginning is shown anyway."""
 _GLANCE: Final = 60
+_INDENT: Final = "  "
 _DEEPEST: Final = 24
 """Levels of the tree that are indented: a terminal has no room for more."""
 _NARROWEST: Final = 20
@@ -43,10 +42,10 @@ def print_lanes(lanes: Sequence[DescribedLane], *, full: bool = False) -> None:
         lanes: from :func:`describing.lanes`.
         full: whether also what says how things travelled, and long payloads.
     """
-    out, look = console(), _Look(full=full)
+    out, look = Printer(console()), _Look(full=full)
     for number, lane in enumerate(lanes):
         if number:
-            out.print()
+            out.print(Styled())
         _print_lane(out, lane, look)
 
 
@@ -56,44 +55,44 @@ def print_call(span: Json) -> None:
     Args:
         span: as :func:`describing.describe` gives it.
     """
-    out, look = console(), _Look(full=True)
+    out, look = Printer(console()), _Look(full=True)
     for line in look.label(span, span["span_id"]):
-        out.print(line, soft_wrap=True)
+        out.print(line)
     facts = {name: span[name] for name in ("start", "scope", "trace_id", "parent_id", "status")} | span["attributes"]
     for name, value in facts.items():
         if value not in (None, ""):
-            out.print(Text.assemble("  ", (f"{one_line(name)} ", "dim"), one_line(str(value))), soft_wrap=True)
+            out.print(Styled("  ", (f"{one_line(name)} ", "dim"), one_line(str(value))))
     for event in span["events"]:
-        out.print(Text.assemble("  ", ("event ", "dim"), f"{event['time']} {one_line(event['name'])}"), soft_wrap=True)
+        out.print(Styled("  ", ("event ", "dim"), f"{event['time']} {one_line(event['name'])}"))
         for name, value in event["attributes"].items():
-            out.print(_indented(Text(f"  {one_line(name)} {paragraph(str(value))}")), soft_wrap=True)
+            out.print(Styled(f"  {one_line(name)} {paragraph(str(value))}"), _INDENT)
 
 
-def _print_lane(out: Console, lane: DescribedLane, look: _Look) -> None:
+def _print_lane(out: Printer, lane: DescribedLane, look: _Look) -> None:
     head = lane.head
-    out.print(_title(head), soft_wrap=True)
+    out.print(_title(head))
     for name, value in _facts(head):
-        out.print(Text.assemble((f"  {name:<11}", "dim"), one_line(str(value))), soft_wrap=True)
+        out.print(Styled((f"  {name:<11}", "dim"), one_line(str(value))))
     if head["kind"] == "session":
         for stream, payload in head["output"].items():
             look.print_section(out, stream, {"headers": [], "body": payload})
     else:
         for title in ("request", "response"):
             look.print_section(out, title, head[title])
-    out.print(Text("spans", "bold"))
+    out.print(Styled(("spans", "bold")))
     ids = _short_ids(lane.bones)
     for bone, first, rest in _tree(lane.bones):
         lines = look.label(lane.span(bone), bone.span_id[:ids] if bone.is_call else "")
         _print_under(out, lines, first, rest)
 
 
-def _print_under(out: Console, lines: Iterator[Text], first: str, rest: str) -> None:
+def _print_under(out: Printer, lines: Iterator[Styled], first: str, rest: str) -> None:
     """Print the lines of a span behind the branches of the tree, those that are too long on several."""
     room = max(out.width - len(rest), _NARROWEST)
     before = first
     for line in lines:
-        for part in line.wrap(out, room, tab_size=4) or [line]:
-            out.print(Text.assemble((before, "dim"), part), soft_wrap=True)
+        for part in out.wrapped(line, room):
+            out.write(Styled((before, "dim")).extend(part))
             before = rest
 
 
@@ -106,10 +105,8 @@ def _short_ids(bones: Sequence[Bone]) -> int:
     return max(map(len, ids), default=0)
 
 
-def _title(lane: Json) -> Text:
-    words = (
-        Text(one_line(lane["method"] or lane["kind"]), "bold").append(" ").append(one_line(lane["target"]), "bold cyan")
-    )
+def _title(lane: Json) -> Styled:
+    words = Styled((one_line(lane["method"] or lane["kind"]), "bold"), " ", (one_line(lane["target"]), "bold cyan"))
     if lane["status"] is not None:
         words.append(f"  {lane['status']}", status_style(lane["kind"], lane["status"]))
     calls = f"{lane['calls']} {'call' if lane['calls'] == 1 else 'calls'}"
@@ -164,7 +161,7 @@ class _Look:
         self._full = full
         self._integrations = discover()
 
-    def print_section(self, out: Console, title: str, side: Json) -> None:
+    def print_section(self, out: Printer, title: str, side: Json) -> None:
         hidden = 0
         if not self._full:
             side, hidden = without_plumbing(side)
@@ -173,15 +170,16 @@ class _Look:
         body = side["body"]
         if not pairs and not body and not hidden:
             return
-        out.print(_with_hidden(Text(title, "bold"), hidden))
+        out.print(_with_hidden(Styled((title, "bold")), hidden))
         for name, value in pairs:
-            out.print(Text.assemble("  ", (one_line(name), "dim"), ": ", self._shortened(one_line(value))))
+            shown = Styled((one_line(name), "dim"), ": ").extend(self._shortened(one_line(value)))
+            out.print(shown, _INDENT, wrap=True)
         if body and body.get("size") != 0:
-            out.print(_indented(self._payload(body)))
+            out.print(self._payload(body), _INDENT, wrap=True)
 
-    def label(self, span: Json, short_id: str) -> Iterator[Text]:
+    def label(self, span: Json, short_id: str) -> Iterator[Styled]:
         """Give the lines of a span: what it is, then what was asked and told."""
-        line = Text(f"+{milliseconds(span['offset_ms'])} ", "dim").append(one_line(span["name"]), "bold")
+        line = Styled((f"+{milliseconds(span['offset_ms'])} ", "dim"), (one_line(span["name"]), "bold"))
         line.append(f"  {milliseconds(span['duration_ms'])}  {span['kind']}", "dim")
         for mark, side in (("→", "request_size"), ("←", "response_size")):
             if span.get(side) is not None:
@@ -194,41 +192,41 @@ class _Look:
             line.append(f"  {one_line(span['error'])}", "red")
         yield line
         for text in self._details(span):
-            yield from text.split("\n")
+            for part in text.lines():
+                yield Styled(_INDENT).extend(part)
 
-    def _details(self, span: Json) -> Iterator[Text]:
+    def _details(self, span: Json) -> Iterator[Styled]:
         """A call's payloads; of a call without any, its attributes."""
         sides = [(side, span[side]) for side in ("request", "response") if span.get(side) is not None]
         for side, value in sides:
-            yield _indented(self._side(side, value, span))
+            yield self._side(side, value, span)
         if "note" in span:
-            yield _indented(Text(one_line(span["note"]), "yellow"))
+            yield Styled((one_line(span["note"]), "yellow"))
         if not sides and "plugin" in span:
             for name, value in span["attributes"].items():
                 if name not in _HIDDEN:
-                    text = self._shortened(one_line(str(value)))
-                    yield _indented(Text.assemble((f"{one_line(name)} ", "dim"), text))
+                    yield Styled((f"{one_line(name)} ", "dim")).extend(self._shortened(one_line(str(value))))
 
-    def _side(self, side: str, value: Any, span: Json) -> Text:
+    def _side(self, side: str, value: Any, span: Json) -> Styled:
         hidden = 0
         if not span["decoded"]:
-            return Text.assemble((f"{side} ", "dim"), self._payload(value))
+            return Styled((f"{side} ", "dim")).extend(self._payload(value))
         integration = self._integrations.get(span["plugin"])
         if not self._full and isinstance(value, dict) and integration is not None:
             value, hidden = without_plumbing(value, integration)
-        text = Text.assemble((f"{side} ", "dim"), self._shortened(paragraph(laid_out(value))))
+        text = Styled((f"{side} ", "dim")).extend(self._shortened(paragraph(laid_out(value))))
         return _with_hidden(text, hidden)
 
-    def _payload(self, payload: Mapping[str, Any]) -> Text:
+    def _payload(self, payload: Mapping[str, Any]) -> Styled:
         """Bytes that nothing decoded: text as it is or laid out, else the beginning of their base64."""
         if "damaged" in payload:
-            return Text(f"<{one_line(payload['damaged'])}>", "red")
+            return Styled((f"<{one_line(payload['damaged'])}>", "red"))
         if "text" in payload:
             return self._shortened(paragraph(_pretty(payload["text"])), payload.get("cut") and payload["size"])
         start = payload["base64"] if self._full else payload["base64"][:_GLANCE]
-        return Text(f"<{payload['size']} bytes base64: {start}{'…' if len(start) == _GLANCE else ''}>", "dim")
+        return Styled((f"<{payload['size']} bytes base64: {start}{'…' if len(start) == _GLANCE else ''}>", "dim"))
 
-    def _shortened(self, text: str, whole: int | None = None) -> Text:
+    def _shortened(self, text: str, whole: int | None = None) -> Styled:
         """The beginning of a text that is long, saying how much is left out.
 
         Args:
@@ -237,17 +235,13 @@ class _Look:
         """
         head = text if self._full else "\n".join(text[:_LONGEST_TEXT].split("\n")[:_MOST_LINES])
         if len(head) == len(text) and not whole:
-            return Text(text)
+            return Styled(text)
         left_out = f"{(whole or len(text)) - len(head):,} more characters; --json shows all"
-        return Text.assemble(head, (f" … ({left_out})", "yellow"))
+        return Styled(head, (f" … ({left_out})", "yellow"))
 
 
-def _with_hidden(text: Text, count: int) -> Text:
+def _with_hidden(text: Styled, count: int) -> Styled:
     return text.append(f"  (+{count}: --full)", "dim") if count else text
-
-
-def _indented(text: Text) -> Text:
-    return Text("  ") + Text("\n  ").join(text.split("\n"))
 
 
 def _pretty(text: str) -> str:

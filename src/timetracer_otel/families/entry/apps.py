@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final, Protocol, TypeVar
 
+from timetracer_otel.families.entry import workers
 from timetracer_otel.seams import Instrumentor, Integration, Patch, faults
 from timetracer_otel.seams.door import set_up
 from timetracer_otel.seams.integration import Wrapper
@@ -61,7 +62,12 @@ def entry(
     init = Patch(patch.module, f"{patch.name.rpartition('.')[0]}.__init__", _instrumenting(made))
     packages = {name: name} if packages is None else packages
     return Integration(
-        name, (patch,), apps=(init,), handlers=handlers, packages={**packages, **SERVERS}, instrumentors=(made,)
+        name,
+        (patch, *workers.PATCHES),
+        apps=(init,),
+        handlers=handlers,
+        packages={**packages, **SERVERS},
+        instrumentors=(made,),
     )
 
 
