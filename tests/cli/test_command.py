@@ -43,8 +43,9 @@ def on_terminal(*arguments: str | Path, columns: int = 100, **env: str) -> str:
 
 
 def test_version(timetracer: Command) -> None:
-    """``--version`` prints the installed version."""
-    assert timetracer("--version").stdout == f"timetracer-otel {metadata.version('timetracer-otel')}\n"
+    """``--version`` prints the installed version, behind any command too."""
+    for arguments in (["--version"], ["show", "--version"]):
+        assert timetracer(*arguments).stdout == f"timetracer-otel {metadata.version('timetracer-otel')}\n"
 
 
 @pytest.mark.parametrize(

@@ -57,6 +57,7 @@ def listed(folder: Path, *options: str) -> list[str]:
         (["--slower", "20ms"], ["/login", "/orders/2?full=1"]),
         (["--since", "2026-11-18T11:30"], ["/late"]),
         (["--until", "2026-11-18T11:30:00Z", "--limit", "1"], ["/login"]),
+        (["--error", "--limit", "9" * 30], ["/login"]),
         (["--service", "shop", "--sort", "slowest", "--limit", "2"], ["/login", "/orders/2?full=1"]),
         (["--service", "another"], []),
         (["--sort", "calls", "--limit", "1"], ["/orders/2?full=1"]),

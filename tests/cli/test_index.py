@@ -107,6 +107,14 @@ def test_an_index_of_another_version_is_made_again(tmp_path: Path, monkeypatch: 
     assert targets(tmp_path) == ["/a"]
 
 
+def test_a_large_file_is_worth_an_index(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, reads: list[str]) -> None:
+    """As many small ones are: what counts is how long it takes to read them again."""
+    monkeypatch.setattr(index, "_WORTH", 5)
+    monkeypatch.setattr(index, "_AS_MUCH", 100)
+    written(tmp_path, 1)
+    assert [targets(tmp_path), targets(tmp_path), reads] == [["/a"], ["/a"], ["1.jsonl"]]
+
+
 def test_a_lane_in_several_known_files_is_one_row(tmp_path: Path) -> None:
     """Its calls count once, whether the files were read now or before."""
     written(tmp_path, 1, name="a")

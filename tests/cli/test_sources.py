@@ -193,6 +193,17 @@ def test_bad_sources_are_errors(tmp_path: Path, timetracer: Command) -> None:
         assert line.startswith("timetracer: jaeger://127.0.0.1:1/abc: cannot be reached (")
 
 
+def test_an_import_names_a_file_once(tmp_path: Path, timetracer: Command) -> None:
+    """A log of thousands of lines is one wrong file."""
+    log = tmp_path / "app.log"
+    log.write_text("it began\nit ended\n" * 300)
+    done = timetracer("import", log, "--to", tmp_path / "to")
+    assert done.returncode == 2
+    (line,) = done.stderr.splitlines()
+    assert line.startswith(f"timetracer: left out: {log}, line 1: is not JSON (")
+    assert line.endswith("(and 599 more faults in this file)")
+
+
 def test_an_import_of_nothing_is_an_error(tmp_path: Path, timetracer: Command) -> None:
     """As is a source that is not there."""
     (tmp_path / "empty").mkdir()

@@ -30,7 +30,7 @@ def test_a_worker_that_has_not_answered_yet_is_alive_as_long_as_its_process() ->
     """Once it has answered, it is uvicorn's own to judge whether it hangs."""
     worker = _worker(600.0)
     assert worker.is_alive(timeout=0.01)
-    worker.child_conn.send(True)
+    worker.child_conn.send("started")
     assert worker.is_alive(timeout=60)
     assert not worker.is_alive(timeout=0.01)
     worker.kill()

@@ -65,7 +65,8 @@ class Wanted:
         by_time = sort in {"newest", "oldest"}
         summaries = listing.summaries(oldest_first=sort == "oldest")
         found: Iterable[Summary] = filter(self.takes, summaries)
-        return islice(found if by_time else iter(sorted(found, key=_SORTS[sort])), limit)
+        most = None if limit is None else min(limit, len(listing.rows))
+        return islice(found if by_time else iter(sorted(found, key=_SORTS[sort])), most)
 
     def takes(self, one: Summary) -> bool:
         """Whether a summary is wanted."""

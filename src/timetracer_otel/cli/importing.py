@@ -7,6 +7,7 @@ from pathlib import Path
 from timetracer_otel.cassette import scratch
 from timetracer_otel.cassette.importing import Imported
 from timetracer_otel.cli import output
+from timetracer_otel.errors import CassetteError
 
 __all__ = ["tell"]
 
@@ -26,8 +27,11 @@ def tell(done: Imported, to: Path) -> int:
     print(f"{output.one_line(str(to))}: {new}{there}")  # noqa: T201 - the command speaks to its user
     for path, problem in done.cannot:
         output.complain(f"{scratch.named(str(path))}: not replayable as it was: {problem}")
+    of_file: dict[str, list[CassetteError]] = {}
     for error in done.left_out:
-        output.complain(f"left out: {error}")
+        of_file.setdefault(error.file or str(error), []).append(error)
+    for first, *others in of_file.values():
+        output.complain(f"left out: {first}" + (f" (and {len(others):,} more faults in this file)" if others else ""))
     return 2 if done.left_out or not (done.lanes or done.sessions or done.known) else 0
 
 

@@ -27,6 +27,8 @@ NAME: Final = ".timetracer-index"
 _FORMAT: Final = 1
 _WORTH: Final = 100
 """Files or rows that must have changed before the index is written again: reading them costs less than writing it."""
+_AS_MUCH: Final = 50_000
+"""Bytes of a file that take as long to read as one more file."""
 
 
 class Row(NamedTuple):
@@ -103,7 +105,7 @@ class Index:
         """
         self.stamps[name] = stamp
         self.rows += rows
-        self.changes += max(len(rows), 1)
+        self.changes += max(len(rows), 1, stamp[0] // _AS_MUCH)
 
     def write(self) -> None:
         """Write it, where it has changed by much; a directory that cannot be written stays without."""

@@ -403,6 +403,8 @@ def run() -> None:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
+    if sys.argv[2:] == ["--version"] and any(one.name == sys.argv[1] for one in app.registered_commands):
+        del sys.argv[1]  # all commands have one version
     try:
         try:
             app(prog_name="timetracer")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from functools import cache
-from itertools import chain
+from itertools import chain, pairwise
 from typing import Final, Self
 
 from rich.cells import cell_len
@@ -134,6 +134,6 @@ def _codes(style: str) -> tuple[str, str]:
 def _of_rich(text: Text) -> Styled:
     """The pieces of a text whose spans do not overlap, as those of :meth:`Styled.as_rich` do not."""
     marks = sorted(set(chain((0, len(text)), *((span.start, span.end) for span in text.spans))))
-    styles = {at: str(span.style) for span in text.spans for at in range(span.start, span.end)}
+    styles = {span.start: str(span.style) for span in text.spans}
     plain = text.plain
-    return Styled(*((plain[one:other], styles.get(one, "")) for one, other in zip(marks, marks[1:], strict=False)))
+    return Styled(*((plain[one:other], styles.get(one, "")) for one, other in pairwise(marks)))

@@ -11,6 +11,7 @@ import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from importlib import metadata
+from itertools import takewhile
 from pathlib import Path
 from types import FrameType
 from typing import Any, Final
@@ -183,7 +184,7 @@ def _run_through(command: Sequence[str], env: Mapping[str, str], leave: Callable
 
 def run() -> None:
     """The console script."""
-    if sys.argv[1:] == ["--version"]:
+    if "--version" in takewhile(lambda word: word != "--", sys.argv[1:]):
         print(f"timetracer-otel {metadata.version('timetracer-otel')}")  # noqa: T201 - the command speaks to its user
         return
     try:
