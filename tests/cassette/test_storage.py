@@ -119,6 +119,16 @@ def test_what_is_there_already_keeps_its_mode(tmp_path: Path) -> None:
     assert path.read_bytes() == b"1\n2\n"
 
 
+def test_a_pipe_stays_one(tmp_path: Path) -> None:
+    """What is no file, such as ``/dev/stdout``, is written to: a file does not take its place."""
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    reader = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
+    storage.write_whole(pipe, b"x\n")
+    assert (pipe.is_fifo(), os.read(reader, 9), list(tmp_path.iterdir())) == (True, b"x\n", [pipe])
+    os.close(reader)
+
+
 def test_a_whole_file_replaces_the_one_before(tmp_path: Path) -> None:
     """Nothing but the file remains."""
     path = tmp_path / "a.jsonl"

@@ -22,7 +22,7 @@ SERVERS = {
     ),
     "uvicorn's workers": (
         FASTAPI,
-        "uvicorn tests.debugging.shop_fastapi:app --workers 2 --timeout-worker-healthcheck 60 --port {port}",
+        "uvicorn tests.debugging.shop_fastapi:app --workers 2 --port {port}",
     ),
     "uvicorn's reloader": (FASTAPI, "uvicorn tests.debugging.shop_fastapi:app --reload --port {port}"),
 }

@@ -74,6 +74,8 @@ def write_whole(path: Path, data: bytes) -> None:
 def whole_file(path: Path) -> Iterator[int]:
     """Open ``<path>.part``, to become ``path`` when the block ends well, and to be removed when it does not.
 
+    A device or a pipe, such as ``/dev/stdout``, is written to as it is: a file in its place would be the end of it.
+
     Args:
         path: the file.
 
@@ -85,6 +87,10 @@ def whole_file(path: Path) -> Iterator[int]:
     """
     part = f"{path}.part"
     try:
+        if _is_no_file(path):
+            with path.open("wb", buffering=0) as special:
+                yield special.fileno()
+            return
         file = _open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
         try:
             try:
@@ -99,6 +105,14 @@ def whole_file(path: Path) -> Iterator[int]:
             raise
     except (OSError, ValueError) as error:
         raise _cannot_write(path, error) from error
+
+
+def _is_no_file(path: Path) -> bool:
+    try:
+        mode = path.stat().st_mode
+    except OSError:
+        return False
+    return not (stat.S_ISREG(mode) or stat.S_ISDIR(mode))
 
 
 def append(path: Path, data: bytes) -> None:

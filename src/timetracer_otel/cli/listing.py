@@ -103,12 +103,14 @@ def _collect_folder(folder: Path) -> Listing:
     if there != index.stamps:
         index.forget({name for name, stamp in index.stamps.items() if there.get(name) != stamp})
         unknown = sorted(name for name in there if name not in index.stamps)
-        for name in with_progress(unknown, len(unknown), "reading"):
-            path = folder / name
-            rows = read_file(path, name, listing) if finding.is_cassette(path) else ()
-            if rows is not None:
-                index.take(name, there[name], rows)
-        index.write()
+        try:
+            for name in with_progress(unknown, len(unknown), "reading"):
+                path = folder / name
+                rows = read_file(path, name, listing) if finding.is_cassette(path) else ()
+                if rows is not None:
+                    index.take(name, there[name], rows)
+        finally:  # also after Ctrl-C: what was read need not be read again
+            index.write()
     listing.rows = index.rows
     return listing
 
