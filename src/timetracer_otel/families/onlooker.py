@@ -16,18 +16,19 @@ class Onlooker(ABC):
 
     _blind = False
 
-    def _look(self, where: str, step: Callable[..., object], *args: Any) -> None:
+    def _look(self, where: str, step: Callable[..., object], *args: Any, **options: Any) -> None:
         """Take a step, unless one has failed before.
 
         Args:
             where: a stable name of the place.
             step: what is done.
             args: for it.
+            options: likewise.
         """
         if self._blind:
             return
         try:
-            step(*args)
+            step(*args, **options)
         except Exception as error:  # noqa: BLE001 - recording never breaks the app
             self._blind = True
             calls = [call for call in self._give_up() if call is not None]

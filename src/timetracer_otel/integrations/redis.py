@@ -6,8 +6,10 @@ of streams, that reaches nowhere; the driver parses what that says.
 
 from __future__ import annotations
 
+import asyncio
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from functools import partial
 from types import FrameType
 from typing import Any, Final
@@ -22,7 +24,7 @@ from timetracer_otel.families.redis.recording import Place, Tap
 from timetracer_otel.families.redis.server import Server
 from timetracer_otel.families.redis.turns import turns_of
 from timetracer_otel.families.seen_socket import SeenSocket
-from timetracer_otel.seams import Instrumentor, Integration, Patch, faults
+from timetracer_otel.seams import Instrumentor, Integration, Patch, Responder, faults
 from timetracer_otel.seams.brokering import is_brokering
 
 __all__ = ["INTEGRATION"]
@@ -33,6 +35,8 @@ _TAP: Final = "_timetracer_tap"
 _SENDS: Final = "_timetracer_sends"
 """Where a connection has what it is about to send."""
 _CONNECTS: Final = "_timetracer_connects"
+_SETS_UP: Final = "_timetracer_sets_up"
+"""True while a driver sets a connection up, or asks by itself whether it lives."""
 _PLUMBING: Final = (
     "_parsers.", "asyncio.client", "asyncio.cluster", "asyncio.connection", "asyncio.retry", "asyncio.sentinel",
     "backoff", "background", "cache", "client", "cluster", "connection", "event", "maint_notifications", "multidb.",
@@ -82,7 +86,39 @@ def _sends(connection: Any, tap: Tap) -> None:
     """Let a connection's tap know of what it sends, when the first of it is."""
     data = connection.__dict__.pop(_SENDS, None)
     if data is not None:
-        tap.sends(data)
+        tap.sends(data, connecting=_is_setting_up(connection))
+
+
+def _is_setting_up(connection: Any) -> bool:
+    return _SETS_UP in connection.__dict__
+
+
+@contextmanager
+def _setting_up(connection: Any) -> Iterator[None]:
+    """Around what a driver does by itself: what it asks there is nothing that the app asks."""
+    own = getattr(connection, "_conn", connection).__dict__  # a client that keeps replies has it below
+    if _SETS_UP in own:
+        yield
+        return
+    own[_SETS_UP] = True
+    try:
+        yield
+    finally:
+        own.pop(_SETS_UP, None)
+
+
+def _set_up(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:
+    with _setting_up(instance):
+        return wrapped(*args, **kwargs)
+
+
+async def _set_up_async(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:
+    with _setting_up(instance):
+        return await wrapped(*args, **kwargs)
+
+
+def _server(connection: Any, responder: Responder) -> Server:
+    return Server(NAME, responder, partial(_is_setting_up, connection))
 
 
 def _tap(connection: Any) -> Tap | None:
@@ -108,13 +144,16 @@ def _command(args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[bytes, tupl
 
 def _is_of_the_past(connection: Any) -> bool:
     """Whether a connection was opened in another mode, or in a replay that is over."""
+    server = _server_of(connection)
+    if server is not None:
+        return server.is_of_the_past
+    return _reached(connection) is not None and seams.responder(NAME) is not None
+
+
+def _reached(connection: Any) -> Any:
+    """What a connection reads from and writes to; None while it is not connected."""
     writer = getattr(connection, "_writer", None)
-    reached = getattr(connection, "_sock", None) if writer is None else writer.transport
-    if reached is None:
-        return False
-    if isinstance(reached, Socket | Transport) and isinstance(reached.dialogue, Server):
-        return reached.dialogue.is_of_the_past
-    return seams.responder(NAME) is not None
+    return getattr(connection, "_sock", None) if writer is None else writer.transport
 
 
 # Plain connections.
@@ -128,7 +167,7 @@ def _connect(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:
         if not is_brokering():
             failures.raise_upcoming(responder, matching.CONNECT)
         address = (getattr(instance, "host", ""), getattr(instance, "port", 0))
-        sock = LeftSocket(Server(NAME, responder), address, partial(_reconnected, instance))
+        sock = LeftSocket(_server(instance, responder), address, partial(_reconnected, instance))
         sock.settimeout(getattr(instance, "socket_timeout", None))
         return sock
     instance.__dict__[_CONNECTS] = True
@@ -207,8 +246,10 @@ def _ask_cache(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:
 
 
 def _server_of(connection: Any) -> Server | None:
-    sock = getattr(connection, "_sock", None)
-    return sock.dialogue if isinstance(sock, Socket) and isinstance(sock.dialogue, Server) else None
+    reached = _reached(connection)
+    return (
+        reached.dialogue if isinstance(reached, Socket | Transport) and isinstance(reached.dialogue, Server) else None
+    )
 
 
 def _disconnect(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:
@@ -220,6 +261,52 @@ def _end(connection: Any) -> None:
     tap = connection.__dict__.pop(_TAP, None)
     if tap is not None:
         tap.ended()
+
+
+# Waiting for what a subscription is told.
+
+
+def _poll(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:
+    polled = _Poll(instance.connection, *args, **kwargs)
+    found = wrapped(polled.blocks, polled.timeout)
+    polled.found(found)
+    return found
+
+
+async def _poll_async(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:
+    polled = _Poll(instance.connection, *args, **kwargs)
+    found = await wrapped(polled.blocks, polled.timeout)
+    polled.found(found)
+    return found
+
+
+class _Poll:
+    """One look of a subscriber for a message.
+
+    Args:
+        connection: of the subscriber; None where there is none yet.
+        block: whether it waits without an end.
+        timeout: seconds that it waits otherwise.
+    """
+
+    def __init__(self, connection: Any, block: bool = True, timeout: Any = 0) -> None:  # noqa: FBT001, FBT002 - redis-py's
+        self.blocks, self.timeout = block, timeout
+        self._seen: Tap | Server | None = None
+        if connection is None or _is_left_alone(connection):
+            return
+        self._seen = connection.__dict__.get(_TAP) if seams.responder(NAME) is None else _server_of(connection)
+        if isinstance(self._seen, Server):
+            waits = self._seen.patience(None if block else timeout)
+            self.timeout = timeout if waits is None else waits
+
+    def found(self, message: Any) -> None:
+        """Take what came of it."""
+        if message is not None or self.blocks:
+            return
+        if isinstance(self._seen, Server):
+            self._seen.polled()
+        elif self._seen is not None:
+            self._seen.polls += 1
 
 
 # Connections that fail.
@@ -242,7 +329,7 @@ async def _connect_async(wrapped: Any, instance: Any, args: Any, kwargs: Any) ->
     if responder is not None:
         if not is_brokering():
             failures.raise_upcoming(responder, matching.CONNECT)
-        instance._reader, instance._writer = streams(Server(NAME, responder))  # noqa: SLF001 - where the driver has them
+        instance._reader, instance._writer = streams(_server(instance, responder))  # noqa: SLF001 - where the driver has them
         return None
     instance.__dict__[_CONNECTS] = True
     try:
@@ -306,6 +393,9 @@ async def _send_async(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> An
 
 
 async def _disconnect_async(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:
+    cause, tap = sys.exc_info()[1], instance.__dict__.get(_TAP)
+    if tap is not None and isinstance(cause, asyncio.TimeoutError):  # of the driver's own timer, not of the stream
+        tap.broke(cause)
     _end(instance)
     return await wrapped(*args, **kwargs)
 
@@ -319,6 +409,14 @@ def _patches(package: str) -> Iterable[Patch]:
     yield Patch(plain, "AbstractConnection.send_packed_command", _send)
     yield Patch(plain, "CacheProxyConnection.send_command", _ask_cache, required=False)
     yield Patch(plain, "AbstractConnection.disconnect", _disconnect)
+    for name in ("connect", "_send_ping"):
+        yield Patch(plain, f"AbstractConnection.{name}", _set_up)
+        yield Patch(of_asyncio, f"AbstractConnection.{name}", _set_up_async)
+    yield Patch(plain, "AbstractConnection.connect_check_health", _set_up, required=False)
+    yield Patch(of_asyncio, "AbstractConnection.connect_check_health", _set_up_async, required=False)
+    yield Patch(plain, "CacheProxyConnection.connect", _set_up, required=False)
+    yield Patch(f"{package}.client", "PubSub.parse_response", _poll)
+    yield Patch(f"{package}.asyncio.client", "PubSub.parse_response", _poll_async)
     yield Patch(of_asyncio, "AbstractConnection.send_packed_command", _send_async)
     yield Patch(of_asyncio, "AbstractConnection.disconnect", _disconnect_async)
 

@@ -215,6 +215,10 @@ class Stream(Protocol):
         """Give the next one and count it as answered; None behind the last that was recorded."""
         ...
 
+    def upcoming(self) -> Span | None:
+        """Give the next one, be it due or not; it stays the next."""
+        ...
+
     def is_due(self) -> bool:
         """Whether there is a next one, and all that the recorded lane had asked before it came is asked now too."""
         ...
@@ -270,10 +274,14 @@ class Responder(Protocol):
         """
         ...
 
-    def next_in_lane(self, description: Description) -> Answer | None:
+    def next_in_lane(self, description: Description, *, in_turn: bool = True) -> Answer | None:
         """Give the recorded call of that description if it is the earliest unanswered of the current lane, else None.
 
         For what a library raises before it sends anything: a live run cannot ask for it, only arrive at it.
+
+        Args:
+            description: of the call.
+            in_turn: whether no other call may be unanswered that came before it.
         """
         ...
 

@@ -19,7 +19,7 @@ from timetracer_otel.families.nowhere.peer import Peer
 __all__ = ["Socket"]
 
 _GLANCE: Final = 0.02
-"""Seconds after which a waiting thread looks around, where its wait says so."""
+"""Seconds after which a waiting thread looks around, where its wait says so, or where nothing is to come."""
 _NOTHING: Final = memoryview(b"")
 _FOREVER: Final = float("inf")
 _PEEK: Final = int(socket.MSG_PEEK)  # numbers: the members of an enumeration are slow
@@ -31,7 +31,7 @@ _now = time.monotonic  # the real one: a replay gives the app another
 class Socket:
     """Stands where a client has its socket: blocking, with a timeout or without waiting, and polled by its descriptor.
 
-    Where the client waits and the dialogue says nothing to that, a timeout is over at once.
+    Where the client waits and the dialogue says nothing to that, a timeout is over in a moment.
 
     Args:
         dialogue: says what the peer answers.
@@ -128,6 +128,7 @@ class Socket:
     def _arrived(self, timeout: float | None) -> memoryview:
         """Give what has arrived, nothing at the end; wait for it as long as the timeout allows."""
         until = _FOREVER if timeout is None else _now() + timeout
+        glanced = False
         while True:
             with self._lock:
                 seen = self._changes
@@ -143,7 +144,10 @@ class Socket:
             if timeout is not None and (not waits or _now() >= until):
                 if self._due == _FOREVER:
                     self._due = None  # the dialogue is asked anew by who waits next
-                raise TimeoutError("timed out")
+                if glanced or _now() >= until:
+                    raise TimeoutError("timed out")
+                glanced = True  # briefly: who asks again and again is not to keep a processor busy
+                until = min(until, _now() + _GLANCE)
             self._wait(seen, until)
 
     def _pull(self, *, ask: bool) -> bool:

@@ -14,6 +14,7 @@ __all__ = [
     "SUBSCRIBES",
     "UNSUBSCRIBES",
     "are_plain",
+    "is_asked_by_apps",
     "is_read",
     "is_refused",
     "is_settling",
@@ -44,6 +45,9 @@ _SETUP: Final = frozenset({"ASKING", "AUTH", "HELLO", "PING", "QUIT", "READONLY"
 _CLIENT_SETUP: Final = frozenset(
     {"CACHING", "MAINT_NOTIFICATIONS", "NO-EVICT", "NO-TOUCH", "SETINFO", "SETNAME", "TRACKING"}
 )
+_ASKED_BY_APPS: Final = frozenset({"AUTH", "HELLO", "PING", "SELECT"})
+_HEALTH_CHECK: Final = b"-py-health-check"
+"""What redis-py and valkey-py have a subscription's connection say again, to see whether it lives."""
 SUBSCRIBES: Final = frozenset({"PSUBSCRIBE", "SSUBSCRIBE", "SUBSCRIBE"})
 UNSUBSCRIBES: Final = frozenset({"PUNSUBSCRIBE", "SUNSUBSCRIBE", "UNSUBSCRIBE"})
 _NO_DATA: Final = _words("ECHO INFO LASTSAVE MONITOR PUBLISH PUBSUB ROLE SCRIPT SPUBLISH TIME WAIT") | SUBSCRIBES
@@ -95,9 +99,23 @@ def is_setup(command: Command) -> bool:
     return word in _SETUP or word in UNSUBSCRIBES or (word == "CLIENT" and _second(command) in _CLIENT_SETUP)
 
 
-def is_refused(command: Command, reply: bytes) -> bool:
-    """Whether a server refuses to set a connection up; that it does not know what a client calls itself is nothing."""
-    return reply.startswith(b"-") and name(command) != "CLIENT"
+def is_asked_by_apps(command: Command) -> bool:
+    """Whether a command that sets a connection up is also asked by apps, for its answer.
+
+    A command of ``CLIENT`` is not: what a client calls itself may be another name each time.
+    """
+    return name(command) in _ASKED_BY_APPS and not command[-1].endswith(_HEALTH_CHECK)
+
+
+def is_refused(command: Command, reply: bytes, *, connecting: bool) -> bool:
+    """Whether a server refuses to set a connection up.
+
+    Args:
+        command: its name and its arguments.
+        reply: whole.
+        connecting: whether the driver asks by itself: a server may not know then what a client calls itself.
+    """
+    return reply.startswith(b"-") and not (connecting and name(command) == "CLIENT")
 
 
 def is_settling(command: Command) -> bool:

@@ -18,6 +18,7 @@ from timetracer_otel.seams import values as kinds
 from timetracer_otel.seams.values import Blanker
 
 __all__ = [
+    "ASKED",
     "CONNECT",
     "DATABASE",
     "SYSTEM",
@@ -32,6 +33,9 @@ __all__ = [
 SYSTEM: Final = "redis"
 DATABASE: Final = "db.namespace"
 """The number of the database, as the semantic conventions name it."""
+ASKED: Final = "timetracer.redis.asked"
+"""True on a call that could set a connection up, and was the app's own."""
+_CONNECTING: Final = "while connecting"
 CONNECT: Final = Description((SYSTEM, "CONNECT", ""), b"", (), read=False, subjects=())
 """A connection that failed. One that did not is no call."""
 _IN_TRANSACTION: Final = "MULTI"
@@ -39,7 +43,7 @@ _KEPT: Final = 1024
 """Bytes of the longest commands whose description is remembered."""
 
 
-def describe(asked: list[Command], database: str = "0") -> Description:
+def describe(asked: list[Command], database: str = "0", *, connecting: bool = False) -> Description:
     """Say what commands ask that were sent together, so that the same asked in another run compares equal.
 
     The key is the system, the name and the first argument of the first command. All of a command counts: ids and times
@@ -48,6 +52,7 @@ def describe(asked: list[Command], database: str = "0") -> Description:
     Args:
         asked: one command, or those of a pipeline; at least one.
         database: the number of the database.
+        connecting: whether the driver asks them to set a connection up.
     """
     asked = list(map(known.without_secrets, asked))
     blanker = Blanker()
@@ -60,7 +65,7 @@ def describe(asked: list[Command], database: str = "0") -> Description:
     is_read = all(map(known.is_read, asked))
     settles = all(map(known.is_settling, asked))
     return Description(
-        _key(asked),
+        (*_key(asked), _CONNECTING) if connecting else _key(asked),
         digest.digest(),
         tuple(blanker.values),
         is_read or settles,
@@ -114,7 +119,9 @@ def describe_recorded(recorded: Span) -> Description | None:
     if request is None:  # a message of a subscription, or a connection that failed
         is_message = spans.FOLLOWS in recorded.attributes
         return Description((SYSTEM, "message"), recorded.span_id.encode(), (), read=True) if is_message else CONNECT
-    return describe(commands_in(request), recorded.text(DATABASE) or "0")
+    asked = commands_in(request)
+    connecting = ASKED not in recorded.attributes and all(map(known.is_setup, asked))
+    return describe(asked, recorded.text(DATABASE) or "0", connecting=connecting)
 
 
 def rebound(reply: bytes, bindings: Mapping[Value, Value]) -> bytes:

@@ -13,7 +13,8 @@ from typing import Final
 from timetracer_otel import seams, spans
 from timetracer_otel.families.onlooker import Onlooker
 from timetracer_otel.families.redis import commands as known
-from timetracer_otel.families.redis.matching import DATABASE
+from timetracer_otel.families.redis.matching import ASKED, DATABASE
+from timetracer_otel.families.redis.polls import POLLS
 from timetracer_otel.families.redis.turns import TURNS, Turns
 from timetracer_otel.families.redis.wire import Command, Replies, commands_in, decoded, packed, topic_of
 from timetracer_otel.seams import Call
@@ -57,6 +58,8 @@ class _Sent:
     replies: list[bytes] = field(default_factory=list)
     is_plain: bool = False
     """Whether nothing is to be done for them when they are answered."""
+    connecting: bool = False
+    """Whether the driver sent them, to set the connection up."""
 
 
 @dataclass
@@ -89,27 +92,33 @@ class Tap(Onlooker):
         """The last call of such a client."""
         self._error: BaseException | None = None
         self._has_ended = self._sends = False
+        self.polls = 0
+        """How often a subscriber looked in vain since the last message."""
 
-    def sends(self, data: bytes) -> None:
+    def sends(self, data: bytes, *, connecting: bool) -> None:
         """Take commands that are about to be sent.
 
         Args:
             data: all of them.
+            connecting: whether the driver sends them, to set the connection up.
         """
-        self._look("redis.send", self._take, data)
+        self._look("redis.send", self._take, data, connecting=connecting)
 
-    def _take(self, data: bytes) -> None:
+    def _take(self, data: bytes, *, connecting: bool) -> None:
         asked = commands_in(data)
         if known.are_plain(asked):
             self._take_plain(asked, data)
             return
         call = None
-        if not all(map(known.is_setup, asked)):
+        is_setup = all(map(known.is_setup, asked))
+        if not is_setup or (not connecting and all(map(known.is_asked_by_apps, asked))):
             call = seams.begin(self._place.plugin, partial(self._named, asked))
         self._ask(call, asked, data)
+        if is_setup and call is not None:
+            call.attributes[ASKED] = True
         opens = any(known.name(command) in known.SUBSCRIBES | {_MONITOR} for command in asked)
         context = copy_context() if opens and call is not None else None
-        self._waiting.append(_Sent(asked, sum(map(self._count, asked)), call, context))
+        self._waiting.append(_Sent(asked, sum(map(self._count, asked)), call, context, connecting=connecting))
 
     def _take_plain(self, asked: list[Command], data: bytes) -> None:
         call = seams.begin(self._place.plugin, partial(self._named, asked))
@@ -170,7 +179,8 @@ class Tap(Onlooker):
 
     def _told(self, message: bytes, stream: _Stream) -> None:
         """Record a message, in the lane that subscribed to it."""
-        stream.context.copy().run(self._tell, message, stream.opener)
+        polls, self.polls = self.polls, 0
+        stream.context.copy().run(self._tell, message, stream.opener, {POLLS: polls} if polls else None)
 
     def _invalidated(self, message: bytes, last: _Stream) -> None:
         """Record which keys have changed."""
@@ -201,9 +211,13 @@ class Tap(Onlooker):
     def _note_all(self, sent: _Sent) -> None:
         for command in sent.commands:
             self._note(command, sent)
-        if sent.call is None and known.is_refused(sent.commands[0], sent.replies[0]):
-            sent.call = seams.start(self._place.plugin, partial(self._named, sent.commands))
-            self._ask(sent.call, sent.commands, b"")
+        if sent.call is None and known.is_refused(sent.commands[0], sent.replies[0], connecting=sent.connecting):
+            self._start(sent)
+
+    def _start(self, sent: _Sent) -> None:
+        """Begin the call of what nobody would miss had it gone well."""
+        sent.call = seams.start(self._place.plugin, partial(self._named, sent.commands))
+        self._ask(sent.call, sent.commands, b"")
 
     def _note(self, command: Command, sent: _Sent) -> None:
         word = known.name(command)
@@ -235,6 +249,8 @@ class Tap(Onlooker):
     def _fail(self) -> None:
         while self._waiting:
             sent = self._waiting.popleft()
+            if sent.call is None and sent.connecting and (self._error is not None or self._has_ended):
+                self._start(sent)
             if sent.call is None:
                 continue
             if sent.replies:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Final
 
 from timetracer_otel import seams, spans
+from timetracer_otel.cassette.model import Span
 from timetracer_otel.families import failures
 from timetracer_otel.families.nowhere import END, Reply, Say, Wait
 from timetracer_otel.families.nowhere.left_socket import Limited
@@ -13,6 +14,7 @@ from timetracer_otel.families.nowhere.recorded import replies
 from timetracer_otel.families.redis import commands as known
 from timetracer_otel.families.redis import forgetful
 from timetracer_otel.families.redis.matching import DATABASE, describe, describe_sent, rebound
+from timetracer_otel.families.redis.polls import Held, polls_before
 from timetracer_otel.families.redis.recording import CLOSED, HELLO, UNSENT
 from timetracer_otel.families.redis.rendering import shown
 from timetracer_otel.families.redis.turns import TURNS, Turns
@@ -44,14 +46,19 @@ class Server(Limited):
     Args:
         plugin: the integration's name.
         responder: of that.
+        is_connecting: whether it is the driver that asks, to set the connection up.
     """
 
-    def __init__(self, plugin: str, responder: Responder) -> None:
+    def __init__(self, plugin: str, responder: Responder, is_connecting: Callable[[], bool]) -> None:
         super().__init__(plugin, responder)
+        self._is_connecting = is_connecting
         self._database = "0"
         self._protocol = 2
         self._channels: dict[str, dict[bytes, Stream]] = {word: {} for word in known.SUBSCRIBES}
         self._streams: list[Stream] = []
+        self._held_messages = Held(self._tell)
+        self._told: Span | None = None
+        """What a subscription was told last, or the call that opened it."""
         self.turns: Turns | None = None
         """Of a client that keeps replies."""
         self._held: list[tuple[int, Answer]] = []
@@ -71,9 +78,10 @@ class Server(Limited):
         if is_brokering() and not is_setup:
             return forgetful.replies(asked, self._protocol)
         if is_setup:
-            refused = None if is_brokering() else self._responder.next_in_lane(describe(asked, self._database))
-            if refused is not None:
-                return self._said(refused)
+            answer = None if is_brokering() else self._recorded_setup(asked)
+            if answer is not None:
+                self._agreed(asked[0], answer)
+                return self._said(answer)
             return [reply for command in asked for reply in self._made_up(command)]
         answer = self._responder.answer(
             describe_sent(data, self._database),
@@ -93,6 +101,12 @@ class Server(Limited):
             self._hold(self._responder.stream(recorded), self.turns.count)
         return self._said(answer)
 
+    def _recorded_setup(self, asked: list[Command]) -> Answer | None:
+        """Give what was recorded of setting a connection up: what an app asked for, and what was refused."""
+        is_apps = all(map(known.is_asked_by_apps, asked)) and not self._is_connecting()
+        description = describe(asked, self._database, connecting=not is_apps)
+        return self._responder.next_in_lane(description, in_turn=not is_apps)
+
     def _said(self, answer: Answer) -> Iterator[Reply[bytes]]:
         if answer.recorded.attributes.get(CLOSED):
             yield from answer.replies
@@ -107,18 +121,31 @@ class Server(Limited):
         if word not in known.SUBSCRIBES and word != "MONITOR":
             return
         stream = self._responder.stream(answer.recorded)
-        before = answer.recorded
-
-        def tell(pushed: Answer) -> None:
-            nonlocal before
-            for reply in replies(self._responder, pushed, before):
-                self._say(rebound(reply, pushed.bindings) if isinstance(reply, bytes) else reply)
-            before = pushed.recorded
-
+        if self._told is None:
+            self._told = answer.recorded
         self._streams.append(stream)
         if word in self._channels:
             self._channels[word] |= dict.fromkeys(command[1:], stream)
-        stream.watch(tell)
+        stream.watch(self._held_messages.add)
+
+    def _tell(self, pushed: Answer) -> None:
+        polls = polls_before(pushed.recorded)  # where there were some, the subscriber has waited already
+        for reply in pushed.replies if polls else replies(self._responder, pushed, self._told):
+            self._say(rebound(reply, pushed.bindings) if isinstance(reply, bytes) else reply)
+        self._told = pushed.recorded
+
+    def patience(self, timeout: float | None) -> float | None:
+        """Give how long a subscriber is to wait for a message now.
+
+        Args:
+            timeout: how long it wants to; None for ever.
+        """
+        upcoming = [stream.upcoming() for stream in self._streams]
+        return self._held_messages.patience(timeout, upcoming, waits=_waits_as_recorded())
+
+    def polled(self) -> None:
+        """Take that a subscriber looked for a message, and there was none."""
+        self._held_messages.polled()
 
     def _hold(self, stream: Stream, asked_at: int) -> None:
         """Keep what tells of changed keys until the client has been asked as often as then."""
@@ -145,11 +172,23 @@ class Server(Limited):
             case "QUIT":
                 return (_OK, END)
             case "SELECT":
-                self._database = command[1].decode() if len(command) > 1 else "0"
+                self._select(command)
         return self._left(word, command[1:]) if word in known.UNSUBSCRIBES else (_OK,)
 
+    def _agreed(self, command: Command, answer: Answer) -> None:
+        """Take what is to hold for the connection from now on, where the server agreed to it."""
+        if not answer.replies or answer.replies[0].startswith(b"-"):
+            return
+        if known.name(command) == "SELECT":
+            self._select(command)
+        elif known.name(command) == "HELLO":
+            self._protocol = _protocol(command)
+
+    def _select(self, command: Command) -> None:
+        self._database = command[1].decode() if len(command) > 1 else "0"
+
     def _hello(self, command: Command) -> bytes:
-        self._protocol = _MAPS if command[1:2] == [b"3"] else 2
+        self._protocol = _protocol(command)
         kind = b"%" if self._protocol == _MAPS else b"*"
         recorded = (self._responder.facts(HELLO) or "").encode()
         if recorded.startswith(kind):
@@ -175,12 +214,20 @@ class Server(Limited):
 
     def awaited(self) -> Iterable[Reply[bytes]]:
         """Stay silent; who waits waits as long as then, where that is wanted."""
-        return (Wait(None),) if seams.settings().pace == "recorded" else ()
+        return (Wait(None),) if _waits_as_recorded() else ()
 
     def close(self) -> None:
         """Tell nothing more."""
         for stream in self._streams:
             stream.close()
+
+
+def _waits_as_recorded() -> bool:
+    return seams.settings().pace == "recorded"
+
+
+def _protocol(hello: Command) -> int:
+    return _MAPS if hello[1:2] == [b"3"] else 2
 
 
 def _without_secrets(asked: list[Command]) -> bytes:

@@ -148,12 +148,12 @@ class PluginResponder:
     def refuse(self, message: str) -> NoReturn:
         self._player.refuse(self._player.lane(), (self._plugin,), message)
 
-    def next_in_lane(self, description: Description) -> Answer | None:
+    def next_in_lane(self, description: Description, *, in_turn: bool = True) -> Answer | None:
         matcher = self._player.matcher_of(self._player.lane())
         for meant in meanings(self._player, self._player.lane(), description):
             if meant.key not in matcher.index.by_key:  # as nearly always
                 continue
-            upcoming = matcher.next()
+            upcoming = matcher.next() if in_turn else matcher.upcoming(meant)
             if upcoming is not None and upcoming.description == meant:
                 return self.serve(upcoming.span)
         return None

@@ -103,6 +103,10 @@ class LiveStream:
             upcoming = self._take()
         return None if upcoming is None else self._serve(upcoming)
 
+    def upcoming(self) -> Span | None:
+        """The next one, due or not."""
+        return self._upcoming
+
     def is_due(self) -> bool:
         """Whether it is time for the next one."""
         upcoming = self._upcoming
