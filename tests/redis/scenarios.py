@@ -113,7 +113,43 @@ def threads(client: Any) -> list[Any]:
     return found
 
 
-PLAIN = {scenario.__name__: scenario for scenario in (values, together, listening, threads)}
+def looking(client: Any) -> list[Any]:
+    """A subscriber that looks in vain more than once, before and between what another thread says later."""
+    found: list[Any] = []
+    said, looked = threading.Event(), threading.Event()
+
+    def say() -> None:
+        for number in range(2):
+            looked.wait(60)
+            looked.clear()
+            client.publish("news", number)
+            said.set()
+
+    teller = threading.Thread(target=say)
+    with client.pubsub() as heard:
+        heard.subscribe("news")
+        found.append(heard.get_message(timeout=10))
+        teller.start()
+        for looks in (3, 1):
+            found += [heard.get_message(timeout=0.02) for _ in range(looks)]
+            looked.set()
+            said.wait(60)
+            said.clear()
+            found.append(heard.get_message(timeout=10))
+    teller.join()
+    return found
+
+
+def signing_in(client: Any) -> list[Any]:
+    """What an app itself asks of its connection, accepted and refused by turns."""
+    asked = [lambda: client.auth("wrong"), client.ping, lambda: client.auth("right", "ada"), client.ping]
+    found = [seen(client.acl_setuser, "ada", enabled=True, passwords=["+right"], commands=["+@all"], keys=["*"])]
+    found += [seen(one) for one in (*asked, lambda: client.select(99), *asked, lambda: client.select(2))]
+    found += [seen(client.execute_command, "CLIENT NO-EVICT", word) for word in ("on", "maybe", "off")]
+    return [*found, seen(client.config_set, "requirepass", "x"), *(seen(one) for one in asked)]
+
+
+PLAIN = {one.__name__: one for one in (values, together, listening, threads, looking, signing_in)}
 
 
 async def seen_later(awaited: Awaitable[Any]) -> Any:
@@ -144,6 +180,17 @@ async def of_asyncio(client: Any) -> list[Any]:
         found.append(await heard.get_message(timeout=0.01))
     async with client.lock("lock", timeout=5):
         found.append(await client.get("lock"))
+    return [*found, await _looking(client)]
+
+
+async def _looking(client: Any) -> list[Any]:
+    """A subscriber that looks in vain."""
+    found: list[Any] = []
+    async with client.pubsub() as heard:
+        await heard.subscribe("later")
+        found += [await heard.get_message(timeout=10), await heard.get_message(timeout=0.02)]
+        found += [await heard.get_message(timeout=0.02), await client.publish("later", 1)]
+        found.append(await heard.get_message(timeout=10))
     return found
 
 

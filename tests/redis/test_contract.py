@@ -12,7 +12,9 @@ from typing import Any
 
 import pytest
 import redis
+import redis.asyncio
 import uvloop
+from redis.asyncio.retry import Retry as AsyncRetry
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
@@ -140,6 +142,19 @@ def test_a_driver_that_waits_no_longer(redis_server: int, tmp_path: Path) -> Non
         client = redis.Redis(port=port, socket_timeout=0.2, retry=ONCE)
         with mode(tmp_path / "cassettes"), client, pytest.raises(redis.TimeoutError):
             client.blpop("nothing", 5)
+
+
+def test_a_driver_of_asyncio_that_waits_no_longer(redis_server: int, tmp_path: Path) -> None:
+    """Its own timer ends the waiting; in a replay nothing is waited for, so that a timer of hours is over too."""
+
+    async def wait(port: int, seconds: float) -> None:
+        async with redis.asyncio.Redis(port=port, socket_timeout=seconds, retry=AsyncRetry(NoBackoff(), 0)) as client:
+            with pytest.raises(redis.TimeoutError):
+                await client.blpop("nothing", 60)
+
+    for mode, port, seconds in ((testing.record, redis_server, 0.2), (testing.replay, NOWHERE, 3600)):
+        with mode(tmp_path / "cassettes"):
+            asyncio.run(wait(port, seconds))
 
 
 def test_a_server_that_refuses_a_password(redis_server: int, tmp_path: Path) -> None:
