@@ -25,7 +25,7 @@ from timetracer_otel.errors import ConfigError, IntegrationError, TimetracerErro
 from timetracer_otel.integrations import discover
 from timetracer_otel.seams import Instrumentor, Integration, Patch, carrying, children, faults, imports, patching
 from timetracer_otel.seams import runtime as runtime_module
-from timetracer_otel.seams.integration import declared
+from timetracer_otel.seams.instrumentors import declared
 
 if TYPE_CHECKING:
     from opentelemetry.sdk.trace import TracerProvider

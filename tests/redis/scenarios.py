@@ -12,6 +12,8 @@ from typing import Any
 
 import redis
 import redis.asyncio
+from redis.backoff import NoBackoff
+from redis.retry import Retry
 
 
 def seen(do: Callable[..., Any], *args: Any, **options: Any) -> Any:
@@ -142,6 +144,7 @@ def looking(client: Any) -> list[Any]:
 
 def signing_in(client: Any) -> list[Any]:
     """What an app itself asks of its connection, accepted and refused by turns."""
+    client.set_retry(Retry(NoBackoff(), 0))  # it would try a refused log-in again
     asked = [lambda: client.auth("wrong"), client.ping, lambda: client.auth("right", "ada"), client.ping]
     found = [seen(client.acl_setuser, "ada", enabled=True, passwords=["+right"], commands=["+@all"], keys=["*"])]
     found += [seen(one) for one in (*asked, lambda: client.select(99), *asked, lambda: client.select(2))]

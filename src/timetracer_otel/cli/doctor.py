@@ -23,7 +23,7 @@ from timetracer_otel.cli.output import console, one_line
 from timetracer_otel.errors import TimetracerError
 from timetracer_otel.integrations import discover
 from timetracer_otel.seams import Integration, Patch
-from timetracer_otel.seams.integration import declared
+from timetracer_otel.seams.instrumentors import declared
 
 __all__ = ["Finding", "examine", "print_findings"]
 

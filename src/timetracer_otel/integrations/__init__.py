@@ -13,7 +13,7 @@ from dataclasses import replace
 
 from timetracer_otel.cassette.version1 import Library
 from timetracer_otel.seams import Integration
-from timetracer_otel.seams.integration import declared
+from timetracer_otel.seams.instrumentors import declared
 
 __all__ = ["GROUP", "discover", "known_to_version1"]
 

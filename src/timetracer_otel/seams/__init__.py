@@ -2,13 +2,13 @@
 
 from timetracer_otel.seams.calls import Call, pending
 from timetracer_otel.seams.entries import Entry, Headers, Message
+from timetracer_otel.seams.instrumentors import Instrumentor
 from timetracer_otel.seams.integration import (
     Answer,
     Description,
     Generator,
     GoesOut,
     InStream,
-    Instrumentor,
     Integration,
     Patch,
     Recording,
