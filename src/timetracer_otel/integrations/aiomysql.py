@@ -9,6 +9,7 @@ from typing import Any, Final
 
 from timetracer_otel import seams
 from timetracer_otel.families.mysql import connecting, family, python_drivers
+from timetracer_otel.families.mysql.python_drivers import NoSocket
 from timetracer_otel.families.mysql.server import Server
 from timetracer_otel.families.mysql.watching import Watched
 from timetracer_otel.families.nowhere import transports
@@ -22,24 +23,6 @@ _WATCHED: Final = "_timetracer_watched"
 _CONNECTS: Final = "_timetracer_connects"
 _connecting: ContextVar[Server | None] = ContextVar("timetracer_aiomysql_connecting", default=None)
 """The server that the connection which is being made is to reach."""
-
-
-class _NoSocket:
-    """Stands as the socket of a transport that has none.
-
-    Args:
-        server: that it leads to.
-    """
-
-    def __init__(self, server: Server) -> None:
-        self.server = server
-
-    def setsockopt(self, *_option: object) -> None:
-        """Take an option: there is nothing to set."""
-
-    def dup(self) -> _NoSocket:
-        """Give the same: the driver goes on with it in TLS."""
-        return self
 
 
 # Connecting.
@@ -71,10 +54,10 @@ async def _connect(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:
 async def _open(wrapped: Any, _instance: Any, args: Any, kwargs: Any) -> Any:
     """Go around the opening of a connection's streams."""
     sock = kwargs.get("sock")
-    server = sock.server if isinstance(sock, _NoSocket) else _connecting.get()
+    server = sock.server if isinstance(sock, NoSocket) else _connecting.get()
     if server is None:
         return await wrapped(*args, **kwargs)
-    reader, writer = transports.streams(server, extra={"socket": _NoSocket(server)})
+    reader, writer = transports.streams(server, extra={"socket": NoSocket(server)})
     _tell_end(reader)
     return reader, writer
 

@@ -26,6 +26,7 @@ __all__ = [
     "UPKEEP",
     "Asked",
     "encode",
+    "kind",
     "read",
 ]
 
@@ -62,6 +63,7 @@ NAMES: Final = {
 """Commands that are recorded."""
 UPKEEP: Final = frozenset({PING, CHANGE_USER, SET_OPTION, RESET})
 """Commands by which drivers and pools look after a connection: calls only when the server does not say yes."""
+_PREPARED: Final = frozenset({22, 23, 24, 26, 28, 250})
 NOWHERE: Final = Place()
 
 
@@ -124,6 +126,15 @@ class Asked:
         if not self.secrets():
             return self
         return replace(self, argument=literals.hidden(self.sql, how).encode("utf-8", "surrogateescape"))
+
+
+def kind(command: int) -> str:
+    """Name commands that are not recorded, for people.
+
+    Args:
+        command: the number of one.
+    """
+    return "prepared statements" if command in _PREPARED else f"commands {command} of MySQL's protocol"
 
 
 def digest(sql: str) -> str:

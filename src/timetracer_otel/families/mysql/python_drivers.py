@@ -12,10 +12,62 @@ from timetracer_otel.families.mysql.server import Server
 from timetracer_otel.families.mysql.watching import Watched
 from timetracer_otel.seams import Responder, faults
 
-__all__ = ["NUMBER", "address", "server_for", "watch"]
+__all__ = ["NUMBER", "NoSocket", "Packets", "address", "server_for", "watch"]
 
 NUMBER: Final = 3
 """Where a packet has its number, which is 0 for a command."""
+_HEADER: Final = 4
+
+
+class NoSocket:
+    """Stands as the socket of a transport that has none.
+
+    Args:
+        server: that it leads to.
+    """
+
+    def __init__(self, server: Server) -> None:
+        self.server = server
+
+    def setsockopt(self, *_option: object) -> None:
+        """Take an option: there is nothing to set."""
+
+    def fileno(self) -> int:
+        """Give no number: nobody may send behind the transport's back."""
+        return -1
+
+    def dup(self) -> NoSocket:
+        """Give the same: the driver goes on with it in TLS."""
+        return self
+
+
+class Packets:
+    """Whole packets of what a driver sends in pieces.
+
+    Args:
+        take: is given each.
+    """
+
+    def __init__(self, take: Callable[[bytes], None]) -> None:
+        self._take = take
+        self._pieces: list[bytes] = []
+        self._missing = 0
+
+    def feed(self, data: bytes) -> None:
+        """Take a piece, which is a packet, or the beginning or rest of one.
+
+        Args:
+            data: that is sent.
+        """
+        if self._pieces:
+            self._missing -= len(data)
+        else:
+            self._missing = int.from_bytes(data[:NUMBER], "little") + _HEADER - len(data)
+        self._pieces.append(data)
+        if self._missing <= 0:
+            packet = self._pieces[0] if len(self._pieces) == 1 else b"".join(self._pieces)
+            self._pieces = []
+            self._take(packet)
 
 
 def address(connection: Any) -> tuple[str, int | None]:
@@ -24,13 +76,17 @@ def address(connection: Any) -> tuple[str, int | None]:
     Args:
         connection: the driver's.
     """
-    if connection.unix_socket:
-        return str(connection.unix_socket), None
-    return str(connection.host), connection.port
+    path = _said(connection, "unix_socket")
+    return (str(path), None) if path else (str(_said(connection, "host")), _said(connection, "port"))
+
+
+def _said(connection: Any, name: str) -> Any:
+    """What a connection was told; some drivers keep it to themselves."""
+    return getattr(connection, name if hasattr(connection, name) else f"_{name}")
 
 
 def _database(connection: Any) -> str:
-    name = connection.db or ""
+    name = _said(connection, "db") or ""
     return name.decode("utf-8", "replace") if isinstance(name, bytes) else str(name)
 
 

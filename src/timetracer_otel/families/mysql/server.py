@@ -148,7 +148,7 @@ class Server(Dialogue[bytes]):
         if course.is_silent(command):
             return
         if command not in NAMES:
-            self._responder.refuse(f"the command {command} of MySQL's protocol is not one that is recorded")
+            self._responder.refuse(f"{questions.kind(command)} are not recorded: ask by cursors, in text")
         asked = Asked(command, packet.payload[1:], place=self._place)
         if self._is_upkeep(asked):
             yield from self._looks_after(asked)

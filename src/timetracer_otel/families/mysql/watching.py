@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import contextvars
 import itertools
+import logging
 import os
 from collections.abc import Callable, Iterable, Mapping
-from functools import partial
+from functools import cache, partial
 from typing import Any, Final
 
 from opentelemetry.instrumentation.utils import is_instrumentation_enabled
@@ -14,14 +15,17 @@ from opentelemetry.trace import Status, StatusCode
 
 from timetracer_otel import seams, spans
 from timetracer_otel.families.dbapi.place import Place, peer_of
+from timetracer_otel.families.mysql import asked as questions
 from timetracer_otel.families.mysql import course, exchange, statements, wire
-from timetracer_otel.families.mysql.asked import ASIDE, QUERY, UPKEEP
+from timetracer_otel.families.mysql.asked import ASIDE, NAMES, QUERY, UPKEEP
 from timetracer_otel.families.mysql.exchange import CLOSED, SENDING, Exchange
 from timetracer_otel.families.onlooker import Onlooker
 from timetracer_otel.seams import Call
 from timetracer_otel.seams.calls import CallLane
 
 __all__ = ["IN_TRANSACTION", "Watched", "setting_up"]
+
+_log = logging.getLogger("timetracer_otel")
 
 IN_TRANSACTION: Final = 0x0001
 """The flag of a connection that is in a transaction."""
@@ -48,6 +52,12 @@ def setting_up(command: int, sql: str) -> tuple[bool, bool]:
         return False, False
     sets = statements.is_set_up(sql)
     return sets, sets or statements.is_catalog(sql)
+
+
+@cache
+def _say_unrecorded(plugin: str, command: int) -> None:
+    """Say once of a kind of command that it is left out."""
+    _log.warning("timetracer: %s of %s are not recorded: a replay refuses them", questions.kind(command), plugin)
 
 
 class Watched(Onlooker):
@@ -86,6 +96,15 @@ class Watched(Onlooker):
         """
         self._look(f"{self.plugin}.watch", self._wrote_packet, packet)
 
+    def not_sent(self, packet: bytes, error: BaseException) -> None:
+        """Take a packet that could not be sent: the connection was known to be at its end.
+
+        Args:
+            packet: whole.
+            error: that sending raised.
+        """
+        self._look(f"{self.plugin}.watch", self._wrote_in_vain, packet, error)
+
     def arrived(self, data: bytes) -> None:
         """Take what the server sends.
 
@@ -123,6 +142,11 @@ class Watched(Onlooker):
             if packet[_COMMAND] != _QUIT and not course.is_silent(packet[_COMMAND]):
                 self._begin(packet)
 
+    def _wrote_in_vain(self, packet: bytes, error: BaseException) -> None:
+        self._early, self._ended_early = [], False
+        self._wrote_packet(packet)
+        self._failed(error, sends=True)
+
     def _begin(self, packet: bytes) -> None:
         place = Place(
             self._id,
@@ -151,6 +175,9 @@ class Watched(Onlooker):
         """Begin the call of what is under way, in the context of who asks; there is none where nothing is recorded."""
         current = self._exchange
         if current is None or seams.active() is None or not is_instrumentation_enabled():
+            return
+        if current.command not in NAMES:
+            _say_unrecorded(self.plugin, current.command)
             return
         call = begin(
             self.plugin, lambda: exchange.names(current.command, current.beginning, self.database, self.address)

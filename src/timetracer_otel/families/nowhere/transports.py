@@ -171,9 +171,9 @@ class Transport(asyncio.Transport):
             return
         left = memoryview(data)
         while left:
-            buffer = memoryview(self._protocol.get_buffer(len(left)))
-            size = min(len(buffer), len(left))
-            buffer[:size] = left[:size]
+            with memoryview(self._protocol.get_buffer(len(left))) as buffer:  # some grow it when it is let go
+                size = min(len(buffer), len(left))
+                buffer[:size] = left[:size]
             self._protocol.buffer_updated(size)
             left = left[size:]
 
