@@ -113,6 +113,8 @@ class Asked:
     refused: str = ""
     described: Described = UNKNOWN
     place: Place = NOWHERE
+    cursor: str = ""
+    """The cursor of the server that it uses: the connection and name as they were recorded."""
     secret: bool = field(default=False, compare=False)
     """Whether it holds a secret that is not known here."""
 
@@ -260,6 +262,8 @@ def read(recorded: Span) -> Asked | None:
         asked = Asked.of(wire.messages(payload))
         asked.described = read_described(recorded)
         asked.place = Place(*json.loads(recorded.text(PLACE) or "[]"))
+        name, declares = statements.cursor_of(asked.sql)
+        asked.cursor = f"{asked.place.connection} {name}" if name and not declares else ""
     except (ValueError, IndexError, TypeError, ArithmeticError, wire.StructError) as error:
         raise CassetteError(f"what was asked of PostgreSQL is damaged ({error}): record it again") from error
     return asked.opened()

@@ -129,10 +129,15 @@ def _is_read(asked: Asked) -> bool:
 
 
 def _preference(asked: Asked, *, settles: bool, read: bool) -> bytes:
-    """Digest of the database that is asked, and of the transaction that a call is in, if what that wrote counts."""
+    """Digest of the database that is asked, and of the transaction that a call is in, if what that wrote counts.
+
+    Of what concerns a cursor of the server it is that cursor's.
+    """
     place: Place = asked.place
     if settles:
         return b""
+    if asked.cursor:
+        return blake2b(f"{place.peer} {asked.cursor}".encode("utf-8", "replace"), digest_size=16).digest()
     transaction = f"{place.connection} {place.transaction}" if place.inside and not read else ""
     return blake2b(f"{place.peer} {transaction}".encode("utf-8", "replace"), digest_size=16).digest()
 

@@ -83,6 +83,8 @@ class Server(Dialogue[bytes]):
         self._broken = False
         self._statements: dict[str, Statement] = {}
         self._portals: dict[str, Portal] = {}
+        self._cursors: dict[str, str] = {}
+        """The recorded cursor that each one of the client stands for, see :attr:`Asked.cursor`."""
         self._batch = _Batch()
         self._copying: Asked | None = None
         self._known = [json.loads(text) for text in responder.all_facts(questions.SERVER)]
@@ -311,6 +313,9 @@ class Server(Dialogue[bytes]):
     def _recorded(self, asked: Asked) -> tuple[Span, Iterator[Message]]:
         """Find the recorded call that answers, and what it was told."""
         asked.place = self._place
+        name, declares = statements.cursor_of(asked.sql)
+        if name and not declares:
+            asked.cursor = self._cursors.get(name, f"{self._place.connection} {name}")
         others = matching.describe_otherwise(asked)
         answer = self._responder.answer(
             matching.describe(asked), lambda: rendering.shown(asked), others, recording=lambda: questions.encode(asked)
@@ -323,6 +328,11 @@ class Server(Dialogue[bytes]):
             self._responder.refuse(
                 f"the columns of {asked.sql!r} were of other types when it was prepared: record it again"
             )
+        if question is not None and name in self._cursors and question.cursor != asked.cursor and not declares:
+            self._responder.refuse(f"{asked.sql!r} asks this cursor for more than was recorded of it: record it again")
+        if question is not None and declares:
+            made = statements.cursor_of(question.sql)[0]
+            self._cursors[name] = f"{question.place.connection} {made}"
         if question is not None:
             self._place = replace(
                 self._place, connection=question.place.connection, transaction=question.place.transaction

@@ -13,7 +13,7 @@ from timetracer_otel.families.dbapi.functions import PURE
 from timetracer_otel.families.dbapi.statements import StatementOutline
 from timetracer_otel.families.postgres import literals
 
-__all__ = ["RESET", "StatementOutline", "digest", "is_catalog", "is_read", "is_upkeep", "normal", "outline", "writes"]
+__all__ = ["RESET", "StatementOutline", "cursor_of", "digest", "is_catalog", "is_read", "is_upkeep", "normal", "outline", "writes"]
 
 _Answer = TypeVar("_Answer")
 _SHORT: Final = 4096
@@ -51,6 +51,14 @@ _FACTS: Final = re.compile(r"""(?xs)
 _CONTROL: Final = frozenset(
     {"BEGIN", "START", "COMMIT", "END", "ROLLBACK", "ABORT", "SAVEPOINT", "RELEASE", "SET", "CLOSE", "FETCH", "MOVE"}
 )
+
+_CURSOR: Final = re.compile(
+    r"""(?isx) \A\s*
+    (?: (?P<declares> DECLARE ) \s+ (?P<declared> "(?:[^"]|"")+" | \w+ )
+    | (?: FETCH | MOVE | CLOSE ) \b .*? (?P<used> "(?:[^"]|"")+" | \w+ ) \s*;?\s*\Z )
+    """
+)
+"""A statement that makes a cursor of the server, or uses one: that is named last."""
 
 RESET: Final = frozenset({
     "SELECT pg_advisory_unlock_all();", "CLOSE ALL;", "UNLISTEN *;", "RESET ALL;",
@@ -145,6 +153,20 @@ def is_catalog(sql: str) -> bool:
     listed = [_FIRST_WORD.match(one) for found in _TABLES.findall(plain) for one in found.split(",")]
     tables = [found[1] for found in listed if found is not None and found[1] not in made]
     return bool(tables) and all(_CATALOG.fullmatch(name) for name in tables)
+
+
+@_remembered
+def cursor_of(sql: str) -> tuple[str, bool]:
+    """Say which cursor of the server a statement is about, and whether it makes that; no name where it is about none.
+
+    Args:
+        sql: the text.
+    """
+    found = _CURSOR.match(sql)
+    if found is None:
+        return "", False
+    name = found["declared"] or found["used"]
+    return name[1:-1] if name[0] == '"' else name.lower(), found["declares"] is not None
 
 
 def writes(sql: str) -> bool:
