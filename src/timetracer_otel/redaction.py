@@ -48,7 +48,7 @@ _CREDENTIAL: Final = re.compile(
 )
 """Headers that hold a secret and nothing else, by how their names end."""
 _PARAMETER: Final = re.compile(
-    r"token|auth|authorization|jwt|sig|pass|pwd|passwd|passphrase|hmac|jsessionid|phpsessid|sessionid|sessionkey"
+    r"token|auth|authorization|jwt|sig|pass|pwd|passwd|passphrase|hmac|jsessionid|phpsessid|sessionid|sessionkey|sessiondata"
     r"|awsaccesskeyid|xamzcredential|xgoogcredential|clientassertion|samlresponse|.*(?:apikey|appkey|subscriptionkey"
     r"|secretkey|privatekey|secret|password|signature"
     r"|(?:access|auth|id|refresh|private|security|session|bearer|oauth|api|sas|csrf|xsrf|user|reset)token(?:hint)?)"

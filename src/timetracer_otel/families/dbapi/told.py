@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
-from timetracer_otel import spans
+from timetracer_otel import redaction, spans
 from timetracer_otel.cassette.model import Span
-from timetracer_otel.families.dbapi import typed
+from timetracer_otel.families.dbapi import secret_columns, typed
 from timetracer_otel.families.dbapi.asking import weight
 from timetracer_otel.seams import Value
 from timetracer_otel.seams import values as kinds
 
-__all__ = ["Row", "Told", "encode", "read", "rebound"]
+__all__ = ["Row", "Told", "encode", "hidden", "read", "rebound"]
 
 Row: TypeAlias = "tuple[Any, ...] | typed.Failed"
 
@@ -57,6 +57,28 @@ class Told:
         return self.count if self.last_count is None else self.last_count
 
 
+def hidden(told: Told) -> list[Row]:
+    """Give the rows with their secrets hidden.
+
+    Args:
+        told: live, or from a recording.
+    """
+    secret = secret_columns.places(told.columns or ())
+    if not secret:
+        return told.rows[:]
+    return [_hidden_row(row, secret, told.columns or ()) for row in told.rows]
+
+
+def _hidden_row(row: Row, secret: Iterable[int], columns: Sequence[str]) -> Row:
+    if type(row) is not tuple:
+        return row
+    cells = list(row)
+    for number in secret:
+        if type(cells[number]) is str:
+            cells[number] = secret_columns.hidden(columns[number], cells[number])
+    return tuple(cells)
+
+
 def encode(name: str, told: Any) -> dict[str, spans.Attribute]:
     """Encode what a call was told.
 
@@ -66,7 +88,7 @@ def encode(name: str, told: Any) -> dict[str, spans.Attribute]:
     """
     document: dict[str, Any] = {}
     if told.columns is not None:
-        document |= {"columns": told.columns, "rows": told.rows[:], "ended": told.ended}
+        document |= {"columns": told.columns, "rows": hidden(told), "ended": told.ended}
     for key, usual in (("count", -1), ("last_count", None), ("last_id", None), ("changes", 0), ("value", None)):
         if (value := getattr(told, key)) != usual:
             document[key] = value
@@ -105,9 +127,15 @@ def _told(document: dict[str, Any], payload: bytes) -> Told:
 
 
 def _rows(rows: list[Any], payload: bytes) -> list[Row]:
+    if b"tt1." in payload:
+        rows = [list(map(_opened, row)) if type(row) is list else row for row in rows]
     if payload.find(b'{"', 1) < 0:  # no value has a tag
         return list(map(tuple, rows))
     return [tuple(map(typed.decoded, row)) if type(row) is list else typed.decoded(row) for row in rows]
+
+
+def _opened(item: Any) -> Any:
+    return redaction.opened(item) if type(item) is str else item
 
 
 def values_in(told: Told) -> list[Value]:

@@ -11,7 +11,7 @@ from typing import Any, Final
 from timetracer_otel import spans
 from timetracer_otel.families.dbapi.place import Place
 from timetracer_otel.families.mysql import asked as questions
-from timetracer_otel.families.mysql import literals, statements
+from timetracer_otel.families.mysql import literals, secret_rows, statements
 from timetracer_otel.families.mysql.asked import QUERY, SYSTEM, Asked
 from timetracer_otel.families.mysql.course import Course, Following
 from timetracer_otel.families.mysql.wire import LONGEST
@@ -142,7 +142,8 @@ def encode(_name: str, exchange: Any) -> dict[str, spans.Attribute]:
         exchange: an :class:`Exchange`.
     """
     attributes = questions.encode(exchange.asked())
-    attributes |= spans.encode_payload(spans.RESPONSE, exchange.pieces)
+    said = secret_rows.hidden(exchange.command, exchange.beginning, exchange.pieces)
+    attributes |= spans.encode_payload(spans.RESPONSE, said)
     if exchange.server is not None:
         attributes[questions.SERVER] = json.dumps(exchange.server)
     return attributes

@@ -159,13 +159,22 @@ def _secret(sql: str) -> Iterator[Literal]:
             yield one
 
 
+def speaks(sql: str) -> bool:
+    """Whether there may be a secret in an SQL text: most have none, and are not looked through.
+
+    Args:
+        sql: the text.
+    """
+    return _SPEAKS.search(sql) is not None
+
+
 def secrets_in(sql: str) -> list[str]:
     """Give the secrets in an SQL text: what is given to columns whose names speak of one, and passwords of users.
 
     Args:
         sql: the text.
     """
-    return [one.text for one in _secret(sql)] if _SPEAKS.search(sql) else []
+    return [one.text for one in _secret(sql)] if speaks(sql) else []
 
 
 def hidden(sql: str, how: Callable[[str], str]) -> str:
@@ -175,7 +184,7 @@ def hidden(sql: str, how: Callable[[str], str]) -> str:
         sql: the text.
         how: gives what stands in the place of one.
     """
-    if not _SPEAKS.search(sql):
+    if not speaks(sql):
         return sql
     pieces, at = list[str](), 0
     for one in _secret(sql):

@@ -12,12 +12,12 @@ from timetracer_otel import spans
 from timetracer_otel.cassette.model import Span
 from timetracer_otel.errors import CassetteError
 from timetracer_otel.families.mysql import asked as questions
-from timetracer_otel.families.mysql import cells, course, wire
+from timetracer_otel.families.mysql import cells, course, secret_rows, wire
 from timetracer_otel.families.mysql.course import Kind
 from timetracer_otel.families.mysql.wire import Column, Done, Refusal
 from timetracer_otel.seams import Value
 
-__all__ = ["Result", "answer", "command_of", "rebound", "reply_values", "results"]
+__all__ = ["Result", "answer", "command_of", "opened", "rebound", "reply_values", "results"]
 
 _OF_THE_CONNECTION: Final = frozenset({Kind.END, Kind.DONE})
 """Packets that end with the flags of the connection."""
@@ -61,20 +61,31 @@ def _reading() -> Iterator[None]:
         raise CassetteError(f"what MySQL answered is damaged ({error}): record it again") from error
 
 
-def results(recorded: Span) -> list[Result]:
+def opened(recorded: Span) -> bytes:
+    """Give what answered a recorded call with the secrets put back, where there is a key.
+
+    Args:
+        recorded: its span.
+    """
+    with _reading():
+        return secret_rows.opened(command_of(recorded), recorded.payload(spans.RESPONSE) or b"")
+
+
+def results(recorded: Span, said: bytes | None = None) -> list[Result]:
     """Give the results that answered a recorded call.
 
     Args:
         recorded: its span.
+        said: the answer, where it is not to be that of the recording itself.
 
     Raises:
         CassetteError: they are damaged.
     """
     found: list[Result] = []
     with _reading():
-        said = wire.packets(recorded.payload(spans.RESPONSE) or b"")
+        packets = wire.packets((recorded.payload(spans.RESPONSE) or b"") if said is None else said)
         ends = 0
-        for kind, (_, payload) in course.follow(command_of(recorded), said):
+        for kind, (_, payload) in course.follow(command_of(recorded), packets):
             if kind in {Kind.DONE, Kind.COUNT, Kind.ERROR, Kind.TEXT} or not found:
                 found.append(Result())
                 ends = 0
@@ -108,7 +119,7 @@ def reply_values(recorded: Span) -> Iterator[Value]:
     Args:
         recorded: its span.
     """
-    for result in results(recorded):
+    for result in results(recorded, opened(recorded)):
         for row in result.rows:
             for column, cell in zip(result.columns, row, strict=False):
                 yield from cells.values_in(cell, column)
@@ -121,7 +132,7 @@ def rebound(recorded: Span, bindings: Mapping[Value, Value]) -> bytes:
         recorded: its span.
         bindings: the live value of each recorded one.
     """
-    said = recorded.payload(spans.RESPONSE) or b""
+    said = opened(recorded)
     if not bindings:
         return said
     pieces: list[bytes] = []

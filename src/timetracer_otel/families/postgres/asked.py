@@ -13,7 +13,7 @@ from timetracer_otel import redaction, spans
 from timetracer_otel.cassette.model import Span
 from timetracer_otel.errors import CassetteError
 from timetracer_otel.families.dbapi.place import Place
-from timetracer_otel.families.postgres import literals, statements, wire
+from timetracer_otel.families.postgres import copied_rows, literals, statements, wire
 from timetracer_otel.families.postgres.cells import TEXTS
 from timetracer_otel.families.postgres.wire import Bound, Column
 
@@ -156,6 +156,9 @@ class Asked:
         return found
 
     def _with(self, how: redaction.Hide) -> Asked:
+        copied = None if self.copied is None else copied_rows.of(self.sql)
+        if copied is not None:
+            return replace(self, copied=copied.changed(bytes(self.copied or b""), how))
         if not literals.speaks(self.sql):
             return replace(self)
         secret = literals.secret_parameters(self.sql) if self.sets else frozenset()

@@ -13,7 +13,7 @@ import pybase64
 
 from timetracer_otel import spans
 from timetracer_otel.families.postgres import asked as questions
-from timetracer_otel.families.postgres import literals, statements, wire
+from timetracer_otel.families.postgres import literals, secret_rows, statements, wire
 from timetracer_otel.families.postgres.asked import SYSTEM, Asked, Described, Place
 from timetracer_otel.families.postgres.wire import Message
 from timetracer_otel.seams import Call
@@ -198,7 +198,8 @@ def encode(_name: str, exchange: Any) -> dict[str, spans.Attribute]:
         exchange: an :class:`Exchange`.
     """
     attributes = spans.encode_payload(spans.REQUEST, exchange.request())
-    attributes |= spans.encode_payload(spans.RESPONSE, exchange.answer())
+    said = secret_rows.hidden(exchange.answer(), exchange.sql, exchange.described())
+    attributes |= spans.encode_payload(spans.RESPONSE, said)
     attributes[questions.STATEMENT] = statements.digest(exchange.sql)
     attributes[questions.PLACE] = exchange.place.encoded()
     if described := exchange.described():

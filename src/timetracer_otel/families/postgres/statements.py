@@ -13,7 +13,18 @@ from timetracer_otel.families.dbapi.functions import PURE
 from timetracer_otel.families.dbapi.statements import StatementOutline
 from timetracer_otel.families.postgres import literals
 
-__all__ = ["RESET", "StatementOutline", "cursor_of", "digest", "is_catalog", "is_read", "is_upkeep", "normal", "outline", "writes"]
+__all__ = [
+    "RESET",
+    "StatementOutline",
+    "cursor_of",
+    "digest",
+    "is_catalog",
+    "is_read",
+    "is_upkeep",
+    "normal",
+    "outline",
+    "writes",
+]
 
 _Answer = TypeVar("_Answer")
 _SHORT: Final = 4096

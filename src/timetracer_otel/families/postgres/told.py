@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from hashlib import blake2b
 from typing import Final
 
 from timetracer_otel import spans
 from timetracer_otel.cassette.model import Span
 from timetracer_otel.errors import CassetteError
-from timetracer_otel.families.postgres import asked, cells, wire
+from timetracer_otel.families.postgres import asked, cells, secret_rows, wire
 from timetracer_otel.families.postgres.wire import Column, Message
 from timetracer_otel.seams import Value
 
-__all__ = ["answer", "messages", "rebound", "reply_values", "rows"]
+__all__ = ["answer", "messages", "opened", "rebound", "reply_values", "rows"]
 
 _ANSWERS: Final = frozenset({b"T", b"D", b"C", b"E", b"I", b"s", b"d", b"n"})
 """Messages that count in an answer; the others are about the connection."""
+_SEALED: Final = b"tt1."
 _SERVER_CODE: Final = frozenset("FLRW")
 """Fields of an error that say where in the server's code it happened, or within which statements."""
 
@@ -33,18 +34,32 @@ def messages(recorded: Span) -> list[Message]:
     return list(wire.messages(recorded.payload(spans.RESPONSE) or b""))
 
 
-def rows(recorded: Span) -> Iterator[tuple[list[Column], list[bytes | None]]]:
+def opened(recorded: Span) -> list[Message]:
+    """As :func:`messages`, with the secrets in them put back where there is a key.
+
+    Args:
+        recorded: its span.
+    """
+    said = messages(recorded)
+    if not any(_SEALED in body for _, body in said):
+        return said
+    question = asked.read(recorded)
+    return list(secret_rows.opened(said, "" if question is None else question.sql))
+
+
+def rows(recorded: Span, said: Iterable[Message] | None = None) -> Iterator[tuple[list[Column], list[bytes | None]]]:
     """Give the rows that answered a recorded call, each with its columns.
 
     Args:
         recorded: its span.
+        said: the messages, where they are not to be those of the recording itself.
 
     Raises:
         CassetteError: they are damaged.
     """
     known = _known_columns(recorded)
     try:
-        for kind, body in messages(recorded):
+        for kind, body in messages(recorded) if said is None else said:
             if kind == b"T":
                 known = wire.columns(body)
             elif kind == b"D":
@@ -71,7 +86,7 @@ def reply_values(recorded: Span) -> Iterator[Value]:
     Args:
         recorded: its span.
     """
-    for columns, row in rows(recorded):
+    for columns, row in rows(recorded, opened(recorded)):
         for column, cell in zip(columns, row, strict=False):
             yield from cells.values_in(cell, column.type, column.format)
 
@@ -85,7 +100,7 @@ def rebound(recorded: Span, bindings: Mapping[Value, Value]) -> Iterator[Message
     """
     change = _changer(bindings) if bindings else None
     known = _known_columns(recorded) if change is not None else []
-    for kind, body in messages(recorded):
+    for kind, body in opened(recorded):
         if change is not None and kind == b"T":
             known = wire.columns(body)
         if change is not None and kind == b"D":
