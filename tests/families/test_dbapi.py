@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from timetracer_otel.families.dbapi import matching, typed
+from timetracer_otel.families.dbapi import matching, told, typed
 from timetracer_otel.families.dbapi.asking import Asked, encode
 from timetracer_otel.families.dbapi.statements import normal, outline
 from timetracer_otel.seams.value_forms import known_by
@@ -81,6 +81,16 @@ def test_secrets_are_hidden_by_their_columns_and_names() -> None:
     assert "also-a-secret" not in text
     named = Asked("sqlite", "execute", sql="SELECT 1 FROM u WHERE x = :api_key", parameters={"api_key": "k" * 30})
     assert "kkk" not in str(encode("r", named)["r"])
+
+
+def test_secrets_that_a_database_tells_are_hidden() -> None:
+    """Texts in columns that are called like secrets; numbers, blobs and rows that could not be read stay."""
+    rows: list[told.Row] = [("one-of-django", "signed", 1, None), (7, b"raw", 2, ""), typed.Failed("error")]
+    answer = told.Told(columns=["session_key", "session_data", "n", "token"], rows=rows)
+    text = str(told.encode("r", answer)["r"])
+    assert "one-of-django" not in text
+    assert "signed" not in text
+    assert told.hidden(answer)[1:] == rows[1:]
 
 
 def test_what_tells_one_run_from_another_does_not_count() -> None:

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from timetracer_otel import redaction
 from timetracer_otel.families.dbapi.place import Place
-from timetracer_otel.families.mysql import cells, greeting, literals, matching, rendering, statements, wire
+from timetracer_otel.families.mysql import cells, greeting, literals, matching, rendering, secret_rows, statements, wire
 from timetracer_otel.families.mysql.asked import INIT_DB, PROCESS_KILL, QUERY, Asked
 from timetracer_otel.families.mysql.course import MORE_RESULTS, Course, Following, Kind, follow
 from timetracer_otel.families.mysql.wire import Column, Split
@@ -264,6 +264,27 @@ def test_secrets_are_hidden_by_their_column(sql: str) -> None:
     assert redaction.MASK in asked(sql).blanked().sql
     shape = matching.describe(asked(sql).blanked())
     assert shape == matching.describe(asked(sql.replace("horse", "donkey")).blanked())
+
+
+def test_secrets_in_rows_are_hidden_and_opened_again() -> None:
+    """Of each result of several, by the columns' names; the numbers of packets stay, and what is no row."""
+    told = b"".join(_result(names, 1) for names in (["id", "password"], ["id", "session_data"], ["id", "name"]))
+    sql = "SELECT * FROM a; SELECT * FROM b; SELECT * FROM c"
+    stored = b"".join(secret_rows.hidden(QUERY, sql, [told[:30], told[30:]]))
+    assert stored.count(b"correct horse 7") == 1
+    opened = secret_rows.opened(QUERY, stored)
+    assert opened == told or redaction.hidden(opened.decode("latin-1"))
+
+
+def _result(names: list[str], more: int) -> bytes:
+    columns = [
+        b"\3def" + b"\0" * 3 + wire.prefixed(name.encode()) * 2 + b"\x0c\x2d\0\xc8\0\0\0\xfd\0\0\0\0\0"
+        for name in names
+    ]
+    end = b"\xfe\0\0" + bytes((MORE_RESULTS * more, 0))
+    row = wire.row([b"1", b"correct horse 7"])
+    packets = [bytes((len(names),)), *columns, end, row, wire.row([b"2", None]), end]
+    return b"".join(wire.frame(one, number) for number, one in enumerate(packets, 1))
 
 
 def test_a_hidden_secret_is_opened_again() -> None:

@@ -46,6 +46,20 @@ def by_psycopg(dsn: str, copied: bytes = b"1\n2\n", least: int = 1) -> Any:
         return cursor.statusmessage, rows, row == (LARGE,)
 
 
+def by_cursors(
+    dsn: str, order: str = "abab", names: tuple[str, str] = ("_django_curs_11_sync_1", "_django_curs_12_sync_1")
+) -> Any:
+    """Read two cursors of the server, which an object mapper has named, outside of transactions."""
+    with psycopg.connect(dsn, autocommit=True) as one, psycopg.connect(dsn, autocommit=True) as two:
+        cursors = {"a": one.cursor(names[0], withhold=True), "b": two.cursor(names[1], withhold=True)}
+        for name, cursor in cursors.items():
+            cursor.execute("SELECT %s || n FROM generate_series(1, 9) AS n", (name,))
+        read: dict[str, list[Any]] = {"a": [], "b": []}
+        for name in order:
+            read[name] += cursors[name].fetchmany(3)
+        return read
+
+
 DRIVERS: dict[str, Any] = {
     "asyncpg": lambda *asked: asyncio.run(by_asyncpg(*asked)),
     "uvloop": lambda *asked: uvloop.run(by_asyncpg(*asked)),
@@ -56,7 +70,7 @@ DRIVERS: dict[str, Any] = {
 @pytest.fixture(scope="module")
 def recorded(installed: PostgresServer, tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[Any, Path]]:
     """What each saw, and its recording. The server is gone."""
-    return recorded_each(installed, installed.dsn, DRIVERS, tmp_path_factory.mktemp)
+    return recorded_each(installed, installed.dsn, {**DRIVERS, "cursors": by_cursors}, tmp_path_factory.mktemp)
 
 
 @pytest.mark.parametrize("name", DRIVERS)
@@ -74,3 +88,17 @@ def test_a_miss_is_raised(name: str, asked: tuple[bytes, int], recorded: dict[st
     with testing.replay(recorded[name][1]) as replay, pytest.raises(ReplayMiss):
         DRIVERS[name](ELSEWHERE, *asked)
     assert len(replay.outcome().misses) == 1
+
+
+@pytest.mark.parametrize("order", ["aabb", "bbaa"])
+def test_cursors_are_told_apart(order: str, recorded: dict[str, tuple[Any, Path]]) -> None:
+    """Each gives its own rows in whatever order they are read, though their names differ in each run."""
+    then, folder = recorded["cursors"]
+    with testing.replay(folder):
+        assert by_cursors(ELSEWHERE, order, ("_django_curs_77_sync_3", "_django_curs_88_sync_4")) == then
+
+
+def test_a_cursor_gives_no_more_than_was_recorded_of_it(recorded: dict[str, tuple[Any, Path]]) -> None:
+    """A program that reads on is refused: what another cursor gave is not its."""
+    with testing.replay(recorded["cursors"][1]), pytest.raises(ReplayMiss, match="more than was recorded"):
+        by_cursors(ELSEWHERE, "aaab")
