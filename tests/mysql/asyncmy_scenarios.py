@@ -176,7 +176,7 @@ async def lost(address: dict[str, Any]) -> Any:
     ]
     seen = [(one[0], one[1][0]) for one in seen]
     async with connected(address) as connection, asyncmy.connect(**at(address)) as other:
-        await other.kill(connection.thread_id())
+        await other.query(f"KILL {connection.thread_id()}")
         cursor = await connection.cursor()
         killed = await outcome(cursor.execute("SELECT 1"))
         seen.append(killed[:2])

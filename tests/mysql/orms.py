@@ -8,6 +8,7 @@ from typing import Any, Final
 
 import peewee
 
+from tests.support.mappers import by_tortoise
 from tests.support.orm import orm, orm_async
 
 __all__ = ["PROGRAMS"]
@@ -27,6 +28,16 @@ def sqlalchemy_pymysql(address: dict[str, Any]) -> Any:
 def sqlalchemy_aiomysql(address: dict[str, Any]) -> Any:
     """SQLAlchemy's asyncio engine."""
     return asyncio.run(orm_async(url("aiomysql", address)))
+
+
+def sqlalchemy_asyncmy(address: dict[str, Any]) -> Any:
+    """The same on another driver."""
+    return asyncio.run(orm_async(url("asyncmy", address)))
+
+
+def tortoise_asyncmy(address: dict[str, Any]) -> Any:
+    """Tortoise, which takes asyncmy where it is installed."""
+    return by_tortoise(url("", address).replace("mariadb+", "mysql"))
 
 
 class Customer(peewee.Model):
@@ -72,4 +83,7 @@ def peewee_pymysql(address: dict[str, Any]) -> Any:
     return seen
 
 
-PROGRAMS: Final = {one.__name__: one for one in (sqlalchemy_pymysql, sqlalchemy_aiomysql, peewee_pymysql)}
+PROGRAMS: Final = {
+    one.__name__: one
+    for one in (sqlalchemy_pymysql, sqlalchemy_aiomysql, sqlalchemy_asyncmy, tortoise_asyncmy, peewee_pymysql)
+}

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import aiomysql
+import asyncmy
 import pymysql
 import pytest
 import trustme
@@ -39,7 +40,18 @@ def by_aiomysql(**options: Any) -> Any:
     return asyncio.run(ask())
 
 
-@pytest.mark.parametrize("program", [by_pymysql, by_aiomysql], ids=["pymysql", "aiomysql"])
+def by_asyncmy(**options: Any) -> Any:
+    """The same."""
+
+    async def ask() -> Any:
+        async with asyncmy.connect(**at(options)) as connection, connection.cursor() as cursor:
+            await cursor.execute("SELECT 6 * 7, DATABASE()")
+            return await cursor.fetchall()
+
+    return asyncio.run(ask())
+
+
+@pytest.mark.parametrize("program", [by_pymysql, by_aiomysql, by_asyncmy])
 def test_the_way_does_not_count(program: Callable[..., Any], installed: MysqlServer, tmp_path: Path) -> None:
     """What was recorded over TLS, or a Unix socket, is replayed without; and the other way round."""
     authority, trusting = trustme.CA(), ssl.create_default_context()
