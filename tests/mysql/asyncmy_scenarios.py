@@ -176,7 +176,8 @@ async def lost(address: dict[str, Any]) -> Any:
     ]
     seen = [(one[0], one[1][0]) for one in seen]
     async with connected(address) as connection, asyncmy.connect(**at(address)) as other:
-        await other.query(f"KILL {connection.thread_id()}")
+        async with other.cursor() as killer:
+            await killer.execute(f"KILL {connection.thread_id()}")
         cursor = await connection.cursor()
         killed = await outcome(cursor.execute("SELECT 1"))
         seen.append(killed[:2])
