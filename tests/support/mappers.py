@@ -14,6 +14,7 @@ import sqlmodel
 from alembic.config import Config
 from pony import orm as pony
 from tortoise import Tortoise, fields
+from tortoise.backends.base.executor import EXECUTOR_CACHE
 from tortoise.exceptions import IntegrityError
 from tortoise.functions import Count
 from tortoise.models import Model
@@ -47,6 +48,7 @@ def by_tortoise(url: str) -> Any:
 
 
 async def _tortoise(url: str) -> Any:
+    EXECUTOR_CACHE.clear()  # its statements, which are those of the database that was used first
     await Tortoise.init(db_url=url, modules={"models": [__name__]})
     try:
         connection = Tortoise.get_connection("default")
