@@ -9,6 +9,7 @@ from typing import Any
 
 import asyncpg
 import psycopg
+import psycopg2
 import pytest
 import uvloop
 
@@ -67,10 +68,52 @@ DRIVERS: dict[str, Any] = {
 }
 
 
+def asks_psycopg2(dsn: str) -> Any:
+    """Ask something, and where it was asked."""
+    connection = psycopg2.connect(dsn)
+    try:
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT 6 * 7")
+            return cursor.fetchall(), connection.info.port > 0
+    finally:
+        connection.close()
+
+
+def asks_psycopg(dsn: str) -> Any:
+    """The same."""
+    with psycopg.connect(dsn) as connection:
+        return connection.execute("SELECT 6 * 7").fetchall(), connection.info.port > 0
+
+
+async def _asks_asyncpg(dsn: str) -> Any:
+    connection = await asyncpg.connect(dsn)
+    try:
+        return await connection.fetchval("SELECT 6 * 7")
+    finally:
+        await connection.close()
+
+
+ASKING: dict[str, Any] = {
+    "asks_psycopg2": asks_psycopg2,
+    "asks_psycopg": asks_psycopg,
+    "asks_asyncpg": lambda dsn: asyncio.run(_asks_asyncpg(dsn)),
+}
+_AT = "postgresql://u:p@db.nowhere.example:6543/other"
+WAYS = [
+    f"{_AT}?sslmode=verify-full",
+    f"{_AT}?sslmode=verify-full&sslrootcert=system",
+    f"{_AT}?sslmode=verify-ca&sslrootcert=/nowhere/root.crt",
+    "postgresql://u:p@a.nowhere.example:1,b.nowhere.example:2/other?target_session_attrs=read-write",
+    "postgresql://u:p@/other?host=/nowhere/run",
+]
+
+
 @pytest.fixture(scope="module")
 def recorded(installed: PostgresServer, tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[Any, Path]]:
     """What each saw, and its recording. The server is gone."""
-    return recorded_each(installed, installed.dsn, {**DRIVERS, "cursors": by_cursors}, tmp_path_factory.mktemp)
+    return recorded_each(
+        installed, installed.dsn, {**DRIVERS, **ASKING, "cursors": by_cursors}, tmp_path_factory.mktemp
+    )
 
 
 @pytest.mark.parametrize("name", DRIVERS)
@@ -102,3 +145,13 @@ def test_a_cursor_gives_no_more_than_was_recorded_of_it(recorded: dict[str, tupl
     """A program that reads on is refused: what another cursor gave is not its."""
     with testing.replay(recorded["cursors"][1]), pytest.raises(ReplayMiss, match="more than was recorded"):
         by_cursors(ELSEWHERE, "aaab")
+
+
+@pytest.mark.parametrize("name", ASKING)
+def test_the_way_does_not_count(name: str, recorded: dict[str, tuple[Any, Path]]) -> None:
+    """Modes of TLS whose files are not here, several servers, a Unix socket: they mean nothing in a replay."""
+    then, folder = recorded[name]
+    for dsn in WAYS:
+        with testing.replay(folder) as replay:
+            assert ASKING[name](dsn) == then
+        assert (replay.outcome().misses, replay.outcome().unused) == ([], [])

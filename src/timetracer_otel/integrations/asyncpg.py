@@ -103,6 +103,8 @@ def _address(addr: Any) -> tuple[str, int | None]:
 
 async def _connect(wrapped: Any, _instance: Any, args: Any, kwargs: Any) -> Any:
     """Go around all that is done to connect."""
+    if seams.responder(NAME) is not None and isinstance(kwargs.get("ssl"), str | None):
+        kwargs = kwargs | {"ssl": False, "direct_tls": False}  # the files that a mode asks for may not be here
     with connecting.attempt(NAME):
         return await wrapped(*args, **kwargs)
 

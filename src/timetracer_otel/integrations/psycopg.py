@@ -32,6 +32,7 @@ _replayed: WeakKeyDictionary[Any, tuple[LibpqLink, dict[str, str]]] = WeakKeyDic
 _ELSEWHERE: Final = {
     "hostaddr": None, "sslmode": "disable", "gssencmode": "disable", "channel_binding": "disable",
     "target_session_attrs": "any", "require_auth": None, "sslnegotiation": None, "service": None,
+    "sslrootcert": None, "sslcert": None, "sslkey": None, "sslcrl": None, "sslcrldir": None, "sslcertmode": None,
     "load_balance_hosts": None, "connect_timeout": None,
 }  # fmt: skip
 """Parameters that mean nothing where the connection reaches nowhere."""

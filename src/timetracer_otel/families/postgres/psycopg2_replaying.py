@@ -28,7 +28,10 @@ _ELSEWHERE: Final = {
 }  # fmt: skip
 """Parameters that mean nothing where the connection reaches nowhere, and what they are then."""
 _DROPPED: Final = frozenset(
-    {"channel_binding", "require_auth", "sslnegotiation", "service", "load_balance_hosts", "connect_timeout"}
+    {
+        "channel_binding", "require_auth", "sslnegotiation", "service", "load_balance_hosts", "connect_timeout",
+        "sslrootcert", "sslcert", "sslkey", "sslcrl", "sslcrldir", "sslcertmode",
+    }
 )
 _DEFAULTS: Final = {
     "channel_binding": "prefer", "sslmode": "prefer", "gssencmode": "prefer", "target_session_attrs": "any",
@@ -97,7 +100,7 @@ class Replaying:
         """The cursor whose last statement was a COPY, of which the driver says no tag."""
         self.asked: dict[str, str] = parse_dsn(dsn)
         self.shown_dsn = make_dsn(**{**self.asked, "password": "xxx"}) if "password" in self.asked else dsn
-        port = self.asked.get("port", "5432").partition(",")[0] or "5432"
+        port = _first(self.asked.get("port", "")) or "5432"
         address = self.asked.get("host", ""), int(port) if port.isdigit() else None
         self._server = CopyServer(responder, peer_of(address, self.asked.get("dbname", "")))
         self._link = LibpqLink(self._server, port)
@@ -339,17 +342,22 @@ def _info_class(module: Any) -> Any:
 
         @property
         def host(self) -> str | None:
-            return self._answers.asked.get("host", super().host)
+            return _first(self._answers.asked.get("host", "")) or super().host
 
         @property
         def port(self) -> int:
-            return int(self._answers.asked.get("port") or super().port)
+            return int(_first(self._answers.asked.get("port", "")) or super().port)
 
         @property
         def dsn_parameters(self) -> Any:
             return self._answers.shown(super().dsn_parameters)
 
     return ConnectionInfo
+
+
+def _first(several: str) -> str:
+    """Of several servers the first, as what they are means nothing."""
+    return several.partition(",")[0]
 
 
 def wait(conn: Any) -> None:
