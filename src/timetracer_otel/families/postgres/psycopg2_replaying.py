@@ -29,8 +29,18 @@ _ELSEWHERE: Final = {
 """Parameters that mean nothing where the connection reaches nowhere, and what they are then."""
 _DROPPED: Final = frozenset(
     {
-        "channel_binding", "require_auth", "sslnegotiation", "service", "load_balance_hosts", "connect_timeout",
-        "sslrootcert", "sslcert", "sslkey", "sslcrl", "sslcrldir", "sslcertmode",
+        "channel_binding",
+        "require_auth",
+        "sslnegotiation",
+        "service",
+        "load_balance_hosts",
+        "connect_timeout",
+        "sslrootcert",
+        "sslcert",
+        "sslkey",
+        "sslcrl",
+        "sslcrldir",
+        "sslcertmode",
     }
 )
 _DEFAULTS: Final = {
