@@ -13,6 +13,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from multiprocessing.pool import ThreadPool
 from typing import Any, TypeAlias
 
+import aiosqlite
 import anyio
 import anyio.to_thread
 import gevent
@@ -133,6 +134,15 @@ async def in_task(work: Work) -> Any:
     return (await asyncio.gather(do()))[0]
 
 
+async def by_connection(work: Work) -> Any:
+    """The thread of a connection to SQLite, that did something before."""
+    async with aiosqlite.connect(":memory:") as connection:
+        await connection.create_function("work", 0, lambda: found.append(work()))
+        found: list[Any] = []
+        await connection.execute("SELECT work()")
+        return found[0]
+
+
 async def in_default_executor(work: Work) -> Any:
     """The loop's executor."""
     return await asyncio.get_running_loop().run_in_executor(None, work)
@@ -149,6 +159,7 @@ ASYNC: dict[str, Callable[[Work], Any]] = {
     "to_thread": asyncio.to_thread,
     "default executor": in_default_executor,
     "anyio thread": anyio.to_thread.run_sync,
+    "aiosqlite": by_connection,
     "starlette thread": run_in_threadpool,
 }
 LOOPS = {"asyncio": asyncio.run, "uvloop": uvloop.run}
@@ -211,6 +222,7 @@ def test_names_are_the_very_objects_that_they_were() -> None:
     before = (
         vars(threading.Thread)["start"], vars(threading.Thread)["run"], _thread.start_new_thread,
         vars(asyncio.BaseEventLoop)["create_task"], vars(queue.Queue)["get"], vars(asyncio.Queue)["get"],
+        vars(queue.SimpleQueue)["get"],
     )  # fmt: skip
     inherited = set(vars(ThreadPool)), set(vars(uvloop.Loop))
     carrying.install()
@@ -218,6 +230,7 @@ def test_names_are_the_very_objects_that_they_were() -> None:
     assert before == (
         vars(threading.Thread)["start"], vars(threading.Thread)["run"], _thread.start_new_thread,
         vars(asyncio.BaseEventLoop)["create_task"], vars(queue.Queue)["get"], vars(asyncio.Queue)["get"],
+        vars(queue.SimpleQueue)["get"],
     )  # fmt: skip
     assert inherited == (set(vars(ThreadPool)), set(vars(uvloop.Loop)))
 
@@ -237,9 +250,12 @@ def test_a_thread_keeps_its_own_run(runtime: NotingRuntime) -> None:
     assert thread.run is own
 
 
-def test_a_loop_that_a_request_has_started_is_the_sessions(runtime: NotingRuntime) -> None:
+@pytest.mark.parametrize("kind", [queue.Queue, queue.SimpleQueue])
+def test_a_loop_that_a_request_has_started_is_the_sessions(
+    runtime: NotingRuntime, kind: Callable[[], queue.Queue[Future[Any] | None]]
+) -> None:
     """A worker fed by a queue is the request's that started it until that ends, and everybody's afterwards."""
-    asked: queue.Queue[Future[Any] | None] = queue.Queue()
+    asked = kind()
 
     def work() -> None:
         while (future := asked.get()) is not None:
@@ -260,6 +276,24 @@ def test_a_loop_that_a_request_has_started_is_the_sessions(runtime: NotingRuntim
         assert ask() is runtime.session()
     asked.put(None)
     thread.join()
+
+
+async def test_a_connection_is_of_whoever_uses_it(runtime: NotingRuntime) -> None:
+    """What a request does with a connection that another one has opened, as a pool hands it on, is its own."""
+    first, second = opened(runtime), opened(runtime)
+    found: list[Any] = []
+    with first.entered():
+        connection = await aiosqlite.connect(":memory:")
+        await connection.create_function("work", 0, lambda: found.append(current_lane()))
+    first.end_code()
+    with second.entered():
+        await connection.execute("SELECT work()")
+        cursor = await connection.execute("SELECT 1")
+        await connection.create_function("adapted", 0, lambda: found.append(current_lane()))
+        await cursor.execute("SELECT adapted()")
+        await cursor.fetchall()
+    await connection.close()
+    assert found == [second, second]
 
 
 async def test_so_is_a_task(runtime: NotingRuntime) -> None:

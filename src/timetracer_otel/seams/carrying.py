@@ -26,7 +26,14 @@ __all__ = ["install", "uninstall"]
 
 _BRANCH: Final = "_timetracer_branch"
 _ABSENT: Final = object()
-_WORKERS: Final = ("anyio.", "concurrent.futures.", "logging.handlers", "multiprocessing.pool", "socketserver")
+_WORKERS: Final = (
+    "aiosqlite.",
+    "anyio.",
+    "concurrent.futures.",
+    "logging.handlers",
+    "multiprocessing.pool",
+    "socketserver",
+)
 """Modules whose threads are nobody's: whoever hands them work says whose it is."""
 
 
@@ -157,7 +164,7 @@ class _InOrder:
 
 
 def _get(original: Callable[..., Any]) -> Callable[..., Any]:
-    """Go around ``queue.Queue.get``. Pools of connections are queues too, last in first out."""
+    """Go around ``get`` of queues. Pools of connections are queues too, last in first out."""
 
     def get(self: Any, *args: Any, **kwargs: Any) -> Any:
         item = original(self, *args, **kwargs)
@@ -200,6 +207,7 @@ _STARTS: Final = Integration(
         Patch("anyio._backends._asyncio", "TaskGroup._spawn", maker=_start_task, required=False),
         Patch("asyncio.tasks", "as_completed", maker=_start_in_order, everywhere=True),
         Patch("queue", "Queue.get", maker=_get),
+        Patch("queue", "SimpleQueue.get", maker=_get, underneath=True),
         Patch("asyncio.queues", "Queue.get", maker=_get_async),
         *POOLS,
         *PROCESS_POOLS,

@@ -121,6 +121,31 @@ def _do_all(batch: tuple[Any, Iterable[Carried]]) -> list[Any]:
     return [piece() for piece in batch[1]]
 
 
+# aiosqlite: a thread for each connection, which an object mapper's pool hands from request to request
+
+
+def _execute(original: Callable[..., Any]) -> Callable[..., Any]:
+    """Go around ``aiosqlite.Connection._execute``, which every operation but the first passes."""
+
+    def execute(self: Any, fn: Any, *args: Any, **kwargs: Any) -> Any:
+        branch = branches.started(fn, args)
+        return original(self, fn if branch is None else Carried(branch, fn), *args, **kwargs)
+
+    return execute
+
+
+def _connect(original: Callable[..., Any]) -> Callable[..., Any]:
+    """Go around ``aiosqlite.Connection._connect``, which hands over the function that opens the database."""
+
+    def connect(self: Any) -> Any:
+        connector = self._connector
+        if not isinstance(connector, Carried) and (branch := branches.started(connector)) is not None:
+            self._connector = Carried(branch, connector)
+        return original(self)
+
+    return connect
+
+
 # gevent
 
 
@@ -185,6 +210,8 @@ PATCHES: Final = (
     Patch("multiprocessing.pool", "ThreadPool._map_async", maker=_map_async),
     Patch("multiprocessing.pool", "ThreadPool.imap", maker=_imap),
     Patch("multiprocessing.pool", "ThreadPool.imap_unordered", maker=_imap),
+    Patch("aiosqlite.core", "Connection._execute", maker=_execute),
+    Patch("aiosqlite.core", "Connection._connect", maker=_connect),
     Patch("gevent.threadpool", "ThreadPool.spawn", maker=_spawn_in_thread, required=False),
     Patch("gevent.hub", "spawn_raw", maker=_spawn_raw, required=False),
     Patch("gevent", "spawn_raw", maker=_spawn_raw, required=False),

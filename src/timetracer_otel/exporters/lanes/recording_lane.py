@@ -7,7 +7,6 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from functools import cached_property, partial
-from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from opentelemetry.trace import SpanContext, StatusCode
@@ -86,7 +85,6 @@ class RecordingLane(RecordedLane):
         self.ended: list[Ended] = []
         self.entry_span: Span | None = None
         self.ended_entry: ReadableSpan | None = None
-        self.path: Path | None = None
         self.error: BaseException | None = None
         self.failed = False
         self.finished = False
@@ -126,12 +124,12 @@ class RecordingLane(RecordedLane):
             self.failed = True
         if call is None and self.entry_span is not None and _same(span, self.entry_span):
             self._end_entry(span)
-        elif self.written:
-            self._append(Ended.of(self, span, call))
-            self.flush_draws()
         else:
             ended = Ended.of(self, span, call)
             self.ended.append(ended)
+            if self.written:  # asked only now: another thread may have written the lane meanwhile
+                self._append_rest()
+                return
             if self.remains is not None and not self.inherits:
                 self._leave(ended, self.remains)
             if ended.encoded is None or not len(self.ended) & LOOK_MASK:
@@ -162,7 +160,7 @@ class RecordingLane(RecordedLane):
         if self.written:
             return
         self.written = True
-        ended, self.ended = self.ended, []
+        ended = self._take_ended()
         output = self.output
         self.kept = self.kept and self._stays()
         if self.counted:
@@ -242,11 +240,17 @@ class RecordingLane(RecordedLane):
         else:
             self.abandon(MEMORY, f"{output.memory.used} bytes are held")
 
+    def _take_ended(self) -> list[Ended]:
+        """Take the spans that have ended, one by one: other threads of the lane may be adding and taking meanwhile."""
+        taken = []
+        with suppress(IndexError):
+            while True:
+                taken.append(self.ended.pop())
+        return taken[::-1]
+
     def _relieve(self) -> None:
         """Bring what is held to the ``.part`` file, and messages to other exporters that get payloads."""
-        # In place, because another thread of the lane may be appending to the list meanwhile.
-        taken = self.ended[:]
-        del self.ended[: len(taken)]
+        taken = self._take_ended()
         self.looked = 0
         if taken and not self.output.sink.submit(self.id, _weight(taken), partial(self._spill, taken)):
             self.abandon(MEMORY, "the writer has too much to do")
@@ -311,20 +315,16 @@ class RecordingLane(RecordedLane):
         return not self.kept or self.output.sink.submit(self.id, part.size, lambda: part.write(self._add_line))
 
     def _add_line(self, fragment: bytes, scope: InstrumentationScope | None) -> None:
-        line = self.output.line([(scope, fragment)])
-        if self.path is None:
-            self.spill.write(line)
-        else:
-            storage.append(self.path, storage.compress(line, self.output.settings.compression))
+        self.spill.write(self.output.line([(scope, fragment)]))
+
+    def _append_rest(self) -> None:
+        """Add spans that ended after the lane was written: a background task's."""
+        for ended in self._take_ended():
+            self._append(ended)
+        self.flush_draws()
 
     def _append(self, ended: Ended) -> None:
-        """Add a span that ended after the lane was written: a background task's, or the entry's own."""
-
-        def write() -> None:
-            if self.path is not None:
-                self._add_line(ended.fragment(self), ended.scope)
-
-        self.output.sink.submit(self.id, ended.size(), write)
+        self.output.sink.submit(self.id, ended.size(), lambda: self._add_line(ended.fragment(self), ended.scope))
 
     def _write(self, ended: list[Ended]) -> None:
         try:
@@ -363,14 +363,13 @@ class RecordingLane(RecordedLane):
         if (is_exit := isinstance(self.error, SystemExit)) and self.remains is not None:
             self.remains.lead_to(path)
         self.spill.write_whole(path, data)
-        self.path = path
         if self.remains is not None and not is_exit:
             self.remains.discard()
         self.output.wrote(path, len(data))
 
     def _go_on(self, path: Path, ended: list[Ended]) -> None:
         """Put what came behind the end of another process into the file that it has written."""
-        self.path = path
+        self.spill.go_on(path)
         for one in ended:
             self._add_line(one.fragment(self), one.scope)
         for scope, fragment in self.draw_fragments():
