@@ -230,3 +230,12 @@ def test_bound_value_is_a_change_when_it_was_recorded() -> None:
     """The app notes what it asked when nondeterminism was recorded and a value differs all the same."""
     found = notes(answered("1", "shape", recorded={"_id": 1}, asked={"_id": 2}), unused())
     assert [kind for kind, _ in kinds(found)] == ["changed"]
+
+
+def test_whether_a_connection_stays_is_no_difference() -> None:
+    """Streams ask for it, and a server that is asked to close says so instead; other options are the app's."""
+    stream = ("content-type", "text/event-stream")
+    recorded = [stream, ("Connection", "keep-alive"), ("Keep-Alive", "timeout=5")]
+    assert list(compare_headers(recorded, [stream, ("connection", "close")])) == []
+    (found,) = compare_headers([stream, ("Connection", "close, x-hop")], [stream, ("Connection", "Close")])
+    assert (found.kind, found.what) == ("header", "connection")

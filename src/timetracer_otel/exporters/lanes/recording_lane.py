@@ -25,6 +25,8 @@ from timetracer_otel.exporters.writing.losses import DISK, MEMORY, PRESSURE
 from timetracer_otel.seams import Bequest, Call, Entry, Message
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from opentelemetry.sdk.trace import ReadableSpan, Span
     from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 

@@ -23,8 +23,10 @@ End: TypeAlias = Literal["whole", "left", "broken", "late", "unknown"]
 """How a response ended: at its end; its client ``left``; the app or its server was ``broken`` off before the end it had
 announced; its time was up before that, ``late``; or ``unknown``, where only the connection's end says so."""
 
-_SERVERS_OWN: Final = frozenset({"date", "server", "connection", "transfer-encoding", "keep-alive"})
+_SERVERS_OWN: Final = frozenset({"date", "server", "connection", "transfer-encoding"})
 """Headers that a server adds to those of the app."""
+_STAYING: Final = frozenset({"", "close", "keep-alive"})
+"""What ``Connection`` says of how long it stays: the server's own, because the requests of a verification close it."""
 _LENGTH: Final = "content-length"
 _NO_BODY: Final = frozenset({204, 304})
 _SERVER_ERROR: Final = 500
@@ -138,8 +140,14 @@ def compare_headers(recorded: Headers, live: Headers) -> Iterator[Difference]:
 def _by_name(headers: Headers) -> dict[str, list[str]]:
     found: dict[str, list[str]] = defaultdict(list)
     for name, value in headers:
-        found[name.lower()].append(value.strip())
+        if not _is_of_staying(name.lower(), value):
+            found[name.lower()].append(value.strip())
     return found
+
+
+def _is_of_staying(name: str, value: str) -> bool:
+    options = {option.strip().lower() for option in value.split(",")}
+    return name == "keep-alive" or (name == "connection" and options <= _STAYING)
 
 
 def _shown(name: str, values: list[str]) -> object:
