@@ -15,7 +15,7 @@ import pytest
 import uvloop
 
 from timetracer_otel import OutboundRefused, testing
-from timetracer_otel.seams import live_io
+from timetracer_otel.seams import MADE_UP_DOMAIN, live_io
 
 PEER = ("127.0.0.1", 9)
 NAME = "peer.invalid"
@@ -77,6 +77,13 @@ def test_nothing_leaves(replay: testing.Replay, name: str) -> None:
     with pytest.raises(OutboundRefused, match="--live"):
         PLAIN[name]()
     assert len(replay.outcome().refused) == 1
+
+
+def test_a_name_that_a_replay_made_up_is_no_miss(replay: testing.Replay) -> None:
+    """A client that outlives its replay still looks for a server made up for it: refused, not counted."""
+    with pytest.raises(OutboundRefused):
+        socket.getaddrinfo(f"secondary.{MADE_UP_DOMAIN}", 27017)
+    assert replay.outcome().refused == []
 
 
 @pytest.mark.parametrize("name", OWN)

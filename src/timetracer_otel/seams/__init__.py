@@ -18,6 +18,7 @@ from timetracer_otel.seams.integration import (
 )
 from timetracer_otel.seams.lanes import Bequest, Entered, Lane, lane_of, mark
 from timetracer_otel.seams.runtime import (
+    MADE_UP_DOMAIN,
     Runtime,
     active,
     begin,
@@ -37,6 +38,7 @@ from timetracer_otel.seams.runtime import (
 )
 
 __all__ = [
+    "MADE_UP_DOMAIN",
     "Answer",
     "Bequest",
     "Call",

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from timetracer_otel.seams.integration import Integration, Responder
 
 __all__ = [
+    "MADE_UP_DOMAIN",
     "Runtime",
     "active",
     "begin",
@@ -92,6 +93,8 @@ installer: Callable[..., Any] | None = None
 stopper: Callable[[], None] | None = None
 """A server that says that it stops has this called, which writes everything that waits; the door sets it."""
 
+MADE_UP_DOMAIN: Final = "timetracer.invalid"
+"""Of the names that a replay makes up for a driver (RFC 2606: they never resolve)."""
 live_io: ContextVar[bool] = ContextVar("timetracer_live_io", default=False)
 """Set while an integration that stays live connects, so that a replay's guard lets it through."""
 

@@ -50,7 +50,7 @@ _VERSION = "timetracer.library.pymongo"
 _warned: set[tuple[str, str]] = set()
 _log = logging.getLogger("timetracer_otel")
 
-_SECONDARY = "secondary.timetracer.invalid"  # RFC 2606: never resolves; it is never asked to
+_SECONDARY = f"secondary.{seams.MADE_UP_DOMAIN}"
 _opening = threading.Lock()
 _said: weakref.WeakKeyDictionary[Any, dict[tuple[str, int | None], dict[str, Any]]] = weakref.WeakKeyDictionary()
 """How the servers of a topology have greeted, by its settings."""

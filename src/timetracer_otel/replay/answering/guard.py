@@ -20,7 +20,7 @@ from typing import Any, Final
 import wrapt
 
 from timetracer_otel.errors import OutboundRefused
-from timetracer_otel.seams import Integration, Patch, c_names, live_io, patching
+from timetracer_otel.seams import MADE_UP_DOMAIN, Integration, Patch, c_names, live_io, patching
 
 __all__ = ["refuse_outbound", "watch_unseen"]
 
@@ -144,7 +144,8 @@ def _refuse(what: str, address: object) -> None:
         note, in_force = _watches[0]
         if in_force():
             text = _text(address)
-            note(text)
+            if not text.partition(":")[0].endswith(f".{MADE_UP_DOMAIN}"):  # a client of an earlier replay looks for one
+                note(text)
             raise OutboundRefused(
                 f"the replay refused {what} to {text}: nothing recorded stands in for it. "
                 "If that peer should be reached, name its integration with --live"
