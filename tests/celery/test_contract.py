@@ -129,10 +129,12 @@ def test_called_as_a_function(recorded: Recorded) -> None:
 
 
 def test_a_call_that_was_not_recorded_follows_none(recorded: Recorded) -> None:
-    """Other arguments are another call: nothing is invented for it."""
+    """Other arguments are another call: nothing is invented for it, and the closest lane is named."""
+    [fetch] = recorded.lanes("orders.fetch")
     status, said = recorded.called("from orders import fetch; fetch(10)")
     assert status != 0, said
     assert "ReplayMiss" in said, said
+    assert f"(lane {fetch.id}), which differs in arguments.order_id: 9 recorded, 10 asked" in said, said
 
 
 def test_tasks_that_the_command_does_not_take_fail(recorded: Recorded) -> None:

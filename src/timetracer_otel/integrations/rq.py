@@ -76,10 +76,11 @@ def _lost(original: Any) -> Any:
     def handle_job_failure(self: Any, job: Any, *args: Any, **kwargs: Any) -> Any:
         if working.running_task(NAME) is not None or seams.is_off(NAME):
             return original(self, job, *args, **kwargs)
-        entry = _task(job)
-        lane_id, entry.retries = _forked.pop(job.id, ("", int(getattr(job, "number_of_retries", None) or 0)))
+        lane_id, entry = _forked.pop(job.id, ("", None))
+        entry = entry or _task(job)
         entry.outcome = Outcome("FAILURE", error=RuntimeError(str(kwargs.get("exc_string", "")).strip()))
-        with Running(entry, bequest=Bequest(lane_id, is_heir=True) if lane_id else None), BrokersWork():
+        bequest = Bequest(lane_id, is_heir=True) if lane_id or seams.responder(NAME) is not None else None
+        with Running(entry, bequest=bequest), BrokersWork():
             return original(self, job, *args, **kwargs)
 
     return handle_job_failure
@@ -93,7 +94,7 @@ def _handed_over(original: Any) -> Any:
             return original(self, job, *args, **kwargs)
         _forked.clear()  # one at a time
         os.environ[_BEQUEST] = os.urandom(16).hex()
-        _forked[job.id] = os.environ[_BEQUEST], _retries(job)
+        _forked[job.id] = os.environ[_BEQUEST], faults.guarded("rq.fork", _task, job)
         try:
             return original(self, job, *args, **kwargs)
         finally:
@@ -102,8 +103,8 @@ def _handed_over(original: Any) -> Any:
     return fork_work_horse
 
 
-_forked: Final[dict[str, tuple[str, int]]] = {}
-"""The lane of the job that a work horse is at, and which try it is, by the job's id."""
+_forked: Final[dict[str, tuple[str, Task | None]]] = {}
+"""The lane of the job that a work horse is at, and the job as it was before, by the job's id."""
 
 
 _released: ContextVar[list[str] | None] = ContextVar("timetracer_rq_released", default=None)

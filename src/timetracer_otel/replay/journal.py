@@ -218,6 +218,7 @@ class Outcome:
     unseen: list[str] = field(default_factory=list)
     remarks: Counter[tuple[str, str]] = field(default_factory=Counter)
     _unused: dict[tuple[int, str, str], Mapping[str, Any]] = field(default_factory=dict)
+    _asked: set[tuple[str, str]] = field(default_factory=set)
     _children: Children = field(default_factory=Children)
 
     @property
@@ -240,10 +241,7 @@ class Outcome:
                 case "lane":
                     outcome._take_lane(note)
                 case "answered":
-                    outcome.answered[note["how"]] += 1
-                    outcome.resting += note.get("assumed", False)
-                    # By a background task, after the response had ended.
-                    outcome._unused.pop((note["pid"], str(note.get("lane")), str(note.get("span"))), None)
+                    outcome._take_answered(note)
                 case "miss":
                     outcome.misses.append(note)
                 case "assumed":
@@ -253,13 +251,27 @@ class Outcome:
                 case "refused" | "stands_for" | "unseen":
                     outcome._take_peer(note)
                 case "end":
-                    for call in note["unused"]:
-                        found = {**call, "request": note["request"]}
-                        outcome._unused[note["pid"], note["lane"], call["span"]] = found
+                    outcome._take_end(note)
         return outcome
+
+    def _take_answered(self, note: Mapping[str, Any]) -> None:
+        call = str(note.get("lane")), str(note.get("span"))
+        self.answered[note["how"]] += 1
+        self.resting += note.get("assumed", False)
+        self._asked.add(call)
+        self._unused.pop((note["pid"], *call), None)  # by a background task, after the response had ended
+
+    def _take_end(self, note: Mapping[str, Any]) -> None:
+        for call in note["unused"]:
+            self._unused[note["pid"], note["lane"], call["span"]] = {**call, "request": note["request"]}
+        if note.get("inherited"):  # what either process asked for was asked for
+            for key in [key for key in self._unused if key[1] == note["lane"] and key[1:] in self._asked]:
+                del self._unused[key]
 
     def _take_lane(self, note: Mapping[str, Any]) -> None:
         followed, remark = note.get("recorded") is not None, note.get("remark")
+        if note.get("inherited"):  # counted where it was begun
+            return
         self.lanes += 1
         self.followed += followed
         if not followed:

@@ -29,6 +29,8 @@ class Entries:
     def __init__(self, shelf: Shelf, claim: Claim) -> None:
         self._shelf = shelf
         self._claim = claim
+        self.stray = ""
+        """What is to be said of the last call that followed no lane, though others of the kind were recorded."""
         by_kind: dict[str, list[Outline]] = defaultdict(list)
         for outline in shelf.catalog.lanes:
             by_kind[outline.kind].append(outline)
@@ -72,6 +74,17 @@ class Entries:
         chosen = follower.choose(entry)
         if chosen.lane is None and not chosen.remark:
             return Chosen(None, self._closest(entry))
+        return chosen
+
+    def follow(self, entry: Entry) -> Chosen:
+        """Give the lane that a call of the app's own follows; of one that follows none, remember what was closest.
+
+        Args:
+            entry: as the call says.
+        """
+        chosen = self.choose(entry)
+        if chosen.lane is None and closest_request.same_target(entry, self._shelf):
+            self.stray = f"; {entry.name} was called as it was not recorded: {chosen.remark}"
         return chosen
 
     def _closest(self, entry: Entry) -> str:

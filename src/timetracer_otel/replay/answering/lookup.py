@@ -9,6 +9,7 @@ from timetracer_otel import seams
 from timetracer_otel.cassette import model
 from timetracer_otel.config import Settings
 from timetracer_otel.replay.answering import closest_call, journal_entries
+from timetracer_otel.replay.answering.entries import Entries
 from timetracer_otel.replay.answering.matching import Match, Matcher
 from timetracer_otel.replay.answering.peers import Peers, renamed
 from timetracer_otel.replay.journal import Journal
@@ -35,6 +36,7 @@ class _Player(Protocol):
 
     settings: Settings
     journal: Journal
+    entries: Entries
 
     def find(self, lane: Any, asked: Description, instead: Sequence[Description] = ()) -> Found | None:
         """Go down the ladder."""
@@ -128,7 +130,7 @@ def _miss(player: _Player, lane: _Lane, asked: Description, shown: object, hint:
     what, matchers = " ".join(filter(None, asked.key)), player.matchers(lane)
     closest = player.why_not_borrowed(lane, asked) or closest_call.described(matchers, lane.recorded, asked, shown)
     if lane.entry is None:
-        where = "outside any request"
+        where = f"outside any request{player.entries.stray}"
     elif lane.recorded is not None:
         where = f"lane {lane.id}"
     else:

@@ -40,6 +40,7 @@ from timetracer_otel.replay.answering.trace import Tracing
 from timetracer_otel.replay.journal import Journal, Outcome
 from timetracer_otel.seams import (
     Answer,
+    Bequest,
     Call,
     Description,
     Entry,
@@ -59,6 +60,8 @@ __all__ = ["Player"]
 
 class ReplayLane(Lane):
     """A live lane and the recorded one that it follows; ``recorded`` is None when no recorded one matched."""
+
+    inherited = False  # whether it ends what another process has begun
 
     def __init__(self, runtime: Player, entry: Entry | None, chosen: Chosen, index: Index | None) -> None:
         recorded, self.remark = chosen
@@ -89,6 +92,7 @@ class ReplayLane(Lane):
         journal = self.player.journal
         unused = journal_entries.unused(self.matcher.unused(), detailed=journal.detailed)
         outcome = journal_entries.outcome(self.entry, error) if journal.detailed else {}
+        outcome |= {"inherited": True} if self.inherited else {}
         if journal.accepting:
             outcome["entry"] = self.entry.attributes(error)
         of_children = {"of_children": journal_entries.of_children(found)} if (found := self._of_children()) else {}
@@ -337,18 +341,20 @@ class Player:
         for stream in tuple(self.watched):
             stream.tell_if_due()
 
-    def open_lane(self, entry: Entry, bequest: object = None) -> ReplayLane:
+    def open_lane(self, entry: Entry, bequest: Bequest | None = None) -> ReplayLane:
         """Begin an entry."""
         self.script.is_server()
         recorded, remark = chosen = self.entries.choose(entry)
         if recorded is not None and self.at_entry is not None:
             self.at_entry(entry, recorded)
-        self.journal.note("lane", request=entry.name, recorded=recorded and recorded.id, remark=remark)
-        return ReplayLane(self, entry, chosen, None if recorded is None else self._index(recorded))
+        lane = ReplayLane(self, entry, chosen, None if recorded is None else self._index(recorded))
+        lane.inherited = told = bequest is not None and bequest.is_heir
+        self.journal.note("lane", request=entry.name, recorded=recorded and lane.id, remark=remark, inherited=told)
+        return lane
 
     def follow(self, entry: Entry) -> ReplayLane | None:
         """Begin an entry that nothing but the app's own call started; None when none of the kind was recorded."""
-        recorded, remark = chosen = self.entries.choose(entry)
+        recorded, remark = chosen = self.entries.follow(entry)
         if recorded is None:
             return None
         self.journal.note("lane", request=entry.name, recorded=recorded.id, remark=remark)
