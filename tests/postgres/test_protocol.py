@@ -64,7 +64,7 @@ def asked(sql: str, *parameters: bytes, **facts: Any) -> Asked:
         (asked("SELECT * FROM t WHERE id = $1", b"1"), asked("SELECT * FROM u WHERE id = $1", b"1")),
         (asked("SELECT $1", b""), asked("SELECT $1")),
         (asked("SELECT $1", b"1"), asked("SELECT $1", b"1", types=(25,))),
-        (asked("SELECT 1"), Asked("query", "SELECT 1")),
+        (Asked("execute", "SELECT 1", sets=[Bound("", "", (), [], (1,))]), Asked("query", "SELECT 1")),
         (asked("SELECT 1"), asked("SELECT 1", limit=1)),
         (
             Asked("query", "COPY t FROM STDIN", copied=b"1", done=True),
@@ -93,6 +93,12 @@ def test_what_differs_is_not_the_same(one: Asked, other: Asked) -> None:
 def test_made_up_names_do_not_count(one: str, other: str) -> None:
     """Names of savepoints and cursors that libraries make, and comments with the trace."""
     assert matching.describe(Asked("query", one)) == matching.describe(Asked("query", other))
+
+
+def test_a_warm_connection_asks_the_same() -> None:
+    """What psycopg asks without parameters it prepares after a while."""
+    sql = "INSERT INTO item DEFAULT VALUES RETURNING id"
+    assert matching.describe(asked(sql)) == matching.describe(Asked("query", sql))
 
 
 @pytest.mark.parametrize(

@@ -25,6 +25,9 @@ _NO_DATA: Final = frozenset(
     {"BEGIN", "START", "SAVEPOINT", "RELEASE", "SET", "SHOW", "LISTEN", "UNLISTEN", "CLOSE", "DISCARD", "RESET"}
 )
 
+_TEXT: Final = (0,)
+"""The formats of a result in text, as libpq asks for them; asyncpg does one by one, or for binary."""
+
 CONNECTING: Final = "timetracer.postgresql.connecting"
 """On a call that is no exchange: a connection could not be made."""
 CONNECT: Final = Description((SYSTEM, "CONNECT", ""), b"", (), read=False, subjects=())
@@ -45,8 +48,9 @@ def describe(asked: Asked) -> Description:
     text = literals.compact(asked.sql)
     sql, values, lists = _statement(text) if len(text) <= _KEPT else _statement.__wrapped__(text)
     blanker = Blanker()
-    shape: list[object] = [asked.operation, sql, asked.types, asked.limit]
-    for one in asked.sets:
+    is_plain = asked.operation == "execute" and _is_plain(asked)
+    shape: list[object] = ["query" if is_plain else asked.operation, sql, asked.types, asked.limit]
+    for one in () if is_plain else asked.sets:
         shape += [one.formats, one.result_formats]
         forms, more = in_lists.blanked(
             asked.sql, one.parameters, blanker, partial(_blanked, asked, one.formats, blanker)
@@ -69,6 +73,11 @@ def describe(asked: Asked) -> Description:
         subjects=() if settles else _subjects(asked),
         settles=settles,
     )
+
+
+def _is_plain(asked: Asked) -> bool:
+    """Whether a statement is one that libpq asks without parameters, prepared: on a colder connection it is a query."""
+    return len(asked.sets) == 1 and not asked.sets[0].parameters and asked.sets[0].result_formats == _TEXT
 
 
 def _blanked(asked: Asked, formats: Sequence[int], blanker: Blanker, number: int, raw: bytes | None) -> object:
