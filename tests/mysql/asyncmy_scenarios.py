@@ -178,11 +178,11 @@ async def lost(address: dict[str, Any]) -> Any:
     async with connected(address) as connection, asyncmy.connect(**at(address)) as other:
         async with other.cursor() as killer:
             await killer.execute(f"KILL {connection.thread_id()}")
-        cursor = await connection.cursor()
+        cursor = connection.cursor()
         killed = await outcome(cursor.execute("SELECT 1"))
         seen.append(killed[:2])
     async with connected(address) as connection:
-        cursor = await connection.cursor()
+        cursor = connection.cursor()
         seen.append((await outcome(asyncio.wait_for(cursor.execute("SELECT SLEEP(30)"), 0.5)))[0])
         seen.append((await outcome(cursor.execute("SELECT 1")))[:2])
     return seen

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import lru_cache, partial
 from typing import Any, Final
 
@@ -185,6 +185,11 @@ def _copy(cursor: Any, file: Any, sql: Callable[[], bytes], run: Callable[[Any],
     return handler.copy(cursor, Copy(file, text, run, lambda sent: execute(cursor, sent), size))
 
 
+def _again(given: Any) -> Any:
+    """Give what can be read twice: columns may come from a generator, which is the driver's to read."""
+    return list(given) if isinstance(given, Iterator) else given
+
+
 def _copies_rows(statement: Callable[..., bytes]) -> Callable[[Any], Any]:
     """Make what goes around a method that makes its COPY itself.
 
@@ -194,6 +199,8 @@ def _copies_rows(statement: Callable[..., bytes]) -> Callable[[Any], Any]:
 
     def maker(original: Any) -> Any:
         def method(self: Any, file: Any, *args: Any, **kwargs: Any) -> Any:
+            args = tuple(map(_again, args))
+            kwargs = {name: _again(one) for name, one in kwargs.items()}
             return _copy(
                 self,
                 file,

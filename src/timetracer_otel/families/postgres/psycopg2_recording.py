@@ -6,6 +6,7 @@ import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any, Final
+from weakref import ref
 
 from timetracer_otel import seams
 from timetracer_otel.families.postgres import psycopg2_statements as texts
@@ -43,7 +44,7 @@ class Recording(LibpqConnection):
         """Whether the program is in a ``with`` block of the connection: that has a transaction, autocommit or not."""
         self.xid: Any = None
         """The name of the transaction in two phases that the program has begun last."""
-        self._waiting: Any = None
+        self._waiting: ref[Any] | None = None
         """The cursor whose statement a connection that does not wait has sent."""
 
     def _alone(self, conn: Any) -> AbstractContextManager[Any]:
@@ -72,7 +73,7 @@ class Recording(LibpqConnection):
                 self._begins(conn)
             self.query(sent, seams.begin, template if isinstance(template, str) else "")
             if conn.async_:
-                return self._send(cursor, run)
+                return self._send(cursor, sent, run)
             try:
                 result = run()
             except BaseException as error:
@@ -130,10 +131,11 @@ class Recording(LibpqConnection):
             self.query(closes, seams.start)
             self.answered(self._libpq, [MadeResult(command_status=b"CLOSE CURSOR")])
 
-    def _send(self, cursor: Any, run: Callable[[], Any]) -> Any:
+    def _send(self, cursor: Any, sent: bytes, run: Callable[[], Any]) -> Any:
         with self._failing(cursor.connection, None):
             result = run()
-        self._waiting = cursor
+        self._restated(cursor, sent)
+        self._waiting = ref(cursor)  # the driver says when the program has dropped it, so we must not hold it
         return result
 
     @step
@@ -327,8 +329,9 @@ class Recording(LibpqConnection):
     def _has_come(self, conn: Any, state: int, before: Beside) -> None:
         before.tell(self, conn)
         if state == _POLL_OK and self._waiting is not None:
-            cursor, self._waiting = self._waiting, None
-            self.answered(self._libpq, [self._result(cursor)])
+            waiting, self._waiting = self._waiting, None
+            cursor = waiting()
+            self.answered(self._libpq, [MadeResult() if cursor is None else self._result(cursor)])
 
 
 class _Each:
