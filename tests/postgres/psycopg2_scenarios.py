@@ -432,7 +432,7 @@ def copy(dsn: str) -> Any:
 
     with connected(dsn) as connection:
         cursor = connection.cursor()
-        cursor.copy_from(io.StringIO("a\t1\nb\t\\N\n"), "item", columns=("name", "price"))
+        cursor.copy_from(io.StringIO("a\t1\nb\t\\N\n"), "item", columns=(one for one in ("name", "price")))
         seen: list[Any] = [cursor.rowcount, cursor.statusmessage, cursor.query, cursor.description]
         cursor.copy_from(io.BytesIO(b"c|3\nd|x\n"), "item", sep="|", null="x", columns=["name", "price"], size=4)
         out = io.StringIO()
@@ -611,6 +611,14 @@ def connections_that_do_not_wait(dsn: str) -> Any:
     seen.append(outcome(lambda: cursor.execute("SELECT 4")))
     wait(connection)
     seen.append(cursor.fetchone())
+    cursor.callproc("abs", (-5,))
+    wait(connection)
+    seen.append(cursor.fetchone())
+    dropped = connection.cursor()
+    dropped.execute("SELECT 5")
+    del dropped
+    seen.append(outcome(lambda: wait(connection)))
+    seen.append(ask("SELECT 6"))
     connection.close()
     failing = psycopg2.connect(dsn, async_=True, dbname="nowhere")
     seen.append(outcome(lambda: wait(failing)))

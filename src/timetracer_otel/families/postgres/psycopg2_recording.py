@@ -194,6 +194,9 @@ class Recording(LibpqConnection):
             self.lost()
         elif str(error) == _EMPTY_QUERY:
             self.answered(self._libpq, [MadeResult(EMPTY)])
+        elif self._waiting is not None and self._waiting() is None:
+            self._waiting = None  # the program has dropped the cursor, and the driver the answer
+            self.answered(self._libpq, [MadeResult()])
         else:
             self.unsent()
 
