@@ -164,6 +164,17 @@ def test_an_error_of_the_stream_is_the_apps() -> None:
         stream.read()
     assert caught.value is error
     assert not request.complete
+    assert request.left is not None
+    assert request.left.during == "request"
+
+
+def test_what_a_stream_cannot_do_is_no_broken_connection() -> None:
+    """It says so, and the app reads another way."""
+    stream, request = observed(io.BufferedReader(Pipe(BODY, 4)), CHUNKED)
+    with pytest.raises(io.UnsupportedOperation):
+        stream.seek(0)
+    assert stream.read() == BODY
+    assert (request.complete, request.left) == (True, None)
 
 
 @given(

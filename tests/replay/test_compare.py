@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+from email.utils import formatdate
 from typing import Any
 
 import orjson
@@ -239,3 +240,32 @@ def test_whether_a_connection_stays_is_no_difference() -> None:
     assert list(compare_headers(recorded, [stream, ("connection", "close")])) == []
     (found,) = compare_headers([stream, ("Connection", "close, x-hop")], [stream, ("Connection", "Close")])
     assert (found.kind, found.what) == ("header", "connection")
+
+
+def test_a_servers_date_in_the_place_of_the_apps_is_no_difference() -> None:
+    """Gunicorn drops the date of the app, which files that Flask sends have; another date of the app is one."""
+    recorded = [("Date", "Mon, 02 Nov 2026 10:00:00 GMT")]
+    assert list(compare_headers(recorded, [("Date", formatdate(usegmt=True))])) == []
+    for live in ([("Date", "Mon, 02 Nov 2026 10:00:01 GMT")], [("Date", "today")], []):
+        assert [one.what for one in compare_headers(recorded, live)] == ["date"]
+
+
+def test_an_app_goes_on_until_it_notices_that_its_client_has_left() -> None:
+    """With one call more of a kind that it made again and again, also before its last words; not of any other kind."""
+
+    def found(*noted: dict[str, Any]) -> list[str]:
+        told = notes(*noted, unused())
+        return [one.kind for one in compare_calls(told.lanes["l"], "error", told.everywhere(), left=True)]
+
+    def call(span: str, kind: str) -> dict[str, Any]:
+        return {**answered(span), "key": ["db", kind]}
+
+    def more(kind: str) -> dict[str, Any]:
+        return {"what": "miss", "key": ["db", kind], "asked": {}, "message": "m"}
+
+    begun, stream, last_words = call("1", "log"), [call("2", "tick"), call("3", "tick")], call("4", "left")
+    assert found(begun, *stream, more("tick"), last_words) == []
+    assert found(begun, *stream, last_words, more("tick")) == []
+    assert found(begun, more("log"), *stream, last_words) == ["extra"]
+    assert found(begun, *stream, more("other"), last_words) == ["extra"]
+    assert found(begun, stream[0], more("tick"), stream[1], last_words) == ["extra"]

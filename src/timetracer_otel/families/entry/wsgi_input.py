@@ -6,6 +6,7 @@ import io
 import time
 from collections.abc import Callable, Iterator
 from functools import partial
+from io import UnsupportedOperation
 from typing import Any
 
 import wrapt
@@ -64,9 +65,15 @@ class _Taken:
         if self._lost or not (self._seen == self._length or (end and self._at == self._seen)):
             return
         if self._length is not None and self._seen < self._length:
-            request.left = request.left or Left("request", _now())
+            self.break_off()
         else:
             request.complete = True
+
+    @guarded("wsgi.input")
+    def break_off(self) -> None:
+        """Take note that nothing more will come of a body that was not seen to its end."""
+        if not self._request.complete:
+            self._request.left = self._request.left or Left("request", _now())
 
     @guarded("wsgi.input")
     def filled(self, buffer: Any, count: int | None) -> None:
@@ -134,6 +141,16 @@ def _seek(taken: _Taken, seek: Callable[..., int], *args: Any, **kwargs: Any) ->
     return result
 
 
+def _reading(reader: Callable[..., Any], taken: _Taken, read: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+    try:
+        return reader(taken, read, *args, **kwargs)
+    except UnsupportedOperation:
+        raise
+    except OSError:  # a server's words for a client that has left in the middle of a chunk, or was not understood
+        taken.break_off()
+        raise
+
+
 _READERS: dict[str, Callable[..., Any]] = {
     "read": _read,
     "readall": _read,
@@ -161,7 +178,7 @@ class ObservedInput(wrapt.ObjectProxy):  # type: ignore[type-arg] # before wrapt
     def __getattr__(self, name: str) -> Any:
         value = getattr(self.__wrapped__, name)
         reader = _READERS.get(name)
-        return value if reader is None else partial(reader, self._self_taken, value)
+        return value if reader is None else partial(_reading, reader, self._self_taken, value)
 
     def __iter__(self) -> Iterator[bytes]:
         for line in self.__wrapped__:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import chain
 from typing import Any, Literal, TypeAlias
 
 from timetracer_otel.replay.comparing.differences import Difference, Drawn
@@ -223,11 +224,21 @@ def _write(note: _Note) -> Write:
 
 
 def _going_on(lane: LaneNotes) -> list[_Note]:
-    """Calls that the app makes after all recorded ones, and of the same kinds."""
-    recorded = [note for note in lane.answered if note["how"] not in AGAIN]
-    last = max((note["number"] for note in recorded), default=0)
-    kinds = [note.get("key") for note in recorded]
-    return [note for note in (*lane.misses, *lane.answered) if note["number"] > last and note.get("key") in kinds]
+    """Calls that the app makes after all recorded ones, and of the same kinds.
+
+    Of a kind that it had made again and again also those before what it does at the end, such as noting who has left.
+    """
+    numbers = defaultdict[tuple[str, ...], list[int]](list)
+    for note in lane.answered:
+        if note["how"] not in AGAIN:
+            numbers[tuple(note.get("key", ()))].append(note["number"])
+    last = max(chain.from_iterable(numbers.values()), default=0)
+
+    def goes_on(note: _Note) -> bool:
+        alike = numbers.get(tuple(note.get("key", ())), [])
+        return bool(alike) and note["number"] > (max(alike) if len(alike) > 1 else last)
+
+    return [note for note in (*lane.misses, *lane.answered) if goes_on(note)]
 
 
 def call_name(key: Sequence[str]) -> str:
