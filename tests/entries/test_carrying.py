@@ -411,6 +411,24 @@ def test_awaitables_start_in_the_order_in_which_they_are_given(runtime: NotingRu
         list(asyncio.as_completed(asyncio.Future(loop=asyncio.new_event_loop())))
 
 
+@pytest.mark.parametrize("loop", LOOPS)
+def test_what_is_waited_for_is_of_the_same_flow(runtime: NotingRuntime, loop: str) -> None:
+    """``wait_for`` makes a task of a coroutine before Python 3.12: what runs in it has its caller's place."""
+    lane = opened(runtime)
+
+    async def place() -> str:
+        return branch_in(lane, here())
+
+    async def places() -> list[str]:
+        first = await asyncio.wait_for(place(), 60)
+        beside = await asyncio.create_task(asyncio.wait_for(place(), 60))
+        return [first, beside, await asyncio.create_task(place())]
+
+    with lane.entered():
+        first, beside, task = LOOPS[loop](places())
+    assert (beside, task) == (f"{first}.0", f"{first}.0")  # each the first of its function
+
+
 def test_work_in_a_copied_context_has_a_place_of_its_own(runtime: NotingRuntime, pools: Pools) -> None:
     """``submit(copy_context().run, work)``, as people carry their context variables."""
     lane = opened(runtime)

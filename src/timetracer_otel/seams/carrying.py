@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import queue
+import sys
 from collections.abc import Callable, Iterator
 from threading import Thread
 from typing import Any, Final
@@ -26,6 +27,9 @@ __all__ = ["install", "uninstall"]
 
 _BRANCH: Final = "_timetracer_branch"
 _ABSENT: Final = object()
+_WAIT_FOR: Final = asyncio.wait_for.__code__ if sys.version_info < (3, 12) else None
+_UP_TO_WAIT_FOR: Final = 4
+"""Frames: behind whoever asks come ``create_task``, and two of ``ensure_future``."""
 _WORKERS: Final = (
     "aiosqlite.",
     "anyio.",
@@ -125,7 +129,7 @@ def _start_task(original: Callable[..., Any]) -> Callable[..., Any]:
     """Go around ``create_task`` of a loop. The task copies a context that says which branch it is."""
 
     def create_task(self: Any, coro: Any, *args: Any, **kwargs: Any) -> Any:
-        branch = branches.started(coro)
+        branch = None if _is_waited_for() else branches.started(coro)
         if branch is None:
             return original(self, coro, *args, **kwargs)
         if (context := kwargs.get("context")) is not None:
@@ -135,6 +139,17 @@ def _start_task(original: Callable[..., Any]) -> Callable[..., Any]:
             return original(self, coro, *args, **kwargs)
 
     return create_task
+
+
+def _is_waited_for() -> bool:
+    """Whether ``wait_for`` makes a task: until Python 3.12 it runs in one what its caller does in order."""
+    if _WAIT_FOR is None:
+        return False
+    try:
+        frame = sys._getframe(_UP_TO_WAIT_FOR)  # noqa: SLF001 - the cheap way
+    except ValueError:
+        return False
+    return frame.f_code is _WAIT_FOR
 
 
 def _start_in_order(original: Callable[..., Any]) -> Callable[..., Any]:
