@@ -18,8 +18,10 @@ from hypothesis import strategies as st
 from timetracer_otel.cassette.model import Kind, Span
 from timetracer_otel.families.kinds import http
 from timetracer_otel.replay.answering.brought_values import Brought
-from timetracer_otel.replay.answering.matching import Index, Match, Matcher, Recorded
+from timetracer_otel.replay.answering.matching import Match, Matcher
+from timetracer_otel.replay.answering.recorded_calls import Index, Recorded
 from timetracer_otel.seams import Description, Value
+from timetracer_otel.seams.descriptions import Deferred
 from timetracer_otel.seams.values import found_in
 
 Asked = tuple[str, Sequence[int], bool]
@@ -91,6 +93,47 @@ def test_a_list_in_another_order_is_the_same(values: list[int], chance: Any) -> 
     found = live.match(described("a", chance.sample(values, len(values)), listed=True))
     assert found is not None
     assert found.how == "exact"
+
+
+def deferred(whole: Description, made: list[Description]) -> Deferred:
+    """The same description, made when it is needed."""
+
+    def make() -> Description:
+        made.append(whole)
+        return whole
+
+    as_sent = repr((whole.shape, whole.values)).encode()
+    return Deferred(as_sent, make, key=whole.key, read=whole.read, subjects=whole.subjects, settles=whole.settles)
+
+
+@settings(deadline=None)
+@given(calls_of_an_app, st.lists(st.integers(0, 1), max_size=8), st.randoms(use_true_random=False))
+def test_what_is_described_late_is_matched_alike(calls: list[Asked], salts: list[int], chance: Any) -> None:
+    """Values that changed or did not, in any order of calls: each gets the answer that it gets otherwise."""
+    mine = [described(name, values) for name, values, _ in calls]
+    theirs = [
+        described(name, values, salt=salt) for (name, values, _), salt in zip(calls, [*salts, *[0] * 8], strict=False)
+    ]
+    chance.shuffle(theirs)
+    eager, late = matcher(recorded(mine)), matcher(recorded([deferred(one, []) for one in mine]))
+    for asked in theirs:
+        found, found_late = eager.match(asked), late.match(deferred(asked, []))
+        assert number_of(found) == number_of(found_late)
+        assert (found and found.how) == (found_late and found_late.how)
+    assert dict(eager.bindings) == dict(late.bindings)
+
+
+def test_calls_that_are_the_same_to_the_byte_are_not_described() -> None:
+    """Only when one differs is it needed what stands for what; then as if all had been described at once."""
+    made = list[Description]()
+    live = matcher(recorded([deferred(described("a", [number]), made) for number in range(5)]))
+    for number in (0, 3, 1):
+        assert number_of(live.match(deferred(described("a", [number]), made))) == number
+    assert made == []
+    assert live.match(described("a", [3, 1])) is None
+    assert number_of(live.match(deferred(described("a", [7]), made))) == 2
+    assert live.match(described("a", [7])) is None
+    assert live.to_recorded == {value_of(7): value_of(2)}
 
 
 def test_values_that_were_there_before_never_bind() -> None:

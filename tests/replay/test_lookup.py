@@ -16,7 +16,8 @@ from timetracer_otel.cassette.model import Kind, Lane, Span
 from timetracer_otel.cassette.shelf import Shelf
 from timetracer_otel.families.kinds.http import Request
 from timetracer_otel.replay.answering.entries import Entries
-from timetracer_otel.replay.answering.matching import Index, Matcher, Recorded
+from timetracer_otel.replay.answering.matching import Matcher
+from timetracer_otel.replay.answering.recorded_calls import Index, Recorded
 from timetracer_otel.seams import Description
 
 JSON = [("Content-Type", "application/json")]
@@ -47,8 +48,7 @@ def test_the_last_of_many_identical_calls_takes_as_few_steps_as_the_first() -> N
     """Each is answered by its own recorded call, in order, and what was used is not stepped over again."""
     recorded = calls(40_000)
     index = Index(recorded, brought=lambda _value: True)
-    for bucket in index.exact:
-        index.exact[bucket] = CountedList(index.exact[bucket])
+    index.same._alike = {bucket: CountedList(alike) for bucket, alike in index.same._alike.items()}
     matcher, answered, steps = Matcher(index, brought=lambda _value: True), [], []
     for call in recorded:
         CountedList.steps = 0

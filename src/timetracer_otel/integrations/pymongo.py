@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import struct
 from collections.abc import Iterable
+from functools import partial
 from typing import Any
 
 from timetracer_otel import seams, spans
@@ -326,7 +327,12 @@ def _describe(recorded: Span) -> Description | None:
         # The next batch of an exhaust cursor: served in turn, never asked for.
         return Description(("mongodb", "", "getMore", ""), b"", (), read=True)
     message = wire.parse_message(request)
-    return None if server.is_drivers_own(message) else family.describe(message)
+    return None if server.is_drivers_own(message) else family.asked(message, partial(_read_again, recorded))
+
+
+def _read_again(recorded: Span) -> wire.Message:
+    """A recorded call's message once more: kept decoded, those of a session would take room for nothing."""
+    return wire.parse_message(recorded.payload(spans.REQUEST) or b"")
 
 
 def _reply_values(recorded: Span) -> Iterable[Value]:

@@ -5,7 +5,9 @@ from __future__ import annotations
 import re
 from bisect import bisect_left
 from collections import OrderedDict, defaultdict
+from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 from hashlib import blake2b
 from operator import itemgetter
 from typing import TypeAlias
@@ -27,9 +29,9 @@ from timetracer_otel.families.mongodb.bson_walk import (
 )
 from timetracer_otel.families.mongodb.unordered_lists import lists_without_order, may_have_lists
 from timetracer_otel.families.mongodb.wire import VOLATILE, Message, sections_of
-from timetracer_otel.seams.integration import Description, Value
+from timetracer_otel.seams.descriptions import Deferred, Description, Value
 
-__all__ = ["describe"]
+__all__ = ["asked", "describe"]
 
 # Commands that change nothing, in small letters: old servers also know "ismaster", "collstats", "buildinfo".
 _READS = frozenset(
@@ -51,6 +53,8 @@ _NO_DATA = frozenset(
 )
 _ANYWHERE = frozenset(b"applyops bulkwrite committransaction renamecollection".split())
 """Commands that say elsewhere than in their address what they write."""
+_Address: TypeAlias = tuple[tuple[str, ...], bool, tuple[tuple[str, ...], ...], bool]
+"""Key, whether it only reads, subjects, and whether it settles: of a :class:`Description`."""
 _NAME = itemgetter(1)
 _OFFSET = itemgetter(1)
 
@@ -183,6 +187,40 @@ def _ordered(command: list[Element]) -> list[Element]:
 
 
 @guarded
+def asked(message: Message, again: Callable[[], Message] | None = None) -> Description:
+    """Say what a message asks, as :func:`describe` does, but for what only one that differs is compared by.
+
+    Args:
+        message: the command.
+        again: reads it anew when that is needed; None to keep it until then.
+
+    Raises:
+        CassetteError: the body is no BSON document, or names no command.
+    """
+    command = _elements(message)
+    key, read, subjects, settles = _address(message, command)
+    whole = partial(describe, message) if again is None else lambda: describe(again())
+    return Deferred(_as_sent(message, command), whole, key=key, read=read, subjects=subjects, settles=settles)
+
+
+def _elements(message: Message) -> list[Element]:
+    command = elements(message.body, 0, len(message.body))
+    if not command:
+        raise ValueError("a command without a name")
+    return command
+
+
+def _as_sent(message: Message, command: list[Element]) -> bytes:
+    """Digest of a message without the fields that drivers add."""
+    body = message.body
+    digest = blake2b(b"".join(body[start:end] for _, _, start, _, end in _ordered(command)), digest_size=16)
+    for name, content in message.sections:
+        digest.update(b"\0%b\0%d\0" % (name.encode(), len(content)))  # as in _Shape.add_section
+        digest.update(content)
+    return digest.digest()
+
+
+@guarded
 def describe(message: Message) -> Description:
     """Say what a message asks, so that the same request made in another run compares equal.
 
@@ -195,21 +233,22 @@ def describe(message: Message) -> Description:
     Raises:
         CassetteError: the body is no BSON document, names no command, or is nested too deep.
     """
-    body = message.body
-    command = elements(body, 0, len(body))
-    if not command:
-        raise ValueError("a command without a name")
+    command = _elements(message)
     shape = _Shape()
-    shape.add_command(body, command)
+    shape.add_command(message.body, command)
     if message.sections:
         for name, content in sorted(sections_of(message)):
             shape.add_section(name, content)
     digest = blake2b(b"".join(shape.pieces), digest_size=16).digest()
+    key, read, subjects, settles = _address(message, command)
     values, unordered = tuple(shape.values), tuple(shape.unordered)
-    key, settles = _key(message, command), command[0][1].lower() == _SETTLES
-    subjects = () if settles else _subjects(key, body, command)
-    read = settles or _is_read(body, command)
     return Description(key, digest, values, read, unordered=unordered, subjects=subjects, settles=settles)
+
+
+def _address(message: Message, command: list[Element]) -> _Address:
+    key, settles = _key(message, command), command[0][1].lower() == _SETTLES
+    read = settles or _is_read(message.body, command)
+    return key, read, () if settles else _subjects(key, message.body, command), settles
 
 
 def _subjects(key: tuple[str, ...], body: bytes, command: list[Element]) -> tuple[tuple[str, ...], ...]:

@@ -101,7 +101,7 @@ class Commands(Dialogue[Any]):
         if message.name == "getMore":
             raise GoesOut
         return self._responder.answer(
-            family.describe(message),
+            family.asked(message),
             lambda: report.render(buf, None)["request"],
             recording=lambda: spans.encode_binary(spans.REQUEST, buf),
         )

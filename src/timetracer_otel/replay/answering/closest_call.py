@@ -9,7 +9,8 @@ from typing import Final, NamedTuple
 
 from timetracer_otel.cassette import model
 from timetracer_otel.replay.answering import journal_entries
-from timetracer_otel.replay.answering.matching import Matcher, Recorded, first_difference
+from timetracer_otel.replay.answering.matching import Matcher, first_difference
+from timetracer_otel.replay.answering.recorded_calls import Recorded
 from timetracer_otel.replay.comparing.values import differences
 from timetracer_otel.seams import Description
 

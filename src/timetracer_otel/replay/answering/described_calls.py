@@ -7,7 +7,7 @@ from functools import partial
 
 from timetracer_otel import seams, spans
 from timetracer_otel.cassette import model
-from timetracer_otel.replay.answering.matching import Recorded
+from timetracer_otel.replay.answering.recorded_calls import Recorded
 from timetracer_otel.seams import Description
 from timetracer_otel.seams.branches import path_of
 

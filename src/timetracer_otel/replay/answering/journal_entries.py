@@ -12,8 +12,9 @@ import orjson
 from timetracer_otel import seams, spans
 from timetracer_otel.cassette import kinds, model
 from timetracer_otel.replay.answering import trace
-from timetracer_otel.replay.answering.matching import Match, Matcher, Recorded
+from timetracer_otel.replay.answering.matching import Match, Matcher
 from timetracer_otel.replay.answering.peers import renamed
+from timetracer_otel.replay.answering.recorded_calls import Recorded
 from timetracer_otel.replay.journal import NEAREST, Journal
 from timetracer_otel.seams import Description, Entry, Lane, Recording, Value, branches
 

@@ -9,53 +9,24 @@ from __future__ import annotations
 
 import threading
 import time
-from collections import Counter, defaultdict
-from collections.abc import Callable, Container, Iterable, Iterator, Mapping
+from collections import Counter
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
 from typing import TypeAlias
 
-from timetracer_otel import spans
 from timetracer_otel.cassette.model import Span
+from timetracer_otel.replay.answering.recorded_calls import Buckets, Index, Recorded
 from timetracer_otel.replay.comparing.values import from_difference
 from timetracer_otel.seams import Description, Value, value_clock, value_forms
 
-__all__ = ["Index", "Match", "Matcher", "Recorded"]
+__all__ = ["Match", "Matcher"]
 
-Template: TypeAlias = tuple[Value | None, ...]
 _now = time.time_ns
 """The real clock: a replay gives the app another one."""
 _MS = 1_000_000
-_BEFORE_CALLS = 5_000_000_000
-"""Nanoseconds that a session is taken to have run before its first call."""
-
 _ASKED = "asked"
 """Where the first of the unused calls that were asked is kept."""
 _Item: TypeAlias = tuple[Value, ...]
-_Exact: TypeAlias = tuple[tuple[str, ...], bytes, tuple[Value, ...]]
-_Shaped: TypeAlias = tuple[tuple[str, ...], bytes, Template]
-
-
-@dataclass(frozen=True)
-class Recorded:
-    """A recorded call with what matching needs of it.
-
-    Args:
-        span: the call.
-        description: what it asked.
-        replied: gives the values in its reply; called when there are values to compare with them.
-        branch: of its lane, as :func:`seams.branches.branch_in` names it.
-    """
-
-    span: Span
-    description: Description
-    replied: Callable[[], Iterable[Value]]
-    branch: str = ""
-
-    @cached_property
-    def reply_values(self) -> frozenset[Value]:
-        """The values in its reply."""
-        return frozenset(self.replied())
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,89 +42,6 @@ class Match:
     recorded: Recorded
     how: str
     changed: bool = False
-
-
-class Index:
-    """The calls of one recorded lane or session, ready to be looked up. It never changes once built.
-
-    Args:
-        calls: in order of start.
-        brought: whether the request that started the lane brought a value, or the session knows it.
-        began: when the recorded lane began, in nanoseconds; None for a session, which only its calls tell.
-    """
-
-    def __init__(self, calls: Iterable[Recorded], brought: Callable[[Value], bool], began: int | None = None) -> None:
-        self.calls = list(calls)
-        self.generated = _generated(self.calls, brought)
-        if began is None:
-            began = min((call.span.start for call in self.calls), default=0) - _BEFORE_CALLS
-        self.ran = began // _MS, max((call.span.end for call in self.calls), default=0) // _MS
-        self.exact: dict[_Exact, list[Recorded]] = defaultdict(list)
-        self.shaped: dict[_Shaped, list[Recorded]] = defaultdict(list)
-        self.by_key: dict[tuple[str, ...], list[Recorded]] = defaultdict(list)
-        self.preferred: dict[object, list[Recorded]] = defaultdict(list)
-        """Of the calls that are alike otherwise, those for the same asker, in the same branch, and both."""
-        self.branched = any(call.branch for call in self.calls)
-        for call in self.calls:
-            asked = call.description
-            exact = (asked.key, asked.shape, asked.sorted(asked.values))
-            template = asked.sorted(tuple(None if value in self.generated else value for value in asked.values))
-            shaped = (asked.key, asked.shape, template)
-            self.exact[exact].append(call)
-            self.shaped[shaped].append(call)
-            for bucket in {exact, shaped}:  # one, where nothing was generated
-                for key in self.preferences(bucket, asked.preference, call.branch):
-                    self.preferred[key].append(call)
-            self.by_key[asked.key].append(call)
-
-    @cached_property
-    def asked(self) -> list[Recorded]:
-        """The calls without those that nothing asked for."""
-        return [call for call in self.calls if spans.FOLLOWS not in call.span.attributes]
-
-    @cached_property
-    def peers(self) -> dict[str, None]:
-        """The peers that the calls name, in order of the first call to each."""
-        return dict.fromkeys(call.description.peer for call in self.calls if call.description.peer)
-
-    @cached_property
-    def by_span(self) -> dict[str, Recorded]:
-        """The calls by the ids of their spans."""
-        return {call.span.span_id: call for call in self.calls}
-
-    def preferences(self, bucket: object, asker: bytes, branch: str) -> Iterator[object]:
-        """Where to look first for calls that are alike otherwise, the best place first.
-
-        Args:
-            bucket: what they have in common.
-            asker: whom the call is for, see :attr:`Description.preference`.
-            branch: that asks.
-        """
-        if asker and self.branched:
-            yield bucket, asker, branch
-        if asker:
-            yield bucket, asker
-        if self.branched:
-            yield bucket, branch
-
-
-def _generated(calls: list[Recorded], brought: Callable[[Value], bool]) -> frozenset[Value]:
-    known: set[Value] = set()
-    generated: set[Value] = set()
-    if not any(call.description.values for call in calls):
-        return frozenset()
-    events = [(call.span.start, 0, n) for n, call in enumerate(calls)] + [
-        (call.span.end, 1, n) for n, call in enumerate(calls)
-    ]
-    for _, is_reply, number in sorted(events):
-        if is_reply:
-            replied = calls[number].reply_values - generated
-            known.update(key for value in replied for key in value_forms.known_by(value))
-            continue
-        for value in calls[number].description.values:
-            if value not in generated and known.isdisjoint(value_forms.known_by(value)):
-                (known if brought(value) else generated).add(value)
-    return frozenset(generated)
 
 
 class Bindings(Mapping[Value, Value]):
@@ -204,6 +92,8 @@ class Matcher:
     _same: set[Value] = field(default_factory=set)
     """Generated values that did not change: they stand for themselves. Of a suite's session there are many."""
     _served: list[Recorded] = field(default_factory=list)
+    _exact: list[Recorded] = field(default_factory=list)
+    """Calls that were the same to the byte, whose values are bound when one is not."""
     bindings: Bindings = field(default_factory=lambda: Bindings({}, 0))
     """The live value of each recorded one that differs from it, for now."""
     _bound: dict[Value, tuple[int, Value]] = field(default_factory=dict)
@@ -224,32 +114,51 @@ class Matcher:
             The match, None when this lane has none.
         """
         with self._lock:
+            if (call := self._same_to_the_byte(asked, branch)) is not None:
+                return self._use(call, "exact")
+            self._bind_exact()
             values = asked.values and self._translated(asked)
             bucket = (asked.key, asked.shape, asked.sorted(values) if asked.unordered else values)
-            same = self.index.exact.get(bucket, [])
-            if (call := self._next_ranked(bucket, same, asked.preference, branch)) is not None:
+            exact = self.index.described.exact
+            if (call := self._next_ranked(exact, bucket, asked.preference, branch)) is not None:
                 if values:
                     self._bind_same(asked.values, values)
                 return self._use(call, "exact" if values == asked.values else "translated")
             if may_bind and asked.values and (bound := self._bindable(asked, branch)) is not None:
                 call, changed = bound
                 return self._use(call, "shape", changed=changed)
-            if same and asked.read:
-                alike = self.index.preferred.get((bucket, asked.preference)) or same
+            if asked.read and (same := exact.get(bucket)):
+                alike = exact.get((bucket, asked.preference)) or same
                 return self._use(alike[-1], "repeated")
             return None
 
-    def _next_ranked(self, bucket: object, calls: list[Recorded], asker: bytes, branch: str) -> Recorded | None:
+    def _same_to_the_byte(self, asked: Description, branch: str) -> Recorded | None:
+        """The next unused call that asked the same, unless a value in it stands for another one by now."""
+        if self.to_recorded and not self.to_recorded.keys().isdisjoint(asked.values):
+            return None
+        call = self._next_ranked(self.index.same, asked.same, asked.preference, branch)
+        if call is not None:
+            self._exact.append(call)
+        return call
+
+    def _bind_exact(self) -> None:
+        """Bind what was equal in calls that were the same to the byte: it is first needed when one is not."""
+        exact, self._exact = self._exact, []
+        for call in exact:
+            if values := call.description.values:
+                self._bind_same(values, values)
+
+    def _next_ranked(self, among: Buckets, bucket: object, asker: bytes, branch: str) -> Recorded | None:
         """The first of :meth:`_ranked`."""
         if asker or self.index.branched:
-            return next(self._ranked(bucket, calls, asker, branch), None)
-        return self._next_unused(bucket, calls)
+            return next(self._ranked(among, bucket, asker, branch), None)
+        return self._next_unused(bucket, among.get(bucket))
 
-    def _ranked(self, bucket: object, calls: list[Recorded], asker: bytes, branch: str) -> Iterator[Recorded]:
+    def _ranked(self, among: Buckets, bucket: object, asker: bytes, branch: str) -> Iterator[Recorded]:
         """The bucket's unused calls, those of the asker and the branch first."""
         for key in self.index.preferences(bucket, asker, branch):
-            yield from self._unused(key, self.index.preferred.get(key, []))
-        yield from self._unused(bucket, calls)
+            yield from self._unused(key, among.get(key))
+        yield from self._unused(bucket, among.get(bucket))
 
     def comes_first(self, one: Description, other: Description) -> bool:
         """Whether an unused call is exactly the one description, and none that is the other began before it."""
@@ -260,8 +169,9 @@ class Matcher:
     def upcoming(self, asked: Description) -> Recorded | None:
         """The first unused call that is exactly a description; it stays unused."""
         with self._lock:
+            self._bind_exact()
             bucket = (asked.key, asked.shape, asked.sorted(self._translated(asked)))
-            return self._next_unused(bucket, self.index.exact.get(bucket, []))
+            return self._next_unused(bucket, self.index.described.exact.get(bucket))
 
     def _translated(self, asked: Description) -> tuple[Value, ...]:
         """The recorded values that the live ones stand for."""
@@ -298,7 +208,7 @@ class Matcher:
         """The calls not answered."""
         return [call for call in self.index.calls if call.span.span_id not in self.used]
 
-    def _next_unused(self, bucket: object, calls: list[Recorded]) -> Recorded | None:
+    def _next_unused(self, bucket: object, calls: Sequence[Recorded]) -> Recorded | None:
         """The bucket's first unused call; what is used up at its head is skipped once and for all."""
         start = self._first.get(bucket, 0)
         while start < len(calls) and calls[start].span.span_id in self.used:
@@ -306,7 +216,7 @@ class Matcher:
         self._first[bucket] = start
         return calls[start] if start < len(calls) else None
 
-    def _unused(self, bucket: object, calls: list[Recorded]) -> Iterator[Recorded]:
+    def _unused(self, bucket: object, calls: Sequence[Recorded]) -> Iterator[Recorded]:
         """The bucket's unused calls."""
         self._next_unused(bucket, calls)
         places = range(self._first[bucket], len(calls))
@@ -324,7 +234,7 @@ class Matcher:
         fresh = {value for value in asked.values if self._is_bound(value) or self._is_fresh(value)}
         template = asked.sorted(tuple(None if value in fresh else value for value in asked.values))
         bucket = (asked.key, asked.shape, template)
-        for call in self._ranked(bucket, self.index.shaped.get(bucket, []), asked.preference, branch):
+        for call in self._ranked(self.index.described.shaped, bucket, asked.preference, branch):
             new = self._binding(asked.values, self._aligned(asked, call.description, fresh), fresh)
             if new is None or not self._fits(new, call):
                 continue
@@ -355,7 +265,7 @@ class Matcher:
                 theirs[item] -= 1
             live = _items(asked.values, place)
             left = sorted((n for n, item in enumerate(items) if item is None), key=lambda n: _told(live[n], fresh))
-            rest = sorted((+theirs).elements(), key=lambda item: _told(item, self.index.generated))
+            rest = sorted((+theirs).elements(), key=lambda item: _told(item, self.index.described.generated))
             for number, item in zip(left, rest, strict=True):
                 items[number] = item
             aligned[place[0] : place[0] + place[1] * place[2]] = [value for item in items for value in item or ()]
@@ -386,7 +296,7 @@ class Matcher:
     def _bind_same(self, live: tuple[Value, ...], recorded: tuple[Value, ...]) -> None:
         """A generated value that did not change stands for itself from now on, as any other would."""
         for mine, theirs in zip(live, recorded, strict=True):
-            if theirs in self.index.generated and theirs not in self.to_live:
+            if theirs in self.index.described.generated and theirs not in self.to_live:
                 if mine == theirs:
                     self._same.add(theirs)
                 else:

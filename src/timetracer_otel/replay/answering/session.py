@@ -32,8 +32,9 @@ from timetracer_otel.replay.answering.determinism import drawn_by_session, given
 from timetracer_otel.replay.answering.entries import Entries
 from timetracer_otel.replay.answering.facts import SEARCHED, Facts
 from timetracer_otel.replay.answering.lookup import look_up, meanings
-from timetracer_otel.replay.answering.matching import Index, Match, Matcher, Recorded
+from timetracer_otel.replay.answering.matching import Match, Matcher
 from timetracer_otel.replay.answering.peers import Names, Peers
+from timetracer_otel.replay.answering.recorded_calls import Index, Recorded
 from timetracer_otel.replay.answering.script_notes import ScriptNotes
 from timetracer_otel.replay.answering.streams import History, LiveStream, Watched
 from timetracer_otel.replay.answering.trace import Tracing
