@@ -61,6 +61,7 @@ def pre_instrument() -> None:
             with _left_to_no_collection():
                 _set_up(settings)
             _from_outside = True
+            _leave_instrumentors_to_no_collection()
         if settings.mode == "replay":
             _leave_out_costly()
             _debug()
@@ -94,6 +95,17 @@ def _left_to_no_collection() -> Iterator[None]:
         gc.freeze()
         if collects:
             gc.enable()
+
+
+def _leave_instrumentors_to_no_collection() -> None:
+    """The same for what the instrumentors import: most are for libraries that are installed and not used."""
+
+    def load(wrapped: Any, _instance: Any, args: Any, kwargs: Any) -> Any:
+        with _left_to_no_collection():
+            return wrapped(*args, **kwargs)
+
+    patch = Patch("opentelemetry.instrumentation.distro", "BaseDistro.load_instrumentor", load)
+    patching.apply(Integration("opentelemetry", (patch,)))
 
 
 def _refuse_to_run(error: Exception) -> NoReturn:

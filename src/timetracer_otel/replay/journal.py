@@ -13,6 +13,7 @@ from typing import Any
 import orjson
 
 from timetracer_otel.cassette.model import Span
+from timetracer_otel.replay.claims import Claims
 from timetracer_otel.seams.lanes import process
 
 __all__ = ["NEAREST", "UNSEEN", "Children", "Journal", "Outcome", "driven_by", "leave", "read", "unanswered"]
@@ -36,6 +37,7 @@ class Journal:
 
     def __init__(self, folder: Path | None, *, detailed: bool = False, accepting: bool = False) -> None:
         self._folder = folder
+        self._claims = Claims(folder) if folder is not None else None
         self.detailed = detailed
         self.accepting = accepting
         self._descriptor = -1
@@ -92,13 +94,7 @@ class Journal:
         Returns:
             Whether this process is the first to ask.
         """
-        if self._folder is None:
-            return True
-        try:
-            os.close(os.open(self._folder / f"{_digest(name)}.claim", os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
-        except FileExistsError:
-            return False
-        return True
+        return self._claims is None or self._claims.take(name)
 
     def withdraw(self, pid: int) -> None:
         """Take back what a process noted, which runs again from its beginning.
