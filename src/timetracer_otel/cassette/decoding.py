@@ -143,8 +143,12 @@ def _pairs(message: Message, field: str) -> dict[str, object]:
         key = pair.get("key", "")
         if type(key) is not str:
             raise Malformed(f"{field} has the key {shown(key)}, which is no string")
+        value = pair.get("value")
+        if type(value) is dict and len(value) == 1 and type(text := value.get("stringValue")) is str:
+            pairs[intern(key)] = text  # as nearly all are; the same few names in every span
+            continue
         try:
-            pairs[intern(key)] = _value(pair.get("value"))  # the same few names in every span
+            pairs[intern(key)] = _value(value)
         except Malformed as error:
             raise Malformed(f"attribute {key[:80]!r}: {error}") from None
     return pairs

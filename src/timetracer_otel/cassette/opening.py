@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Final
 
 import orjson
@@ -12,7 +13,7 @@ from timetracer_otel.cassette.model import Lane, Span
 
 __all__ = ["open_lane"]
 
-_TEXTS: Final = (spans.HTTP_TARGET, "url.full", "timetracer.http.effective_url")
+_TEXTS: Final = frozenset((spans.HTTP_TARGET, "url.full", "timetracer.http.effective_url"))
 _JSON: Final = (spans.ERROR, "timetracer.http.response.syntax")
 """Beside what the kinds of entries name, HTTP's headers among it."""
 
@@ -29,12 +30,18 @@ def open_lane(lane: Lane) -> Lane:
 
 
 def _open(span: Span) -> None:
-    for name in _TEXTS:
+    attributes = span.attributes
+    for name in _TEXTS.intersection(attributes):
         if (text := span.text(name)) is not None:
-            span.attributes[name] = redaction.opened(text)
-    for name in (*_JSON, *kinds.sealed()):
+            attributes[name] = redaction.opened(text)
+    for name in _of_json().intersection(attributes):
         if (text := span.text(name)) is not None:
-            span.attributes[name] = redaction.opened(text, _in_json)
+            attributes[name] = redaction.opened(text, _in_json)
+
+
+@cache
+def _of_json() -> frozenset[str]:
+    return kinds.sealed().union(_JSON)
 
 
 def _in_json(secret: str) -> str:

@@ -172,8 +172,11 @@ def column_of(kind: Kind, frame: FrameType) -> list[Any] | None:
         _guarded(noted.full)
     code, last_kind, instruction, mark, column = noted.last
     if code is frame.f_code and last_kind is kind and here() is None:
-        outer = frame.f_back
-        if frame.f_lasti == instruction if mark is None else outer is not None and outer.f_trace is mark:
+        if mark is None:
+            is_again = frame.f_lasti == instruction
+        else:
+            is_again = (outer := frame.f_back) is not None and outer.f_trace is mark
+        if is_again:
             noted.count += 1
             return column
     return _guarded(partial(noted.column, kind, frame))
@@ -325,8 +328,11 @@ def rest_of_column(kind: Kind, frame: FrameType) -> Iterator[Json] | None:
         return None
     code, last_kind, instruction, mark, values = given.last
     if code is frame.f_code and last_kind is kind and here() is None:
-        outer = frame.f_back
-        if frame.f_lasti == instruction if mark is None else outer is not None and outer.f_trace is mark:
+        if mark is None:
+            is_again = frame.f_lasti == instruction  # the caller's frame would have to be made into an object first
+        else:
+            is_again = (outer := frame.f_back) is not None and outer.f_trace is mark
+        if is_again:
             return values
     return None
 
