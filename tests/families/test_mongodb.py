@@ -60,6 +60,11 @@ def describe(body: Mapping[str, Any] | bytes, *sections: tuple[str, Documents]) 
     return family.describe(messages.parse_message(wire(body, *sections)))
 
 
+def asked(body: Mapping[str, Any] | bytes, *sections: tuple[str, Documents]) -> Any:
+    """The same, but for what only a message that differs is compared by."""
+    return family.asked(messages.parse_message(wire(body, *sections)))
+
+
 def raw_document(*elements: bytes) -> bytes:
     """Write a BSON document from written elements."""
     content = b"".join(elements)
@@ -487,6 +492,21 @@ def test_order_and_volatile_fields_do_not_count(kept: dict[str, Any], noise: dic
     shuffled = list({**kept, **noise}.items())
     random.shuffle(shuffled)
     assert describe({"find": "c", **dict(shuffled)}) == describe({"find": "c", **kept})
+    assert asked({"find": "c", **dict(shuffled)}).same == asked({"find": "c", **kept}).same
+
+
+@unhurried
+@given(fields, trees, trees)
+def test_what_is_the_same_to_the_byte_has_one_description(kept: dict[str, Any], one: Any, other: Any) -> None:
+    """And what was described late is described as it is at once."""
+    section = "documents", [{"one": one}]
+    left, right = ((asked({"insert": "c", **kept, "x": value}, section)) for value in (one, other))
+    whole = describe({"insert": "c", **kept, "x": one}, section)
+    assert left == whole
+    assert (left.key, left.read, left.subjects, left.settles) == (whole.key, whole.read, whole.subjects, whole.settles)
+    if left.same == right.same:
+        assert left == right
+    assert left.same != asked({"insert": "c", **kept, "x": one}, ("documents", [{"one": one}, {}])).same
 
 
 @unhurried

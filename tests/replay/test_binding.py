@@ -102,8 +102,8 @@ def deferred(whole: Description, made: list[Description]) -> Deferred:
         made.append(whole)
         return whole
 
-    as_sent = repr((whole.shape, whole.values)).encode()
-    return Deferred(as_sent, make, key=whole.key, read=whole.read, subjects=whole.subjects, settles=whole.settles)
+    same = (whole.key, repr((whole.shape, whole.values)))
+    return Deferred(same=same, whole=make, key=whole.key, read=whole.read)
 
 
 @settings(deadline=None)

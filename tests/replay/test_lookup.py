@@ -48,7 +48,7 @@ def test_the_last_of_many_identical_calls_takes_as_few_steps_as_the_first() -> N
     """Each is answered by its own recorded call, in order, and what was used is not stepped over again."""
     recorded = calls(40_000)
     index = Index(recorded, brought=lambda _value: True)
-    index.same._alike = {bucket: CountedList(alike) for bucket, alike in index.same._alike.items()}
+    index.same |= {bucket: CountedList(alike) for bucket, alike in index.same.items()}
     matcher, answered, steps = Matcher(index, brought=lambda _value: True), [], []
     for call in recorded:
         CountedList.steps = 0

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
-from typing import TypeAlias, TypeVar
+from dataclasses import dataclass, field, replace
+from typing import Any, Final, TypeAlias, TypeVar
 
 __all__ = ["Deferred", "Description", "Value"]
 
@@ -104,6 +104,10 @@ class Description:
         return hash((self.key, self.shape, self.sorted(self.values), self.preference))
 
 
+_LATE: Final = frozenset({"shape", "values", "unordered"})
+
+
+@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
 class Deferred(Description):
     """A description whose larger part is made when somebody needs it.
 
@@ -111,63 +115,25 @@ class Deferred(Description):
     documents is not gone through before the program starts.
 
     Args:
-        as_sent: digest of what was asked as it was sent, without what a library adds for itself.
+        same: as :attr:`Description.same`, by a digest of what was asked as it was sent, without what a library adds.
         whole: gives the description.
-        key: that it has.
-        read: as it has it.
-        subjects: as it has them.
-        settles: as it has it.
     """
 
-    __slots__ = ("_as_sent", "_made", "_whole")
+    same: tuple[object, ...]
+    whole: Callable[[], Description]
+    shape: bytes = field(init=False)
+    values: tuple[Value, ...] = field(init=False)
+    unordered: tuple[tuple[int, int, int], ...] = field(init=False)
 
-    _as_sent: bytes
-    _made: Description | None
-    _whole: Callable[[], Description]
-
-    def __init__(  # noqa: PLR0913 - the fields of a description
-        self,
-        as_sent: bytes,
-        whole: Callable[[], Description],
-        *,
-        key: tuple[str, ...],
-        read: bool,
-        subjects: tuple[tuple[str, ...], ...] | None,
-        settles: bool,
-    ) -> None:
-        fields = {"key": key, "read": read, "subjects": subjects, "settles": settles, "preference": b"", "peer": ""}
-        for name, value in (*fields.items(), ("_as_sent", as_sent), ("_whole", whole), ("_made", None)):
-            object.__setattr__(self, name, value)
-
-    @property
-    def same(self) -> tuple[object, ...]:
-        """By the digest."""
-        return (self.key, self._as_sent)
-
-    @property
-    def whole(self) -> Description:
-        """All of it."""
-        made = self._made
-        if made is None:
-            made = self._whole()
-            object.__setattr__(self, "_made", made)
-        return made
-
-    @property
-    def shape(self) -> bytes:
-        """Digest of everything asked."""
-        return self.whole.shape
-
-    @property
-    def values(self) -> tuple[Value, ...]:
-        """The blanked values."""
-        return self.whole.values
-
-    @property
-    def unordered(self) -> tuple[tuple[int, int, int], ...]:
-        """The lists whose order means nothing."""
-        return self.whole.unordered
+    def __getattr__(self, name: str) -> Any:
+        """Make what is not there yet."""
+        if name not in _LATE:
+            raise AttributeError(name)
+        whole = self.whole()
+        for late in _LATE:
+            object.__setattr__(self, late, getattr(whole, late))
+        return getattr(whole, name)
 
     def at(self, peer: str) -> Description:
         """The same, asked of another peer."""
-        return self.whole.at(peer)
+        return self.whole().at(peer)

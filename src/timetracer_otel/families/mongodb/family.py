@@ -200,7 +200,8 @@ def asked(message: Message, again: Callable[[], Message] | None = None) -> Descr
     command = _elements(message)
     key, read, subjects, settles = _address(message, command)
     whole = partial(describe, message) if again is None else lambda: describe(again())
-    return Deferred(_as_sent(message, command), whole, key=key, read=read, subjects=subjects, settles=settles)
+    same = (key, _as_sent(message, command))
+    return Deferred(same=same, whole=whole, key=key, read=read, subjects=subjects, settles=settles)
 
 
 def _elements(message: Message) -> list[Element]:
@@ -213,7 +214,7 @@ def _elements(message: Message) -> list[Element]:
 def _as_sent(message: Message, command: list[Element]) -> bytes:
     """Digest of a message without the fields that drivers add."""
     body = message.body
-    digest = blake2b(b"".join(body[start:end] for _, _, start, _, end in _ordered(command)), digest_size=16)
+    digest = blake2b(b"".join([body[start:end] for _, _, start, _, end in _ordered(command)]), digest_size=16)
     for name, content in message.sections:
         digest.update(b"\0%b\0%d\0" % (name.encode(), len(content)))  # as in _Shape.add_section
         digest.update(content)

@@ -152,13 +152,13 @@ class Matcher:
         """The first of :meth:`_ranked`."""
         if asker or self.index.branched:
             return next(self._ranked(among, bucket, asker, branch), None)
-        return self._next_unused(bucket, among.get(bucket))
+        return self._next_unused(bucket, among.get(bucket, ()))
 
     def _ranked(self, among: Buckets, bucket: object, asker: bytes, branch: str) -> Iterator[Recorded]:
         """The bucket's unused calls, those of the asker and the branch first."""
         for key in self.index.preferences(bucket, asker, branch):
-            yield from self._unused(key, among.get(key))
-        yield from self._unused(bucket, among.get(bucket))
+            yield from self._unused(key, among.get(key, ()))
+        yield from self._unused(bucket, among.get(bucket, ()))
 
     def comes_first(self, one: Description, other: Description) -> bool:
         """Whether an unused call is exactly the one description, and none that is the other began before it."""
@@ -171,7 +171,7 @@ class Matcher:
         with self._lock:
             self._bind_exact()
             bucket = (asked.key, asked.shape, asked.sorted(self._translated(asked)))
-            return self._next_unused(bucket, self.index.described.exact.get(bucket))
+            return self._next_unused(bucket, self.index.described.exact.get(bucket, ()))
 
     def _translated(self, asked: Description) -> tuple[Value, ...]:
         """The recorded values that the live ones stand for."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Final, TypeAlias
@@ -44,21 +44,13 @@ class Recorded:
         return frozenset(self.replied())
 
 
-class Buckets:
-    """Calls by what they have in common, in order of start."""
-
-    def __init__(self) -> None:
-        self._alike: dict[object, list[Recorded]] = defaultdict(list)
+class Buckets(dict[object, list[Recorded]]):
+    """Calls by what they have in common, in order of start; and by what :meth:`Index.preferences` names of that."""
 
     def add(self, call: Recorded, bucket: object, preferred: Iterable[object]) -> None:
         """Add a call, also to the places where it is looked for first."""
-        self._alike[bucket].append(call)
-        for key in preferred:
-            self._alike[key].append(call)
-
-    def get(self, bucket: object) -> Sequence[Recorded]:
-        """Give the calls of a bucket, or those that :meth:`Index.preferences` names of one."""
-        return self._alike.get(bucket, ())
+        for key in (bucket, *preferred):
+            self.setdefault(key, []).append(call)
 
 
 class Index:
