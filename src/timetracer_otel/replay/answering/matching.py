@@ -134,12 +134,16 @@ class Matcher:
 
     def _same_to_the_byte(self, asked: Description, branch: str) -> Recorded | None:
         """The next unused call that asked the same, unless a value in it stands for another one by now."""
-        if self.to_recorded and not self.to_recorded.keys().isdisjoint(asked.values):
+        if self.to_recorded and not self._stands_for_itself(asked):
             return None
         call = self._next_ranked(self.index.same, asked.same, asked.preference, branch)
         if call is not None:
             self._exact.append(call)
         return call
+
+    def _stands_for_itself(self, asked: Description) -> bool:
+        """Whether no value that is asked stands for another one."""
+        return not self.to_recorded or self.to_recorded.keys().isdisjoint(asked.values)
 
     def _bind_exact(self) -> None:
         """Bind what was equal in calls that were the same to the byte: it is first needed when one is not."""
@@ -169,6 +173,10 @@ class Matcher:
     def upcoming(self, asked: Description) -> Recorded | None:
         """The first unused call that is exactly a description; it stays unused."""
         with self._lock:
+            if self._stands_for_itself(asked):
+                same = self.index.same.get(asked.same, ())
+                if (call := self._next_unused(asked.same, same)) is not None:
+                    return call
             self._bind_exact()
             bucket = (asked.key, asked.shape, asked.sorted(self._translated(asked)))
             return self._next_unused(bucket, self.index.described.exact.get(bucket, ()))
