@@ -29,12 +29,17 @@ def handle(channel: Any, method: Any, properties: Any, body: bytes) -> None:
         return
     total = order["price"] * (3 if CHANGED == "body" else 2)
     receipt = json.dumps({"total": total, "token": str(uuid.uuid4())})
-    channel.basic_publish("shop", f"done.{order['id']}", receipt, pika.BasicProperties(headers={"x": 1}))
+    place, headers = ("audit" if CHANGED == "key" else f"done.{order['id']}"), {"x": 2 if CHANGED == "header" else 1}
+    publish = partial(channel.basic_publish, properties=pika.BasicProperties(headers=headers), body=receipt)
+    if CHANGED == "refactored":
+        channel.basic_publish("shop", place, receipt, pika.BasicProperties(headers=headers), False)  # noqa: FBT003
+    elif CHANGED != "dropped":
+        publish(exchange="shop", routing_key=place)
     if CHANGED == "extra":
         channel.basic_publish("shop", "audit", b"\0\xff")
     if CHANGED == "ack":
         channel.basic_nack(method.delivery_tag, requeue=False)
-    else:
+    elif CHANGED != "unsettled":
         channel.basic_ack(method.delivery_tag)
 
 

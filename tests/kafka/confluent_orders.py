@@ -26,6 +26,11 @@ def say(*words: object) -> None:
     sys.stdout.flush()
 
 
+def is_changed(what: str, order: dict[str, int]) -> bool:
+    """Whether this is the order that a variant of the program handles in another way."""
+    return what == CHANGED and order["id"] == 0
+
+
 def price(order: int) -> int:
     """Ask a service."""
     url = f"{os.environ['PEER']}/{order}"
@@ -45,8 +50,8 @@ def handle(message: Message, producer: Producer) -> None:
         if CHANGED == "added":
             producer.produce("refused", b"added")
         raise ValueError(f"order {order['id']}: {order['count']}")
-    total = order["count"] * price(order["id"] + (4 if CHANGED == "call" else 0))
-    told = json.dumps({"id": order["id"], "total": total + (1 if CHANGED == "value" else 0)})
+    total = order["count"] * price(order["id"] + (40 if is_changed("call", order) else 0))
+    told = json.dumps({"id": order["id"], "total": total + (1 if is_changed("value", order) else 0)})
     if CHANGED == "dropped":
         return
     producer.produce("priced", told, key=message.key(), headers={"from": b"orders"}, on_delivery=reported)

@@ -107,7 +107,7 @@ def test_replayed_with_the_broker_gone(consumer: Recorded) -> None:
         ("added", "extra kafka send refused"),
         ("dropped", "missing kafka send priced"),
         ("commit", "missing kafka commit shop"),
-        ("call", "/5"),
+        ("call", "/40"),
     ],
 )
 def test_verified(consumer: Recorded, changed: str, told: str) -> None:
@@ -116,5 +116,29 @@ def test_verified(consumer: Recorded, changed: str, told: str) -> None:
     count = len(consumer.lanes())
     if changed:
         assert (status, told in said) == (1, True), said
+        assert f"{count} checked" in said, said  # also those behind a message that ends the program
     else:
         assert (status, f"{count} checked, {count} passed, 0 differ" in said) == (0, True), said
+
+
+@pytest.mark.parametrize("consumer", CLIENTS[:1], indirect=True, ids=lambda client: client.name)
+@pytest.mark.parametrize(
+    ("changed", "told"),
+    [
+        ("refactored", ""),
+        ("topic", "extra kafka send prices"),
+        ("key", "changed kafka send priced: $.key: 'k0' recorded, '' now"),
+        ("header", "changed kafka send priced: $.headers[0][1]: 'orders' recorded, 'nobody' now"),
+    ],
+)
+def test_a_message_that_ends_the_program(consumer: Recorded, changed: str, told: str) -> None:
+    """It is named, and the program is started again for the others. How it is written does not count."""
+    count = len(consumer.lanes())
+    status, said = consumer.replayed("--verify", CHANGED=changed)
+    if not told:
+        assert (status, f"{count} checked, {count} passed, 0 differ" in said) == (0, True), said
+        return
+    assert (status, told in said) == (1, True), said
+    assert f"{count} checked, {count - 1} passed, 1 differ" in said, said
+    assert "problem: the command ended with status 1 at MESSAGE orders" in said, said
+    assert "the command was started 2 times" in said, said

@@ -153,7 +153,7 @@ def _record(came: Any) -> Record:
     if error is not None:
         properties["error"] = [error.code(), error.str(), error.fatal(), error.retriable()]
     value = came.value() if error is None else None  # of an error, its words
-    return Record(came.topic() or "", _bytes(value), _bytes(came.key()), came.headers() or (), properties)
+    return Record(came.topic() or "", _bytes(value), _bytes(came.key()), list(came.headers() or ()), properties)
 
 
 def _bytes(value: Any) -> bytes | None:

@@ -16,7 +16,18 @@ from timetracer_otel.cassette.model import Span
 from timetracer_otel.replay.claims import Claims
 from timetracer_otel.seams.lanes import process
 
-__all__ = ["NEAREST", "UNSEEN", "Children", "Journal", "Outcome", "driven_by", "leave", "read", "unanswered"]
+__all__ = [
+    "NEAREST",
+    "UNSEEN",
+    "Children",
+    "Journal",
+    "Outcome",
+    "driven_by",
+    "followed_by",
+    "leave",
+    "read",
+    "unanswered",
+]
 
 UNSEEN = "not watched, because they connect below Python"
 """A report says this of the libraries that follow."""
@@ -127,6 +138,15 @@ def driven_by(lane_id: str) -> str:
         lane_id: of the entry's lane.
     """
     return f"driven {lane_id}"
+
+
+def followed_by(session_id: str) -> str:
+    """The name that the process of a replay claims which follows a recorded process.
+
+    Args:
+        session_id: of the recorded one.
+    """
+    return f"session {session_id}"
 
 
 def _leaving(lane_id: str) -> str:

@@ -7,8 +7,8 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from timetracer_otel.families.amqp.broker import Broker
-from timetracer_otel.families.amqp.deliveries import Awaited, Deliveries, Handled, any_in_hand
-from timetracer_otel.families.amqp.ending import GRACE, end_program
+from timetracer_otel.families.amqp.deliveries import Awaited, Deliveries, Handled
+from timetracer_otel.families.amqp.ending import end_program, when_quiet
 from timetracer_otel.families.amqp.fields import PROPERTIES, packed
 from timetracer_otel.families.amqp.messages import Message
 from timetracer_otel.families.amqp.office import Office
@@ -38,15 +38,15 @@ class Link:
         self._loop = asyncio.get_running_loop()
 
     def _end(self) -> None:
-        self._loop.call_later(GRACE, self._end_iterators)
+        when_quiet(self._loop.call_later, self._heard, self._end_iterators)
 
     def _end_iterators(self) -> None:
-        if any_in_hand():
-            self._end()
-            return
         self.over.set()
         if self.calls_back:
-            end_program(self._loop.call_later)
+            when_quiet(self._loop.call_later, self._heard, end_program)
+
+    def _heard(self) -> int:
+        return self.broker.heard
 
 
 class State:

@@ -114,10 +114,15 @@ class Broker(Dialogue[bytes]):
 
     Args:
         office: that all connections of the app have together.
-        over: called when all consumers of the connection were cancelled behind their last message.
+        over: called behind the last message; then those consumers stay that had none, as answers may come to them.
+            Without it all of them are cancelled.
+
+    Attributes:
+        heard: how many frames have come from the driver.
     """
 
-    def __init__(self, office: Office, over: Callable[[], object] = lambda: None) -> None:
+    def __init__(self, office: Office, over: Callable[[], object] | None = None) -> None:
+        self.heard = 0
         self._office = office
         self._over = over
         self._data = bytearray()
@@ -190,7 +195,9 @@ class Broker(Dialogue[bytes]):
     def feed(self, data: bytes) -> Iterable[Reply[bytes]]:
         """Answer what the driver sends."""
         self._data += data
-        return [reply for frame in frames.cut(self._data) for reply in self._answered(frame) if reply]
+        came = list(frames.cut(self._data))
+        self.heard += len(came)
+        return [reply for frame in came for reply in self._answered(frame) if reply]
 
     def close(self) -> None:
         """Give no more messages."""
@@ -410,9 +417,11 @@ class Broker(Dialogue[bytes]):
 
     def _cancel(self) -> Iterator[bytes]:
         for number, channel, consumer in self._consumers():
-            del channel.consumers[consumer.tag]
-            yield method(number, "basic.cancel", short(consumer.tag) + b"\x01")
-        self._over()
+            if consumer.has_had or self._over is None:
+                del channel.consumers[consumer.tag]
+                yield method(number, "basic.cancel", short(consumer.tag) + b"\x01")
+        if self._over is not None:
+            self._over()
 
 
 def _was_settled(lane: Lane) -> bool:

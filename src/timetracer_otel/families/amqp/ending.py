@@ -11,26 +11,37 @@ from typing import Any, Final
 
 from timetracer_otel.families.amqp.deliveries import any_in_hand
 
-__all__ = ["GRACE", "end_program"]
+__all__ = ["GRACE", "end_program", "when_quiet"]
 
 GRACE: Final = 0.5
 """Seconds that the program has to end by itself behind its last message."""
 
 
-def end_program(call_later: Callable[[float, Callable[[], None]], object]) -> None:
-    """End the program's loop as soon as it has handled its last message, unless it serves something else.
+def when_quiet(
+    call_later: Callable[[float, Callable[[], None]], object], heard: Callable[[], int], step: Callable[[], None]
+) -> None:
+    """Do something as soon as the program has handled its last message and asks its broker nothing any more.
 
     Args:
-        call_later: calls a function in that loop, after so many seconds.
+        call_later: calls a function in the program's loop, after so many seconds.
+        heard: how much it has asked.
+        step: to do.
     """
+    before = heard()
 
-    def end() -> None:
-        if any_in_hand():
-            call_later(GRACE, end)
-        elif not _serves():
-            raise SystemExit(0)
+    def look() -> None:
+        if any_in_hand() or heard() != before:
+            when_quiet(call_later, heard, step)
+        else:
+            step()
 
-    call_later(GRACE, end)
+    call_later(GRACE, look)
+
+
+def end_program() -> None:
+    """End the program, from within its loop, unless it serves something else."""
+    if not _serves():
+        raise SystemExit(0)
 
 
 def _serves() -> bool:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import functools
 from contextvars import ContextVar
 from typing import Any
 
 from timetracer_otel import seams
 from timetracer_otel.families.amqp.broker import Broker
-from timetracer_otel.families.amqp.ending import end_program
+from timetracer_otel.families.amqp.ending import end_program, when_quiet
 from timetracer_otel.families.amqp.pika_state import BROKER, NAME, OFFICE
 from timetracer_otel.families.nowhere.sockets import Socket
 from timetracer_otel.seams import live_io
@@ -57,8 +56,12 @@ def streams(original: Any) -> Any:
     def create(self: Any, protocol_factory: Any, sock: Any, on_done: Any, *args: Any, **kwargs: Any) -> Any:
         if seams.responder(NAME) is None:
             return original(self, protocol_factory, sock, on_done, *args, **kwargs)
+
+        def over() -> None:
+            when_quiet(self.call_later, lambda: broker.heard, end_program)
+
         sock.close()
-        broker = Broker(OFFICE) if _blocks.get() else Broker(OFFICE, functools.partial(end_program, self.call_later))
+        broker = Broker(OFFICE, None if _blocks.get() else over)
         nowhere = Socket(broker, ("127.0.0.1", 0))
         nowhere.setblocking(False)  # noqa: FBT003 - the signature of a socket
 

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from timetracer_otel import redaction, spans
 from timetracer_otel.cassette.model import Lane
 from timetracer_otel.replay.commands import Command, recorded_command
-from timetracer_otel.replay.journal import Journal
+from timetracer_otel.replay.journal import Journal, followed_by
 
 __all__ = ["child_of", "entry_of", "parent_of", "root_of"]
 
@@ -73,7 +73,7 @@ def _first_free(fitting: Iterable[Lane], journal: Journal) -> Lane | None:
     """The first that no other process follows; each is followed by one."""
     if not journal.is_shared:
         return None
-    return next((one for one in fitting if journal.claim(f"session {one.id}")), None)
+    return next((one for one in fitting if journal.claim(followed_by(one.id))), None)
 
 
 def _recorded(session: Lane) -> Sequence[str] | None:

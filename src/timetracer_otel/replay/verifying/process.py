@@ -92,6 +92,12 @@ class App:
         said = self.said()
         return f"it said:\n{said}" if said.strip() else "it said nothing"
 
+    @property
+    def last_word(self) -> str:
+        """The last line that it printed, as a part of a sentence."""
+        lines = self.said().split("\n")
+        return f"it said at last: {lines[-1]}" if lines[-1].strip() else "it said nothing"
+
     def said(self) -> str:
         """The last lines that it printed."""
         return "\n".join(self._log.read_text("utf-8", "replace").splitlines()[-_LAST_LINES:])

@@ -77,12 +77,13 @@ def assumed(answered: Iterable[Mapping[str, Any]]) -> int:
     return sum(bool(note.get("assumed")) for note in answered)
 
 
-def undriven(lanes: Sequence[Outline], shelf: Shelf) -> Iterator[Verified]:
+def undriven(lanes: Sequence[Outline], shelf: Shelf, *, ended: bool = False) -> Iterator[Verified]:
     """Say of lanes that nothing starts again that they were not verified.
 
     Args:
         lanes: outlines of them.
         shelf: where they are.
+        ended: whether the command ended by itself before it came to them.
     """
     for outline in lanes:
         lane = shelf.lane(outline.id)
@@ -90,7 +91,8 @@ def undriven(lanes: Sequence[Outline], shelf: Shelf) -> Iterator[Verified]:
         if entry is None:
             name, why = outline.name.strip() or "a lane", "what started it is not in the cassettes"
         elif outline.is_drivable:
-            name, why = outline.name, f"the command did not take it, an entry of the kind {outline.kind}"
+            how = "ended before it came to it" if ended else "did not take it"
+            name, why = outline.name, f"the command {how}, an entry of the kind {outline.kind}"
         elif outline.method:
             name, why = entry.name, "its request was not recorded, only a span of it"
         else:
