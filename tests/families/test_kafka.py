@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import importlib
 from collections import namedtuple
 from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
 
+from timetracer_otel.errors import CassetteError
 from timetracer_otel.families.kafka import asking, producing, raw, records
 from timetracer_otel.families.kafka.asking import Question
 from timetracer_otel.families.kafka.raw import Bytes, Kept
-from timetracer_otel.families.kafka.values import Forms
+from timetracer_otel.families.kafka.values import Forms, canonical
 from timetracer_otel.families.kinds import message
 from timetracer_otel.families.kinds.message import Record
 
@@ -48,7 +50,24 @@ def test_sets_are_equal_in_any_order() -> None:
     """What a set gives first is chance."""
     several = [Partition("topic", number) for number in range(20)]
     assert FORMS.plain({*several}) == FORMS.plain({*several[::-1]})
-    assert FORMS.plain(dict.fromkeys(several)) == FORMS.plain(dict.fromkeys(reversed(several)))
+    backwards = FORMS.plain(dict.fromkeys(reversed(several)))
+    assert canonical(FORMS.plain(dict.fromkeys(several))) == canonical(backwards)
+    assert list(FORMS.made(backwards)) == several[::-1]
+
+
+def test_messages_of_the_protocol_come_back() -> None:
+    """As their bytes, by their class; a class that a cassette names beside them is none."""
+    admin, struct = (
+        importlib.import_module("aiokafka.protocol.admin"),
+        importlib.import_module("aiokafka.protocol.struct"),
+    )
+    forms = Forms({}, struct=struct.Struct)
+    response = admin.DeleteTopicsResponse_v1(throttle_time_ms=3, topic_error_codes=[("topic", 36)])
+    told = forms.plain([response])
+    assert forms.made(told) == [response]
+    for name in ({"of": "subprocess", "struct": "Popen"}, {"struct": "annotations"}):
+        with pytest.raises(CassetteError, match="no message of Kafka's protocol"):
+            forms.made({**told["items"][0], **name})
 
 
 def test_what_no_client_uses_is_no_value() -> None:
@@ -154,3 +173,9 @@ def test_a_message_comes_back_as_what_it_was(headers: Any) -> None:
     again = message.decoded(recorded.encoded(), recorded.body)
     assert (again.key, again.body) == (b"k", b"1")
     assert records.made(Came, again, "k", 1) == came
+
+
+def test_an_empty_message_is_not_shown_as_none() -> None:
+    """A tombstone means something else."""
+    empty, none = (producing.render(producing.record("topic", body, body)) for body in (b"", None))
+    assert (empty["key"], empty["body"], "key" in none, none["body"]) == ("", "", False, None)

@@ -10,6 +10,7 @@ import urllib.request
 from typing import Any
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRecord
+from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 
 SERVERS = os.environ["KAFKA"]
 CHANGED = os.environ.get("CHANGED", "")
@@ -111,6 +112,10 @@ async def main() -> None:
     if os.environ.get("FILL"):
         await fill()
         return
+    admin = AIOKafkaAdminClient(bootstrap_servers=SERVERS)
+    await admin.start()
+    say(await admin.create_topics([NewTopic("made", 2, 1)]), list((await admin.describe_topics(["made"]))[0]))
+    await admin.close()
     async with AIOKafkaProducer(bootstrap_servers=SERVERS) as producer:
         await one_by_one(producer)
         await by_the_batch(producer)

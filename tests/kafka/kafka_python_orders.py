@@ -10,6 +10,8 @@ from contextlib import closing
 from typing import Any
 
 from kafka import KafkaConsumer, KafkaProducer, TopicPartition
+from kafka.admin import KafkaAdminClient, NewTopic
+from kafka.errors import TopicAlreadyExistsError
 
 SERVERS = os.environ["KAFKA"]
 CHANGED = os.environ.get("CHANGED", "")
@@ -103,6 +105,12 @@ def main() -> None:
     if os.environ.get("FILL"):
         fill()
         return
+    with closing(KafkaAdminClient(bootstrap_servers=SERVERS)) as admin:
+        say(len(admin.create_topics([NewTopic("made", 2, 1)])["topics"]), "made" in admin.list_topics())
+        try:
+            admin.create_topics([NewTopic("made", 2, 1)])
+        except TopicAlreadyExistsError as error:
+            say(error.errno)
     with closing(KafkaProducer(bootstrap_servers=SERVERS)) as producer:
         one_by_one(producer)
         by_the_batch(producer)

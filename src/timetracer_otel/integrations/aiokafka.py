@@ -15,6 +15,7 @@ from typing import Any, Final
 
 from timetracer_otel.errors import ReplayMiss
 from timetracer_otel.families.kafka import calls, producing, raw, records
+from timetracer_otel.families.kafka.administering import Administering
 from timetracer_otel.families.kafka.leaving import Leaving, serializing, taking
 from timetracer_otel.families.kafka.methods import Client
 from timetracer_otel.families.kafka.producing import NOTHING, Report, Sending
@@ -30,6 +31,7 @@ __all__ = ["INTEGRATION", "NAME"]
 NAME: Final = "aiokafka"
 _CONSUMER: Final = "aiokafka.consumer.consumer"
 _PRODUCER: Final = "aiokafka.producer.producer"
+_ADMIN: Final = "aiokafka.admin.client"
 _KEPT: Final = "_timetracer_kept"
 """Where a fetcher has the bytes of what the app's functions made into something else."""
 _READS: Final = (
@@ -44,7 +46,9 @@ _OF_PRODUCERS: Final = ("abort_transaction", "begin_transaction", "commit_transa
 def _forms() -> Forms:
     structs = importlib.import_module("aiokafka.structs")
     names = ("TopicPartition", "OffsetAndMetadata", "OffsetAndTimestamp", "RecordMetadata")
-    return Forms({name: getattr(structs, name) for name in names})
+    struct = importlib.import_module("aiokafka.protocol.struct").Struct
+    made = {name: getattr(structs, name) for name in names}
+    return Forms(made, struct=struct, plain_modules="aiokafka.admin.")
 
 
 _CLIENT: Final = Client(NAME, _forms, lambda instance: getattr(instance, "_group_id", None) or "")
@@ -278,6 +282,15 @@ def _flush(original: Any) -> Any:
     return flush
 
 
+def _admin_close(original: Any) -> Any:
+    async def close(self: Any) -> None:
+        if _CLIENT.responder is None:
+            await original(self)
+        self._closed = True
+
+    return close
+
+
 def _wait_on_metadata(original: Any) -> Any:
     """Around the client's, which the instrumentor calls too: in a replay there is nothing to wait for."""
 
@@ -316,6 +329,9 @@ def _patches() -> Iterator[Patch]:
         yield Patch(_CONSUMER, f"AIOKafkaConsumer.{name}", maker=maker)
     for name, maker in of_producers.items():
         yield Patch(_PRODUCER, f"AIOKafkaProducer.{name}", maker=maker)
+    yield from _CLIENT.patches(_ADMIN, "AIOKafkaAdminClient", reads=("start",))
+    yield Patch(_ADMIN, "AIOKafkaAdminClient.close", maker=_admin_close)
+    yield from Administering(_CLIENT).patches(_ADMIN, "AIOKafkaAdminClient")
     yield Patch("aiokafka.client", "AIOKafkaClient._wait_on_metadata", maker=_wait_on_metadata)
     yield Patch(
         "opentelemetry.instrumentation.aiokafka.utils", "_enrich_send_span", maker=_enrich_send_span, required=False

@@ -8,15 +8,18 @@ from __future__ import annotations
 
 import copy
 import importlib
+import importlib.util
 import inspect
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache, partial
 from typing import Any, Final
+from uuid import UUID
 
 from timetracer_otel.errors import ReplayMiss
 from timetracer_otel.families.kafka import asking, calls, producing, raw, records
+from timetracer_otel.families.kafka.administering import Administering
 from timetracer_otel.families.kafka.asking import Asking, Question
 from timetracer_otel.families.kafka.leaving import Leaving, serializing, taking
 from timetracer_otel.families.kafka.methods import Client
@@ -33,6 +36,7 @@ __all__ = ["INTEGRATION", "NAME"]
 NAME: Final = "kafka-python"
 _CONSUMER: Final = "kafka.consumer.group"
 _PRODUCER: Final = "kafka.producer.kafka"
+_ADMIN: Final = "kafka.admin.client"
 _FETCHER: Final = "kafka.consumer.fetcher"
 _KEPT: Final = "_timetracer_kept"
 """Where a fetcher has the bytes of what the app's functions made into something else."""
@@ -46,14 +50,25 @@ _TELLS: Final = ("commit", "seek", "seek_to_beginning", "seek_to_end")
 _OF_PRODUCERS: Final = (
     "abort_transaction", "begin_transaction", "commit_transaction", "init_transactions", "send_offsets_to_transaction",
 )  # fmt: skip
-_STRUCTS: Final = ("TopicPartition", "OffsetAndMetadata", "OffsetAndTimestamp", "ConsumerGroupMetadata")
+_STRUCTS: Final = (
+    "BrokerMetadata", "ConsumerGroupMetadata", "GroupInformation", "MemberInformation", "OffsetAndMetadata",
+    "OffsetAndTimestamp", "PartitionMetadata", "TopicPartition",
+)  # fmt: skip
 
 
 @cache
 def _forms() -> Forms:
     structs = importlib.import_module("kafka.structs")
     made = {name: getattr(structs, name) for name in _STRUCTS if hasattr(structs, name)}
-    return Forms({**made, "RecordMetadata": importlib.import_module("kafka.producer.future").RecordMetadata})
+    made |= {"RecordMetadata": importlib.import_module("kafka.producer.future").RecordMetadata, "UUID": UUID}
+    return Forms(made, {"UUID": lambda one: {"hex": one.hex}}, _struct(), "kafka.admin.")
+
+
+def _struct() -> Any:
+    """Give the class of the protocol's messages, which the admin client may give."""
+    if importlib.util.find_spec("kafka.protocol.api_message") is not None:
+        return importlib.import_module("kafka.protocol.api_message").ApiMessage
+    return importlib.import_module("kafka.protocol.struct").Struct  # until 2
 
 
 def _group(instance: Any) -> str:
@@ -369,9 +384,25 @@ def _close_producer(original: Any) -> Any:
     return close
 
 
+def _configure_admin(admin: Any, _topics: tuple[Any, ...], configs: dict[str, Any]) -> None:
+    _configure(admin, configs)
+
+
+def _close_admin(original: Any) -> Any:
+    def close(self: Any) -> None:
+        if _CLIENT.responder is None:
+            original(self)
+        self._closed = True
+
+    return close
+
+
 def _patches() -> Iterator[Patch]:
     yield Patch(_CONSUMER, "KafkaConsumer.__init__", maker=_made_without_connection(_configure_consumer))
     yield Patch(_PRODUCER, "KafkaProducer.__init__", maker=_made_without_connection(_configure_producer))
+    yield Patch(_ADMIN, "KafkaAdminClient.__init__", maker=_made_without_connection(_configure_admin))
+    yield Patch(_ADMIN, "KafkaAdminClient.close", maker=_close_admin)
+    yield from Administering(_CLIENT).patches(_ADMIN, "KafkaAdminClient")
     yield Patch(_FETCHER, "Fetcher.__init__", maker=_fetcher)
     yield Patch(_FETCHER, "Fetcher.PartitionRecords._unpack_records", maker=raw.noting, required=False)
     yield Patch(_FETCHER, "Fetcher._unpack_message_set", maker=raw.noting, required=False)  # until 2.0

@@ -12,7 +12,7 @@ from typing import Any, Final, Self
 from timetracer_otel import seams, spans
 from timetracer_otel.cassette.model import Span
 from timetracer_otel.families.kafka import errors
-from timetracer_otel.families.kafka.values import Forms
+from timetracer_otel.families.kafka.values import Forms, canonical
 from timetracer_otel.seams import Call, Description, Responder
 
 __all__ = ["Asking", "Question", "answered", "asked_in", "describe", "digest", "render", "shown"]
@@ -164,7 +164,8 @@ def describe(question: Question) -> Description:
     Args:
         question: recorded or live.
     """
-    shape = blake2b(json.dumps(question.arguments, sort_keys=True).encode(), digest_size=16, person=b"kafka").digest()
+    asked = json.dumps(canonical(question.arguments), sort_keys=True).encode()
+    shape = blake2b(asked, digest_size=16, person=b"kafka").digest()
     key = (SYSTEM, question.operation, question.group)
     return Description(key, shape, (), read=question.reads, subjects=((SYSTEM,),))
 

@@ -291,12 +291,13 @@ def render(sent: Record) -> dict[str, Any]:
     Args:
         sent: recorded or live.
     """
-    key = {} if sent.key is None else {"key": bodies.shown(sent.key, "", "")}
+    key = {} if sent.key is None else {"key": _text(sent.key)}
     headers = [[name, _text(value)] for name, value in _own(sent)]
     told = {name: one for name, one in sent.properties.items() if name != "timestamp"}
     head = {"topic": sent.destination, **key, **({"headers": headers} if headers else {}), **told}
-    return {**head, "body": None if sent.body is None else bodies.shown(sent.body, "", "")}
+    return {**head, "body": _text(sent.body)}
 
 
 def _text(value: Any) -> Any:
-    return bodies.shown(value, "", "") if isinstance(value, bytes) else value
+    """Give bytes for people; none at all are not the same as an empty text."""
+    return bodies.shown(value, "", "") if isinstance(value, bytes) and value else "" if value == b"" else value
