@@ -39,7 +39,7 @@ def handle(channel: Any, method: Any, properties: Any, body: bytes) -> None:
         channel.basic_publish("shop", "audit", b"\0\xff")
     if CHANGED == "ack":
         channel.basic_nack(method.delivery_tag, requeue=False)
-    elif CHANGED != "unsettled":
+    else:
         channel.basic_ack(method.delivery_tag)
 
 

@@ -155,7 +155,6 @@ def worked(rabbit: Rabbit, tmp_path_factory: pytest.TempPathFactory) -> Recorded
         ("key", "extra messaging rabbitmq publish shop/audit"),
         ("header", "$.headers.x: 1 recorded, 2 now"),
         ("ack", "'ack' recorded, {'nack': {'requeue': False}} now"),
-        ("unsettled", "'ack' recorded, nothing now"),
     ],
 )
 def test_changes_of_a_worker_over_pika_are_named(worked: Recorded, changed: str, told: str) -> None:
