@@ -61,6 +61,23 @@ def test_a_statement_is_read_over(sql: str, verb: str, target: str, reads: bool)
     assert (found.verb, found.target, found.reads) == (verb, target, reads)
 
 
+@pytest.mark.parametrize(
+    ("sql", "sets"),
+    [
+        ("PRAGMA foreign_keys = ON", True),
+        ("PRAGMA read_uncommitted", True),
+        ("pragma main.synchronous;", True),
+        ("PRAGMA user_version", False),
+        ("PRAGMA table_info(threads)", False),
+        ("PRAGMA journal_mode = WAL", False),
+        ("SELECT foreign_keys FROM synchronous", False),
+    ],
+)
+def test_what_is_about_a_connection_is_known(sql: str, sets: bool) -> None:  # noqa: FBT001 - of the table above
+    """Nothing that is written changes what it is told, so that another request's answer serves."""
+    assert outline(sql).sets is sets
+
+
 def test_parameters_know_their_columns() -> None:
     """By an INSERT's list of columns, row by row, and by what they are compared with."""
     insert = "INSERT INTO t (a, password, c) VALUES (?, lower(?), ?), (:x, :y, 5)"

@@ -34,6 +34,13 @@ _KEPT_PRAGMAS: Final = frozenset({
     "WRITABLE_SCHEMA",
 })  # fmt: skip
 """Those whose value the database keeps; setting another one concerns its connection only."""
+_PRAGMAS_OF_CONNECTIONS: Final = frozenset({
+    "BUSY_TIMEOUT", "CACHE_SIZE", "CASE_SENSITIVE_LIKE", "COLLATION_LIST", "COMPILE_OPTIONS", "DATABASE_LIST",
+    "DEFER_FOREIGN_KEYS", "FOREIGN_KEYS", "FUNCTION_LIST", "LEGACY_ALTER_TABLE", "LOCKING_MODE", "MMAP_SIZE",
+    "MODULE_LIST", "PRAGMA_LIST", "QUERY_ONLY", "READ_UNCOMMITTED", "RECURSIVE_TRIGGERS", "SECURE_DELETE",
+    "SYNCHRONOUS", "TEMP_STORE", "THREADS", "TRUSTED_SCHEMA", "WAL_AUTOCHECKPOINT",
+})  # fmt: skip
+"""Those that ask about a connection: object mappers do when they first need one, in whichever request that is."""
 
 _COMMENTER: Final = re.compile(r"\s*/\*\s*(?:[\w%.~-]+='[^']*'\s*,?\s*)+\*/\s*;?\s*\Z")
 """sqlcommenter appends the trace and the route, which differ each time."""
@@ -52,7 +59,7 @@ class StatementOutline:
         verb: in capitals; empty when it has none.
         target: the first table that it names.
         reads: whether it changes nothing.
-        sets: whether it sets its connection up, so that what others write is nothing to it.
+        sets: whether it sets its connection up, or asks how it is, so that what others write is nothing to it.
         bound: of each positional parameter, the column that it is given to or compared with; empty when unknown.
         named: likewise of the named ones, with their names: in order, each once.
     """
@@ -89,7 +96,7 @@ def outline(sql: str) -> StatementOutline:
     verb, start = _verb(words)
     bound, named = _bound(tokens, words)
     reads = _is_read(words, verb)
-    sets = reads and verb == "PRAGMA" and "=" in words
+    sets = reads and verb == "PRAGMA" and ("=" in words or _is_of_connection(words[start + 1 :]))
     return StatementOutline(
         verb, _target(tokens[start:], words[start:], verb), reads, sets, bound, tuple(named.items())
     )
@@ -115,6 +122,12 @@ def _is_read(words: list[str], verb: str) -> bool:
         sets = "=" in words or "(" in words
         return _PRAGMAS_THAT_WRITE.isdisjoint(words) and not (sets and not _KEPT_PRAGMAS.isdisjoint(words))
     return True
+
+
+def _is_of_connection(words: list[str]) -> bool:
+    """Whether a PRAGMA, perhaps of a schema, asks about the connection."""
+    name = words[2:3] if words[1:2] == ["."] else words[:1]
+    return not _PRAGMAS_OF_CONNECTIONS.isdisjoint(name)
 
 
 def _target(tokens: list[str], words: list[str], verb: str) -> str:
