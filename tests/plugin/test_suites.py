@@ -127,6 +127,48 @@ def test_a_new_test_is_recorded_with_the_fixture_live(suite: Suite, server: Serv
     suite.run("--timetracer-mode=none").assert_outcomes(passed=6)
 
 
+DATABASE = """
+@pytest.fixture(scope="session")
+def django_db_setup():
+    ask("/create")
+    yield
+    ask("/drop")
+
+@pytest.fixture
+def _django_db_helper(django_db_setup):
+    ask("/begin")
+
+@pytest.fixture(autouse=True)
+def _django_db_marker(request):
+    if request.node.get_closest_marker("django_db"):
+        request.getfixturevalue("_django_db_helper")
+
+@pytest.mark.timetracer
+@pytest.mark.django_db
+@pytest.mark.parametrize("path", ["/a", "/b"])
+def test_asks(path):
+    assert ask(path)["path"] == path
+
+@pytest.mark.timetracer
+def test_asks_nothing():
+    pass
+"""
+
+
+@pytest.mark.system
+def test_the_database_of_pytest_django_is_a_fixture_as_any_other(suite: Suite, server: Server) -> None:
+    """Though its marker asks for it by name, it is set up and torn down without it, whichever test comes first."""
+    suite.settings("markers = django_db")
+    suite.write(text=DATABASE)
+    suite.run().assert_outcomes(passed=3)
+    asked = server.asked
+    assert {f"fixtures/test_it/django_db_setup.{part}.jsonl" for part in ("setup", "teardown")} < {*suite.cassettes()}
+    for chosen in ("test_asks[/b]", "test_asks[/a]", "test_asks_nothing"):
+        result = suite.run("--timetracer-strict", "--timetracer-mode=none", f"test_it.py::{chosen}")
+        result.assert_outcomes(passed=1)
+    assert server.asked == asked
+
+
 ASYNC = """
 import asyncio
 import httpx

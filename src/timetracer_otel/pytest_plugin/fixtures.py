@@ -5,6 +5,7 @@ So they are no part of a test: what each asks has a cassette of its own, one for
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, Final
@@ -23,6 +24,9 @@ _OF_RUNNERS: Final = ("_pytest.", "pytest_asyncio.", "anyio.", "xdist.", "pytest
 """Modules whose fixtures ask nothing of anybody."""
 _OF_USERS: Final = ("_pytest.python", "_pytest.unittest")
 """Those in which ``setup_module``, ``setup_class`` and ``setUpClass`` become fixtures."""
+_DATABASE: Final = "django_db_setup"
+_ASKS_BY_NAME: Final = ("_django_setup_unittest", "_django_db_marker")
+"""pytest-django's fixtures that ask for the database by name, each time in the middle of another fixture."""
 
 
 class SharedFixtures:
@@ -50,6 +54,7 @@ class SharedFixtures:
             item: that asks for a cassette.
             records: whether it will be recorded.
         """
+        _ask_first(item)
         self._records = self._records or records
         known = getattr(getattr(item, "_fixtureinfo", None), "name2fixturedefs", {})
         self._used.update(one for found in known.values() for one in found if one.scope != "function")
@@ -130,3 +135,21 @@ class SharedFixtures:
         """
         if (tape := self._tearing.pop(fixturedef, None)) is not None:
             self._end(tape)
+
+
+def _ask_first(item: pytest.Item) -> None:
+    """Let a test of pytest-django ask for the database as for any other fixture that tests share.
+
+    Else the first test to need it would have its migrations in the test's own cassette, and nobody its teardown.
+    """
+    names = getattr(item, "fixturenames", [])
+    place = next((number for number, name in enumerate(names) if name in _ASKS_BY_NAME), None)
+    if place is not None and _DATABASE not in names and _has_database(item):
+        names.insert(place, _DATABASE)
+
+
+def _has_database(item: pytest.Item) -> bool:
+    if item.get_closest_marker("django_db") is not None:
+        return True
+    kinds = getattr(sys.modules.get("django.test"), "TransactionTestCase", None)
+    return kinds is not None and issubclass(getattr(item, "cls", None) or object, kinds)
