@@ -17,6 +17,7 @@ from tests.support.mysql import ELSEWHERE, MysqlServer
 from tests.support.recordings import recorded_each
 from tests.support.same import same
 from timetracer_otel import testing
+from timetracer_otel.errors import ReplayMiss
 
 pytestmark = pytest.mark.system
 
@@ -56,3 +57,22 @@ def test_nothing_changes(name: str, recorded: dict[str, tuple[Any, Path]]) -> No
     assert same(now, then), f"{now}\nand not\n{then}"
     assert (outcome.misses, outcome.unused, outcome.refused) == ([], [], [])
     assert asyncmy.connection.Connection.connect is connects
+
+
+def test_prepared_statements_are_refused(installed: MysqlServer, tmp_path: Path) -> None:
+    """They work while they are not recorded, which is said once; a replay says so too, and invents nothing."""
+
+    async def ask(address: dict[str, Any]) -> Any:
+        async with asyncmy.connect(**address, stmt_cache_size=8) as connection, connection.cursor() as cursor:
+            await cursor.execute("SELECT %s + 1", (5,))
+            return await cursor.fetchall()
+
+    installed.start()
+    try:
+        with testing.record(tmp_path):
+            assert asyncio.run(ask(installed.address)) == ((6,),)
+    finally:
+        installed.stop()
+    with testing.replay(tmp_path) as replay, pytest.raises(ReplayMiss, match="prepared statements are not recorded"):
+        asyncio.run(ask(ELSEWHERE))
+    assert len(replay.outcome().misses) == 1

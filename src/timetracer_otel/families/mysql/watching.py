@@ -55,9 +55,9 @@ def setting_up(command: int, sql: str) -> tuple[bool, bool]:
 
 
 @cache
-def _say_unrecorded(plugin: str, command: int) -> None:
+def _say_unrecorded(plugin: str, kind: str) -> None:
     """Say once of a kind of command that it is left out."""
-    _log.warning("timetracer: %s of %s are not recorded: a replay refuses them", questions.kind(command), plugin)
+    _log.warning("timetracer: %s of %s are not recorded: a replay refuses them", kind, plugin)
 
 
 class Watched(Onlooker):
@@ -177,7 +177,7 @@ class Watched(Onlooker):
         if current is None or seams.active() is None or not is_instrumentation_enabled():
             return
         if current.command not in NAMES:
-            _say_unrecorded(self.plugin, current.command)
+            _say_unrecorded(self.plugin, questions.kind(current.command))
             return
         call = begin(
             self.plugin, lambda: exchange.names(current.command, current.beginning, self.database, self.address)
