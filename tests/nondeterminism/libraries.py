@@ -160,11 +160,11 @@ def multipart() -> Any:
 
 
 def email() -> Any:
-    """A date and a boundary."""
+    """A date, a boundary, and the id of a message, in which the process is named."""
     from email.mime.multipart import MIMEMultipart
-    from email.utils import formatdate
+    from email.utils import formatdate, make_msgid
 
-    return formatdate(), MIMEMultipart().as_string()
+    return formatdate(), MIMEMultipart().as_string(), make_msgid(domain="example.org"), formatdate()
 
 
 def cookies() -> Any:

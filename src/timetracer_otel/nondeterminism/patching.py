@@ -66,7 +66,8 @@ def install(
     for generator in (*generators.discover(), *(each for one in integrations for each in one.generators)):
         _generators.setdefault(generator.module, []).append(generator)
     plumbing = [name for one in integrations for name in one.plumbing]
-    plumbing += [f"{module}." for module in _generators]
+    # Not of the standard library's modules: what others of their functions draw is drawn in Python, and counts.
+    plumbing += [f"{name}." for name in _generators if name.partition(".")[0] not in sys.stdlib_module_names]
     apart = [name for one in integrations for name in one.apart]
     callers.configure(app_packages, plumbing, apart)
     wrappers.use(draw)
