@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from tests.cli.conftest import MS, START, Recording, run
-from timetracer_otel.cli import choosing
+from timetracer_otel.cli import choosing, searching
 from timetracer_otel.errors import ConfigError
 
 HOUR = 3_600_000 * MS
@@ -108,6 +108,13 @@ def test_search_names_the_place(folder: Path) -> None:
     assert run("search", "nowhere", folder).returncode == 1
     empty = run("search", "", folder)
     assert (empty.returncode, "there is no text" in empty.stderr) == (2, True)
+
+
+def test_the_instrumentors_name_is_not_searched() -> None:
+    """Every lane would hold "pen", in opentelemetry; a field of a call that is called so counts."""
+    span = {"name": "find", "scope": "opentelemetry.instrumentation.pymongo", "request": {"scope": "pens"}}
+    found = [*searching._in_lane({"lane_id": "a", "spans": [span]}, "pen")]
+    assert [(one.where, one.text) for one in found] == [("request.scope", "pens")]
 
 
 def test_stats_sum_up_routes(folder: Path) -> None:

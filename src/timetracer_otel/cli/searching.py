@@ -19,7 +19,7 @@ __all__ = ["Found", "print_found", "search"]
 
 _AROUND: Final = 40
 """Characters that are shown on either side of what was found."""
-_NOT_SEARCHED: Final = frozenset({"file", "offset_ms", "duration_ms", "start"})
+_NOT_SEARCHED: Final = frozenset({"file", "offset_ms", "duration_ms", "scope", "start"})
 
 
 @dataclass(frozen=True, slots=True)
