@@ -344,7 +344,7 @@ class Message:
         data = self._head + data if self._head else data
         blank = len(data) - len(data.lstrip(b"\r\n"))
         found = _HEAD_END.search(data, max(blank, searched))
-        line_end = _LINE_END.search(data, blank)
+        line_end = None if found is None else _LINE_END.search(data, blank)  # not of a head that goes on and on
         if found is None or line_end is None or not self._take_start(data[blank : line_end.start()]):
             # Of what is no head, so much is kept as any client reads of one.
             self._head = data if len(data) <= _LONGEST_HEAD else self._head
