@@ -21,8 +21,8 @@ import timetracer_otel
 from tests.support.commands import OTEL
 from tests.support.mongo import MongoServer
 from timetracer_otel import nondeterminism, seams
+from timetracer_otel.families.kinds.http import Request
 from timetracer_otel.nondeterminism import Noted
-from timetracer_otel.seams import Request
 
 ROUNDS = 40
 DRAWS = 2000

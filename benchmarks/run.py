@@ -8,7 +8,7 @@ import sys
 from rich.console import Console
 from rich.table import Table
 
-_MEASUREMENTS = ("mongo", "http_clients", "nondeterminism", "suite", "verify", "loading", "lookups")
+_MEASUREMENTS = ("mongo", "small_calls", "http_clients", "nondeterminism", "suite", "verify", "loading", "lookups")
 
 
 def main(names: list[str]) -> None:
