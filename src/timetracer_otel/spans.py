@@ -146,7 +146,7 @@ def encode_payload(name: str, payload: Payload) -> dict[str, Attribute]:
         payload: the bytes, or a list of chunks.
     """
     data = b"".join(payload) if isinstance(payload, list) else bytes(payload)
-    if _is_smaller_as_text(data):
+    if is_smaller_as_text(data):
         try:
             return {name: data.decode("utf-8"), name + ".codec": "utf-8", name + ".size": len(data)}
         except UnicodeDecodeError:
@@ -154,18 +154,22 @@ def encode_payload(name: str, payload: Payload) -> dict[str, Attribute]:
     return encode_binary(name, data)
 
 
-def _is_smaller_as_text(data: bytes) -> bool:
+def is_smaller_as_text(data: bytes) -> bool:
     """Whether JSON writes a payload no longer as text than as base64, by a sample when the payload is large.
 
     JSON escapes quotes, backslashes and the common control characters with one more byte, other control characters
     with five more; base64 adds a third.
     """
-    sample = data if len(data) <= _SAMPLED else data[:: (len(data) // _SAMPLED) | 1]
-    allowed = len(sample) // 3
-    escaped = len(sample) - len(sample.translate(None, _ESCAPED))
+    size = len(data)
+    sample = data if size <= _SAMPLED else data[:: (size // _SAMPLED) | 1]
+    size = len(sample)
+    allowed = size // 3
+    escaped = size - len(sample.translate(None, _ESCAPED))
     if escaped * 5 <= allowed:
         return True
-    controls = len(sample) - len(sample.translate(None, _CONTROLS))
+    if escaped > allowed:
+        return False
+    controls = size - len(sample.translate(None, _CONTROLS))
     return escaped + 4 * controls <= allowed
 
 

@@ -10,7 +10,7 @@ beyond 64 bits as its decimal string, a value nested deeper than protobuf parser
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from operator import attrgetter
 from types import MappingProxyType
 from typing import Any, Final, cast
@@ -22,9 +22,27 @@ from opentelemetry.trace import Link, SpanContext, SpanKind, Status, StatusCode
 
 from timetracer_otel import redaction
 from timetracer_otel.cassette.any_value import Json, any_value, dumps, key_values
-from timetracer_otel.spans import DEFLATED, Attribute, Payload, deflated
+from timetracer_otel.spans import (
+    DEFLATED,
+    Attribute,
+    Payload,
+    deflated,
+    encode_binary,
+    encode_payload,
+    is_smaller_as_text,
+)
 
-__all__ = ["attributes_json", "binary_json", "resource_fragment", "span_fragment", "span_to_dict", "traces_line"]
+__all__ = [
+    "attributes_json",
+    "binary_json",
+    "direct",
+    "payload_json",
+    "resource_fragment",
+    "span_fragment",
+    "span_to_dict",
+    "text_json",
+    "traces_line",
+]
 
 HAS_IS_REMOTE: Final = 0x100
 IS_REMOTE: Final = 0x200
@@ -167,6 +185,23 @@ def attributes_json(attributes: Mapping[str, Any]) -> bytes:
     return known
 
 
+def payload_json(name: str, payload: Payload) -> bytes:
+    """Encode the attributes of :func:`spans.encode_payload`, without the steps between.
+
+    Args:
+        name: the payload's.
+        payload: the bytes, or a list of chunks.
+    """
+    data = b"".join(payload) if isinstance(payload, list) else bytes(payload)
+    as_text, as_binary = _templates.get(name) or _add_templates(name)
+    if is_smaller_as_text(data):
+        try:
+            return as_text % (dumps(data.decode("utf-8")), len(data))
+        except UnicodeDecodeError:
+            pass
+    return as_binary % (pybase64.b64encode(data), b"base64", len(data))
+
+
 def binary_json(name: str, payload: Payload) -> bytes:
     """Encode the attributes of :func:`spans.encode_binary`, without the steps between; what can be shorter, shorter.
 
@@ -175,33 +210,59 @@ def binary_json(name: str, payload: Payload) -> bytes:
         payload: the bytes, or a list of chunks.
     """
     data = b"".join(payload) if isinstance(payload, list) else payload
-    template = _templates.get(name)
-    if template is None:
-        own, codec, size = (dumps(name + ending).replace(b"%", b"%%") for ending in ("", ".codec", ".size"))
-        template = _templates[name] = (
-            b'{"key":%s,"value":{"stringValue":"%%s"}},{"key":%s,"value":{"stringValue":"%%s"}},'
-            b'{"key":%s,"value":{"intValue":"%%d"}}' % (own, codec, size)
-        )
+    _, template = _templates.get(name) or _add_templates(name)
     shorter = deflated(data) if len(data) >= DEFLATED else None
     if shorter is not None:
         return template % (pybase64.b64encode(shorter), b"zlib+base64", len(data))
     return template % (pybase64.b64encode(data), b"base64", len(data))
 
 
-_templates: dict[str, bytes] = {}
-"""Encoded names of payloads; there are a handful."""
+def _add_templates(name: str) -> tuple[bytes, bytes]:
+    own, codec, size = (dumps(name + ending).replace(b"%", b"%%") for ending in ("", ".codec", ".size"))
+    end = b'{"key":%s,"value":{"intValue":"%%d"}}' % size
+    as_text = b'{"key":%s,"value":{"stringValue":%%s}},{"key":%s,"value":{"stringValue":"utf-8"}},%s' % (
+        own,
+        codec,
+        end,
+    )
+    as_binary = b'{"key":%s,"value":{"stringValue":"%%s"}},{"key":%s,"value":{"stringValue":"%%s"}},%s' % (
+        own,
+        codec,
+        end,
+    )
+    _templates[name] = as_text, as_binary
+    return as_text, as_binary
 
 
-def _encode_attribute(key: str, value: object) -> bytes:
+_templates: dict[str, tuple[bytes, bytes]] = {}
+"""What payloads are put into by name, as text and as binary; there are a handful."""
+
+direct: Final[dict[Callable[[str, Any], Mapping[str, Attribute]], Callable[[str, Any], bytes]]] = {
+    encode_payload: payload_json,
+    encode_binary: binary_json,
+}
+"""By the function that encodes a payload as attributes: the one that gives their JSON at once. Families add theirs."""
+
+
+def text_json(name: str, text: str) -> bytes:
+    """Encode an attribute whose text is another one with each call, so that its encoding is not worth keeping.
+
+    Args:
+        name: the attribute's.
+        text: its value.
+    """
+    return b'{"key":%s,"value":{"stringValue":%s}}' % (_encode_name(name), dumps(text))
+
+
+def _encode_attribute(key: str, value: Any) -> bytes:
     kind = type(value)
     if kind is str:
-        text = cast("str", value)
-        if len(text) > _SHORT:
-            return b'{"key":%s,"value":{"stringValue":%s}}' % (_encode_name(key), dumps(text))
-        known = _encoded_attributes.get((key, text))
-        return known or _keep((key, text), dumps({"key": key, "value": {"stringValue": text}}))
-    if kind is int and -(2**63) <= cast("int", value) < 2**63:
-        return b'{"key":%s,"value":{"intValue":"%d"}}' % (_encode_name(key), cast("int", value))
+        if len(value) > _SHORT:
+            return b'{"key":%s,"value":{"stringValue":%s}}' % (_encode_name(key), dumps(value))
+        known = _encoded_attributes.get((key, value))
+        return known or _keep((key, value), dumps({"key": key, "value": {"stringValue": value}}))
+    if kind is int and -(2**63) <= value < 2**63:
+        return b'{"key":%s,"value":{"intValue":"%d"}}' % (_encode_name(key), value)
     return dumps({"key": key, "value": any_value(value, 1)})
 
 

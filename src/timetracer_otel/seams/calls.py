@@ -31,6 +31,8 @@ __all__ = [
 ]
 
 
+_UNCHANGING: Final = frozenset({bytes, list})
+"""Types of payloads. A list of chunks is not touched any more once its call has ended."""
 _now: Final = time.time_ns  # as it is now: what the app reads may be replayed
 
 
@@ -129,6 +131,17 @@ class Call:
         for _, _, payload in self.payloads:
             total += sum(map(len, payload)) if isinstance(payload, list) else len(payload)
         return total
+
+    @property
+    def is_settled(self) -> bool:
+        """Whether nothing that it holds can change any more: it may be encoded a little later."""
+        for encode, _, payload in self.payloads:
+            if encode is spans.encode_payload or encode is spans.encode_binary:
+                if type(payload) not in _UNCHANGING:
+                    return False
+            elif not getattr(payload, "is_settled", False):
+                return False
+        return self.under_way is None
 
     def encoded(self) -> dict[str, spans.Attribute]:
         """All attributes to add to the span, payloads encoded."""

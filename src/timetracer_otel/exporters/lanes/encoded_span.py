@@ -29,9 +29,10 @@ _new_id = os.urandom
 
 @dataclass(slots=True)
 class Ended:
-    """A span that has ended, encoded at once: objects kept until the lane's end would cost the garbage collector more.
+    """A span that has ended. Many are encoded at a time, which costs less than each of them between the app's calls.
 
-    Large payloads are not encoded in the caller: they wait as they are. So does a call whose payload is on its way.
+    Not only at the lane's end: objects kept until then would cost the garbage collector more. Large payloads are not
+    encoded in the caller: they wait as they are. So does a call whose payload is on its way.
 
     Args:
         scope: that made the span.
@@ -46,24 +47,44 @@ class Ended:
     call: Call | None = None
 
     @classmethod
+    def waiting(cls, lane: Lane, span: ReadableSpan, call: Call | None) -> Ended:
+        """Take a span to be encoded by :meth:`settle`; at once, where what it holds might change until then."""
+        if call is None or call.is_settled:
+            return cls(span.instrumentation_scope, None, span, call)
+        return cls.of(lane, span, call)
+
+    @classmethod
     def of(cls, lane: Lane, span: ReadableSpan, call: Call | None) -> Ended:
         """Encode a span with its payloads, or keep them when they are large."""
-        if call is not None and (call.under_way is not None or call.size() > INLINE_BYTES):
+        if call is not None and _waits(call):
             return cls(span.instrumentation_scope, None, span, call)
         return cls(span.instrumentation_scope, _encode(lane, span, call))
 
     def fragment(self, lane: Lane) -> bytes:
         """The encoded span."""
+        span, call = self.span, self.call  # first: another thread may settle it meanwhile
         if self.encoded is not None:
             return self.encoded
-        assert self.span is not None  # noqa: S101 - one of the two is always there
-        if self.call is not None:
-            self.call.catch_up()
-        return _encode(lane, self.span, self.call)
+        assert span is not None  # noqa: S101 - one of the two is always there
+        if call is not None:
+            call.catch_up()
+        return _encode(lane, span, call)
+
+    def settle(self, lane: Lane) -> None:
+        """Encode it, unless its payloads are large or on their way."""
+        span, call = self.span, self.call
+        if span is None or self.encoded is not None or (call is not None and _waits(call)):
+            return
+        self.encoded = _encode(lane, span, call)
+        self.span = self.call = None
 
     def size(self) -> int:
         """Bytes of payload that wait."""
         return self.call.size() if self.call is not None else 0
+
+
+def _waits(call: Call) -> bool:
+    return call.under_way is not None or call.size() > INLINE_BYTES
 
 
 _LANE = otlp.attributes_json({spans.LANE_ID: "%s"})
@@ -83,10 +104,8 @@ def _encode(lane: Lane, span: ReadableSpan, call: Call | None) -> bytes:
         if call.attributes:
             pieces.append(otlp.attributes_json(call.attributes))
         for encode, name, payload in call.payloads:
-            if encode is spans.encode_binary:
-                pieces.append(otlp.binary_json(name, payload))
-            else:
-                pieces.append(otlp.attributes_json(encode(name, payload)))
+            direct = otlp.direct.get(encode)
+            pieces.append(otlp.attributes_json(encode(name, payload)) if direct is None else direct(name, payload))
     return otlp.span_fragment(span, None, b",".join(filter(None, pieces)))  # a body that left in parts has no more
 
 

@@ -22,7 +22,7 @@ from timetracer_otel.exporters.lanes.recorded_lane import Attributes, RecordedLa
 from timetracer_otel.exporters.lanes.remains import Left, Remains
 from timetracer_otel.exporters.lanes.selection import Selection
 from timetracer_otel.exporters.writing.losses import DISK, MEMORY, PRESSURE
-from timetracer_otel.seams import Bequest, Call, Entry, Message
+from timetracer_otel.seams import Bequest, Call, Entry, Message, faults
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -65,7 +65,9 @@ class RecordingLane(RecordedLane):
     counted = 0
     """How many of them are counted in the memory of the recording."""
     looked = 0
-    """How many spans of ``ended`` were weighed."""
+    """How many spans of ``ended`` were encoded and weighed."""
+    waiting = 0
+    """Bytes of payload in those that were not."""
     chunks: dict[str, int] | None = None
     """How many chunks each message has left in."""
     abandoned = False
@@ -127,15 +129,20 @@ class RecordingLane(RecordedLane):
         if call is None and self.entry_span is not None and _same(span, self.entry_span):
             self._end_entry(span)
         else:
-            ended = Ended.of(self, span, call)
-            self.ended.append(ended)
-            if self.written:  # asked only now: another thread may have written the lane meanwhile
-                self._append_rest()
-                return
-            if self.remains is not None and not self.inherits:
-                self._leave(ended, self.remains)
-            if ended.encoded is None or not len(self.ended) & LOOK_MASK:
-                self._weigh()
+            self._take(span, call)
+
+    def _take(self, span: ReadableSpan, call: Call | None) -> None:
+        leaves = self.remains is not None and not self.inherits
+        ended = Ended.of(self, span, call) if leaves else Ended.waiting(self, span, call)
+        self.ended.append(ended)
+        if self.written:  # asked only now: another thread may have written the lane meanwhile
+            self._append_rest()
+            return
+        if self.remains is not None and leaves:
+            self._leave(ended, self.remains)
+        self.waiting += ended.size()
+        if self.waiting > GRAIN or not len(self.ended) & LOOK_MASK:
+            self._weigh()
 
     def _leave(self, ended: Ended, remains: Remains) -> None:
         """Bring a call to the disk at once: this process may be killed."""
@@ -168,6 +175,7 @@ class RecordingLane(RecordedLane):
         if self.counted:
             output.memory.take(-self.counted)
         if self.kept:
+            ended = self._settled(ended)
             size = sum(map(_size, self.entry.messages)) + sum(one.size() for one in ended)
             if output.sink.slow:  # even small ones will wait, and many
                 size += _weight(ended)
@@ -218,10 +226,23 @@ class RecordingLane(RecordedLane):
         self._hold(size, message)
 
     def _weigh(self) -> None:
-        """Weigh the spans that have ended since the last look."""
-        new = self.ended[self.looked :]
+        """Encode and weigh the spans that have ended since the last look."""
+        new = self._settled(self.ended[self.looked :])
         self.looked += len(new)
+        self.waiting = 0
         self._hold(_weight(new))
+
+    def _settled(self, ended: list[Ended]) -> list[Ended]:
+        """Encode what waits; the same without what cannot be encoded, which the lane does without."""
+        for one in ended[:]:
+            try:
+                one.settle(self)
+            except Exception as error:  # noqa: BLE001 - recording never breaks the app
+                ended.remove(one)
+                with suppress(ValueError):  # it is being written
+                    self.ended.remove(one)
+                faults.report("lane.encode", error)
+        return ended
 
     def _hold(self, size: int, message: Message | None = None) -> None:
         """Count bytes that the open lane holds from now on: of ``message`` when it is given, else of spans."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
+from functools import lru_cache
 
 __all__ = ["Place", "peer_of"]
 
@@ -28,7 +29,12 @@ class Place:
 
     def encoded(self) -> str:
         """Give it as JSON."""
-        return json.dumps([self.connection, self.transaction, self.inside, self.wrote, self.peer])
+        connection, peer = _quoted(self.connection), _quoted(self.peer)
+        inside, wrote = "true" if self.inside else "false", "true" if self.wrote else "false"
+        return f"[{connection}, {self.transaction}, {inside}, {wrote}, {peer}]"
+
+
+_quoted = lru_cache(maxsize=256)(json.dumps)
 
 
 def peer_of(address: tuple[str, int | None], database: str) -> str:

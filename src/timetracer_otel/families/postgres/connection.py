@@ -11,6 +11,7 @@ from opentelemetry.instrumentation.utils import is_instrumentation_enabled
 from opentelemetry.trace import Status, StatusCode
 
 from timetracer_otel import redaction, seams, spans
+from timetracer_otel.cassette import otlp
 from timetracer_otel.families.dbapi.place import Place, peer_of
 from timetracer_otel.families.postgres import exchange as exchanges
 from timetracer_otel.families.postgres import literals, statements
@@ -118,10 +119,10 @@ class RecordedConnection:
         """Hide secrets in the statement that an instrumentor has put on its span."""
         if call.own or not call.span.is_recording():
             return
-        attributes = call.span.attributes or {}
+        attributes = otlp.own_attributes(call.span)
         for name in _STATEMENTS:
             text = str(attributes.get(name, ""))
-            if literals.speaks(text[:_BEGINNING]):
+            if text and literals.speaks(text[:_BEGINNING]):
                 call.span.set_attribute(name, _hidden(text))
 
     def notified(self, before: str, message: bytes) -> Call | None:

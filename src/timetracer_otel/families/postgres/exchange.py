@@ -12,6 +12,7 @@ from typing import Any, Final
 import pybase64
 
 from timetracer_otel import spans
+from timetracer_otel.cassette import otlp
 from timetracer_otel.families.postgres import asked as questions
 from timetracer_otel.families.postgres import literals, secret_rows, statements, wire
 from timetracer_otel.families.postgres.asked import SYSTEM, Asked, Described, Place
@@ -77,6 +78,11 @@ class Exchange:
 
     def __len__(self) -> int:
         return self.size + sum(map(len, self.pieces))
+
+    @property
+    def is_settled(self) -> bool:
+        """Whether nothing in it changes once it is over: all that it holds are bytes."""
+        return True
 
     def catch_up(self) -> None:
         """Everything that has passed was looked at."""
@@ -197,13 +203,35 @@ def encode(_name: str, exchange: Any) -> dict[str, spans.Attribute]:
     Args:
         exchange: an :class:`Exchange`.
     """
-    attributes = spans.encode_payload(spans.REQUEST, exchange.request())
-    said = secret_rows.hidden(exchange.answer(), exchange.sql, exchange.described())
-    attributes |= spans.encode_payload(spans.RESPONSE, said)
-    attributes[questions.STATEMENT] = statements.digest(exchange.sql)
-    attributes[questions.PLACE] = exchange.place.encoded()
-    if described := exchange.described():
-        attributes[questions.DESCRIBED] = _as_text(described)
+    payloads, texts = _told(exchange)
+    attributes: dict[str, spans.Attribute] = {}
+    for name, payload in payloads.items():
+        attributes |= spans.encode_payload(name, payload)
+    return attributes | texts
+
+
+def encode_json(_name: str, exchange: Any) -> bytes:
+    """As :func:`encode`, as the JSON of a file.
+
+    Args:
+        exchange: an :class:`Exchange`.
+    """
+    payloads, texts = _told(exchange)
+    pieces = [otlp.payload_json(name, payload) for name, payload in payloads.items()]
+    pieces += [otlp.text_json(name, text) for name, text in texts.items()]
+    return b",".join(pieces)
+
+
+def _told(exchange: Exchange) -> tuple[dict[str, list[bytes]], dict[str, str]]:
+    """The payloads and the texts of an exchange, secrets hidden."""
+    described, sql = exchange.described(), exchange.sql
+    said = secret_rows.hidden(exchange.answer(), sql, described)
+    texts = {questions.STATEMENT: statements.digest(sql), questions.PLACE: exchange.place.encoded()}
+    if described:
+        texts[questions.DESCRIBED] = _as_text(described)
     if exchange.server is not None:
-        attributes[questions.SERVER] = json.dumps(exchange.server)
-    return attributes
+        texts[questions.SERVER] = json.dumps(exchange.server)
+    return {spans.REQUEST: exchange.request(), spans.RESPONSE: said}, texts
+
+
+otlp.direct[encode] = encode_json

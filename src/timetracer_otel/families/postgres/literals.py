@@ -15,6 +15,8 @@ __all__ = ["LONGEST", "Literal", "bare", "compact", "hidden", "named", "secret_p
 
 LONGEST: Final = 1 << 16
 """Characters of the longest statement that is looked at as a whole; of a longer one its long values are left out."""
+_SHORT: Final = 1 << 12
+"""Characters of the longest statement of which it is remembered whether it speaks of a secret."""
 _LONG: Final = 1 << 10
 """Characters from which such a value is a long one."""
 _TOKEN: Final = re.compile(
@@ -235,7 +237,12 @@ def speaks(sql: str) -> bool:
     Args:
         sql: the text.
     """
-    return _SPEAKS.search(compact(sql)) is not None
+    return _speaks(sql) if len(sql) <= _SHORT else _SPEAKS.search(compact(sql)) is not None
+
+
+@lru_cache(maxsize=1024)
+def _speaks(sql: str) -> bool:
+    return _SPEAKS.search(sql) is not None
 
 
 def secrets_in(sql: str) -> list[str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextvars
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from timetracer_otel.families.postgres import literals, wire
 from timetracer_otel.families.postgres.asked import Asked
@@ -20,23 +20,35 @@ COPYING: Final = frozenset({COPY_OUT, COPY_IN})
 _PIECES: Final = frozenset({SINGLE, CHUNK})
 _FIELDS: Final = "SVCMDHPpqWstcdnFLR"
 """The fields of an error, by their letter, which are libpq's codes for them too."""
+_COPIED: Final = 1 << 16
+"""Bytes of parameters that are copied at most."""
+_FIXED: Final = frozenset({bytes, type(None)})
+"""Types of parameters that are as they are."""
 _EXECUTE: Final = wire.execute("")
 _VALUE: Final = 8
 """Bytes that a value is taken to have."""
 
 
-@dataclass(frozen=True, slots=True)
-class Sent:
+class Sent(NamedTuple):
     """Parameters as libpq is given them."""
 
     parameters: Sequence[Any]
     formats: Sequence[int] | None
     result_format: int
 
+    @property
+    def is_settled(self) -> bool:
+        """Whether no parameter can change."""
+        return _FIXED.issuperset(map(type, self.parameters))
+
+    def settled(self) -> Sent:
+        """The same with copies of the parameters, which may be buffers of the app's."""
+        return self._replace(parameters=[None if one is None else bytes(one) for one in self.parameters])
+
     def bound(self) -> Bound:
         """The same as the client's message."""
         formats = tuple(map(int, self.formats or ())) or (0,) * len(self.parameters)
-        parameters = [None if one is None else bytes(one) for one in self.parameters]
+        parameters = [one if one is None or type(one) is bytes else bytes(one) for one in self.parameters]
         return Bound("", "", formats, parameters, (int(self.result_format),))
 
 
@@ -70,14 +82,20 @@ class ResultExchange(Exchange):
         rows: int = sum(result.ntuples * result.nfields for result in self.results)
         return self.size + rows * _VALUE + sum(map(len, self.copied))
 
+    @property
+    def is_settled(self) -> bool:
+        """Whether nothing in it changes once it is over: a parameter may be a buffer of the app's."""
+        return not self.copied and all(sent.is_settled for sent in self.sent)
+
     def execute(self, sent: Sent) -> None:
         """Take an execution.
 
         Args:
             sent: its parameters.
         """
-        self.sent.append(sent)
-        self.size += sum(map(len, filter(None, sent.parameters)))
+        size = sum(map(len, filter(None, sent.parameters)))
+        self.sent.append(sent if size > _COPIED else sent.settled())
+        self.size += size
         self.counts = True
 
     @property
@@ -155,19 +173,13 @@ def _messages(result: Any, *, described: bool) -> Iterator[bytes]:
 
 
 def _columns(result: Any) -> bytes:
+    table, number, kind = result.ftable, result.ftablecol, result.ftype
+    size, modifier, form = result.fsize, result.fmod, result.fformat
     return wire.row_description(
-        (
-            (result.fname(n) or b"").decode("utf-8", "surrogateescape"),
-            (
-                result.ftable(n),
-                result.ftablecol(n),
-                result.ftype(n),
-                result.fsize(n),
-                result.fmod(n),
-                int(result.fformat(n)),
-            ),
-        )
-        for n in range(result.nfields)
+        [
+            (result.fname(n) or b"", (table(n), number(n), kind(n), size(n), modifier(n), int(form(n))))
+            for n in range(result.nfields)
+        ]
     )
 
 

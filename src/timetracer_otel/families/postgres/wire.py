@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import lru_cache
 from typing import Final, NamedTuple, TypeAlias
 
 from timetracer_otel.errors import CassetteError
@@ -58,11 +59,15 @@ StructError: Final = struct.error
 _HEAD: Final = struct.Struct("!cI")
 _INT16: Final = struct.Struct("!h")
 _INT32: Final = struct.Struct("!i")
+_COLUMN: Final = struct.Struct("!IhIhih")
 _READY: Final = b"Z\0\0\0\5"
 _READY_LENGTH: Final = 6
 _NOTABLE: Final = frozenset({b"S", b"E", b"Z"})
 _NULL: Final = -1
 _LENGTH: Final = 4
+
+
+_NO_VALUE: Final = _INT32.pack(_NULL)
 
 
 def frame(kind: bytes, body: bytes | bytearray = b"") -> bytes:
@@ -220,8 +225,11 @@ class Bound(NamedTuple):
 
 def bind(one: Bound) -> bytes:
     """Make a Bind."""
-    pieces = [_zero(one.portal), _zero(one.statement), _int16s(one.formats), _INT16.pack(len(one.parameters))]
-    pieces += [_cell(value) for value in one.parameters]
+    names = b"\0\0" if not one.portal and not one.statement else _zero(one.portal) + _zero(one.statement)
+    pieces = [names, _int16s(one.formats), _INT16.pack(len(one.parameters))]
+    pack = _INT32.pack
+    for value in one.parameters:
+        pieces += (_NO_VALUE,) if value is None else (pack(len(value)), value)
     return frame(b"B", b"".join((*pieces, _int16s(one.result_formats))))
 
 
@@ -275,14 +283,17 @@ def columns(body: bytes) -> list[Column]:
     return found
 
 
-def row_description(found: Iterable[tuple[str, tuple[int, int, int, int, int, int]]]) -> bytes:
+def row_description(found: Iterable[tuple[bytes, tuple[int, int, int, int, int, int]]]) -> bytes:
     """Make a RowDescription.
 
     Args:
         found: each column's name; its table, its number in there, its type, that type's size and modifier, the format.
     """
-    pieces = [_zero(name) + struct.pack("!IhIhih", *facts) for name, facts in found]
-    return frame(b"T", b"".join((_INT16.pack(len(pieces)), *pieces)))
+    pieces, pack = [b""], _COLUMN.pack
+    for name, facts in found:
+        pieces += (name, b"\0", pack(*facts))
+    pieces[0] = _INT16.pack(len(pieces) // 3)
+    return frame(b"T", b"".join(pieces))
 
 
 def copy_response(kind: bytes, form: int, formats: Sequence[int]) -> bytes:
@@ -293,7 +304,7 @@ def copy_response(kind: bytes, form: int, formats: Sequence[int]) -> bytes:
         form: of the whole: 0 text, 1 binary.
         formats: of the columns.
     """
-    return frame(kind, bytes((form,)) + _int16s(formats))
+    return frame(kind, bytes((form,)) + _int16s(tuple(formats)))
 
 
 def notification(pid: int, channel: bytes, payload: bytes) -> bytes:
@@ -326,7 +337,7 @@ def rows(value: Callable[[int, int], bytes | None], count: int, columns: int) ->
         count: of the rows.
         columns: of each.
     """
-    pieces, pack, null = list[bytes](), _INT32.pack, _INT32.pack(_NULL)
+    pieces, pack, null = list[bytes](), _INT32.pack, _NO_VALUE
     head, fields = _INT16.pack(columns), range(columns)
     for number in range(count):
         found = [value(number, column) for column in fields]
@@ -367,7 +378,7 @@ def error_response(fields: dict[str, str], kind: bytes = b"E") -> bytes:
 
 
 def _cell(value: bytes | None) -> bytes:
-    return _INT32.pack(_NULL) if value is None else _INT32.pack(len(value)) + value
+    return _NO_VALUE if value is None else _INT32.pack(len(value)) + value
 
 
 def _cells(body: bytes, at: int) -> tuple[list[bytes | None], int]:
@@ -382,7 +393,8 @@ def _cells(body: bytes, at: int) -> tuple[list[bytes | None], int]:
     return found, at
 
 
-def _int16s(values: Sequence[int]) -> bytes:
+@lru_cache(maxsize=256)
+def _int16s(values: tuple[int, ...]) -> bytes:
     return struct.pack(f"!{len(values) + 1}h", len(values), *values)
 
 
