@@ -129,7 +129,7 @@ class Call:
         """Bytes of payload held."""
         total = 0
         for _, _, payload in self.payloads:
-            total += sum(map(len, payload)) if isinstance(payload, list) else len(payload)
+            total += sum(map(len, payload)) if type(payload) is list else len(payload)
         return total
 
     @property

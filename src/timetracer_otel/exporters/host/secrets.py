@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from operator import is_
+from operator import attrgetter, is_
 from typing import Any, Final
 
 from opentelemetry.sdk.trace import Event, ReadableSpan
@@ -14,6 +14,8 @@ from timetracer_otel.cassette.otlp import own_attributes
 
 __all__ = ["hidden"]
 
+_events_of: Final = attrgetter("_events")
+"""Reads the events of a span: their property copies them."""
 _METHODS: Final = ("http.request.method", "http.method")
 _URLS: Final = frozenset({"url.full", "url.query", "url.original", "http.url", "http.target"})
 _HEADERS: Final = ("http.request.header.", "http.response.header.")
@@ -25,10 +27,10 @@ def hidden(span: ReadableSpan) -> ReadableSpan:
     Args:
         span: ended, or as far as it is.
     """
-    own = own_attributes(span)
-    message = span.status.description
+    own, ended = own_attributes(span), span.status
+    message = ended.description
     attributes = _changed(own) if _METHODS[0] in own or _METHODS[1] in own else None
-    if attributes is None and message is None and not span.events:  # as nearly all
+    if attributes is None and message is None and not _events_of(span):  # as nearly all
         return span
     status = None if message is None else redaction.text(message)
     events = [_event(event) for event in span.events]
@@ -45,7 +47,7 @@ def hidden(span: ReadableSpan) -> ReadableSpan:
         links=span.links,
         kind=span.kind,
         instrumentation_scope=span.instrumentation_scope,
-        status=span.status if status == message else Status(span.status.status_code, status),
+        status=ended if status == message else Status(ended.status_code, status),
         start_time=span.start_time,
         end_time=span.end_time,
     )

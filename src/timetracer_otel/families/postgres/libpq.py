@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextvars
 from collections import deque
 from collections.abc import Callable, Sequence
-from functools import wraps
+from functools import lru_cache, wraps
 from typing import Any, Concatenate, Final, ParamSpec, TypeVar
 
 from timetracer_otel import seams
@@ -73,6 +73,7 @@ class LibpqConnection(RecordedConnection):
         self._answered: list[ResultExchange] = []
         """What was answered in a pipeline whose end is not known."""
         self._statements: dict[bytes, tuple[bytes, Sequence[int]]] = {}
+        self._columns: dict[bytes, dict[tuple[Any, ...], bytes]] = {}
         self.pid = pgconn.backend_pid
         known = ((name, pgconn.parameter_status(name.encode())) for name in _PARAMETERS)
         self.parameters = {name: value.decode() for name, value in known if value is not None}
@@ -122,6 +123,7 @@ class LibpqConnection(RecordedConnection):
             types: of the parameters.
         """
         self._statements[name] = sql, types or ()
+        self._columns[name] = {}
         exchange = self._new(b"P", _parse(sql, types or ()))
         exchange.keep_context()
 
@@ -141,7 +143,7 @@ class LibpqConnection(RecordedConnection):
             return
         sql, types = self._statements[name]
         exchange = self._new(b"P", _parse(sql, types))
-        exchange.name, exchange.open = name, in_pipeline
+        exchange.name, exchange.open, exchange.columns = name, in_pipeline, self._columns.get(name)
         exchange.execute(sent)
         self.begin(exchange)
 
@@ -343,4 +345,9 @@ class LibpqConnection(RecordedConnection):
 
 def _parse(sql: bytes, types: Sequence[int]) -> bytes:
     """The body of a Parse."""
-    return b"\0" + bytes(sql) + wire.parse("", "", tuple(types))[6:]
+    return b"\0" + bytes(sql) + _end_of_parse(tuple(types))
+
+
+@lru_cache(maxsize=256)
+def _end_of_parse(types: tuple[int, ...]) -> bytes:
+    return wire.parse("", "", types)[6:]

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import contextvars
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, TypeAlias
 
 from timetracer_otel.families.postgres import literals, wire
 from timetracer_otel.families.postgres.asked import Asked
@@ -22,6 +22,7 @@ _FIELDS: Final = "SVCMDHPpqWstcdnFLR"
 """The fields of an error, by their letter, which are libpq's codes for them too."""
 _COPIED: Final = 1 << 16
 """Bytes of parameters that are copied at most."""
+_Columns: TypeAlias = dict[tuple[Any, ...], bytes]
 _FIXED: Final = frozenset({bytes, type(None)})
 """Types of parameters that are as they are."""
 _EXECUTE: Final = wire.execute("")
@@ -64,6 +65,7 @@ class ResultExchange(Exchange):
         ended: whether the client sent that to its end; its reason where it broke it off.
         status: of the transaction afterwards.
         name: of the prepared statement, by which executions belong together.
+        columns: how its columns were described, by their tables and formats.
         expected: results to come.
         open: whether more executions may follow.
     """
@@ -75,6 +77,7 @@ class ResultExchange(Exchange):
     ended: bytes | None = None
     status: bytes = b""
     name: bytes = b""
+    columns: _Columns | None = None
     expected: int = 1
     open: bool = False
 
@@ -134,7 +137,7 @@ class ResultExchange(Exchange):
         """The server's messages."""
         pieces, streams = [*self.beside], False
         for result in self.results:
-            pieces += _messages(result, described=streams)
+            pieces += _messages(result, self.columns, described=streams)
             streams = result.status in _PIECES
             if result.status == COPY_OUT:
                 pieces += [wire.frame(b"d", bytes(piece)) for piece in self.copied]
@@ -148,28 +151,40 @@ class ResultExchange(Exchange):
         self.context = contextvars.copy_context()
 
 
-def _messages(result: Any, *, described: bool) -> Iterator[bytes]:
+def _messages(result: Any, known: _Columns | None, *, described: bool) -> list[bytes]:
     """The messages that libpq made a result of.
 
     Args:
         result: it.
+        known: the descriptions of a prepared statement's columns.
         described: whether it goes on with rows that came one by one.
     """
-    status = result.status
-    if status in _PIECES or status == TUPLES:
+    status, messages = result.status, list[bytes]()
+    if status == TUPLES or status in _PIECES:
         if not described:
-            yield _columns(result)
-        yield wire.rows(result.get_value, result.ntuples, result.nfields)
+            messages.append(_columns(result) if known is None else _known_columns(result, known))
+        messages.append(wire.rows(result.get_value, result.ntuples, result.nfields))
     if status in COPYING:
-        yield _copy(result, b"G" if status == COPY_IN else b"H")
+        messages.append(_copy(result, b"G" if status == COPY_IN else b"H"))
     elif status == EMPTY:
-        yield wire.frame(b"I")
+        messages.append(wire.frame(b"I"))
     elif status == FATAL:
-        yield wire.error_response(error_of(result))
+        messages.append(wire.error_response(error_of(result)))
     elif status == COMMAND and not result.command_status and result.nfields:
-        yield _columns(result)  # of a portal that was described
+        messages.append(_columns(result))  # of a portal that was described
     elif status in {COMMAND, TUPLES}:
-        yield wire.frame(b"C", (result.command_status or b"") + b"\0")
+        messages.append(wire.frame(b"C", (result.command_status or b"") + b"\0"))
+    return messages
+
+
+def _known_columns(result: Any, known: _Columns) -> bytes:
+    """As :func:`_columns`: the columns of a prepared statement stay, but not the tables that they are of."""
+    fields = range(result.nfields)
+    key = *map(result.ftable, fields), *map(result.fformat, fields)
+    found = known.get(key)
+    if found is None:
+        found = known[key] = _columns(result)
+    return found
 
 
 def _columns(result: Any) -> bytes:

@@ -339,15 +339,19 @@ def rows(value: Callable[[int, int], bytes | None], count: int, columns: int) ->
     """
     pieces, pack, null = list[bytes](), _INT32.pack, _NO_VALUE
     head, fields = _INT16.pack(columns), range(columns)
+    least = _LENGTH * columns + len(head) + _LENGTH
     for number in range(count):
-        found = [value(number, column) for column in fields]
-        size = sum(map(len, filter(None, found))) + _LENGTH * columns + len(head) + _LENGTH
-        pieces += (b"D", pack(size), head)
-        for one in found:
+        size, place = least, len(pieces) + 1
+        pieces += (b"D", b"", head)
+        for column in fields:
+            one = value(number, column)
             if one is None:
                 pieces.append(null)
             else:
-                pieces += (pack(len(one)), one)
+                length = len(one)
+                size += length
+                pieces += (pack(length), one)
+        pieces[place] = pack(size)
     return b"".join(pieces)
 
 
