@@ -21,6 +21,7 @@ from opentelemetry.trace import Link, SpanContext, SpanKind, Status, StatusCode,
 
 from tests.cassette.conftest import START, TRACE, a_span, as_read, attributes_strategy, lines, read_data
 from timetracer_otel.cassette import otlp
+from timetracer_otel.spans import encode_payload
 
 HEX_TRACE = f"{TRACE:032x}"
 IDS = ("traceId", "spanId", "parentSpanId")
@@ -312,3 +313,19 @@ def test_a_spans_fragment_holds_what_its_dict_holds(
         ]
         plain, *fast = map(orjson.loads, lines_of)
         assert fast == [plain, plain]
+
+
+@given(
+    name=st.sampled_from(["timetracer.request", "100% %s"]), payload=st.one_of(st.binary(), st.text().map(str.encode))
+)
+def test_a_payloads_json_is_that_of_its_attributes(name: str, payload: bytes) -> None:
+    """Whether it is written as text or as binary, in one piece or in several."""
+    for form in (payload, [payload[:3], payload[3:]], bytearray(payload)):
+        written = orjson.loads(b"[%b]" % otlp.payload_json(name, form))
+        assert written == orjson.loads(b"[%b]" % otlp.attributes_json(encode_payload(name, form)))
+
+
+@pytest.mark.parametrize("text", ["", 'qu"ote', "x" * 5000, "\ud800"])
+def test_a_texts_json_is_that_of_its_attribute(text: str) -> None:
+    """However long it is, and with a lone surrogate in it."""
+    assert orjson.loads(otlp.text_json("a", text)) == orjson.loads(otlp.attributes_json({"a": text}))

@@ -27,7 +27,7 @@ def _key(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 def told() -> bytes:
     """A row of a person, described."""
-    columns = wire.row_description((name, (0, 0, kind, -1, -1, 0)) for name, kind in PERSON)
+    columns = wire.row_description((name.encode(), (0, 0, kind, -1, -1, 0)) for name, kind in PERSON)
     return (
         columns + wire.row([b"1", b"ann", SECRET.encode(), SECRET.encode(), b"7"]) + wire.command_complete("SELECT 1")
     )

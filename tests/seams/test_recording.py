@@ -3,16 +3,24 @@
 from __future__ import annotations
 
 import asyncio
+import json
+from contextlib import nullcontext
 from pathlib import Path
+from typing import Any
 
 import pytest
 from opentelemetry import trace
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from opentelemetry.trace import SpanKind
 
 from timetracer_otel import seams, spans, testing
 from timetracer_otel.cassette import loading
 from timetracer_otel.cassette.model import Kind, Span
+from timetracer_otel.exporters.lanes.lean_span import LeanSpan
 from timetracer_otel.seams import Call, faults
+from timetracer_otel.seams.tracing import take_out
 
 NAME = "httpx"
 SCOPE = "opentelemetry.instrumentation.httpx"
@@ -132,3 +140,65 @@ def test_a_fault_of_ours_loses_the_call_and_says_so(tmp_path: Path, monkeypatch:
     assert faults.counts["made-up.place"] == before + 1
     (span,) = calls(tmp_path)
     assert span.attributes[spans.LOST] is True
+
+
+def kept(folder: Path, name: str) -> dict[str, Any]:
+    """The one recorded span of a name, as the file has it, without what differs from span to span."""
+    lines = [json.loads(line) for path in folder.rglob("SESSION__*") for line in path.read_text().splitlines()]
+    scopes = [scope for line in lines for resource in line["resourceSpans"] for scope in resource["scopeSpans"]]
+    (found,) = [{**span, "scope": one["scope"]} for one in scopes for span in one["spans"] if span["name"] == name]
+    ids = ("traceId", "spanId", "startTimeUnixNano", "endTimeUnixNano")
+    found["attributes"] = [one for one in found["attributes"] if one["key"] != spans.LANE_ID]
+    return {key: value for key, value in found.items() if key not in ids}
+
+
+@pytest.mark.parametrize("parent", [None, SpanKind.INTERNAL])
+def test_a_span_that_only_we_hear_is_as_the_sdks(tmp_path: Path, parent: SpanKind | None) -> None:
+    """Where an exporter of the host's hears of it too the SDK makes it, with the same in the file."""
+    found = []
+    for number, others in enumerate([(), (InMemorySpanExporter(),)]):
+        with testing.record(tmp_path / str(number)):
+            provider = trace.get_tracer_provider()
+            assert isinstance(provider, TracerProvider)
+            added = [SimpleSpanProcessor(exporter) for exporter in others]
+            for processor in added:
+                provider.add_span_processor(processor)
+            with trace.get_tracer("app").start_as_current_span("outer") if parent else nullcontext():
+                call = begin()
+                assert (type(call.span) is LeanSpan) is not bool(others)
+                call.put(spans.REQUEST, b"what")
+                call.span.set_attributes({"more": 1})
+                call.span.add_event("happened", {"at": "noon"}, timestamp=5)
+                call.fail(OSError("no"))
+                call.end()
+            take_out(provider, added.__contains__)
+        assert [len(exporter.get_finished_spans()) for exporter in others] == [2 if parent else 1 for _ in others]
+        one = kept(tmp_path / str(number), "asked")
+        assert bool(one.pop("parentSpanId", "")) == bool(parent)
+        found.append(one)
+    assert found[0] == found[1]
+    assert found[0]["events"][0]["name"] == "happened"
+
+
+def test_an_ended_span_takes_no_more(tmp_path: Path) -> None:
+    """As every span of the SDK's; to end it again does nothing."""
+    with testing.record(tmp_path):
+        call = begin()
+        call.end()
+        call.span.end()
+        call.span.set_attribute("late", 1)
+    assert "late" not in calls(tmp_path)[0].attributes
+
+
+@pytest.mark.parametrize(
+    ("payload", "settled"), [(b"bytes", True), ([b"a", b"list"], True), (bytearray(b"x"), False)], ids=str
+)
+def test_what_may_change_is_not_settled(tmp_path: Path, payload: Any, *, settled: bool) -> None:
+    """A buffer of the app's, which may have other bytes in it soon, is encoded when the call ends."""
+    with testing.record(tmp_path):
+        call = begin()
+        call.put(spans.REQUEST, payload)
+        assert call.is_settled is settled
+        call.under_way = Passing()
+        assert not call.is_settled
+        call.end()

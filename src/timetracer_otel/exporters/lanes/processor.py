@@ -32,6 +32,8 @@ class LaneProcessor(SpanProcessor):
         recorder: the runtime of mode record.
     """
 
+    hears_lean_spans = True
+
     def __init__(self, recorder: Recorder) -> None:
         self._recorder = recorder
         self._open = recorder.open

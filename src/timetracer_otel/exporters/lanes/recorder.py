@@ -12,6 +12,7 @@ from opentelemetry.trace import SpanKind, Tracer
 
 from timetracer_otel import seams, spans
 from timetracer_otel.config import Settings
+from timetracer_otel.exporters.lanes import lean_span
 from timetracer_otel.exporters.lanes.output import Output
 from timetracer_otel.exporters.lanes.recording_lane import RecordingLane
 from timetracer_otel.exporters.lanes.selection import Selection
@@ -147,7 +148,11 @@ class Recorder(Output):
         self, name: str, attributes: Mapping[str, spans.Attribute], kind: SpanKind = SpanKind.CLIENT
     ) -> Call | None:
         """Start a span of our own for a call whose instrumentor is absent or was installed too late."""
-        span = self._tracer.start_span(name, kind=kind, attributes=dict(attributes))
+        own = dict(attributes)
+        tracer = self._tracer
+        span = lean_span.started(self.provider, tracer, name, own, kind) or tracer.start_span(
+            name, kind=kind, attributes=own
+        )
         call: Call | None = getattr(span, CARRIED, None)  # none of a span that is not recorded
         return call
 
