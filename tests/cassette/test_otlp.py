@@ -329,3 +329,9 @@ def test_a_payloads_json_is_that_of_its_attributes(name: str, payload: bytes) ->
 def test_a_texts_json_is_that_of_its_attribute(text: str) -> None:
     """However long it is, and with a lone surrogate in it."""
     assert orjson.loads(otlp.text_json("a", text)) == orjson.loads(otlp.attributes_json({"a": text}))
+
+
+def test_what_is_not_worth_keeping_is_encoded_alike() -> None:
+    """Attributes of every type, in order."""
+    attributes = {"text": "ü", "number": 7, "large": 2**70, "yes": True, "half": 0.5, "list": ["a", "b"]}
+    assert otlp.unlike_json(attributes) == otlp.attributes_json(attributes)

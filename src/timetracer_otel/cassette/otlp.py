@@ -42,6 +42,7 @@ __all__ = [
     "span_to_dict",
     "text_json",
     "traces_line",
+    "unlike_json",
 ]
 
 HAS_IS_REMOTE: Final = 0x100
@@ -242,6 +243,20 @@ direct: Final[dict[Callable[[str, Any], Mapping[str, Attribute]], Callable[[str,
     encode_binary: binary_json,
 }
 """By the function that encodes a payload as attributes: the one that gives their JSON at once. Families add theirs."""
+
+
+def unlike_json(attributes: Mapping[str, Any]) -> bytes:
+    """As :func:`attributes_json`, of what is another one with each call: its encoding is not worth keeping.
+
+    Args:
+        attributes: such as payloads.
+    """
+    return b",".join(
+        [
+            text_json(name, value) if type(value) is str else _encode_attribute(name, value)
+            for name, value in attributes.items()
+        ]
+    )
 
 
 def text_json(name: str, text: str) -> bytes:

@@ -105,7 +105,7 @@ def _encode(lane: Lane, span: ReadableSpan, call: Call | None) -> bytes:
             pieces.append(otlp.attributes_json(call.attributes))
         for encode, name, payload in call.payloads:
             direct = otlp.direct.get(encode)
-            pieces.append(otlp.attributes_json(encode(name, payload)) if direct is None else direct(name, payload))
+            pieces.append(otlp.unlike_json(encode(name, payload)) if direct is None else direct(name, payload))
     return otlp.span_fragment(span, None, b",".join(filter(None, pieces)))  # a body that left in parts has no more
 
 

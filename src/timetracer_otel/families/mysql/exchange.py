@@ -23,6 +23,7 @@ CLOSED: Final = "timetracer.mysql.closed"
 """On a call during which the server closed the connection."""
 SENDING: Final = "timetracer.mysql.sending"
 """On a call that could not be sent: its exception was raised by that."""
+_FIXED: Final = frozenset({bytes})
 _HEADER: Final = 4
 _PREFIX: Final = 4096
 
@@ -59,6 +60,11 @@ class Exchange:
 
     def __len__(self) -> int:
         return sum(map(len, self.sent)) + sum(map(len, self.file)) + sum(map(len, self.pieces))
+
+    @property
+    def is_settled(self) -> bool:
+        """Whether nothing in it changes once it is over; a driver may send from buffers of its own."""
+        return not self.file and _FIXED.issuperset(map(type, (*self.sent, *self.pieces)))
 
     def catch_up(self) -> None:
         """Everything that has passed was looked at."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator
+from functools import lru_cache
 from hashlib import blake2b
 from typing import Final, NamedTuple
 
@@ -134,7 +135,13 @@ def outlined(sql: str) -> StatementOutline:
     Args:
         sql: the text.
     """
-    return outline(bare(sql[:_LONGEST]))
+    return _outlined(sql) if len(sql) <= _LONGEST else outline(bare(sql[:_LONGEST]))
+
+
+@lru_cache(maxsize=256)
+def _outlined(sql: str) -> StatementOutline:
+    """Each statement is asked several times what it is about."""
+    return outline(bare(sql))
 
 
 def named(sql: str) -> list[tuple[Literal, str]]:
