@@ -33,6 +33,8 @@ __all__ = [
 
 _UNCHANGING: Final = frozenset({bytes, list})
 """Types of payloads. A list of chunks is not touched any more once its call has ended."""
+_COPIED: Final = 1 << 16
+"""Bytes of a buffer that are copied at most."""
 _now: Final = time.time_ns  # as it is now: what the app reads may be replayed
 
 
@@ -132,13 +134,15 @@ class Call:
             total += sum(map(len, payload)) if type(payload) is list else len(payload)
         return total
 
-    @property
-    def is_settled(self) -> bool:
-        """Whether nothing that it holds can change any more: it may be encoded a little later."""
-        for encode, _, payload in self.payloads:
-            if encode is spans.encode_payload or encode is spans.encode_binary:
-                if type(payload) not in _UNCHANGING:
+    def settle(self) -> bool:
+        """Let nothing that it holds change any more, so that it may be encoded a little later; whether that can be."""
+        for number, (encode, name, payload) in enumerate(self.payloads):
+            if encode is spans.encode_binary or encode is spans.encode_payload:
+                if type(payload) in _UNCHANGING:
+                    continue
+                if len(payload) > _COPIED:
                     return False
+                self.payloads[number] = encode, name, bytes(payload)
             elif not getattr(payload, "is_settled", False):
                 return False
         return self.under_way is None

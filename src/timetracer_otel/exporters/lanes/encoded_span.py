@@ -49,7 +49,7 @@ class Ended:
     @classmethod
     def waiting(cls, lane: Lane, span: ReadableSpan, call: Call | None) -> Ended:
         """Take a span to be encoded by :meth:`settle`; at once, where what it holds might change until then."""
-        if call is None or call.is_settled:
+        if call is None or call.settle():
             return cls(span.instrumentation_scope, None, span, call)
         return cls.of(lane, span, call)
 
