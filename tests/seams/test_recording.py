@@ -190,7 +190,11 @@ def test_an_ended_span_takes_no_more(tmp_path: Path) -> None:
     assert "late" not in calls(tmp_path)[0].attributes
 
 
-@pytest.mark.parametrize("payload", [b"bytes", [b"a", b"list"], bytearray(b"buffer"), memoryview(b"view")], ids=repr)
+@pytest.mark.parametrize(
+    "payload",
+    [b"bytes", [b"a", b"list"], bytearray(b"buffer"), memoryview(b"view")],
+    ids=["bytes", "chunks", "buffer", "view"],
+)
 def test_a_call_that_has_ended_does_not_change(tmp_path: Path, payload: Any) -> None:
     """What may be a buffer of the app's is copied; what is still on its way is not settled, nor is a large buffer."""
     with testing.record(tmp_path):
