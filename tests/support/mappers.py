@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import io
 import tempfile
 from contextlib import suppress
 from decimal import Decimal
@@ -192,7 +193,7 @@ def by_alembic(url: str) -> Any:
         Path(folder, "env.py").write_text(_ENVIRONMENT)
         for name, text in (("first", _FIRST), ("second", _SECOND)):
             (versions / f"{name}.py").write_text(text)
-        config = Config(stdout=open("/dev/null", "w"))  # noqa: SIM115, PTH123 - as long as the process
+        config = Config(stdout=io.StringIO())
         config.set_main_option("script_location", folder)
         config.set_main_option("sqlalchemy.url", url.replace("%", "%%"))
         alembic.command.upgrade(config, "head")
