@@ -175,9 +175,8 @@ class PluginResponder:
         return Answer(recorded, matcher.bindings)
 
     def stream(self, opener: model.Span, name: str = "") -> LiveStream:
-        player, lane = self._player, self._player.lane()
-        calls = self._history(opener).following(opener, name)
-        return LiveStream(calls, player.matcher_of(lane), self.serve, player.watched)
+        matcher = self._player.matcher_of(self._player.lane())
+        return LiveStream(self._history(opener).following(opener, name), matcher, self.serve, self._player.watched)
 
     def _history(self, call: model.Span) -> History:
         found = self._histories.get(call.lane_id)
