@@ -14,9 +14,9 @@ from examples.support import accepts, free_port
 
 
 @contextmanager
-def serving(folder: Path, *options: str) -> Iterator[int]:
+def serving(folder: Path, *options: str, port: int = 0) -> Iterator[int]:
     """Run a server without data that keeps nothing; give its port. Debian's package is ``redis-server``."""
-    port = free_port()
+    port = port or free_port()
     command = ["redis-server", "--port", str(port), "--save", "", "--appendonly", "no", "--dir", str(folder), *options]
     with subprocess.Popen(command, stdout=subprocess.DEVNULL) as process:
         try:

@@ -7,6 +7,7 @@ import socket
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ from redis.backoff import NoBackoff
 from redis.retry import Retry
 
 from tests.redis.conftest import serving
-from tests.redis.scenarios import PLAIN, run, run_later
+from tests.redis.scenarios import PLAIN, run, run_later, seen
 from tests.support.same import identical
 from timetracer_otel import ReplayMiss, testing
 
@@ -142,6 +143,27 @@ def test_a_driver_that_waits_no_longer(redis_server: int, tmp_path: Path) -> Non
         client = redis.Redis(port=port, socket_timeout=0.2, retry=ONCE)
         with mode(tmp_path / "cassettes"), client, pytest.raises(redis.TimeoutError):
             client.blpop("nothing", 5)
+
+
+def test_a_server_that_goes_away_and_comes_again(tmp_path: Path) -> None:
+    """A pool's connection is lost in the middle: the driver's errors come again, though nothing is lost in a replay."""
+
+    def scenario(port: int, stop: Callable[[], object], start: Callable[[], object]) -> list[Any]:
+        with redis.Redis(port=port, retry=ONCE, socket_timeout=60) as client:
+            found = [seen(client.set, "a", 1), seen(client.ping)]
+            stop()
+            found += [seen(client.get, "a")[0], seen(client.ping)[0]]
+            start()
+            return [*found, seen(client.get, "a"), seen(client.ping)]
+
+    with ExitStack() as running, ExitStack() as first:
+        port = first.enter_context(serving(tmp_path))
+        with testing.record(tmp_path / "cassettes"):
+            recorded = scenario(port, first.close, lambda: running.enter_context(serving(tmp_path, port=port)))
+    with testing.replay(tmp_path / "cassettes") as replay:
+        assert scenario(NOWHERE, lambda: None, lambda: None) == recorded
+    assert recorded == [True, True, redis.ConnectionError, redis.ConnectionError, None, True]
+    assert (replay.outcome().misses, replay.outcome().unused) == ([], [])
 
 
 def test_a_driver_of_asyncio_that_waits_no_longer(redis_server: int, tmp_path: Path) -> None:

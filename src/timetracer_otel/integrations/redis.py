@@ -150,6 +150,14 @@ def _is_of_the_past(connection: Any) -> bool:
     return _reached(connection) is not None and seams.responder(NAME) is not None
 
 
+def _was_lost(connection: Any) -> bool:
+    """Whether a connection that is there could not be made again at this point of the recording."""
+    responder = seams.responder(NAME)
+    if responder is None or _is_setting_up(connection) or _reached(connection) is None or is_brokering():
+        return False
+    return responder.is_next(matching.is_connecting)
+
+
 def _reached(connection: Any) -> Any:
     """What a connection reads from and writes to; None while it is not connected."""
     writer = getattr(connection, "_writer", None)
@@ -192,7 +200,7 @@ def _send(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:
     if _is_left_alone(instance):
         return wrapped(*args, **kwargs)
     data, args, kwargs = _command(args, kwargs)
-    if _is_of_the_past(instance):
+    if _is_of_the_past(instance) or _was_lost(instance):
         instance.disconnect()
     if seams.responder(NAME) is not None:
         return wrapped(*args, **kwargs)
@@ -378,7 +386,7 @@ async def _send_async(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> An
     if _is_left_alone(instance):
         return await wrapped(*args, **kwargs)
     data, args, kwargs = _command(args, kwargs)
-    if _is_of_the_past(instance):
+    if _is_of_the_past(instance) or _was_lost(instance):
         await instance.disconnect(nowait=True)
     if seams.responder(NAME) is not None:
         return await wrapped(*args, **kwargs)

@@ -191,6 +191,10 @@ class Responder(Protocol):
         """
         ...
 
+    def is_next(self, is_such: Callable[[Description], bool]) -> bool:
+        """Whether the earliest unanswered call of the current lane is such a one; it stays unanswered."""
+        ...
+
     def serve(self, recorded: Span) -> Answer:
         """Count a recorded call as answered that the integration chose itself (the next batch of a cursor)."""
         ...

@@ -26,6 +26,7 @@ __all__ = [
     "describe",
     "describe_recorded",
     "describe_sent",
+    "is_connecting",
     "rebound",
     "reply_values",
 ]
@@ -73,6 +74,15 @@ def describe(asked: list[Command], database: str = "0", *, connecting: bool = Fa
         subjects=_subjects(asked),
         settles=settles,
     )
+
+
+def is_connecting(asked: Description) -> bool:
+    """Whether a call is a connection that could not be made, or was not set up.
+
+    Args:
+        asked: of the call.
+    """
+    return asked.key == CONNECT.key or asked.key[-1] == _CONNECTING
 
 
 def describe_sent(data: bytes, database: str = "0") -> Description:

@@ -14,12 +14,12 @@ from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Se
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
-from timetracer_otel.cassette.model import Span
+from timetracer_otel.cassette.model import Lane, Span
 from timetracer_otel.replay.answering.recorded_calls import Buckets, Index, Recorded
 from timetracer_otel.replay.comparing.values import from_difference
 from timetracer_otel.seams import Description, Value, value_clock, value_forms
 
-__all__ = ["Match", "Matcher"]
+__all__ = ["Match", "Matcher", "reached"]
 
 _now = time.time_ns
 """The real clock: a replay gives the app another one."""
@@ -333,6 +333,17 @@ def _items(values: tuple[Value, ...], place: tuple[int, int, int]) -> list[_Item
 def _told(item: _Item, free: Container[Value]) -> list[Value]:
     """What of an item must be equal, by which items that may be one another are sorted alike."""
     return [b"" if value in free else value for value in item]
+
+
+def reached(recorded: Lane | None, matcher: Matcher | None) -> int:
+    """Give how far a recorded lane has been followed, in the time of the recording.
+
+    Args:
+        recorded: the lane; None where a live one follows none.
+        matcher: of the live one.
+    """
+    start = None if recorded is None else recorded.spans[0] if recorded.entry is None else recorded.entry
+    return max(0 if matcher is None else matcher.reached, 0 if start is None else start.start)
 
 
 def first_difference(recorded: object, asked: object, path: str = "") -> str | None:

@@ -32,7 +32,7 @@ from timetracer_otel.replay.answering.determinism import drawn_by_session, given
 from timetracer_otel.replay.answering.entries import Entries
 from timetracer_otel.replay.answering.facts import SEARCHED, Facts
 from timetracer_otel.replay.answering.lookup import look_up, meanings
-from timetracer_otel.replay.answering.matching import Match, Matcher
+from timetracer_otel.replay.answering.matching import Match, Matcher, reached
 from timetracer_otel.replay.answering.peers import Names, Peers
 from timetracer_otel.replay.answering.recorded_calls import Index, Recorded
 from timetracer_otel.replay.answering.script_notes import ScriptNotes
@@ -162,6 +162,10 @@ class PluginResponder:
             if upcoming is not None and upcoming.description == meant:
                 return self.serve(upcoming.span)
         return None
+
+    def is_next(self, is_such: Callable[[Description], bool]) -> bool:
+        upcoming = self._player.matcher_of(self._player.lane()).next()
+        return upcoming is not None and is_such(upcoming.description)
 
     def serve(self, recorded: model.Span) -> Answer:
         player, lane = self._player, self._player.lane()
@@ -403,7 +407,7 @@ class Player:
         return None
 
     def _borrowed(self, lane: ReplayLane, asked: Description) -> Recorded | None:
-        lender = self._lending.lender(asked, _reached(lane))
+        lender = self._lending.lender(asked, reached(lane.recorded, lane.matcher))
         found = self.cassette.lane(lender.lane) if lender is not None else None
         if lender is None or found is None:
             return None
@@ -491,10 +495,3 @@ class Player:
             while len(self._indexes) > shelf.LANES_KEPT:
                 self._indexes.popitem(last=False)
             return self._indexes[lane.id]
-
-
-def _reached(lane: ReplayLane) -> int:
-    """How far the recorded lane has been followed, in the time of the recording."""
-    started = lane.recorded.spans[0].start if lane.recorded is not None else 0
-    entry = lane.recorded.entry if lane.recorded is not None else None
-    return max(lane.matcher.reached if lane.matcher is not None else 0, entry.start if entry is not None else started)
