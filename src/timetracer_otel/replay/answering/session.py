@@ -23,12 +23,11 @@ from timetracer_otel.replay.answering import (
     borrowing,
     brought_values,
     described_calls,
-    determinism,
     followed_session,
     journal_entries,
     trace,
 )
-from timetracer_otel.replay.answering.determinism import drawn_by_session, given_to_lane, given_to_session
+from timetracer_otel.replay.answering.determinism import drawn_by_session, given_to_lane, given_to_session, of_process
 from timetracer_otel.replay.answering.entries import Entries
 from timetracer_otel.replay.answering.facts import SEARCHED, Facts
 from timetracer_otel.replay.answering.lookup import look_up, meanings
@@ -320,7 +319,7 @@ class Player:
         every, own = self._drawn, self._followed
         if own is None:
             return given_to_session(every, self.journal)
-        first = determinism.of_process(own, every)
+        first = of_process(own, every)
         alone = None if self.cassette.catalog.lanes else given_to_session(first, self.journal)
         others = [one for one in every if one[0] is not own]
         return alone if alone is not None else given_to_session([*first[:1], *others], self.journal)
