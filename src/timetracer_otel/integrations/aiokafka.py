@@ -34,6 +34,8 @@ _PRODUCER: Final = "aiokafka.producer.producer"
 _ADMIN: Final = "aiokafka.admin.client"
 _KEPT: Final = "_timetracer_kept"
 """Where a fetcher has the bytes of what the app's functions made into something else."""
+_MESSAGE_FORMAT: Final = 1
+"""Of any broker since Kafka 0.10, by which sizes are estimated."""
 _READS: Final = (
     "assignment", "beginning_offsets", "committed", "end_offsets", "highwater", "last_poll_timestamp",
     "last_stable_offset", "offsets_for_times", "partitions_for_topic", "position", "start", "topics",
@@ -196,6 +198,17 @@ def _subscription(original: Any) -> Any:
 # --- producers ---
 
 
+def _producer(original: Any) -> Any:
+    """Around ``AIOKafkaProducer.__init__``: what a version before 0.13 learns of its broker when it starts."""
+
+    def init(self: Any, *args: Any, **kwargs: Any) -> None:
+        original(self, *args, **kwargs)
+        if _CLIENT.responder is not None:
+            self._producer_magic = _MESSAGE_FORMAT
+
+    return init
+
+
 def _serialized_by(producer: Any, message: Leaving) -> Record:
     """Have the producer make bytes of key and value, as each version wants to be asked."""
     given = {"topic": message.topic, "key": message.key, "value": message.value, "headers": message.headers or []}
@@ -313,6 +326,7 @@ def _enrich_send_span(original: Any) -> Any:
 
 def _patches() -> Iterator[Patch]:
     yield Patch(_CONSUMER, "AIOKafkaConsumer.__init__", maker=_consumer)
+    yield Patch(_PRODUCER, "AIOKafkaProducer.__init__", maker=_producer)
     yield Patch("aiokafka.consumer.fetcher", "Fetcher.__init__", maker=_fetcher)
     yield Patch("aiokafka.consumer.fetcher", "PartitionRecords._unpack_records", maker=raw.noting)
     yield from _CLIENT.patches(_CONSUMER, "AIOKafkaConsumer", reads=_READS, tells=_TELLS)

@@ -7,6 +7,7 @@ comes to another lane while that runs, such as the answer to a request, is no en
 from __future__ import annotations
 
 import atexit
+import sys
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from functools import cache
@@ -131,6 +132,8 @@ class Handled:
             error: that left the app.
         """
         lane, self._lane = self._lane, None
+        if _is_interrupted(error):  # by hand: it was not handled, and comes again
+            return
         if lane is None or lane.pid != process.id or lane.life is not process.life:  # else it is the parent's to end
             return
         try:
@@ -141,6 +144,12 @@ class Handled:
             raise
         except Exception as fault:  # noqa: BLE001 - recording never breaks the app
             faults.report(f"{self._delivery.plugin}.over", fault)
+
+
+def _is_interrupted(error: BaseException | None) -> bool:
+    """Whether the program ends because somebody has pressed Ctrl-C."""
+    seen = error or sys.exc_info()[1] or getattr(sys, "last_value", None)
+    return isinstance(seen, KeyboardInterrupt)
 
 
 class Deliveries:
