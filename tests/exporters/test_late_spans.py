@@ -63,15 +63,15 @@ def test_a_span_that_ends_while_the_file_is_written(
 
 def test_a_lane_that_is_written_while_a_span_ends(lane: Lane, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The span saw the lane open, and finds it written: it is in the file all the same."""
-    of, finishing = Ended.of, threading.Thread(target=lane.finish, args=(None,))
+    waiting, finishing = Ended.waiting, threading.Thread(target=lane.finish, args=(None,))
 
-    def encode(*args: Any) -> Ended:
-        ended = of(*args)
+    def take(*args: Any) -> Ended:
+        ended = waiting(*args)
         if not finishing.ident:
             finishing.start()
             finishing.join(60)
         return ended
 
-    monkeypatch.setattr(Ended, "of", encode)
+    monkeypatch.setattr(Ended, "waiting", take)
     call_late(lane)
     assert calls(tmp_path) == ["late"]
