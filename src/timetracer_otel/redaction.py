@@ -28,6 +28,7 @@ __all__ = [
     "is_secret_parameter",
     "opened",
     "placeholders",
+    "seal",
     "text",
     "url",
     "why_hidden",
@@ -231,6 +232,17 @@ def hide(secret: str) -> str:
     if own is None:
         return secret if sealing.TOKEN.fullmatch(secret) else _masked(secret)
     return secret if secret.startswith("tt1.") and own.open(secret) is not None else own.seal(secret)
+
+
+def seal(secret: str) -> str:
+    """Give the token of a secret that a replay must give the app again: where there is no key, the secret itself.
+
+    What is masked is lost, and an app that is given the mask would go on with a wrong answer.
+
+    Args:
+        secret: may be empty.
+    """
+    return secret if sealing.sealer() is None else hide(secret)
 
 
 def _hide_password(secret: str) -> str:

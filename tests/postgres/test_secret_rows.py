@@ -49,6 +49,13 @@ def test_what_speaks_of_no_secret_stays_as_it_is() -> None:
     assert secret_rows.hidden(pieces, "SELECT id, name FROM person", b"") is pieces
 
 
+def test_without_a_key_an_answer_stays_whole(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What would be masked is lost to a replay, and the app would go on with a wrong answer."""
+    monkeypatch.setenv("TIMETRACER_KEY", "none")
+    sealing.forget()
+    assert b"".join(secret_rows.hidden([told()], "SELECT * FROM person", b"")) == told()
+
+
 BINARY = b"PGCOPY\n\xff\r\n\0" + bytes(8)
 
 

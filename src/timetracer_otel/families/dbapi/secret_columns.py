@@ -30,13 +30,13 @@ def places(names: Iterable[str]) -> tuple[int, ...]:
 
 
 def hidden(name: str, text: str) -> str:
-    """Hide a text of such a column.
+    """Hide a text of such a column, where there is a key.
 
     Args:
         name: of the column.
         text: that is in it.
     """
-    return redaction.hide(text) if redaction.is_secret_parameter(name, text) else text
+    return redaction.seal(text) if redaction.is_secret_parameter(name, text) else text
 
 
 def hidden_raw(name: str, raw: bytes | None) -> bytes | None:

@@ -39,7 +39,7 @@ def _described(body: bytes) -> tuple[Column | None, ...]:
 
 
 def hidden(pieces: list[bytes], sql: str, described: bytes) -> list[bytes]:
-    """Hide the secrets in a server's messages.
+    """Hide the secrets in a server's messages, where there is a key.
 
     Args:
         pieces: of the messages.
@@ -77,7 +77,7 @@ def _hidden(data: bytes, columns: tuple[Column | None, ...], copied: copied_rows
             cells = [cell if column is None else secret_columns.hidden_raw(column.name, cell) for column, cell in row]
             body = wire.row(cells)[5:]  # noqa: PLW2901 - the same with its secrets hidden
         elif kind == b"d" and copied is not None:
-            body = copied.changed(body, redaction.hide)  # noqa: PLW2901 - likewise
+            body = copied.changed(body, redaction.seal)  # noqa: PLW2901 - likewise
         yield kind, body
 
 
