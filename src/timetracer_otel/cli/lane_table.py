@@ -106,7 +106,8 @@ def _padded(row: Sequence[Cell], widths: Sequence[int]) -> list[Cell]:
 
 
 def _texts(summary: Summary) -> Texts:
-    error = summary.error or (f"incomplete {summary.incomplete}" if summary.incomplete else "")
+    # A body that the app did not care to read is no error; `show` says so.
+    error = summary.error or ("incomplete response" if "response" in (summary.incomplete or "") else "")
     return (
         _moment(summary.start),
         one_line(summary.method or ("session" if summary.kind == "session" else "-")),

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import signal
 import subprocess
 import sys
@@ -22,7 +21,7 @@ import typer
 from timetracer_otel import config, sealing
 from timetracer_otel.cassette import scratch, shelf, storage
 from timetracer_otel.errors import CassetteError, ConfigError, TimetracerError
-from timetracer_otel.replay import journal
+from timetracer_otel.replay import interpreter, journal
 from timetracer_otel.replay.accepting.asking import Questions, everything
 from timetracer_otel.replay.arguments import (
     Arguments,
@@ -86,8 +85,7 @@ def _replay(context: typer.Context, **given: Any) -> None:
         refuse_options_of_verify(context)
     refuse_what_contradicts(arguments)
     check_debugger(arguments)
-    if shutil.which(command[0]) is None:
-        raise ConfigError(f"{command[0]}: there is no such command; is its virtual environment active?")
+    interpreter.check(command)
     for name, closest in config.misspelt():
         _say(config.told(name, closest))
     settings = config.load()

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any, Final, TypeAlias
 
 from timetracer_otel.seams import faults, places
-from timetracer_otel.seams.command_line import PythonCommand
+from timetracer_otel.seams.command_line import PythonCommand, interpreter_of, is_this_python
 
 __all__ = ["CHILD", "PARENT", "Started", "at_child_end", "become_parent", "parent", "place", "prepare"]
 
@@ -289,11 +289,11 @@ class _Child:
         self._given = env
         self._env = env if env is not None else dict(os.environ)
         self._carried = carried
-        interpreter, *options = _interpreter(executable)
+        interpreter, *options = interpreter_of(executable)
         command = PythonCommand.of([interpreter, *options, *args[1:]])
         self._command = command
         self._is_script = interpreter != executable
-        self._is_ours = command is not None and _is_this_python(interpreter)
+        self._is_ours = command is not None and is_this_python(interpreter)
         self._isolated = command.flags & _ISOLATING if command is not None else frozenset()
 
     @property
@@ -340,17 +340,6 @@ class _Child:
         return {**new, CHILD: json.dumps(told)}
 
 
-def _interpreter(executable: str) -> list[str]:
-    """Give the program that runs a file, with its options: the file itself, or the one that its first line names."""
-    try:
-        with Path(executable).open("rb") as file:
-            first = file.readline(256) if file.read(2) == b"#!" else b""
-    except (OSError, ValueError):
-        first = b""
-    words = os.fsdecode(first).split()
-    return [*words, executable] if words and PythonCommand.of(words[:1]) else [executable]
-
-
 def _is_set_up(env: dict[str, str], carried: dict[str, str]) -> bool:
     """Whether a program with this environment finds OpenTelemetry's site module and our settings."""
     places = env.get("PYTHONPATH", "").split(os.pathsep)
@@ -364,17 +353,3 @@ def _is_site(place: str) -> bool:
 
 
 _AUTO: Final = os.path.join("opentelemetry", "instrumentation", "auto_instrumentation")  # noqa: PTH118 - the end of a path
-
-
-def _is_this_python(executable: str) -> bool:
-    """Whether it is the interpreter of this process, in the same virtual environment."""
-    mine = Path(sys.executable)
-    other = Path(os.path.abspath(executable))  # noqa: PTH100 - resolve() would leave the virtual environment
-    return other == mine or (other.parent == mine.parent and _same_file(other, mine))
-
-
-def _same_file(one: Path, other: Path) -> bool:
-    try:
-        return one.samefile(other)
-    except OSError:
-        return False

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import os
 import re
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Self
 
-__all__ = ["PythonCommand"]
+__all__ = ["PythonCommand", "interpreter_of", "is_this_python"]
 
 _PYTHON: Final = re.compile(r"(?:python|pypy)[0-9.]*t?")
 _WITH_VALUE: Final = "XW"
@@ -77,6 +79,39 @@ class PythonCommand:
             elif rest := "".join(letter for letter in one[1:] if letter not in letters):
                 kept.append(f"-{rest}")
         return [*implied, *kept, *self.target, *self.arguments]
+
+
+def interpreter_of(executable: str) -> list[str]:
+    """Give the program that runs a file, with its options: the file itself, or the one that its first line names.
+
+    Args:
+        executable: its path.
+    """
+    try:
+        with Path(executable).open("rb") as file:
+            first = file.readline(256) if file.read(2) == b"#!" else b""
+    except (OSError, ValueError):
+        first = b""
+    words = os.fsdecode(first).split()
+    return [*words, executable] if words and PythonCommand.of(words[:1]) else [executable]
+
+
+def is_this_python(executable: str) -> bool:
+    """Whether it is the interpreter of this process, in the same virtual environment.
+
+    Args:
+        executable: its path.
+    """
+    mine = Path(sys.executable)
+    other = Path(os.path.abspath(executable))  # noqa: PTH100 - resolve() would leave the virtual environment
+    return other == mine or (other.parent == mine.parent and _same_file(other, mine))
+
+
+def _same_file(one: Path, other: Path) -> bool:
+    try:
+        return one.samefile(other)
+    except OSError:
+        return False
 
 
 def _is_flags(word: str) -> bool:
