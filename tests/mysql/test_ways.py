@@ -15,7 +15,7 @@ import pymysql
 import pytest
 import trustme
 
-from tests.mysql.aiomysql_scenarios import at
+from tests.mysql.async_scenarios import at
 from tests.support.mysql import ELSEWHERE, MysqlServer
 from timetracer_otel import testing
 

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
 from contextvars import ContextVar
 from functools import partial
 from typing import Any, Final
 
 from timetracer_otel import seams
 from timetracer_otel.families.mysql import connecting, family, python_drivers
-from timetracer_otel.families.mysql.python_drivers import NoSocket
+from timetracer_otel.families.mysql.python_drivers import WATCHED, NoSocket
 from timetracer_otel.families.mysql.server import Server
 from timetracer_otel.families.mysql.watching import Watched
 from timetracer_otel.families.nowhere import transports
@@ -19,7 +18,6 @@ from timetracer_otel.seams import Patch
 __all__ = ["INTEGRATION"]
 
 NAME: Final = "aiomysql"
-_WATCHED: Final = "_timetracer_watched"
 _CONNECTS: Final = "_timetracer_connects"
 _connecting: ContextVar[Server | None] = ContextVar("timetracer_aiomysql_connecting", default=None)
 """The server that the connection which is being made is to reach."""
@@ -30,7 +28,7 @@ _connecting: ContextVar[Server | None] = ContextVar("timetracer_aiomysql_connect
 
 async def _connect(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:
     """Go around all that is done to connect: in a replay to streams that reach nowhere."""
-    instance.__dict__.pop(_WATCHED, None)
+    instance.__dict__.pop(WATCHED, None)
     responder = seams.responder(NAME)
     server = None
     instance.__dict__[_CONNECTS] = True
@@ -79,7 +77,7 @@ def _tell_end(reader: Any) -> None:
 def _watch(connection: Any) -> None:
     watched = python_drivers.watch(NAME, connection, partial(_attach, connection._reader))  # noqa: SLF001 - the driver's own
     if watched is not None:
-        connection.__dict__[_WATCHED] = watched
+        connection.__dict__[WATCHED] = watched
 
 
 def _attach(reader: Any, watched: Watched) -> None:
@@ -110,9 +108,9 @@ def _write_bytes(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:
     responder, replayed = seams.responder(NAME), _is_replayed(instance)
     if responder is not None and not replayed:
         responder.refuse("a connection was opened before the replay began: open it in the replay")
-    if not replayed and _WATCHED not in instance.__dict__ and args[0][python_drivers.NUMBER] == 0:
+    if not replayed and WATCHED not in instance.__dict__ and args[0][python_drivers.NUMBER] == 0:
         _watch(instance)  # it was opened before recording began
-    watched = instance.__dict__.get(_WATCHED)
+    watched = instance.__dict__.get(WATCHED)
     if watched is not None:
         watched.wrote(bytes(args[0]))
     return wrapped(*args, **kwargs)
@@ -122,21 +120,6 @@ def _is_replayed(connection: Any) -> bool:
     return isinstance(connection._writer.transport, Transport)  # noqa: SLF001 - the driver's own
 
 
-def _close(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:
-    watched = instance.__dict__.pop(_WATCHED, None)
-    if watched is not None:
-        watched.left()
-    return wrapped(*args, **kwargs)
-
-
-def _close_on_cancel(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:
-    """Go around what is done when the app gives up waiting for an answer."""
-    watched = instance.__dict__.get(_WATCHED)
-    if watched is not None:
-        watched.broke(asyncio.CancelledError())
-    return wrapped(*args, **kwargs)
-
-
 _CONNECTION: Final = "aiomysql.connection"
 
 INTEGRATION = family.declared(
@@ -144,8 +127,8 @@ INTEGRATION = family.declared(
     (
         Patch(_CONNECTION, "Connection._connect", _connect),
         Patch(_CONNECTION, "Connection._write_bytes", _write_bytes),
-        Patch(_CONNECTION, "Connection.close", _close),
-        Patch(_CONNECTION, "Connection._close_on_cancel", _close_on_cancel),
+        Patch(_CONNECTION, "Connection.close", python_drivers.close),
+        Patch(_CONNECTION, "Connection._close_on_cancel", python_drivers.close_on_cancel),
         Patch(_CONNECTION, "_open_connection", _open),
         Patch(_CONNECTION, "_open_unix_connection", _open),
     ),

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from timetracer_otel import seams
 from timetracer_otel.families.mysql import connecting, family, python_drivers
-from timetracer_otel.families.mysql.python_drivers import NoSocket, Packets
+from timetracer_otel.families.mysql.python_drivers import WATCHED, NoSocket, Packets
 from timetracer_otel.families.mysql.server import Server
 from timetracer_otel.families.mysql.watching import Watched
 from timetracer_otel.families.nowhere import transports
@@ -18,7 +18,6 @@ from timetracer_otel.seams import Patch
 __all__ = ["INTEGRATION"]
 
 NAME: Final = "asyncmy"
-_WATCHED: Final = "_timetracer_watched"
 _PACKETS: Final = "_timetracer_packets"
 _CONNECTS: Final = "_timetracer_connects"
 _WITHOUT_EOF: Final = 0x1000000
@@ -54,7 +53,7 @@ async def _connect(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:
     """Go around all that is done to connect: in a replay by a loop that reaches nowhere."""
     if instance._connected:  # noqa: SLF001 - the driver's own: it then does nothing
         return await wrapped(*args, **kwargs)
-    instance.__dict__.pop(_WATCHED, None)
+    instance.__dict__.pop(WATCHED, None)
     responder = seams.responder(NAME)
     server, real = None, instance._loop  # noqa: SLF001 - as above
     instance.__dict__[_CONNECTS] = True
@@ -95,13 +94,13 @@ def _watch(connection: Any) -> None:
 
 
 def _attach(connection: Any, watched: Watched) -> None:
-    connection._proto.__dict__[_WATCHED] = watched  # noqa: SLF001 - the driver's own
-    connection.__dict__.update({_WATCHED: watched, _PACKETS: Packets(watched.wrote)})
+    connection._proto.__dict__[WATCHED] = watched  # noqa: SLF001 - the driver's own
+    connection.__dict__.update({WATCHED: watched, _PACKETS: Packets(watched.wrote)})
 
 
 def _buffer_updated(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:
     """Go around what has arrived, which is in the buffer behind what was there."""
-    watched: Watched | None = instance.__dict__.get(_WATCHED)
+    watched: Watched | None = instance.__dict__.get(WATCHED)
     if watched is not None:
         begins = instance.length
         watched.arrived(bytes(memoryview(instance.buffer)[begins : begins + args[0]]))
@@ -109,14 +108,14 @@ def _buffer_updated(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:
 
 
 def _eof_received(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:
-    watched: Watched | None = instance.__dict__.get(_WATCHED)
+    watched: Watched | None = instance.__dict__.get(WATCHED)
     if watched is not None:
         watched.arrived(b"")
     return wrapped(*args, **kwargs)
 
 
 def _connection_lost(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:
-    watched: Watched | None = instance.__dict__.get(_WATCHED)
+    watched: Watched | None = instance.__dict__.get(WATCHED)
     if watched is not None and args[0] is not None:
         watched.broke(args[0])
     return wrapped(*args, **kwargs)
@@ -138,7 +137,7 @@ def _write_bytes(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:
         responder.refuse("a connection was opened before the replay began: open it in the replay")
     if replayed:
         return _write_nowhere(wrapped, instance, args, kwargs)
-    watched, packets = instance.__dict__.get(_WATCHED), instance.__dict__.get(_PACKETS)
+    watched, packets = instance.__dict__.get(WATCHED), instance.__dict__.get(_PACKETS)
     try:
         sent = wrapped(*args, **kwargs)
     except BaseException as error:
@@ -160,19 +159,8 @@ def _write_nowhere(wrapped: Any, connection: Any, args: Any, kwargs: Any) -> Any
 
 
 def _close(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:
-    watched = instance.__dict__.pop(_WATCHED, None)
     instance.__dict__.pop(_PACKETS, None)
-    if watched is not None:
-        watched.left()
-    return wrapped(*args, **kwargs)
-
-
-def _close_on_cancel(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:
-    """Go around what is done when the app gives up waiting for an answer."""
-    watched = instance.__dict__.get(_WATCHED)
-    if watched is not None:
-        watched.broke(asyncio.CancelledError())
-    return wrapped(*args, **kwargs)
+    return python_drivers.close(wrapped, instance, args, kwargs)
 
 
 _CONNECTION: Final = "asyncmy.connection"
@@ -184,7 +172,7 @@ INTEGRATION = family.declared(
         Patch(_CONNECTION, "Connection._request_authentication", _authenticate),
         Patch(_CONNECTION, "Connection._write_bytes", _write_bytes),
         Patch(_CONNECTION, "Connection.close", _close),
-        Patch(_CONNECTION, "Connection._close_on_cancel", _close_on_cancel),
+        Patch(_CONNECTION, "Connection._close_on_cancel", python_drivers.close_on_cancel),
         Patch(_CONNECTION, "_MySQLProtocol.buffer_updated", _buffer_updated),
         Patch(_CONNECTION, "_MySQLProtocol.eof_received", _eof_received),
         Patch(_CONNECTION, "_MySQLProtocol.connection_lost", _connection_lost),

@@ -8,6 +8,7 @@ from typing import Any, Final
 
 from timetracer_otel import seams
 from timetracer_otel.families.mysql import connecting, family, python_drivers
+from timetracer_otel.families.mysql.python_drivers import WATCHED
 from timetracer_otel.families.mysql.server import Server
 from timetracer_otel.families.mysql.watching import Watched
 from timetracer_otel.families.nowhere import tls
@@ -17,7 +18,6 @@ from timetracer_otel.seams import Instrumentor, Patch, Responder
 __all__ = ["INTEGRATION"]
 
 NAME: Final = "pymysql"
-_WATCHED: Final = "_timetracer_watched"
 _CONNECTS: Final = "_timetracer_connects"
 
 
@@ -60,7 +60,7 @@ class _Raw(io.RawIOBase):
 
 def _connect(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:
     """Go around all that is done to connect: in a replay to a socket that reaches nowhere."""
-    instance.__dict__.pop(_WATCHED, None)
+    instance.__dict__.pop(WATCHED, None)
     instance.__dict__[_CONNECTS] = True
     try:
         with connecting.attempt(NAME):
@@ -94,7 +94,7 @@ def _watch(connection: Any) -> None:
         return
     watched = python_drivers.watch(NAME, connection, lambda watched: _attach(connection, watched))
     if watched is not None:
-        connection.__dict__[_WATCHED] = watched
+        connection.__dict__[WATCHED] = watched
 
 
 def _attach(connection: Any, watched: Watched) -> None:
@@ -116,9 +116,9 @@ def _write_bytes(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:
     if _is_of_the_past(instance):
         instance._force_close()  # noqa: SLF001 - the driver's own
         instance.connect()
-    if _WATCHED not in instance.__dict__ and args[0][python_drivers.NUMBER] == 0:
+    if WATCHED not in instance.__dict__ and args[0][python_drivers.NUMBER] == 0:
         _watch(instance)  # it was opened before recording began
-    watched = instance.__dict__.get(_WATCHED)
+    watched = instance.__dict__.get(WATCHED)
     if watched is None:
         return wrapped(*args, **kwargs)
     watched.wrote(args[0])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from typing import Any, Final
 
@@ -12,10 +13,12 @@ from timetracer_otel.families.mysql.server import Server
 from timetracer_otel.families.mysql.watching import Watched
 from timetracer_otel.seams import Responder, faults
 
-__all__ = ["NUMBER", "NoSocket", "Packets", "address", "server_for", "watch"]
+__all__ = ["NUMBER", "WATCHED", "NoSocket", "Packets", "address", "close", "close_on_cancel", "server_for", "watch"]
 
 NUMBER: Final = 3
 """Where a packet has its number, which is 0 for a command."""
+WATCHED: Final = "_timetracer_watched"
+"""The attribute of a connection that holds what looks at it."""
 _HEADER: Final = 4
 
 
@@ -126,3 +129,19 @@ def watch(plugin: str, connection: Any, attach: Callable[[Watched], None]) -> Wa
         return None
     else:
         return watched
+
+
+def close(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:
+    """Go around the closing of a connection."""
+    watched: Watched | None = instance.__dict__.pop(WATCHED, None)
+    if watched is not None:
+        watched.left()
+    return wrapped(*args, **kwargs)
+
+
+def close_on_cancel(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:
+    """Go around what is done when the app gives up waiting for an answer."""
+    watched: Watched | None = instance.__dict__.get(WATCHED)
+    if watched is not None:
+        watched.broke(asyncio.CancelledError())
+    return wrapped(*args, **kwargs)

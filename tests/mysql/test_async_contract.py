@@ -1,18 +1,20 @@
-"""What programs do with asyncmy is the same recorded, and replayed with the server gone: values and types."""
+"""What programs do with aiomysql and asyncmy, recorded, and replayed with the server gone: same values and types."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import partial
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
+import aiomysql
 import asyncmy
 import pytest
 import uvloop
 
-from tests.mysql.asyncmy_scenarios import SCENARIOS, Scenario
+from tests.mysql.async_scenarios import ONLY_AIOMYSQL, SCENARIOS, Scenario
 from tests.support.mysql import ELSEWHERE, MysqlServer
 from tests.support.recordings import recorded_each
 from tests.support.same import same
@@ -24,18 +26,28 @@ pytestmark = pytest.mark.system
 LOOPS: dict[str, Callable[..., Any]] = {"asyncio": asyncio.run, "uvloop": uvloop.run}
 
 
-def run(scenario: Scenario, loop: str, address: dict[str, Any]) -> Any:
+DRIVERS: dict[str, Any] = {"aiomysql": aiomysql, "asyncmy": asyncmy}
+
+
+def run(driver: Any, scenario: Scenario, loop: str, address: dict[str, Any]) -> Any:
     """Run a scenario to its end."""
-    return LOOPS[loop](_awaited(scenario, address))
+    return LOOPS[loop](_awaited(driver, scenario, address))
 
 
-async def _awaited(scenario: Scenario, address: dict[str, Any]) -> Any:
-    return await asyncio.wait_for(scenario(address), 60)
+async def _awaited(driver: Any, scenario: Scenario, address: dict[str, Any]) -> Any:
+    return await asyncio.wait_for(scenario(driver, address), 60)
 
 
-PROGRAMS = {name: partial(run, one, "asyncio") for name, one in SCENARIOS.items()} | {
-    f"{name} on uvloop": partial(run, SCENARIOS[name], "uvloop") for name in ("cursors", "pooled", "lost")
-}
+def _programs(name: str) -> Iterator[tuple[str, Callable[[dict[str, Any]], Any]]]:
+    """Each scenario with a driver, some of them on another loop too."""
+    for title, scenario in SCENARIOS.items():
+        if name == "aiomysql" or title not in ONLY_AIOMYSQL:
+            yield f"{name} {title}", partial(run, DRIVERS[name], scenario, "asyncio")
+        if title in {"cursors", "pooled", "lost"}:
+            yield f"{name} {title} on uvloop", partial(run, DRIVERS[name], scenario, "uvloop")
+
+
+PROGRAMS = dict(chain.from_iterable(map(_programs, DRIVERS)))
 
 
 @pytest.fixture(scope="module")
@@ -50,13 +62,13 @@ def recorded(installed: MysqlServer, tmp_path_factory: pytest.TempPathFactory) -
 def test_nothing_changes(name: str, recorded: dict[str, tuple[Any, Path]]) -> None:
     """Replayed with another host, port, user and database a program sees what it saw."""
     then, folder = recorded[name]
-    connects = asyncmy.connection.Connection.connect
+    seams = (aiomysql.connection.Connection._connect, asyncmy.connection.Connection.connect)
     with testing.replay(folder) as replay:
         now = PROGRAMS[name](ELSEWHERE)
     outcome = replay.outcome()
     assert same(now, then), f"{now}\nand not\n{then}"
     assert (outcome.misses, outcome.unused, outcome.refused) == ([], [], [])
-    assert asyncmy.connection.Connection.connect is connects
+    assert (aiomysql.connection.Connection._connect, asyncmy.connection.Connection.connect) == seams
 
 
 def test_prepared_statements_are_refused(installed: MysqlServer, tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""What programs do with aiomysql: each scenario is given an address and returns all that it saw."""
+"""What programs do with aiomysql and asyncmy: a scenario is given the driver and an address, and gives what it saw."""
 
 from __future__ import annotations
 
@@ -11,15 +11,14 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, Final
 
-import aiomysql
-from aiomysql import Cursor, DictCursor, SSCursor, SSDictCursor
-
 from tests.mysql.values import TYPES
 
-__all__ = ["SCENARIOS", "Scenario"]
+__all__ = ["ONLY_AIOMYSQL", "SCENARIOS", "Scenario", "at"]
 
-Scenario = Callable[[dict[str, Any]], Awaitable[Any]]
+Scenario = Callable[[Any, dict[str, Any]], Awaitable[Any]]
 SCENARIOS: Final[dict[str, Scenario]] = {}
+ONLY_AIOMYSQL: Final = frozenset({"killed_and_loaded"})
+"""asyncmy has no method that kills, and fails by itself at a file of the client."""
 
 
 def scenario(function: Scenario) -> Scenario:
@@ -42,9 +41,9 @@ async def outcome(asked: Awaitable[Any]) -> Any:
 
 
 @asynccontextmanager
-async def connected(address: dict[str, Any], **options: Any) -> AsyncIterator[Any]:
+async def connected(driver: Any, address: dict[str, Any], **options: Any) -> AsyncIterator[Any]:
     """Connect, with a table of items."""
-    connection = await aiomysql.connect(**{**at(address), **options})
+    connection = await driver.connect(**{**at(address), **options})
     try:
         async with connection.cursor() as cursor:
             with warnings.catch_warnings():
@@ -59,10 +58,10 @@ async def connected(address: dict[str, Any], **options: Any) -> AsyncIterator[An
 
 
 @scenario
-async def every_type(address: dict[str, Any]) -> Any:
+async def every_type(driver: Any, address: dict[str, Any]) -> Any:
     """Values of each type, their limits and NULL."""
     seen: list[Any] = []
-    async with aiomysql.connect(**at(address), autocommit=True) as connection, connection.cursor() as cursor:
+    async with driver.connect(**at(address), autocommit=True) as connection, connection.cursor() as cursor:
         await cursor.execute("SET sql_mode = ''")
         for kind, values in TYPES:
             await cursor.execute(f"CREATE OR REPLACE TEMPORARY TABLE kind (n INT AUTO_INCREMENT PRIMARY KEY, v {kind})")
@@ -74,16 +73,16 @@ async def every_type(address: dict[str, Any]) -> Any:
 
 
 @scenario
-async def cursors(address: dict[str, Any]) -> Any:
+async def cursors(driver: Any, address: dict[str, Any]) -> Any:
     """Every kind of cursor, read in every way, closed early."""
     seen: list[Any] = []
-    async with connected(address) as connection:
+    async with connected(driver, address) as connection:
         async with connection.cursor() as cursor:
             many = [(f"i{n}", n) for n in range(500)]
             seen.append(await cursor.executemany("INSERT INTO item (name, price) VALUES (%s, %s)", many))
             seen.append((cursor.rowcount, cursor.lastrowid))
-        for kind in (Cursor, DictCursor, SSCursor, SSDictCursor):
-            async with connection.cursor(kind) as cursor:
+        for name in ("Cursor", "DictCursor", "SSCursor", "SSDictCursor"):
+            async with connection.cursor(getattr(driver.cursors, name)) as cursor:
                 seen.append(await cursor.execute("SELECT id, name, price FROM item WHERE id > %s ORDER BY id", (3,)))
                 seen.append((await cursor.fetchone(), await cursor.fetchmany(2), cursor.rownumber))
                 seen.append(await cursor.fetchall())
@@ -95,10 +94,10 @@ async def cursors(address: dict[str, Any]) -> Any:
 
 
 @scenario
-async def transactions(address: dict[str, Any]) -> Any:
+async def transactions(driver: Any, address: dict[str, Any]) -> Any:
     """Commits, rollbacks, autocommit, another database, errors with their numbers, warnings."""
     seen: list[Any] = []
-    async with connected(address) as connection, connection.cursor() as cursor:
+    async with connected(driver, address) as connection, connection.cursor() as cursor:
         await connection.begin()
         await cursor.execute("INSERT INTO item (name) VALUES ('one')")
         seen += [cursor.lastrowid, connection.get_transaction_status(), connection.get_autocommit()]
@@ -128,10 +127,10 @@ def _written(file: Path) -> Path:
 
 
 @scenario
-async def several_results(address: dict[str, Any]) -> Any:
-    """Several statements at once, a procedure, a file of the client."""
+async def several_results(driver: Any, address: dict[str, Any]) -> Any:
+    """Several statements at once, a procedure."""
     seen: list[Any] = []
-    async with connected(address, local_infile=True) as connection, connection.cursor() as cursor:
+    async with connected(driver, address) as connection, connection.cursor() as cursor:
         await cursor.execute("INSERT INTO item (name) VALUES ('a'); SELECT id, name FROM item; SELECT 2")
         while True:
             seen += [cursor.rowcount, cursor.description]
@@ -145,23 +144,33 @@ async def several_results(address: dict[str, Any]) -> Any:
         await cursor.execute("CREATE PROCEDURE twice(IN n INT, OUT o INT) BEGIN SELECT n; SET o = n * 2; END")
         seen.append(await cursor.callproc("twice", (2, None)))
         seen.append(await cursor.fetchall())
-        with tempfile.TemporaryDirectory() as folder:
-            file = _written(Path(folder, "items"))
-            await cursor.execute(f"LOAD DATA LOCAL INFILE '{file}' INTO TABLE item")
-            seen.append(cursor.rowcount)
     return seen
 
 
 @scenario
-async def pooled(address: dict[str, Any]) -> Any:
+async def killed_and_loaded(driver: Any, address: dict[str, Any]) -> Any:
+    """A file of the client; another connection that is killed by a command of the protocol."""
+    async with connected(driver, address, local_infile=True) as connection, driver.connect(**at(address)) as other:
+        async with connection.cursor() as cursor:
+            with tempfile.TemporaryDirectory() as folder:
+                file = _written(Path(folder, "items"))
+                await cursor.execute(f"LOAD DATA LOCAL INFILE '{file}' INTO TABLE item")
+            loaded = cursor.rowcount
+        await other.kill(connection.thread_id())
+        async with connection.cursor() as cursor:
+            return loaded, (await outcome(cursor.execute("SELECT 1")))[:2]
+
+
+@scenario
+async def pooled(driver: Any, address: dict[str, Any]) -> Any:
     """A pool: connections that come back, in a transaction too, tasks that wait for one."""
     seen: list[Any] = []
-    async with aiomysql.create_pool(**at(address), minsize=1, maxsize=3, autocommit=True) as pool:
+    async with driver.create_pool(**at(address), minsize=1, maxsize=3, autocommit=True) as pool:
         async with pool.acquire() as connection, connection.cursor() as cursor:
             await cursor.execute("CREATE OR REPLACE TABLE job (id INT AUTO_INCREMENT PRIMARY KEY, name VARCHAR(40))")
 
         async def work(number: int) -> Any:
-            async with pool.acquire() as connection, connection.cursor(DictCursor) as cursor:
+            async with pool.acquire() as connection, connection.cursor(driver.cursors.DictCursor) as cursor:
                 await cursor.execute("INSERT INTO job (name) VALUES (%s)", (f"j{number}",))
                 made = cursor.lastrowid
                 await cursor.execute("SELECT * FROM job WHERE id = %s", (made,))
@@ -179,30 +188,29 @@ async def pooled(address: dict[str, Any]) -> Any:
 
 
 @scenario
-async def lost(address: dict[str, Any]) -> Any:
+async def lost(driver: Any, address: dict[str, Any]) -> Any:
     """Connections that are refused, killed, given up."""
     seen = [
-        await outcome(aiomysql.connect(**{**at(address), "host": "127.0.0.1", "port": 1})),
-        await outcome(aiomysql.connect(**{**at(address), "password": "wrong"})),
-        await outcome(aiomysql.connect(**{**at(address), "db": "nowhere"})),
+        await outcome(driver.connect(**{**at(address), "host": "127.0.0.1", "port": 1})),
+        await outcome(driver.connect(**{**at(address), "password": "wrong"})),
+        await outcome(driver.connect(**{**at(address), "db": "nowhere"})),
     ]
     seen = [(one[0], one[1][0]) for one in seen]
-    async with connected(address) as connection, aiomysql.connect(**at(address)) as other:
-        await other.kill(connection.thread_id())
-        cursor = await connection.cursor()
-        killed = await outcome(cursor.execute("SELECT 1"))
-        seen.append(killed[:2])
-    async with connected(address) as connection:
-        cursor = await connection.cursor()
+    async with connected(driver, address) as connection, driver.connect(**at(address)) as other:
+        async with other.cursor() as killer:
+            await killer.execute(f"KILL {connection.thread_id()}")
+        async with connection.cursor() as cursor:
+            seen.append((await outcome(cursor.execute("SELECT 1")))[:2])
+    async with connected(driver, address) as connection, connection.cursor() as cursor:
         seen.append((await outcome(asyncio.wait_for(cursor.execute("SELECT SLEEP(30)"), 0.5)))[0])
         seen.append((await outcome(cursor.execute("SELECT 1")))[:2])
     return seen
 
 
 @scenario
-async def large_values(address: dict[str, Any]) -> Any:
+async def large_values(driver: Any, address: dict[str, Any]) -> Any:
     """A value of 20 MB both ways."""
-    async with connected(address) as connection, connection.cursor() as cursor:
+    async with connected(driver, address) as connection, connection.cursor() as cursor:
         await cursor.execute("CREATE TEMPORARY TABLE large (t LONGTEXT)")
         await cursor.execute("INSERT INTO large VALUES (%s)", ("xy" * 10_000_000,))
         await cursor.execute("SELECT t FROM large")
@@ -211,9 +219,9 @@ async def large_values(address: dict[str, Any]) -> Any:
 
 
 @scenario
-async def made_anew(address: dict[str, Any]) -> Any:
+async def made_anew(driver: Any, address: dict[str, Any]) -> Any:
     """Ids that a program makes in each run come back as those of this run."""
-    async with connected(address, autocommit=True) as connection, connection.cursor() as cursor:
+    async with connected(driver, address, autocommit=True) as connection, connection.cursor() as cursor:
         name = str(uuid.uuid4())
         await cursor.execute("INSERT INTO item (name) VALUES (%s)", (name,))
         await cursor.execute("SELECT name FROM item WHERE id = %s", (cursor.lastrowid,))
