@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, TypeVar
 
+from timetracer_otel.errors import ReplayMiss
 from timetracer_otel.families.entry import apps
 from timetracer_otel.families.entry.asgi import asgi_call
 from timetracer_otel.families.entry.wsgi import wsgi_call
@@ -25,12 +26,20 @@ def _watched_view(wrapped: Any, _instance: object, args: Any, kwargs: Any) -> An
     return wrapped(watched(view, getattr(view, "view_class", None)), *others, **kwargs)
 
 
+def _call_ends(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:
+    """Go around ``DatabaseErrorWrapper.__exit__``: a miss ended the connection, as Django must know."""
+    if args and isinstance(args[1], ReplayMiss):
+        instance.wrapper.errors_occurred = True
+    return wrapped(*args, **kwargs)
+
+
 INTEGRATION = Integration(
     "django",
     (
         Patch("django.core.handlers.wsgi", "WSGIHandler.__call__", wsgi_call),
         Patch("django.core.handlers.asgi", "ASGIHandler.__call__", asgi_call),
         Patch("channels.routing", "ProtocolTypeRouter.__call__", asgi_call),
+        Patch("django.db.utils", "DatabaseErrorWrapper.__exit__", _call_ends),
         *_django_settings.PATCHES,
     ),
     handlers=(Patch(_HANDLERS, "BaseHandler.make_view_atomic", _watched_view),),
