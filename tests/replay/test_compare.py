@@ -250,6 +250,13 @@ def test_a_servers_date_in_the_place_of_the_apps_is_no_difference() -> None:
         assert [one.what for one in compare_headers(recorded, live)] == ["date"]
 
 
+def test_a_servers_name_in_the_place_of_the_apps() -> None:
+    """Gunicorn sends its own name whatever the app says; another that is sent is the app's."""
+    recorded = [("Server", "shop/1")]
+    assert list(compare_headers(recorded, [("Server", "gunicorn")])) == []
+    assert len(list(compare_headers(recorded, [("Server", "shop/2")]))) == 1
+
+
 def test_an_app_goes_on_until_it_notices_that_its_client_has_left() -> None:
     """With one call more of a kind that it made again and again, also before its last words; not of any other kind."""
 

@@ -134,8 +134,8 @@ def compare_headers(recorded: Headers, live: Headers) -> Iterator[Difference]:
         one, other = mine.get(name, []), theirs.get(name, [])
         if name == _LENGTH or (name in _SERVERS_OWN and all(value in other for value in one)):
             continue
-        if name == "date" and one and other and all(map(_is_now, other)):
-            continue  # the server's own in the place of the app's, as gunicorn's: the app's would be the recorded one
+        if one and other and all(_is_of_server(name, value) for value in other):
+            continue
         if any(map(redaction.hidden, one)):  # no key: what the secrets are stays open
             one, other = ([redaction.blanked_header(name, value) for value in values] for values in (one, other))
         if list(map(web_tokens.readable, one)) != list(map(web_tokens.readable, other)):
@@ -153,6 +153,11 @@ def _by_name(headers: Headers) -> dict[str, list[str]]:
 def _is_of_staying(name: str, value: str) -> bool:
     options = {option.strip().lower() for option in value.split(",")}
     return name == "keep-alive" or (name == "connection" and options <= _STAYING)
+
+
+def _is_of_server(name: str, value: str) -> bool:
+    """Whether it stands in the place of the app's own: gunicorn sends no other ``Date`` and ``Server`` than its own."""
+    return _is_now(value) if name == "date" else name == "server" and value.startswith("gunicorn")
 
 
 def _is_now(date: str) -> bool:
