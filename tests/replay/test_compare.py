@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from timetracer_otel.replay.answering.matching import first_difference
 from timetracer_otel.replay.comparing.calls import LaneNotes, Notes, compare_calls
 from timetracer_otel.replay.comparing.responses import ComparedResponse, compare_headers, compare_response
-from timetracer_otel.replay.comparing.values import ABSENT, differences, pairs_by_likeness
+from timetracer_otel.replay.comparing.values import ABSENT, differences, orders, pairs_by_likeness
 
 # Adding zero makes -0.0, which equals 0.0 and is written otherwise, 0.0.
 JSON = st.recursive(
@@ -85,6 +85,14 @@ def test_every_difference_is_told_with_its_place() -> None:
 def test_kinds_of_values_count(one: object, other: object) -> None:
     """What Python takes for equal is not equal when JSON writes it differently."""
     assert told(one, other) == [("$", one, other)]
+
+
+def test_members_in_another_order_are_told_where_nothing_else_differs() -> None:
+    """To MongoDB it is another document; a report that names no difference helps nobody."""
+    recorded, live = {"to": 1, "doc": [{"a": 1, "b": {"c": 2}}]}, {"to": 1, "doc": [{"b": {"c": 2}, "a": 1}]}
+    assert list(differences(recorded, live)) == []
+    assert list(map(str, orders(recorded, live))) == ["$.doc[0]: ['a', 'b'] recorded, ['b', 'a'] now"]
+    assert list(orders(recorded, recorded)) == []
 
 
 def test_tokens_are_compared_by_claims() -> None:

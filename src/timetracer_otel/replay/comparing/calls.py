@@ -10,7 +10,7 @@ from typing import Any, Literal, TypeAlias
 
 from timetracer_otel.replay.comparing.differences import Difference, Drawn
 from timetracer_otel.replay.comparing.ordering import Happened, Write, reordered
-from timetracer_otel.replay.comparing.values import differences, pairs_by_likeness
+from timetracer_otel.replay.comparing.values import differences, orders, pairs_by_likeness
 from timetracer_otel.replay.journal import NEAREST, Children
 
 __all__ = ["AGAIN", "Everywhere", "LaneNotes", "Notes", "Unused", "asked_again", "compare_calls"]
@@ -268,6 +268,7 @@ def _paired(unused: list[_Note], misses: list[_Note]) -> tuple[list[Difference],
             paired_unused.add(mine[one])
             paired_misses.add(theirs[other])
             note, miss = unused[mine[one]], misses[theirs[other]]
+            fields = fields or list(orders(note.get("shown"), miss["asked"]))  # noqa: PLW2901 - where there is no other
             places = {"number": miss["number"], "start": note.get("start", 0)}
             told = {"span": note["span"], "assumed": miss.get("assumed", False), "note": miss["number"], **places}
             changed.append(Difference("changed", call_name(key), tuple(fields), **told))

@@ -5,13 +5,22 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, TypeGuard
 
 import orjson
 
 from timetracer_otel.seams import web_tokens
 
-__all__ = ["ABSENT", "Absent", "FieldDifference", "differences", "from_difference", "pairs_by_likeness", "short"]
+__all__ = [
+    "ABSENT",
+    "Absent",
+    "FieldDifference",
+    "differences",
+    "from_difference",
+    "orders",
+    "pairs_by_likeness",
+    "short",
+]
 
 _PLAIN_KEY: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_-]*")
 _LONGEST: Final = 120
@@ -99,7 +108,25 @@ def differences(recorded: object, live: object, path: str = "$") -> Iterator[Fie
         yield from _of_leaves(recorded, live, path)
 
 
-def _is_list(value: object) -> bool:
+def orders(recorded: object, live: object, path: str = "$") -> Iterator[FieldDifference]:
+    """Give every object whose members stand in another order: to MongoDB that is another document.
+
+    Args:
+        recorded: one value.
+        live: the other.
+        path: where both are.
+    """
+    if isinstance(recorded, Mapping) and isinstance(live, Mapping):
+        if list(recorded) != list(live):
+            yield FieldDifference(path, list(recorded), list(live))
+        for key in recorded.keys() & live.keys():
+            yield from orders(recorded[key], live[key], path + _step(str(key)))
+    elif _is_list(recorded) and _is_list(live):
+        for number, (one, other) in enumerate(zip(recorded, live, strict=False)):
+            yield from orders(one, other, f"{path}[{number}]")
+
+
+def _is_list(value: object) -> TypeGuard[Sequence[Any]]:
     return isinstance(value, list | tuple)
 
 
