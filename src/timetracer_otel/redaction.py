@@ -30,11 +30,15 @@ __all__ = [
     "placeholders",
     "seal",
     "text",
+    "told",
     "url",
     "why_hidden",
 ]
 
 MASK = "[redacted]"
+
+closed: Callable[[str], None] | None = None
+"""A replay sets it, and hears why an app is told a placeholder and not the secret."""
 
 Hide: TypeAlias = Callable[[str], str]
 """Gives what stands in the place of a secret."""
@@ -209,6 +213,18 @@ def opened(text: str, written: Hide = str) -> str:
         return found[0] if secret is None else written(secret)
 
     return sealing.TOKEN.sub(put, text)
+
+
+def told(text: str) -> str:
+    """As :func:`opened`, of what an app is told: that a secret stays closed is said, once for each reason.
+
+    Args:
+        text: from a recording.
+    """
+    again = opened(text)
+    if "tt1." in again and (token := sealing.TOKEN.search(again)) is not None and closed is not None:
+        closed(sealing.why_not(token[0]))
+    return again
 
 
 def placeholders(text: str) -> str:

@@ -74,8 +74,8 @@ class Journal:
 
         Args:
             what: ``lane``, ``end``, ``answered``, ``assumed``, ``out``, ``stands_for``, ``miss``, ``refused`` or, of
-                the session, ``session_end``; of the process itself ``drives``, ``unseen``, ``process``,
-                ``started_for``, ``printed``, ``process_end`` and ``child``.
+                the session, ``session_end``; of the process itself ``drives``, ``unseen``, ``sealed``,
+                ``process``, ``started_for``, ``printed``, ``process_end`` and ``child``.
             facts: JSON-like.
         """
         pid = process.id
@@ -203,6 +203,15 @@ def unanswered(command: str) -> str:
     return f"not replayed, so its calls went out: a Python that runs apart from this environment: {command}"
 
 
+def closed(why: str) -> str:
+    """Say that the app was told a placeholder.
+
+    Args:
+        why: the secret is not known.
+    """
+    return f"the app was told a placeholder in the place of a secret, which {why}"
+
+
 @dataclass
 class Outcome:
     """The outcome of a whole replay.
@@ -218,6 +227,7 @@ class Outcome:
         stands_for: recorded peers by the names that the app has for them now.
         strangers: requests that followed no recorded one, with why.
         unseen: imported libraries whose connections nobody watches.
+        sealed: why the app was told placeholders in the place of secrets.
         remarks: requests, and what is to be said about the credentials that they were recorded with.
     """
 
@@ -232,6 +242,7 @@ class Outcome:
     stands_for: dict[str, str] = field(default_factory=dict)
     strangers: Counter[tuple[str, str]] = field(default_factory=Counter)
     unseen: list[str] = field(default_factory=list)
+    sealed: list[str] = field(default_factory=list)
     remarks: Counter[tuple[str, str]] = field(default_factory=Counter)
     _unused: dict[tuple[int, str, str], Mapping[str, Any]] = field(default_factory=dict)
     _asked: set[tuple[str, str]] = field(default_factory=set)
@@ -266,6 +277,8 @@ class Outcome:
                     outcome.out[" ".join(filter(None, note["key"]))] += 1
                 case "refused" | "stands_for" | "unseen":
                     outcome._take_peer(note)
+                case "sealed":
+                    outcome.sealed.append(note["why"])
                 case "end":
                     outcome._take_end(note)
         return outcome
@@ -320,6 +333,7 @@ class Outcome:
             "missed": [dict(miss) for miss in self.misses],
             "refused": self.refused,
             "unseen": list(dict.fromkeys(self.unseen)),
+            "sealed": list(dict.fromkeys(self.sealed)),
             "unanswered": self.unanswered,
             "unused": [dict(call) for call in self.unused],
             "remarks": [
@@ -350,6 +364,7 @@ class Outcome:
         lines += [f"  missed: {miss['message']}" for miss in self.misses[:5]]
         lines += [f"  refused: {address}" for address in dict.fromkeys(self.refused)]
         lines += [f"  {UNSEEN}: {', '.join(dict.fromkeys(self.unseen))}"] if self.unseen else []
+        lines += [f"  {closed(why)}" for why in dict.fromkeys(self.sealed)]
         lines += [f"  {unanswered(command)}" for command in self.unanswered[:5]]
         lines += [f"  unused: {' '.join(filter(None, call['key']))} of {call['request']}" for call in self.unused[:5]]
         lines += [

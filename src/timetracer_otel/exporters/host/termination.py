@@ -1,19 +1,24 @@
 """SIGTERM where the app has no handler: what waits for the exporters is sent, then the signal ends the process as ever.
 
 The app sees none of that: to it the signal has its default action, also when it asks, and whatever it sets wins.
+
+A signal that comes right before the main thread waits below Python is handled when that wait ends, where the
+default action would have ended the process. Workers of multiprocessing, which are killed while they wait for work, and
+forked processes keep the default action.
 """
 
 from __future__ import annotations
 
 import os
 import signal
+import sys
 import threading
 from collections.abc import Callable
 from functools import update_wrapper
 from types import FrameType
 from typing import Any, Final
 
-from timetracer_otel.seams import faults
+from timetracer_otel.seams import faults, forks
 
 __all__ = ["SECONDS", "before_end"]
 
@@ -32,7 +37,7 @@ def before_end(send: Callable[[], object]) -> Callable[[], None]:
     Returns:
         What ends this.
     """
-    if not _is_main() or _get(signal.SIGTERM) != signal.SIG_DFL:
+    if not _is_main() or _is_worker() or _get(signal.SIGTERM) != signal.SIG_DFL:
         return lambda: None  # only the main thread can set handlers
     watch = _Watch(send)
     watch.begin()
@@ -41,6 +46,10 @@ def before_end(send: Callable[[], object]) -> Callable[[], None]:
 
 def _is_main() -> bool:
     return threading.current_thread() is threading.main_thread()
+
+
+def _is_worker() -> bool:
+    return any(word.startswith("from multiprocessing.") for word in sys.orig_argv)
 
 
 class _Watch:
@@ -67,6 +76,7 @@ class _Watch:
 
     def begin(self) -> None:
         """Take the place of the default action."""
+        forks.after_in_child(self.end)
         _set(signal.SIGTERM, self._last)
         for name, (_, wrapper) in self._names.items():
             setattr(signal, name, wrapper)

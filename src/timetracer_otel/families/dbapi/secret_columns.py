@@ -62,4 +62,4 @@ def opened_raw(raw: bytes | None) -> bytes | None:
     """
     if raw is None or _SEALED not in raw:
         return raw
-    return redaction.opened(raw.decode("utf-8", "surrogateescape")).encode("utf-8", "surrogateescape")
+    return redaction.told(raw.decode("utf-8", "surrogateescape")).encode("utf-8", "surrogateescape")

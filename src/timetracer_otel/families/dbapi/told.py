@@ -135,7 +135,7 @@ def _rows(rows: list[Any], payload: bytes) -> list[Row]:
 
 
 def _opened(item: Any) -> Any:
-    return redaction.opened(item) if type(item) is str else item
+    return redaction.told(item) if type(item) is str else item
 
 
 def values_in(told: Told) -> list[Value]:

@@ -93,6 +93,6 @@ def opened(said: Iterable[Message], sql: str) -> Iterator[Message]:
         if _SEALED in body and kind == b"D":
             yield kind, wire.row(map(secret_columns.opened_raw, wire.cells(body)))[5:]
         elif kind == b"d" and copied is not None:
-            yield kind, copied.changed(body, redaction.opened)
+            yield kind, copied.changed(body, redaction.told)
         else:
             yield kind, body

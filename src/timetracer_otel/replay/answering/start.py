@@ -5,9 +5,10 @@ from __future__ import annotations
 import atexit
 import os
 import threading
+from functools import cache
 from pathlib import Path
 
-from timetracer_otel import seams
+from timetracer_otel import redaction, seams
 from timetracer_otel.cassette.shelf import Catalog
 from timetracer_otel.config import Settings
 from timetracer_otel.replay import variables
@@ -40,6 +41,7 @@ def start(settings: Settings) -> Player:
         while_=lambda: seams.active() is player,
     )
     watch_unseen(lambda name: journal.note("unseen", library=name), while_=lambda: seams.active() is player)
+    redaction.closed = cache(lambda why: journal.note("sealed", why=why))
     seams.set_active(player)
     _let_functions_follow(player.cassette.catalog)
     children.become_parent(player.follows)

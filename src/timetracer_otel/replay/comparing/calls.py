@@ -113,6 +113,8 @@ class Notes:
         """The kinds of entries that processes of the replay hand out by themselves."""
         self.unseen: dict[str, None] = {}
         """Imported libraries whose connections nobody watches, each once."""
+        self.sealed: dict[str, None] = {}
+        """Why the program was told placeholders in the place of secrets, each once."""
         self.stands_for: dict[str, str] = {}
         """Recorded peers by the names that the program has for them now."""
         self._count = 0
@@ -137,6 +139,8 @@ class Notes:
                 self.drives.add(note["kind"])
             case "unseen":
                 self.unseen[note["library"]] = None
+            case "sealed":
+                self.sealed[note["why"]] = None
             case "stands_for":
                 self.stands_for[note["name"]] = note["peer"]
             case "end" | "session_end":

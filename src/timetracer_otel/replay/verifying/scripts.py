@@ -25,7 +25,7 @@ from timetracer_otel.replay.verifying.given_streams import given_streams
 from timetracer_otel.replay.verifying.options import Options
 from timetracer_otel.replay.verifying.output import Printed, compare_printed
 from timetracer_otel.replay.verifying.process import App
-from timetracer_otel.replay.verifying.verdicts import assumed, renamed
+from timetracer_otel.replay.verifying.verdicts import assumed, surroundings
 
 __all__ = ["run"]
 
@@ -80,7 +80,7 @@ def run(found: Catalog, options: Options, folder: Path) -> Result:
             again = _Run(list(_family(lane, sessions)), command)
             own = found.only_sessions(one.id for one in again.family)
             result.verified.append(_one(again, own, options, work))
-            result.notes += renamed(Notes(journal.read(work)))
+            result.notes += surroundings(Notes(journal.read(work)))
             step()
     return result
 

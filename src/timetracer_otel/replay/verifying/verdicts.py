@@ -15,7 +15,7 @@ from timetracer_otel.replay.comparing.seen import Seen
 from timetracer_otel.replay.comparing.started_processes import StartedProcesses
 from timetracer_otel.replay.verifying.driver import Driven
 
-__all__ = ["assumed", "compared", "remarks", "renamed", "undriven"]
+__all__ = ["assumed", "compared", "remarks", "surroundings", "undriven"]
 
 _NAMED: Final = 5
 
@@ -101,13 +101,14 @@ def undriven(lanes: Sequence[Outline], shelf: Shelf, *, ended: bool = False) -> 
         yield Verified(outline.id, name, name, outline.files[0], 0.0, (told,), driven=False)
 
 
-def renamed(notes: Notes) -> list[str]:
-    """Say which names stood for which recorded peers.
+def surroundings(notes: Notes) -> list[str]:
+    """Say which names stood for which recorded peers, and which secrets nobody could open.
 
     Args:
         notes: of all processes of the replay.
     """
-    return [f"{name} stands for {peer}" for name, peer in notes.stands_for.items()]
+    stood = [f"{name} stands for {peer}" for name, peer in notes.stands_for.items()]
+    return [*stood, *map(journal.closed, notes.sealed)]
 
 
 def remarks(notes: Notes, sent: Sequence[Outline]) -> list[str]:
@@ -120,7 +121,7 @@ def remarks(notes: Notes, sent: Sequence[Outline]) -> list[str]:
     told = [
         f"a request that was not recorded was answered as far as possible: {one}" for one in notes.strangers[:_NAMED]
     ]
-    told += renamed(notes)
+    told += surroundings(notes)
     if notes.unseen:
         told.append(f"{journal.UNSEEN}: {', '.join(notes.unseen)}")
     sent_ids = {lane.id for lane in sent}
