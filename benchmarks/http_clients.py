@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import statistics
 import subprocess
 import sys
@@ -12,6 +11,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from benchmarks.programs import NO_EXPORTERS, ended
 from tests.support.commands import OTEL
 
 CALLS = 150
@@ -20,9 +20,8 @@ LARGE_ROUNDS = 3
 CLIENTS = ("requests", "httpx", "httpx-async")
 LARGE_CLIENTS = ("httpx", "httpx-async", "requests", "urllib3", "urllib", "aiohttp", "tornado")
 _HERE = Path(__file__).parent
-_NONE = {"OTEL_TRACES_EXPORTER": "none", "OTEL_METRICS_EXPORTER": "none", "OTEL_LOGS_EXPORTER": "none"}
 # Without the recorded clock: the programs measure themselves, and would be given the recorded times.
-_OWN_CLOCK = {**_NONE, "TIMETRACER_NONDETERMINISM": "none"}
+_OWN_CLOCK = {**NO_EXPORTERS, "TIMETRACER_NONDETERMINISM": "none"}
 
 Row = tuple[str, float, str]
 Figures = dict[str, float]
@@ -39,10 +38,8 @@ def _peer() -> Iterator[str]:
 
 
 def _run(command: list[str], env: dict[str, str]) -> Figures:
-    result = subprocess.run(command, env={**os.environ, **env}, capture_output=True, text=True, check=False)
-    if result.returncode:
-        raise SystemExit(f"{' '.join(command)} failed:\n{result.stderr}")
-    figures: Figures = json.loads(next(line for line in result.stdout.splitlines() if line.startswith("{")))
+    lines = ended(command, env).stdout.splitlines()
+    figures: Figures = json.loads(next(line for line in lines if line.startswith("{")))
     return figures
 
 
@@ -58,7 +55,7 @@ def _small_round(client: str, url: str) -> dict[str, Figures]:
         replay = {**_OWN_CLOCK, "TIMETRACER_MODE": "replay", "TIMETRACER_CASSETTE": str(ours)}
         variants: dict[str, Callable[[], Figures]] = {
             "bare": lambda: _run(program, {}),
-            "otel": lambda: _run([*OTEL, *program], _NONE),
+            "otel": lambda: _run([*OTEL, *program], NO_EXPORTERS),
             "record": lambda: _recorded(program, ours),
             "replay": lambda: _run([*OTEL, *program], replay),
             "vcr-record": lambda: _run([*program, theirs], {}),
@@ -101,7 +98,7 @@ def _large(client: str, how: str, url: str) -> list[Row]:
     rounds: list[tuple[Figures, Figures]] = []
     for _ in range(LARGE_ROUNDS):
         with tempfile.TemporaryDirectory() as folder:
-            rounds.append((_run([*OTEL, *program], _NONE), _recorded(program, Path(folder))))
+            rounds.append((_run([*OTEL, *program], NO_EXPORTERS), _recorded(program, Path(folder))))
 
     def ratio(figure: str) -> float:
         without, recorded = (statistics.median(one[side][figure] for one in rounds) for side in (0, 1))
@@ -118,7 +115,7 @@ def _first(client: str, url: str) -> list[Row]:
     rows = []
     for how, peer in (("large", "at once"), ("late", "after 5 ms")):
         program = [*OTEL, sys.executable, str(_HERE / "http_large_app.py"), client, how, url]
-        rounds = [_run(program, _NONE) for _ in range(LARGE_ROUNDS)]
+        rounds = [_run(program, NO_EXPORTERS) for _ in range(LARGE_ROUNDS)]
         otel, record = (statistics.median(one[name] for one in rounds) for name in ("otel", "record"))
         print(f"{client}, first byte, the peer answers {peer}: {otel * 1e6:.0f} µs, recorded {record * 1e6:.0f} µs")
         rows.append((f"{client}, streamed, the peer answers {peer}: time to the first byte", record / otel, "≤ 1.1"))

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import json
-import os
 import statistics
-import subprocess
 import sys
 import tempfile
 from collections.abc import Callable
@@ -13,21 +10,13 @@ from pathlib import Path
 
 from pymongo import MongoClient
 
+from benchmarks.programs import NO_EXPORTERS, measured
 from tests.support.commands import OTEL
 from tests.support.mongo import MongoServer
 
 REQUESTS = 150
 ROUNDS = 5
 _APP = str(Path(__file__).with_name("mongo_app.py"))
-_NONE = {"OTEL_TRACES_EXPORTER": "none", "OTEL_METRICS_EXPORTER": "none", "OTEL_LOGS_EXPORTER": "none"}
-
-
-def _run(command: list[str], env: dict[str, str]) -> dict[str, float]:
-    result = subprocess.run(command, env={**os.environ, **env}, capture_output=True, text=True, check=False)
-    if result.returncode:
-        raise SystemExit(f"{' '.join(command)} failed:\n{result.stderr}")
-    measured: dict[str, float] = json.loads(result.stdout.splitlines()[-1])
-    return measured
 
 
 def measure() -> list[tuple[str, float, str]]:
@@ -40,12 +29,12 @@ def measure() -> list[tuple[str, float, str]]:
         record = {**live, "TIMETRACER_DIR": folder}
         # Without the recorded clock: the program measures itself, and would be given the recorded times.
         own_clock = {"TIMETRACER_NONDETERMINISM": "none"}
-        replay = {**live, **own_clock, "TIMETRACER_MODE": "replay", "TIMETRACER_CASSETTE": folder, **_NONE}
+        replay = {**live, **own_clock, "TIMETRACER_MODE": "replay", "TIMETRACER_CASSETTE": folder, **NO_EXPORTERS}
         variants: dict[str, Callable[[], dict[str, float]]] = {
-            "bare": lambda: _run(program, live),
-            "otel": lambda: _run([*OTEL, *program], {**live, **_NONE}),
-            "record": lambda: _run([*OTEL, "--traces_exporter", "timetracer", *program], record),
-            "replay": lambda: _run([*OTEL, *program], replay),
+            "bare": lambda: measured(program, live),
+            "otel": lambda: measured([*OTEL, *program], {**live, **NO_EXPORTERS}),
+            "record": lambda: measured([*OTEL, "--traces_exporter", "timetracer", *program], record),
+            "replay": lambda: measured([*OTEL, *program], replay),
         }
         rounds = [{name: run() for name, run in variants.items()} for _ in range(ROUNDS)]
 

@@ -7,7 +7,6 @@ It needs the programs that ``scripts/install-servers`` installs.
 from __future__ import annotations
 
 import json
-import os
 import statistics
 import subprocess
 import sys
@@ -25,6 +24,7 @@ from pymongo import MongoClient
 from rich.console import Console
 from rich.table import Table
 
+from benchmarks.programs import NO_EXPORTERS, measured
 from benchmarks.small_calls_app import KEY
 from examples.support import accepts, free_port
 from tests.support import mysql, postgres
@@ -36,7 +36,6 @@ LANES = 10
 DRIVERS = ("psycopg", "psycopg-rows", "psycopg2", "asyncpg", "pymysql", "redis", "pymongo")
 VARIANTS = ("bare", "otel", "record", "own", "replay")
 _APP = str(Path(__file__).with_name("small_calls_app.py"))
-_NONE = {"OTEL_TRACES_EXPORTER": "none", "OTEL_METRICS_EXPORTER": "none", "OTEL_LOGS_EXPORTER": "none"}
 _CREATE = "CREATE TABLE {} (id INTEGER PRIMARY KEY, name VARCHAR(40), price DOUBLE PRECISION, stock INTEGER)"
 _INSERT = "INSERT INTO {} VALUES (%s, %s, %s, %s)"
 
@@ -96,14 +95,6 @@ _SERVERS = {
 }  # fmt: skip
 
 
-def _run(command: Sequence[str], env: dict[str, str]) -> dict[str, float]:
-    result = subprocess.run(command, env={**os.environ, **env}, capture_output=True, text=True, check=False)
-    if result.returncode:
-        raise SystemExit(f"{' '.join(command)} failed:\n{result.stdout}{result.stderr}")
-    measured: dict[str, float] = json.loads(result.stdout.splitlines()[-1])
-    return measured
-
-
 def _figures_of(driver: str, live: dict[str, str], rounds: int) -> Figures:
     """The variants take turns, the median round counts."""
     program = [sys.executable, _APP, driver, str(LANES)]
@@ -115,12 +106,12 @@ def _figures_of(driver: str, live: dict[str, str], rounds: int) -> Figures:
         record = [*OTEL, "--traces_exporter", "timetracer", *program]
         for _ in range(rounds):
             results = {
-                "bare": _run(program, live),
-                "otel": _run([*OTEL, *program], {**live, **_NONE}),
-                "record": _run(record, {**live, "TIMETRACER_DIR": name}),
-                "own": _run(record, {**live, **without, "TIMETRACER_DIR": f"{name}/own"}),
+                "bare": measured(program, live),
+                "otel": measured([*OTEL, *program], {**live, **NO_EXPORTERS}),
+                "record": measured(record, {**live, "TIMETRACER_DIR": name}),
+                "own": measured(record, {**live, **without, "TIMETRACER_DIR": f"{name}/own"}),
             }
-            results["replay"] = _run([*OTEL, *program], {**live, **replay, **_NONE})
+            results["replay"] = measured([*OTEL, *program], {**live, **replay, **NO_EXPORTERS})
             for variant, result in results.items():
                 kept.setdefault(variant, []).append(result)
     return {

@@ -46,19 +46,22 @@ def psycopg_rows_call() -> Call:
     return lambda _number: connection.execute(MANY).fetchall()
 
 
-def psycopg2_call() -> Call:
-    """One row by its id, by a cursor."""
-    import psycopg2
-
-    connection = psycopg2.connect(os.environ["DATABASE_URL"])
-    connection.autocommit = True
-
+def _by_cursor(connection: Any) -> Call:
     def call(number: int) -> Any:
         with connection.cursor() as cursor:
             cursor.execute(SQL + "%s", (number,))
             return cursor.fetchone()
 
     return call
+
+
+def psycopg2_call() -> Call:
+    """One row by its id, by a cursor."""
+    import psycopg2
+
+    connection = psycopg2.connect(os.environ["DATABASE_URL"])
+    connection.autocommit = True
+    return _by_cursor(connection)
 
 
 def pymysql_call() -> Call:
@@ -66,13 +69,7 @@ def pymysql_call() -> Call:
     import pymysql
 
     connection: Any = pymysql.connect(**json.loads(os.environ["MYSQL_ADDRESS"]))
-
-    def call(number: int) -> Any:
-        with connection.cursor() as cursor:
-            cursor.execute(SQL + "%s", (number,))
-            return cursor.fetchone()
-
-    return call
+    return _by_cursor(connection)
 
 
 def redis_call() -> Call:

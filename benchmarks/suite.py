@@ -6,13 +6,12 @@ The suite is :mod:`benchmarks.suite_app`, which says what it is modelled on.
 from __future__ import annotations
 
 import json
-import os
-import subprocess
 import sys
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
+from benchmarks.programs import ended
 from tests.support.commands import OTEL, REPLAY
 from tests.support.mongo import MongoServer
 
@@ -23,10 +22,8 @@ _MEGA = 1024 * 1024
 
 def _run(command: Sequence[str], env: dict[str, str]) -> dict[str, float]:
     """CPU seconds and memory of a run of the suite, which says them itself at the end of what it writes."""
-    ended = subprocess.run(command, env={**os.environ, **env}, capture_output=True, text=True, check=False)
-    if ended.returncode:
-        raise SystemExit(f"{' '.join(command)} failed:\n{ended.stderr}")
-    line = next(line for line in reversed(ended.stderr.splitlines()) if line.startswith('{"cpu"'))
+    lines = ended(command, env).stderr.splitlines()
+    line = next(line for line in reversed(lines) if line.startswith('{"cpu"'))
     measured: dict[str, float] = json.loads(line)
     return measured
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import atexit
+import base64
 import gc
 import os
 import shutil
@@ -90,3 +91,15 @@ def mongo_server() -> Iterator[MongoServer]:
     """A server for this test alone, to stop and start: has ``uri``, ``stop()`` and ``restart()``."""
     with MongoServer() as server:
         yield server
+
+
+@pytest.fixture
+def own_key(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """A key of this test's own, which seals secrets."""
+    from timetracer_otel import sealing  # noqa: PLC0415 - see above: not before the environment is clean
+
+    monkeypatch.setenv(sealing.VARIABLE, base64.b64encode(bytes(64)).decode())
+    sealing.forget()
+    yield
+    monkeypatch.undo()
+    sealing.forget()

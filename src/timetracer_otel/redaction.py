@@ -26,6 +26,7 @@ __all__ = [
     "hide",
     "is_credential",
     "is_secret_parameter",
+    "may_be_sealed",
     "opened",
     "placeholders",
     "seal",
@@ -39,6 +40,8 @@ MASK = "[redacted]"
 
 closed: Callable[[str], None] | None = None
 """A replay sets it, and hears why an app is told a placeholder and not the secret."""
+
+_MARK: Final = sealing.MARK.encode()
 
 Hide: TypeAlias = Callable[[str], str]
 """Gives what stands in the place of a secret."""
@@ -181,7 +184,7 @@ def damaged(text: str) -> bool:
     Args:
         text: from a recording, opened.
     """
-    own = sealing.sealer() if "tt1." in text else None
+    own = sealing.sealer() if sealing.MARK in text else None
     return own is not None and any(found["key"] in own.key_ids for found in sealing.TOKEN.finditer(text))
 
 
@@ -204,7 +207,7 @@ def opened(text: str, written: Hide = str) -> str:
         text: from a recording.
         written: how a secret is written in such a text.
     """
-    own = sealing.sealer() if "tt1." in text else None
+    own = sealing.sealer() if sealing.MARK in text else None
     if own is None:
         return text
 
@@ -222,9 +225,18 @@ def told(text: str) -> str:
         text: from a recording.
     """
     again = opened(text)
-    if "tt1." in again and (token := sealing.TOKEN.search(again)) is not None and closed is not None:
+    if sealing.MARK in again and (token := sealing.TOKEN.search(again)) is not None and closed is not None:
         closed(sealing.why_not(token[0]))
     return again
+
+
+def may_be_sealed(raw: bytes) -> bool:
+    """Whether there may be a sealed secret in bytes: mostly not, and then they need no other look.
+
+    Args:
+        raw: from a recording.
+    """
+    return _MARK in raw
 
 
 def placeholders(text: str) -> str:
@@ -247,7 +259,7 @@ def hide(secret: str) -> str:
     own = sealing.sealer()
     if own is None:
         return secret if sealing.TOKEN.fullmatch(secret) else _masked(secret)
-    return secret if secret.startswith("tt1.") and own.open(secret) is not None else own.seal(secret)
+    return secret if secret.startswith(sealing.MARK) and own.open(secret) is not None else own.seal(secret)
 
 
 def seal(secret: str) -> str:

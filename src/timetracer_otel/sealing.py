@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from cryptography.hazmat.primitives.ciphers.aead import AESSIV
 
 __all__ = [
+    "MARK",
     "TOKEN",
     "VARIABLE",
     "Key",
@@ -45,6 +46,8 @@ __all__ = [
 ]
 
 VARIABLE: Final = "TIMETRACER_KEY"
+MARK: Final = "tt1."
+"""How tokens begin: most texts are looked at for no more than that."""
 TOKEN: Final = re.compile(r"tt1\.(?P<key>[0-9a-f]{6})\.(?P<sealed>[A-Za-z0-9_-]{43,})")
 
 _NO_KEY: Final = frozenset({"none", "off"})
@@ -90,7 +93,7 @@ class Sealer:
         data = secret.encode("utf-8", "surrogateescape") + b"\x80"
         padded = data + bytes(-len(data) % _BLOCK)  # ISO/IEC 7816-4: a short secret does not show its length
         sealed = self._ciphers[self.key_id].encrypt(padded, [self.key_id.encode(), _PURPOSE])
-        return f"tt1.{self.key_id}.{urlsafe_b64encode(sealed).rstrip(b'=').decode()}"
+        return f"{MARK}{self.key_id}.{urlsafe_b64encode(sealed).rstrip(b'=').decode()}"
 
     def open(self, token: str) -> str | None:
         """Give the secret of a token; None when no key here opens it.

@@ -18,8 +18,7 @@ import pytest
 from tests.support.commands import OTEL
 from tests.support.mysql import ELSEWHERE, MysqlServer
 from tests.support.orm import orm
-from tests.support.recordings import recorded_each
-from tests.support.same import same
+from tests.support.recordings import assert_nothing_changes, recorded_each
 from timetracer_otel import testing
 from timetracer_otel.errors import ReplayMiss
 
@@ -98,13 +97,8 @@ def test_nothing_changes(
     name: str, programs: dict[str, Any], driver: Any, recorded: dict[str, tuple[Any, Path]]
 ) -> None:
     """Replayed with another host, port, user and database a program sees what it saw."""
-    then, folder = recorded[name]
     before = vars(driver.connections.Connection).copy()
-    with testing.replay(folder) as replay:
-        now = programs[name](ELSEWHERE)
-    outcome = replay.outcome()
-    assert same(now, then), f"{now}\nand not\n{then}"
-    assert (outcome.misses, outcome.unused, outcome.refused) == ([], [], [])
+    assert_nothing_changes(programs[name], ELSEWHERE, recorded[name])
     assert vars(driver.connections.Connection) == before
 
 

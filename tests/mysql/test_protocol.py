@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from timetracer_otel import redaction, sealing
+from timetracer_otel import redaction
 from timetracer_otel.families.dbapi.place import Place
 from timetracer_otel.families.mysql import cells, greeting, literals, matching, rendering, secret_rows, statements, wire
 from timetracer_otel.families.mysql.asked import INIT_DB, PROCESS_KILL, QUERY, Asked
@@ -266,9 +266,9 @@ def test_secrets_are_hidden_by_their_column(sql: str) -> None:
     assert shape == matching.describe(asked(sql.replace("horse", "donkey")).blanked())
 
 
-def test_secrets_in_rows_are_hidden_and_opened_again(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.usefixtures("own_key")
+def test_secrets_in_rows_are_hidden_and_opened_again() -> None:
     """Of each result of several, by the columns' names; the numbers of packets stay, and what is no row."""
-    monkeypatch.setattr(sealing, "sealer", lambda: sealing.Sealer([sealing.Key(bytes(64))]))
     told = b"".join(_result(names, 1) for names in (["id", "password"], ["id", "session_data"], ["id", "name"]))
     sql = "SELECT * FROM a; SELECT * FROM b; SELECT * FROM c"
     stored = b"".join(secret_rows.hidden(QUERY, sql, [told[:30], told[30:]]))

@@ -10,9 +10,7 @@ import pytest
 
 from tests.mysql.pymysql_scenarios import SCENARIOS
 from tests.support.mysql import ELSEWHERE, MysqlServer
-from tests.support.recordings import recorded_each
-from tests.support.same import same
-from timetracer_otel import testing
+from tests.support.recordings import assert_nothing_changes, recorded_each
 
 pytestmark = pytest.mark.system
 
@@ -26,11 +24,6 @@ def recorded(installed: MysqlServer, tmp_path_factory: pytest.TempPathFactory) -
 @pytest.mark.parametrize("name", SCENARIOS)
 def test_nothing_changes(name: str, recorded: dict[str, tuple[Any, Path]]) -> None:
     """Replayed with another host, port, user and database a program sees what it saw."""
-    then, folder = recorded[name]
     connects = pymysql.connections.Connection.connect
-    with testing.replay(folder) as replay:
-        now = SCENARIOS[name](ELSEWHERE)
-    outcome = replay.outcome()
-    assert same(now, then), f"{now}\nand not\n{then}"
-    assert (outcome.misses, outcome.unused, outcome.refused) == ([], [], [])
+    assert_nothing_changes(SCENARIOS[name], ELSEWHERE, recorded[name])
     assert pymysql.connections.Connection.connect is connects

@@ -12,9 +12,7 @@ import pytest
 
 from tests.postgres.asyncpg_scenarios import SCENARIOS, Scenario
 from tests.support.postgres import PostgresServer
-from tests.support.recordings import recorded_each
-from tests.support.same import same
-from timetracer_otel import testing
+from tests.support.recordings import assert_nothing_changes, recorded_each
 
 pytestmark = pytest.mark.system
 
@@ -40,11 +38,6 @@ def recorded(installed: PostgresServer, tmp_path_factory: pytest.TempPathFactory
 @pytest.mark.parametrize("name", SCENARIOS)
 def test_nothing_changes(name: str, recorded: dict[str, tuple[Any, Path]]) -> None:
     """Replayed with another host, port, user and database a program sees what it saw."""
-    then, folder = recorded[name]
     protocol = asyncpg.protocol.Protocol
-    with testing.replay(folder) as replay:
-        now = run(SCENARIOS[name], ELSEWHERE)
-    outcome = replay.outcome()
-    assert same(now, then), f"{now}\nand not\n{then}"
-    assert (outcome.misses, outcome.unused, outcome.refused) == ([], [], [])
+    assert_nothing_changes(partial(run, SCENARIOS[name]), ELSEWHERE, recorded[name])
     assert asyncpg.protocol.Protocol is protocol

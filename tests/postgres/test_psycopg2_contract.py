@@ -11,9 +11,7 @@ from psycopg2 import extensions
 
 from tests.postgres.psycopg2_scenarios import SCENARIOS
 from tests.support.postgres import PostgresServer
-from tests.support.recordings import recorded_each
-from tests.support.same import same
-from timetracer_otel import testing
+from tests.support.recordings import assert_nothing_changes, recorded_each
 
 pytestmark = pytest.mark.system
 
@@ -34,12 +32,7 @@ def recorded(installed: PostgresServer, tmp_path_factory: pytest.TempPathFactory
 @pytest.mark.parametrize("name", SCENARIOS)
 def test_nothing_changes(name: str, recorded: dict[str, tuple[Any, Path]]) -> None:
     """Replayed with another host, port, user, database and TLS mode a program sees what it saw."""
-    then, folder = recorded[name]
     before = names()
-    with testing.replay(folder) as replay:
-        now = SCENARIOS[name](ELSEWHERE)
-    outcome = replay.outcome()
-    assert same(now, then), f"{now}\nand not\n{then}"
-    assert (outcome.misses, outcome.unused, outcome.refused) == ([], [], [])
+    assert_nothing_changes(SCENARIOS[name], ELSEWHERE, recorded[name])
     assert all(mine is theirs for mine, theirs in zip(names(), before, strict=True))
     assert extensions.get_wait_callback() is None  # else all connections of the process would do without COPY

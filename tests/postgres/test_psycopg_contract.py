@@ -11,9 +11,7 @@ from psycopg import generators
 
 from tests.postgres.psycopg_scenarios import SCENARIOS
 from tests.support.postgres import PostgresServer
-from tests.support.recordings import recorded_each
-from tests.support.same import same
-from timetracer_otel import testing
+from tests.support.recordings import assert_nothing_changes, recorded_each
 
 pytestmark = pytest.mark.system
 
@@ -29,11 +27,6 @@ def recorded(installed: PostgresServer, tmp_path_factory: pytest.TempPathFactory
 @pytest.mark.parametrize("name", SCENARIOS)
 def test_nothing_changes(name: str, recorded: dict[str, tuple[Any, Path]]) -> None:
     """Replayed with another host, port, user, database and TLS mode a program sees what it saw."""
-    then, folder = recorded[name]
     before = psycopg.Connection.connect, generators.execute
-    with testing.replay(folder) as replay:
-        now = SCENARIOS[name](ELSEWHERE)
-    outcome = replay.outcome()
-    assert same(now, then), f"{now}\nand not\n{then}"
-    assert (outcome.misses, outcome.unused, outcome.refused) == ([], [], [])
+    assert_nothing_changes(SCENARIOS[name], ELSEWHERE, recorded[name])
     assert (psycopg.Connection.connect, generators.execute) == before

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import base64
 import struct
-from collections.abc import Iterator
 
 import pytest
 
@@ -15,14 +13,7 @@ SECRET = "correct horse 7"
 PERSON = [("id", 23), ("name", 25), ("password", 25), ("session_data", 1043), ("token", 20)]
 
 
-@pytest.fixture(autouse=True)
-def _key(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """A key of this test's own."""
-    monkeypatch.setenv("TIMETRACER_KEY", base64.b64encode(bytes(64)).decode())
-    sealing.forget()
-    yield
-    monkeypatch.undo()
-    sealing.forget()
+pytestmark = pytest.mark.usefixtures("own_key")
 
 
 def told() -> bytes:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import base64
 import sqlite3
-from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -16,14 +14,7 @@ from timetracer_otel import sealing, testing
 SECRET = "correct horse 7"
 
 
-@pytest.fixture(autouse=True)
-def _key(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """A key of this test's own."""
-    monkeypatch.setenv("TIMETRACER_KEY", base64.b64encode(bytes(64)).decode())
-    sealing.forget()
-    yield
-    monkeypatch.undo()
-    sealing.forget()
+pytestmark = pytest.mark.usefixtures("own_key")
 
 
 def asked() -> list[Any]:

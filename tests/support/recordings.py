@@ -7,9 +7,10 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from examples.servers import Server
+from tests.support.same import same
 from timetracer_otel import testing
 
-__all__ = ["recorded_each"]
+__all__ = ["assert_nothing_changes", "recorded_each"]
 
 _A = TypeVar("_A")
 
@@ -35,3 +36,19 @@ def recorded_each(
     finally:
         server.stop()
     return seen
+
+
+def assert_nothing_changes(program: Callable[[_A], Any], elsewhere: _A, recorded: tuple[Any, Path]) -> None:
+    """Replay a program: it sees what it saw, asks nothing that was not recorded, and leaves nothing of that out.
+
+    Args:
+        program: takes an address.
+        elsewhere: another one than was recorded.
+        recorded: what it saw, and its recording.
+    """
+    then, folder = recorded
+    with testing.replay(folder) as replay:
+        now = program(elsewhere)
+    outcome = replay.outcome()
+    assert same(now, then), f"{now}\nand not\n{then}"
+    assert (outcome.misses, outcome.unused, outcome.refused) == ([], [], [])

@@ -15,7 +15,7 @@ from typing import Any, Final
 
 from timetracer_otel.errors import ReplayMiss
 from timetracer_otel.families.kafka import calls, producing, raw, records
-from timetracer_otel.families.kafka.administering import Administering
+from timetracer_otel.families.kafka.administering import Admin
 from timetracer_otel.families.kafka.leaving import Leaving, serializing, taking
 from timetracer_otel.families.kafka.methods import Client
 from timetracer_otel.families.kafka.producing import NOTHING, Report, Sending
@@ -345,7 +345,7 @@ def _patches() -> Iterator[Patch]:
         yield Patch(_PRODUCER, f"AIOKafkaProducer.{name}", maker=maker)
     yield from _CLIENT.patches(_ADMIN, "AIOKafkaAdminClient", reads=("start",))
     yield Patch(_ADMIN, "AIOKafkaAdminClient.close", maker=_admin_close)
-    yield from Administering(_CLIENT).patches(_ADMIN, "AIOKafkaAdminClient")
+    yield from Admin.of(_CLIENT).all_patches(_ADMIN, "AIOKafkaAdminClient")
     yield Patch("aiokafka.client", "AIOKafkaClient._wait_on_metadata", maker=_wait_on_metadata)
     yield Patch(
         "opentelemetry.instrumentation.aiokafka.utils", "_enrich_send_span", maker=_enrich_send_span, required=False

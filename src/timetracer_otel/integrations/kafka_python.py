@@ -19,7 +19,7 @@ from uuid import UUID
 
 from timetracer_otel.errors import ReplayMiss
 from timetracer_otel.families.kafka import asking, calls, producing, raw, records
-from timetracer_otel.families.kafka.administering import Administering
+from timetracer_otel.families.kafka.administering import Admin
 from timetracer_otel.families.kafka.asking import Asking, Question
 from timetracer_otel.families.kafka.leaving import Leaving, serializing, taking
 from timetracer_otel.families.kafka.methods import Client
@@ -402,7 +402,7 @@ def _patches() -> Iterator[Patch]:
     yield Patch(_PRODUCER, "KafkaProducer.__init__", maker=_made_without_connection(_configure_producer))
     yield Patch(_ADMIN, "KafkaAdminClient.__init__", maker=_made_without_connection(_configure_admin))
     yield Patch(_ADMIN, "KafkaAdminClient.close", maker=_close_admin)
-    yield from Administering(_CLIENT).patches(_ADMIN, "KafkaAdminClient")
+    yield from Admin.of(_CLIENT).all_patches(_ADMIN, "KafkaAdminClient")
     yield Patch(_FETCHER, "Fetcher.__init__", maker=_fetcher)
     yield Patch(_FETCHER, "Fetcher.PartitionRecords._unpack_records", maker=raw.noting, required=False)
     yield Patch(_FETCHER, "Fetcher._unpack_message_set", maker=raw.noting, required=False)  # until 2.0

@@ -13,7 +13,7 @@ from timetracer_otel import seams
 from timetracer_otel.families.postgres import connecting, family, wire
 from timetracer_otel.families.postgres.connection import peer_of
 from timetracer_otel.families.postgres.libpq import LibpqConnection
-from timetracer_otel.families.postgres.libpq_link import LibpqLink
+from timetracer_otel.families.postgres.libpq_link import DROPPED, LibpqLink
 from timetracer_otel.families.postgres.libpq_server import LibpqServer
 from timetracer_otel.families.postgres.results import Sent, error_of
 from timetracer_otel.seams import Instrumentor, Patch, Responder, faults
@@ -30,10 +30,8 @@ _replayed: WeakKeyDictionary[Any, tuple[LibpqLink, dict[str, str]]] = WeakKeyDic
 """By the driver's connection of libpq: that of a replay with what the app asked to connect to."""
 
 _ELSEWHERE: Final = {
-    "hostaddr": None, "sslmode": "disable", "gssencmode": "disable", "channel_binding": "disable",
-    "target_session_attrs": "any", "require_auth": None, "sslnegotiation": None, "service": None,
-    "sslrootcert": None, "sslcert": None, "sslkey": None, "sslcrl": None, "sslcrldir": None, "sslcertmode": None,
-    "load_balance_hosts": None, "connect_timeout": None,
+    **dict.fromkeys(DROPPED), "hostaddr": None, "sslmode": "disable", "gssencmode": "disable",
+    "channel_binding": "disable", "target_session_attrs": "any",
 }  # fmt: skip
 """Parameters that mean nothing where the connection reaches nowhere."""
 

@@ -8,15 +8,13 @@ from collections.abc import Sequence
 from typing import Final
 
 from timetracer_otel.errors import ConfigError
-from timetracer_otel.seams.command_line import PythonCommand, interpreter_of, is_this_python
+from timetracer_otel.seams.command_line import ISOLATING, PythonCommand, interpreter_of, is_this_python
 
 __all__ = ["check"]
 
 _HAS_US: Final = (
     "from importlib.util import find_spec as f; raise SystemExit(not (f('opentelemetry') and f('timetracer_otel')))"
 )
-_ISOLATING: Final = frozenset("EIS")
-"""Flags of an interpreter that does not look for OpenTelemetry's site module."""
 _SECONDS: Final = 30.0
 
 
@@ -36,7 +34,7 @@ def check(command: Sequence[str]) -> None:
     python = PythonCommand.of([interpreter, *options, *command[1:]])
     if python is None:
         return
-    if isolating := python.flags & _ISOLATING:
+    if isolating := python.flags & ISOLATING:
         raise ConfigError(
             f"{interpreter} -{''.join(sorted(isolating))} is not set up for a replay and would run the program live: "
             "run it without"
@@ -50,9 +48,7 @@ def check(command: Sequence[str]) -> None:
 
 def _has_us(interpreter: str) -> bool:
     try:
-        return (
-            subprocess.run([interpreter, "-c", _HAS_US], timeout=_SECONDS, check=False, capture_output=True).returncode
-            == 0
-        )
+        done = subprocess.run([interpreter, "-c", _HAS_US], timeout=_SECONDS, check=False, capture_output=True)
     except (OSError, subprocess.TimeoutExpired):
         return True  # what is wrong with it shows when it runs the program
+    return done.returncode == 0

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any, Final, TypeAlias
 
 from timetracer_otel.seams import faults, places
-from timetracer_otel.seams.command_line import PythonCommand, interpreter_of, is_this_python
+from timetracer_otel.seams.command_line import ISOLATING, PythonCommand, interpreter_of, is_this_python
 
 __all__ = ["CHILD", "PARENT", "Started", "at_child_end", "become_parent", "parent", "place", "prepare"]
 
@@ -35,7 +35,6 @@ Started: TypeAlias = Callable[[int, Sequence[str], bool], None]
 """Told of a Python program that was started: process id, command line, and whether it can be set up as this one is."""
 
 _OURS: Final = ("TIMETRACER_", "OTEL_")
-_ISOLATING: Final = frozenset("IES")
 _IGNORED_BY_E: Final = "PYTHON"
 _KEPT_FOR_E: Final = frozenset({"PYTHONHASHSEED"})
 """A recording may have set this itself. Ignored, it would be random: nothing depends on it."""
@@ -294,7 +293,7 @@ class _Child:
         self._command = command
         self._is_script = interpreter != executable
         self._is_ours = command is not None and is_this_python(interpreter)
-        self._isolated = command.flags & _ISOLATING if command is not None else frozenset()
+        self._isolated = command.flags & ISOLATING if command is not None else frozenset()
 
     @property
     def runs_python(self) -> bool:

@@ -10,7 +10,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Self
 
-__all__ = ["PythonCommand", "interpreter_of", "is_this_python"]
+__all__ = ["ISOLATING", "WORKER", "PythonCommand", "interpreter_of", "is_this_python"]
+
+ISOLATING: Final = frozenset("IES")
+"""Flags of an interpreter that does not look for OpenTelemetry's site module."""
+WORKER: Final = "from multiprocessing."
+"""How the program of a child of multiprocessing begins, which stands on its command line."""
 
 _PYTHON: Final = re.compile(r"(?:python|pypy)[0-9.]*t?")
 _WITH_VALUE: Final = "XW"

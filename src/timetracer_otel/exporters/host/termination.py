@@ -19,6 +19,7 @@ from types import FrameType
 from typing import Any, Final
 
 from timetracer_otel.seams import faults, forks
+from timetracer_otel.seams.command_line import WORKER
 
 __all__ = ["SECONDS", "before_end"]
 
@@ -49,7 +50,7 @@ def _is_main() -> bool:
 
 
 def _is_worker() -> bool:
-    return any(word.startswith("from multiprocessing.") for word in sys.orig_argv)
+    return any(word.startswith(WORKER) for word in sys.orig_argv)
 
 
 class _Watch:

@@ -138,9 +138,8 @@ def gives_next(original: Any) -> Any:
     """Around ``QueueIterator.__anext__()``."""
 
     async def anext_(self: Any) -> Any:
-        if (
-            seams.is_off(NAME) or _ASKED in self.__dict__
-        ):  # a robust iterator that has none of its own passes here twice
+        is_second = _ASKED in self.__dict__  # a robust iterator that has none of its own passes here twice
+        if is_second or seams.is_off(NAME):
             return await original(self)
         _leave(self)
         self.__dict__[_ASKED] = True

@@ -53,7 +53,7 @@ def shown(asked: Asked) -> dict[str, Any]:
 def _told(found: Told) -> dict[str, Any]:
     document: dict[str, Any] = {}
     if found.columns is not None:
-        document |= {"columns": found.columns, "rows": _plain(told.hidden(found)[:_MOST_ROWS])}
+        document |= {"columns": found.columns, "rows": _plain(told.hidden(found.rows[:_MOST_ROWS], found.columns))}
         if len(found.rows) > _MOST_ROWS:
             document["more rows"] = len(found.rows) - _MOST_ROWS
         if not found.ended:

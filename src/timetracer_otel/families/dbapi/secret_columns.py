@@ -12,7 +12,6 @@ __all__ = ["hidden", "hidden_raw", "opened_raw", "places"]
 
 _ANY: Final = "x" * 64
 """A value that may be a secret if its name says so."""
-_SEALED: Final = b"tt1."
 
 
 @lru_cache(maxsize=4096)
@@ -60,6 +59,6 @@ def opened_raw(raw: bytes | None) -> bytes | None:
     Args:
         raw: from a recording; None for NULL.
     """
-    if raw is None or _SEALED not in raw:
+    if raw is None or not redaction.may_be_sealed(raw):
         return raw
     return redaction.told(raw.decode("utf-8", "surrogateescape")).encode("utf-8", "surrogateescape")

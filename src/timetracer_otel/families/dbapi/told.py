@@ -57,16 +57,15 @@ class Told:
         return self.count if self.last_count is None else self.last_count
 
 
-def hidden(told: Told) -> list[Row]:
-    """Give the rows with their secrets hidden.
+def hidden(rows: list[Row], columns: Sequence[str]) -> list[Row]:
+    """Give rows with their secrets hidden.
 
     Args:
-        told: live, or from a recording.
+        rows: live, or from a recording.
+        columns: the names of theirs.
     """
-    secret = secret_columns.places(told.columns or ())
-    if not secret:
-        return told.rows[:]
-    return [_hidden_row(row, secret, told.columns or ()) for row in told.rows]
+    secret = secret_columns.places(columns)
+    return [_hidden_row(row, secret, columns) for row in rows] if secret else rows[:]
 
 
 def _hidden_row(row: Row, secret: Iterable[int], columns: Sequence[str]) -> Row:
@@ -88,7 +87,7 @@ def encode(name: str, told: Any) -> dict[str, spans.Attribute]:
     """
     document: dict[str, Any] = {}
     if told.columns is not None:
-        document |= {"columns": told.columns, "rows": hidden(told), "ended": told.ended}
+        document |= {"columns": told.columns, "rows": hidden(told.rows, told.columns), "ended": told.ended}
     for key, usual in (("count", -1), ("last_count", None), ("last_id", None), ("changes", 0), ("value", None)):
         if (value := getattr(told, key)) != usual:
             document[key] = value
@@ -127,7 +126,7 @@ def _told(document: dict[str, Any], payload: bytes) -> Told:
 
 
 def _rows(rows: list[Any], payload: bytes) -> list[Row]:
-    if b"tt1." in payload:
+    if redaction.may_be_sealed(payload):
         rows = [list(map(_opened, row)) if type(row) is list else row for row in rows]
     if payload.find(b'{"', 1) < 0:  # no value has a tag
         return list(map(tuple, rows))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -96,7 +97,7 @@ class Client:
                 question = self._question(instance, operation, args, kwargs, reads=reads)
                 if (responder := self.responder) is not None:
                     return self._answered(responder, instance, question)
-                with Asking(self.plugin, question, self.forms()) as asked:
+                with self._asking(question) as asked:
                     answer = await original(instance, *args, **kwargs)
                     asked.told(answer)
                 self._settles(instance, operation)
@@ -108,7 +109,7 @@ class Client:
                 question = self._question(instance, operation, args, kwargs, reads=reads)
                 if (responder := self.responder) is not None:
                     return self._answered(responder, instance, question)
-                with Asking(self.plugin, question, self.forms()) as asked:
+                with self._asking(question) as asked:
                     answer = original(instance, *args, **kwargs)
                     asked.told(answer)
                 self._settles(instance, operation)
@@ -118,8 +119,11 @@ class Client:
 
         return maker
 
-    @staticmethod
-    def _is_inside(instance: Any) -> bool:
+    def _asking(self, question: Question | None) -> AbstractContextManager[Asking]:
+        """Around the asking of something that goes out."""
+        return Asking(self.plugin, question, self.forms())
+
+    def _is_inside(self, instance: Any) -> bool:
         """Whether it is the client itself that asks."""
         loop: Loop | None = getattr(instance, "__dict__", {}).get(_ATTRIBUTE)
         return loop is not None and loop.inside

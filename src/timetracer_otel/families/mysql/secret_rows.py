@@ -6,6 +6,7 @@ from collections.abc import Callable
 from functools import lru_cache
 from typing import Final
 
+from timetracer_otel import redaction
 from timetracer_otel.families.dbapi import secret_columns
 from timetracer_otel.families.mysql import course, literals, statements, wire
 from timetracer_otel.families.mysql.course import Kind
@@ -18,7 +19,6 @@ _NAMED_IN_TEXT: Final = frozenset({"SELECT", "INSERT", "UPDATE", "DELETE", "REPL
 """Statements whose text names the columns that are told, but for a star."""
 _CELLS: Final = frozenset({15, *range(249, 255)})
 """Types that hold any text: VARCHAR, BLOB and CHAR of all kinds."""
-_SEALED: Final = b"tt1."
 
 
 @lru_cache(maxsize=1024)
@@ -64,7 +64,7 @@ def opened(command: int, said: bytes) -> bytes:
         command: that is answered.
         said: from a recording.
     """
-    if _SEALED not in said:
+    if not redaction.may_be_sealed(said):
         return said
     return _changed(command, said, lambda _name, cell: secret_columns.opened_raw(cell))
 
@@ -74,13 +74,14 @@ def _changed(command: int, said: bytes, change: Callable[[str, bytes | None], by
     names: list[str] = []
     taken = 0
     for kind, (number, payload) in course.follow(command, wire.packets(said)):
-        taken += len(wire.frame(payload, number))
+        packet = wire.frame(payload, number)
+        taken += len(packet)
         if kind is Kind.COUNT:
             names = []
         elif kind is Kind.COLUMN:
             names.append(_secret_name(payload))
         elif kind is Kind.ROW and any(names):
             row = zip(names, wire.cells(payload), strict=True)
-            payload = wire.row(change(name, cell) if name else cell for name, cell in row)  # noqa: PLW2901 - the same
-        pieces.append(wire.frame(payload, number))
+            packet = wire.frame(wire.row(change(name, cell) if name else cell for name, cell in row), number)
+        pieces.append(packet)
     return b"".join((*pieces, said[taken:]))

@@ -15,7 +15,13 @@ from typing import Final
 from timetracer_otel.families.nowhere import End, Fail, Peer, Reply, Wait
 from timetracer_otel.families.postgres.server import Server
 
-__all__ = ["LibpqLink"]
+__all__ = ["DROPPED", "LibpqLink"]
+
+DROPPED: Final = frozenset({
+    "connect_timeout", "load_balance_hosts", "require_auth", "service", "sslcert", "sslcertmode", "sslcrl", "sslcrldir",
+    "sslkey", "sslnegotiation", "sslrootcert",
+})  # fmt: skip
+"""Parameters of libpq that are left out where a connection reaches nowhere: files that they name may not be here."""
 
 _numbers = itertools.count(1)
 _now = time.monotonic  # the real one: a replay gives the app another

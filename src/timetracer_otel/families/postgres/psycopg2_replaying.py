@@ -15,7 +15,7 @@ from timetracer_otel.families.nowhere import Reply
 from timetracer_otel.families.postgres import connecting, statements, wire
 from timetracer_otel.families.postgres.asked import Asked
 from timetracer_otel.families.postgres.connection import peer_of
-from timetracer_otel.families.postgres.libpq_link import LibpqLink
+from timetracer_otel.families.postgres.libpq_link import DROPPED, LibpqLink
 from timetracer_otel.families.postgres.psycopg2_copying import Copy, read_all, write_all
 from timetracer_otel.families.postgres.psycopg2_driver import codec, handler_of
 from timetracer_otel.families.postgres.server import Server
@@ -27,22 +27,7 @@ _ELSEWHERE: Final = {
     "hostaddr": "", "sslmode": "disable", "gssencmode": "disable", "target_session_attrs": "any",
 }  # fmt: skip
 """Parameters that mean nothing where the connection reaches nowhere, and what they are then."""
-_DROPPED: Final = frozenset(
-    {
-        "channel_binding",
-        "require_auth",
-        "sslnegotiation",
-        "service",
-        "load_balance_hosts",
-        "connect_timeout",
-        "sslrootcert",
-        "sslcert",
-        "sslkey",
-        "sslcrl",
-        "sslcrldir",
-        "sslcertmode",
-    }
-)
+_DROPPED: Final = DROPPED | {"channel_binding"}
 _DEFAULTS: Final = {
     "channel_binding": "prefer", "sslmode": "prefer", "gssencmode": "prefer", "target_session_attrs": "any",
     "port": "5432",

@@ -19,7 +19,6 @@ _HIDDEN: Final = TEXTS - {JSON}
 _NAMED_IN_TEXT: Final = frozenset({"SELECT", "INSERT", "UPDATE", "DELETE", "MERGE"})
 """Statements whose text names the columns that are told, but for a star."""
 _NAMELESS: Final = frozenset({"BEGIN", "COMMIT", "ROLLBACK", "SAVEPOINT", "RELEASE", "SET", "CLOSE", "LISTEN"})
-_SEALED: Final = b"tt1."
 
 
 @lru_cache(maxsize=1024)
@@ -90,7 +89,7 @@ def opened(said: Iterable[Message], sql: str) -> Iterator[Message]:
     """
     copied = copied_rows.of(sql)
     for kind, body in said:
-        if _SEALED in body and kind == b"D":
+        if kind == b"D" and redaction.may_be_sealed(body):
             yield kind, wire.row(map(secret_columns.opened_raw, wire.cells(body)))[5:]
         elif kind == b"d" and copied is not None:
             yield kind, copied.changed(body, redaction.told)

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from hashlib import blake2b
 from typing import Final
 
-from timetracer_otel import spans
+from timetracer_otel import redaction, spans
 from timetracer_otel.cassette.model import Span
 from timetracer_otel.errors import CassetteError
 from timetracer_otel.families.postgres import asked, cells, secret_rows, wire
@@ -17,7 +17,6 @@ __all__ = ["answer", "messages", "opened", "rebound", "reply_values", "rows"]
 
 _ANSWERS: Final = frozenset({b"T", b"D", b"C", b"E", b"I", b"s", b"d", b"n"})
 """Messages that count in an answer; the others are about the connection."""
-_SEALED: Final = b"tt1."
 _SERVER_CODE: Final = frozenset("FLRW")
 """Fields of an error that say where in the server's code it happened, or within which statements."""
 
@@ -41,7 +40,7 @@ def opened(recorded: Span) -> list[Message]:
         recorded: its span.
     """
     said = messages(recorded)
-    if not any(_SEALED in body for _, body in said):
+    if not any(redaction.may_be_sealed(body) for _, body in said):
         return said
     question = asked.read(recorded)
     return list(secret_rows.opened(said, "" if question is None else question.sql))

@@ -10,12 +10,12 @@ from timetracer_otel import redaction, spans
 from timetracer_otel.cassette.model import Lane
 from timetracer_otel.replay.commands import Command, recorded_command
 from timetracer_otel.replay.journal import Journal, followed_by
+from timetracer_otel.seams.command_line import WORKER
 
 __all__ = ["child_of", "entry_of", "parent_of", "root_of"]
 
 _HANDLES = re.compile(r"\d+")
-_WORKER = "from multiprocessing."
-"""How the program of a child of multiprocessing begins; the numbers in it are descriptors, another one each run."""
+"""Of a worker's command line: the numbers in it are descriptors, another one each run."""
 
 
 def parent_of(session: Lane) -> str:
@@ -83,4 +83,4 @@ def _recorded(session: Lane) -> Sequence[str] | None:
 
 def _command(words: Sequence[str]) -> list[str]:
     """Give the words of a command that tell children apart, without the interpreter's path and descriptors."""
-    return [_HANDLES.sub("", word) if word.startswith(_WORKER) else word for word in words[1:]]
+    return [_HANDLES.sub("", word) if word.startswith(WORKER) else word for word in words[1:]]
