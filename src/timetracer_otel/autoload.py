@@ -4,28 +4,22 @@ from __future__ import annotations
 
 import atexit
 import concurrent.futures.thread  # noqa: F401 - before any TracerProvider: imported after one, its fork hook deadlocks the SDK's
-import gc
-import importlib
-import importlib.util
 import logging
 import os
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import replace
 from functools import partial
-from importlib.metadata import EntryPoint
-from types import ModuleType
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from timetracer_otel import config, nondeterminism, sealing, seams
+from timetracer_otel import config, instrumenting, nondeterminism, sealing, seams
 from timetracer_otel.cassette import zstd
 from timetracer_otel.config import Settings
 from timetracer_otel.errors import ConfigError, IntegrationError, TimetracerError
 from timetracer_otel.integrations import discover
-from timetracer_otel.seams import Instrumentor, Integration, Patch, carrying, children, faults, imports, patching
+from timetracer_otel.seams import Integration, carrying, children, faults, imports, patching
 from timetracer_otel.seams import runtime as runtime_module
-from timetracer_otel.seams.instrumentors import declared
 
 if TYPE_CHECKING:
     from opentelemetry.sdk.trace import TracerProvider
@@ -33,9 +27,6 @@ if TYPE_CHECKING:
 __all__ = ["disable", "enable", "install", "install_for_test", "pre_instrument", "uninstall", "uninstall_for_test"]
 
 _log = logging.getLogger("timetracer_otel")
-
-THREADS = Instrumentor("threading", "threading")
-"""Carries the context, and so the lane, into threads: no library's own."""
 
 _installed: Settings | None = None
 _from_outside = False
@@ -58,12 +49,12 @@ def pre_instrument() -> None:
         settings = config.load()
         wants_replay = settings.mode == "replay"
         if settings.mode != "off":
-            with _left_to_no_collection():
+            with instrumenting.left_to_no_collection():
                 _set_up(settings)
             _from_outside = True
-            _leave_instrumentors_to_no_collection()
+            instrumenting.put_off()
         if settings.mode == "replay":
-            _leave_out_costly()
+            instrumenting.leave_out_costly()
             _debug()
     except TimetracerError as error:
         if wants_replay:
@@ -79,33 +70,6 @@ def pre_instrument() -> None:
 def _tell_misspelt() -> None:
     for name, closest in config.misspelt():
         _log.warning("timetracer: %s", config.told(name, closest))
-
-
-@contextmanager
-def _left_to_no_collection() -> Iterator[None]:
-    """Let what is made before the program starts be looked at by no collection of garbage: it lives as long as that.
-
-    A replay holds millions of objects, which every full collection of the program would go through.
-    """
-    collects = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        gc.freeze()
-        if collects:
-            gc.enable()
-
-
-def _leave_instrumentors_to_no_collection() -> None:
-    """The same for what the instrumentors import: most are for libraries that are installed and not used."""
-
-    def load(wrapped: Any, _instance: Any, args: Any, kwargs: Any) -> Any:
-        with _left_to_no_collection():
-            return wrapped(*args, **kwargs)
-
-    patch = Patch("opentelemetry.instrumentation.distro", "BaseDistro.load_instrumentor", load)
-    patching.apply(Integration("opentelemetry", (patch,)))
 
 
 def _refuse_to_run(error: Exception) -> NoReturn:
@@ -287,7 +251,7 @@ def _set_up(settings: Settings, *, from_code: bool = False, for_test: bool = Fal
         _begin(settings, known, tracing.provider_of_test() if for_test else tracing.host_provider())
         _installed = settings
         if from_code:
-            _instrument_on_import(settings)
+            _instrument(settings)
     except BaseException:
         _installed = None  # so that nothing is written
         uninstall()
@@ -391,40 +355,11 @@ def _record(settings: Settings, provider: TracerProvider) -> None:
     seams.set_active(recorder)
 
 
-def instrumentors() -> list[Instrumentor]:
-    """The standard instrumentors that ``install()`` turns on by itself, when their libraries are imported.
-
-    Those of web frameworks replace the class of apps, which modules may have imported already: see
-    :attr:`Integration.apps`.
-    """
-    declared = [one for integration in seams.integrations.values() for one in integration.instrumentors]
-    return [THREADS, *(one for one in declared if one.library)]
-
-
-def _instrument_on_import(mine: Settings) -> None:
-    installed = {found.name: found for found in declared("opentelemetry_instrumentor")}
-    for instrumentor in instrumentors():
-        found = installed.get(instrumentor.name)
-        if found is None or importlib.util.find_spec(instrumentor.library) is None:
-            continue  # the instrumentors of extras need not be installed: then the spans are ours
-        # Also when the instrumentor's own module is imported: it may be that import which imports the library.
-        for module in (instrumentor.library, found.module):
-            imports.after_import(module, partial(_instrument, found, mine))
+def _instrument(mine: Settings) -> None:
+    """Turn the standard instrumentors on, and give each app that is made its own."""
+    instrumenting.instrument_on_import(_undoing.callback, lambda: _installed is mine)
     for integration in seams.integrations.values():
         patching.apply(replace(integration, patches=integration.apps))
-
-
-def _instrument(found: EntryPoint, asked_by: Settings | None, _imported: ModuleType) -> None:
-    """Turn a standard instrumentor on, unless it is on, half imported, or ``install()`` was undone since."""
-    if _installed is not asked_by:
-        return
-    try:
-        instrumentor = getattr(importlib.import_module(found.module), found.attr, None)
-        if instrumentor is not None and not instrumentor().is_instrumented_by_opentelemetry:
-            instrumentor().instrument(skip_dep_check=True)
-            _undoing.callback(_uninstrument, instrumentor())
-    except Exception as error:  # noqa: BLE001 - the app's own import must not fail
-        faults.report(f"instrument.{found.name}", error)
 
 
 def _debug() -> None:
@@ -435,27 +370,6 @@ def _debug() -> None:
         from timetracer_otel.debugging.starting import start  # noqa: PLC0415 - imports pdb
 
         start(debugger)
-
-
-def _uninstrument(instrumentor: Any) -> None:
-    if instrumentor.is_instrumented_by_opentelemetry:  # else it was put off, and its time never came
-        instrumentor.uninstrument()
-
-
-def _leave_out_costly() -> None:
-    """Let a replay whose spans nobody gets go without the instrumentors that cost more than its answers."""
-    from timetracer_otel.seams import tracing  # noqa: PLC0415 - a process in mode off does not pay for the SDK
-
-    provider = tracing.host_provider()
-
-    def unless_unheard(wrapped: Any, _instance: Any, args: Any, kwargs: Any) -> Any:
-        return None if tracing.is_unheard(provider) else wrapped(*args, **kwargs)
-
-    for integration in seams.integrations.values():
-        for one in integration.instrumentors:
-            if one.costly and (found := one.entry_point()) is not None:
-                patch = Patch(found.module, f"{found.attr}._instrument", unless_unheard)
-                patching.apply(replace(integration, patches=(patch,)))
 
 
 runtime_module.installer = install

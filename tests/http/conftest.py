@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from tests.http.server import ShapeServer
-from timetracer_otel import autoload, testing
+from timetracer_otel import instrumenting, testing
 
 Run = Callable[[Callable[[], Any]], tuple[Any, Any]]
 
@@ -19,7 +19,7 @@ Run = Callable[[Callable[[], Any]], tuple[Any, Any]]
 @pytest.fixture(autouse=True)
 def spans_are_ours(monkeypatch: pytest.MonkeyPatch) -> None:
     """No standard instrumentor of a client, but where a test turns one on."""
-    monkeypatch.setattr(autoload, "instrumentors", lambda: [autoload.THREADS])
+    monkeypatch.setattr(instrumenting, "instrumentors", lambda: [instrumenting.THREADS])
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from opentelemetry import trace
 
-from timetracer_otel import autoload, nondeterminism, seams, testing
+from timetracer_otel import autoload, instrumenting, nondeterminism, seams, testing
 from timetracer_otel.seams import carrying, children, imports, patching, tracing
 
 STEPS: dict[str, tuple[Any, str, int]] = {
@@ -23,7 +23,7 @@ STEPS: dict[str, tuple[Any, str, int]] = {
     "other patches": (patching, "apply", 5),
     "carrying lanes": (carrying, "install", 1),
     "draws": (nondeterminism, "install", 1),
-    "instrumentors": (autoload, "instrumentors", 1),
+    "instrumentors": (instrumenting, "instrumentors", 1),
 }
 """Where it fails: what is called, and at which call of it."""
 

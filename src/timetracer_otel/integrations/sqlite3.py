@@ -33,7 +33,7 @@ __all__ = ["INTEGRATION"]
 
 NAME: Final = "sqlite3"
 _SYSTEM: Final = "sqlite"
-_INSTRUMENTOR: Final = Instrumentor(NAME)
+_INSTRUMENTOR: Final = Instrumentor(NAME, NAME, in_code=False)
 """Not turned on by ``install()``: behind its proxies ``backup``, ``Cursor(…)`` and others of the module fail."""
 _MODULES: Final = ("sqlite3.dbapi2", "sqlite3")
 _BETWEEN: Final = (

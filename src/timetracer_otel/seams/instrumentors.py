@@ -35,15 +35,17 @@ class Instrumentor:
 
     Args:
         name: of the entry point, as ``OTEL_PYTHON_DISABLED_INSTRUMENTATIONS`` has it.
-        library: the module whose import ``install()`` turns it on at; empty where each app is instrumented by itself.
+        library: the module whose import it is loaded at.
         costly: whether it slows the library down even when nobody gets its spans: a replay then goes without it.
         module: of its package that its spans are named by, where that is not the package.
+        in_code: whether ``install()`` turns it on too; not where each app is instrumented by itself.
     """
 
     name: str
-    library: str = ""
+    library: str
     costly: bool = False
     module: str = ""
+    in_code: bool = True
 
     @property
     def scope(self) -> str:

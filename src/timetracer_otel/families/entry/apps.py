@@ -58,7 +58,7 @@ def entry(
         packages: as :class:`Integration` has them; the package of that name when None.
         handlers: as :class:`Integration` has them.
     """
-    made = Instrumentor(instrumentor or name)
+    made = Instrumentor(instrumentor or name, patch.module.partition(".")[0], in_code=False)
     init = Patch(patch.module, f"{patch.name.rpartition('.')[0]}.__init__", _instrumenting(made))
     packages = {name: name} if packages is None else packages
     return Integration(
