@@ -21,12 +21,14 @@ from timetracer_otel import seams, spans
 from timetracer_otel.families import failures
 from timetracer_otel.families.files import given, matching
 from timetracer_otel.families.files.matching import Asked
-from timetracer_otel.seams import Answer, Call, Integration, Patch, Responder
+from timetracer_otel.nondeterminism import kinds, wrappers
+from timetracer_otel.seams import Answer, Call, Generator, Integration, Patch, Responder
 
 __all__ = ["INTEGRATION"]
 
 NAME: Final = "diskcache"
 _CORE: Final = "diskcache.core"
+_RECIPES: Final = "diskcache.recipes"
 _NAME_PARTS: Final = 3
 """A file is in a folder of a folder of the cache's."""
 _CONNECTION: Final = "_timetracer_connection"
@@ -203,6 +205,23 @@ def _path(_original: Any) -> Any:
     return OsPath
 
 
+# Locks.
+
+
+def _drawing(name: str) -> Callable[[Any], Any]:
+    """Make what stands for a module by which a lock says who holds it: in a replay the process and its threads are others.
+
+    Args:
+        name: of the module's function that says it.
+    """
+
+    def module(original: Any) -> Any:
+        drawn = kinds.generated(Generator(original.__name__, name, "uuid"))
+        return _Delegating(original.__name__, (), {name: wrappers.builtin(drawn, getattr(original, name))})
+
+    return module
+
+
 # Connections.
 
 
@@ -263,6 +282,8 @@ def _patches() -> Iterable[Patch]:
     yield Patch(_CORE, "Disk._write", _write)
     yield Patch(_CORE, "Cache._con", maker=_connection)
     yield Patch(_CORE, "Cache._transact", _transact)
+    yield Patch(_RECIPES, "os", maker=_drawing("getpid"))
+    yield Patch(_RECIPES, "threading", maker=_drawing("get_ident"))
 
 
 INTEGRATION = Integration(
