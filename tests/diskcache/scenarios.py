@@ -171,4 +171,30 @@ def threads(folder: Path) -> list[Any]:
         return list(pool.map(work, range(12)))
 
 
-SCENARIOS = {one.__name__: one for one in (plain, fanout, memoized, collections, as_json, threads)}
+def locks(folder: Path) -> list[Any]:
+    """Locks that are held by a thread of a process, and more than once; each thread counts under them."""
+    cache = Cache(folder / "locks")
+    lock, again = diskcache.RLock(cache, "lock"), diskcache.RLock(cache, "again")
+    again.acquire()
+    with again:
+        found = [cache.get("again")]
+    again.release()
+    found.append(seen(again.release))
+    two = diskcache.BoundedSemaphore(cache, "two", value=2)
+
+    def work(_: int) -> int:
+        with two, lock, lock:
+            cache["count"] = cache.get("count", 0) + 1
+            return int(cache["count"])
+
+    with ThreadPoolExecutor(3) as pool:
+        found.append(sorted(pool.map(work, range(5))))
+
+    @diskcache.barrier(cache, diskcache.RLock)
+    def alone(number: int) -> int:
+        return number + 1
+
+    return [*found, alone(1)]
+
+
+SCENARIOS = {one.__name__: one for one in (plain, fanout, memoized, collections, as_json, locks, threads)}

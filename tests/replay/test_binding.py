@@ -23,6 +23,7 @@ from timetracer_otel.replay.answering.recorded_calls import Index, Recorded
 from timetracer_otel.seams import Description, Value
 from timetracer_otel.seams.descriptions import Deferred
 from timetracer_otel.seams.values import found_in
+from timetracer_otel.spans import LANE_ID
 
 Asked = tuple[str, Sequence[int], bool]
 """Name, values and whether their order means nothing."""
@@ -216,3 +217,13 @@ def test_what_a_request_brings(kind: str, place: Callable[[str, bytes], http.Req
     texts = Brought(place(made, b"x y " * (size // 4)).texts)
     assert next(found_in(made)) in texts
     assert next(found_in(other)) not in texts
+
+
+def test_what_comes_unasked_waits_for_its_own_process() -> None:
+    """Of two recorded processes the one that is told of something does not wait for what the other asked."""
+    calls = recorded([described(name, ()) for name in ("subscribe", "publish", "publish")])
+    calls[1].span.attributes[LANE_ID] = calls[2].span.attributes[LANE_ID] = "f" * 32
+    live, message = matcher(calls), span(3)
+    assert not live.has_reached(message)
+    live.match(described("subscribe", ()))
+    assert live.has_reached(message)

@@ -19,6 +19,11 @@ MOST_NAMED: Final = 500_000
 _DECIMAL: Final = re.compile(r"-?[0-9]{1,20}", re.ASCII)
 _HEX: Final = re.compile(r"[0-9a-f]*", re.ASCII)
 _FLOAT: Final = re.compile(r"-?[0-9]+(\.[0-9]+)?([eE][+-]?[0-9]+)?|NaN|-?Infinity", re.ASCII)
+_SHARED: Final = 64
+"""Characters of the longest text that is looked at for being the one before."""
+_NAMES: Final = 1024
+_before: Final[dict[str, str]] = {}
+"""By attribute, the text that it had last."""
 _URL_SAFE: Final = str.maketrans("-_", "+/")
 
 
@@ -145,13 +150,25 @@ def _pairs(message: Message, field: str) -> dict[str, object]:
             raise Malformed(f"{field} has the key {shown(key)}, which is no string")
         value = pair.get("value")
         if type(value) is dict and len(value) == 1 and type(text := value.get("stringValue")) is str:
-            pairs[intern(key)] = text  # as nearly all are; the same few names in every span
+            name = intern(key)  # as nearly all are; the same few names in every span
+            pairs[name] = _shared(name, text) if len(text) <= _SHARED else text
             continue
         try:
             pairs[intern(key)] = _value(value)
         except Malformed as error:
             raise Malformed(f"attribute {key[:80]!r}: {error}") from None
     return pairs
+
+
+def _shared(name: str, text: str) -> str:
+    """Give the text that the attribute had before, where it is the same: many spans are of one lane, or library."""
+    before = _before.get(name)
+    if before == text:
+        return before
+    if len(_before) >= _NAMES:
+        _before.clear()
+    _before[name] = text
+    return text
 
 
 def _value(message: object) -> object:

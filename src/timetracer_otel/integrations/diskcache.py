@@ -209,7 +209,7 @@ def _path(_original: Any) -> Any:
 
 
 def _drawing(name: str) -> Callable[[Any], Any]:
-    """Make what stands for a module by which a lock says who holds it: in a replay the process and its threads are others.
+    """Make what stands for a module by which a lock says who holds it: a replay's process and threads are others.
 
     Args:
         name: of the module's function that says it.

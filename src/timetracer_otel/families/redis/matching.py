@@ -39,6 +39,8 @@ ASKED: Final = "timetracer.redis.asked"
 _CONNECTING: Final = "while connecting"
 CONNECT: Final = Description((SYSTEM, "CONNECT", ""), b"", (), read=False, subjects=())
 """A connection that failed. One that did not is no call."""
+_MESSAGE: Final = Description((SYSTEM, "message"), b"", (), read=True)
+"""What a subscription was told: nobody asks for it. There may be many, so they share one."""
 _IN_TRANSACTION: Final = "MULTI"
 _KEPT: Final = 1024
 """Bytes of the longest commands whose description is remembered."""
@@ -127,8 +129,7 @@ def describe_recorded(recorded: Span) -> Description | None:
         return None
     request = recorded.payload(spans.REQUEST)
     if request is None:  # a message of a subscription, or a connection that failed
-        is_message = spans.FOLLOWS in recorded.attributes
-        return Description((SYSTEM, "message"), recorded.span_id.encode(), (), read=True) if is_message else CONNECT
+        return _MESSAGE if spans.FOLLOWS in recorded.attributes else CONNECT
     asked = commands_in(request)
     connecting = ASKED not in recorded.attributes and all(map(known.is_setup, asked))
     return describe(asked, recorded.text(DATABASE) or "0", connecting=connecting)

@@ -25,7 +25,7 @@ _now = time.time_ns
 """The real clock: a replay gives the app another one."""
 _MS = 1_000_000
 _ASKED = "asked"
-"""Where the first of the unused calls that were asked is kept."""
+"""Where the first of the unused calls that a lane asked is kept, with its id."""
 _Item: TypeAlias = tuple[Value, ...]
 
 
@@ -209,7 +209,7 @@ class Matcher:
     def has_reached(self, span: Span) -> bool:
         """Whether all is answered that the recorded lane had asked before a call which nothing asked for."""
         with self._lock:
-            upcoming = self._next_unused(_ASKED, self.index.asked)
+            upcoming = self._next_unused((_ASKED, span.lane_id), self.index.asked.get(span.lane_id, ()))
             return upcoming is None or upcoming.span.start >= span.start
 
     def unused(self) -> list[Recorded]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Final, TypeAlias
@@ -83,9 +83,13 @@ class Index:
         return Described(self, _generated(self.calls, self._brought))
 
     @cached_property
-    def asked(self) -> list[Recorded]:
-        """The calls without those that nothing asked for."""
-        return [call for call in self.calls if spans.FOLLOWS not in call.span.attributes]
+    def asked(self) -> Mapping[str, list[Recorded]]:
+        """The calls without those that nothing asked for, by lane: a session's index has other processes' too."""
+        found: dict[str, list[Recorded]] = defaultdict(list)
+        for call in self.calls:
+            if spans.FOLLOWS not in call.span.attributes:
+                found[call.span.lane_id].append(call)
+        return found
 
     @cached_property
     def peers(self) -> dict[str, None]:
