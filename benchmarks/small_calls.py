@@ -7,13 +7,14 @@ It needs the programs that ``scripts/install-servers`` installs.
 from __future__ import annotations
 
 import json
+import sqlite3
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -33,11 +34,14 @@ from tests.support.mongo import MongoServer
 
 ROUNDS = 3
 LANES = 10
-DRIVERS = ("psycopg", "psycopg-rows", "psycopg2", "asyncpg", "pymysql", "redis", "pymongo")
+DRIVERS = (
+    "psycopg", "psycopg-rows", "psycopg2", "psycopg2-rows", "asyncpg", "asyncpg-rows", "pymysql", "pymysql-rows",
+    "sqlite3", "sqlite3-rows", "redis", "pymongo",
+)  # fmt: skip
 VARIANTS = ("bare", "otel", "record", "own", "replay")
 _APP = str(Path(__file__).with_name("small_calls_app.py"))
 _CREATE = "CREATE TABLE {} (id INTEGER PRIMARY KEY, name VARCHAR(40), price DOUBLE PRECISION, stock INTEGER)"
-_INSERT = "INSERT INTO {} VALUES (%s, %s, %s, %s)"
+_INSERT = "INSERT INTO {} VALUES ({}, {}, {}, {})"
 
 Figures = dict[str, dict[str, float]]
 """CPU and wall time of a call in µs, by variant."""
@@ -60,10 +64,21 @@ def _mysql() -> Iterator[dict[str, str]]:
         yield {"MYSQL_ADDRESS": json.dumps(server.address)}
 
 
-def _fill(cursor: Any) -> None:
+@contextmanager
+def _sqlite() -> Iterator[dict[str, str]]:
+    with tempfile.TemporaryDirectory() as folder:
+        file = f"{folder}/shop.sqlite3"
+        with closing(sqlite3.connect(file)) as connection:
+            _fill(connection.cursor(), mark="?")
+            connection.commit()
+        yield {"SQLITE_FILE": file}
+
+
+def _fill(cursor: Any, mark: str = "%s") -> None:
     for table, rows in (("items", 200), ("many", 1000)):
         cursor.execute(_CREATE.format(table))
-        cursor.executemany(_INSERT.format(table), [(n, f"item number {n}", n * 1.5, n % 7) for n in range(rows)])
+        values = [(n, f"item number {n}", n * 1.5, n % 7) for n in range(rows)]
+        cursor.executemany(_INSERT.format(table, mark, mark, mark, mark), values)
 
 
 @contextmanager
@@ -90,8 +105,8 @@ def _mongo() -> Iterator[dict[str, str]]:
 
 
 _SERVERS = {
-    "psycopg": _postgres, "psycopg-rows": _postgres, "psycopg2": _postgres, "asyncpg": _postgres,
-    "pymysql": _mysql, "redis": _redis, "pymongo": _mongo,
+    "psycopg": _postgres, "psycopg2": _postgres, "asyncpg": _postgres, "pymysql": _mysql, "sqlite3": _sqlite,
+    "redis": _redis, "pymongo": _mongo,
 }  # fmt: skip
 
 
@@ -126,7 +141,7 @@ def figures(drivers: Sequence[str] = DRIVERS, rounds: int = ROUNDS) -> dict[str,
     with ExitStack() as stack:
         running: dict[Any, dict[str, str]] = {}
         for driver in drivers:
-            server = _SERVERS[driver]
+            server = _SERVERS[driver.partition("-")[0]]
             if server not in running:
                 running[server] = stack.enter_context(server())
             found[driver] = _figures_of(driver, running[server], rounds)

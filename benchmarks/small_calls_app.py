@@ -2,8 +2,8 @@
 
 usage: small_calls_app.py DRIVER LANES [PROFILE]
 
-Drivers: psycopg, psycopg-rows (1,000 rows of 4 columns), psycopg2, asyncpg, pymysql, redis, pymongo. With PROFILE the
-measured requests run under cProfile, whose statistics go to that file.
+Drivers: psycopg, psycopg2, asyncpg, pymysql, sqlite3, redis, pymongo; the first five with ``-rows`` too (1,000 rows of
+4 columns). With PROFILE the measured requests run under cProfile, whose statistics go to that file.
 """
 
 # ruff: noqa: PLC0415 - each driver is imported only where it is measured
@@ -55,21 +55,33 @@ def _by_cursor(connection: Any) -> Call:
     return call
 
 
-def psycopg2_call() -> Call:
-    """One row by its id, by a cursor."""
+def _rows_by_cursor(connection: Any) -> Call:
+    def call(_number: int) -> Any:
+        with connection.cursor() as cursor:
+            cursor.execute(MANY)
+            return cursor.fetchall()
+
+    return call
+
+
+def _psycopg2() -> Any:
     import psycopg2
 
     connection = psycopg2.connect(os.environ["DATABASE_URL"])
     connection.autocommit = True
-    return _by_cursor(connection)
+    return connection
 
 
-def pymysql_call() -> Call:
-    """One row by its id, by a cursor."""
+def _pymysql() -> Any:
     import pymysql
 
-    connection: Any = pymysql.connect(**json.loads(os.environ["MYSQL_ADDRESS"]))
-    return _by_cursor(connection)
+    return pymysql.connect(**json.loads(os.environ["MYSQL_ADDRESS"]))
+
+
+def _sqlite3() -> Any:
+    import sqlite3
+
+    return sqlite3.connect(os.environ["SQLITE_FILE"])
 
 
 def redis_call() -> Call:
@@ -96,14 +108,39 @@ async def asyncpg_call() -> AsyncCall:
     return lambda number: connection.fetchrow(SQL + "$1", number)
 
 
+async def asyncpg_rows_call() -> AsyncCall:
+    """A thousand rows."""
+    import asyncpg
+
+    connection = await asyncpg.connect(os.environ["DATABASE_URL"])
+    return lambda _number: connection.fetch(MANY)
+
+
+def sqlite3_call() -> Call:
+    """One row by its id, by a cursor of the connection."""
+    connection = _sqlite3()
+    return lambda number: connection.execute(SQL + "?", (number,)).fetchone()
+
+
+def sqlite3_rows_call() -> Call:
+    """A thousand rows."""
+    connection = _sqlite3()
+    return lambda _number: connection.execute(MANY).fetchall()
+
+
 PLAIN: dict[str, Callable[[], Call]] = {
     "psycopg": psycopg_call,
     "psycopg-rows": psycopg_rows_call,
-    "psycopg2": psycopg2_call,
-    "pymysql": pymysql_call,
+    "psycopg2": lambda: _by_cursor(_psycopg2()),
+    "psycopg2-rows": lambda: _rows_by_cursor(_psycopg2()),
+    "pymysql": lambda: _by_cursor(_pymysql()),
+    "pymysql-rows": lambda: _rows_by_cursor(_pymysql()),
+    "sqlite3": sqlite3_call,
+    "sqlite3-rows": sqlite3_rows_call,
     "redis": redis_call,
     "pymongo": pymongo_call,
 }
+ASYNC: dict[str, Callable[[], Awaitable[AsyncCall]]] = {"asyncpg": asyncpg_call, "asyncpg-rows": asyncpg_rows_call}
 
 
 def _environ() -> dict[str, Any]:
@@ -215,8 +252,8 @@ class _Figures:
 def main(driver: str, lanes: int, profile: str = "") -> None:
     """Print the figures of one driver."""
     calls = ROWS_CALLS if driver.endswith("-rows") else CALLS
-    if driver == "asyncpg":
-        result = asyncio.run(measure_async(asyncpg_call, calls, lanes, profile))
+    if driver in ASYNC:
+        result = asyncio.run(measure_async(ASYNC[driver], calls, lanes, profile))
     else:
         result = measure_plain(PLAIN[driver], calls, lanes, profile)
     print(json.dumps(result))

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from functools import partial
+from functools import cache, partial
 from typing import Any, Final
 from weakref import WeakKeyDictionary
 
 from timetracer_otel import seams
-from timetracer_otel.families.postgres import connecting, family, wire
+from timetracer_otel.families.postgres import connecting, family, psycopg_rows, wire
 from timetracer_otel.families.postgres.connection import peer_of
 from timetracer_otel.families.postgres.libpq import LibpqConnection
 from timetracer_otel.families.postgres.libpq_link import DROPPED, LibpqLink
@@ -210,6 +210,7 @@ def _connect_recorded(steps: _Steps) -> _Steps:
     pgconn = yield from steps
     try:
         _recorded[pgconn] = LibpqConnection(NAME, pgconn)
+        _prepare_rows()
     except Exception as error:  # noqa: BLE001 - recording never breaks the app
         faults.report("psycopg.connect", error)
     return pgconn
@@ -233,6 +234,13 @@ def _connect_nowhere(wrapped: Any, responder: Responder, conninfo: str) -> _Step
     except StopIteration as stop:
         _replayed[stop.value] = link, asked
         return stop.value
+
+
+@cache
+def _prepare_rows() -> None:
+    from psycopg import pq  # noqa: PLC0415 - the driver is there
+
+    psycopg_rows.prepare(pq.PGresult)
 
 
 @contextmanager

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
-from dataclasses import replace
 from itertools import chain
 from typing import Final
 
@@ -216,8 +215,8 @@ class Server(Dialogue[bytes]):
         recorded = answer.recorded
         question = questions.read(recorded)
         if question is not None:
-            self._place = replace(
-                self._place, connection=question.place.connection, transaction=question.place.transaction
+            self._place = self._place._replace(
+                connection=question.place.connection, transaction=question.place.transaction
             )
         if recorded.attributes.get(SENDING):
             raise failures.error_of(self._responder, recorded.text(spans.ERROR) or "")
@@ -247,7 +246,7 @@ class Server(Dialogue[bytes]):
             self._status = went.status
         inside = bool(self._status & IN_TRANSACTION)
         wrote = inside and (self._place.wrote or statements.writes(asked.compact))
-        self._place = replace(self._place, inside=inside, wrote=wrote)
+        self._place = self._place._replace(inside=inside, wrote=wrote)
         return went.ended
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from typing import Final
 
 import pybase64
@@ -160,7 +161,7 @@ class Asked:
         if copied is not None:
             return replace(self, copied=copied.changed(bytes(self.copied or b""), how))
         if not literals.speaks(self.sql):
-            return replace(self)
+            return self
         secret = literals.secret_parameters(self.sql) if self.sets else frozenset()
         sets = [one._replace(parameters=self._hiding(one, secret, how)) for one in self.sets] if secret else self.sets
         return replace(self, sql=literals.hidden(self.sql, how), sets=sets)
@@ -279,4 +280,9 @@ def read_described(recorded: Span) -> Described:
         recorded: its span.
     """
     text = recorded.text(DESCRIBED)
-    return UNKNOWN if text is None else Described.of(pybase64.b64decode(text, validate=True))
+    return UNKNOWN if text is None else _described(text)
+
+
+@lru_cache(maxsize=256)
+def _described(text: str) -> Described:
+    return Described.of(pybase64.b64decode(text, validate=True))

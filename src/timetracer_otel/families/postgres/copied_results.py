@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import ctypes
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
+from itertools import chain, cycle
 from typing import Any, Final
 
+from timetracer_otel.families.postgres import wire
 from timetracer_otel.families.postgres.cells import INT4
-from timetracer_otel.families.postgres.results import COMMAND, TUPLES
+from timetracer_otel.families.postgres.results import COMMAND, TUPLES, framing
 
 __all__ = ["CopiedResult", "MadeResult"]
 
@@ -41,6 +43,9 @@ def _library(path: str) -> ctypes.PyDLL:
             function.restype, function.argtypes = kind, [ctypes.c_void_p] + [ctypes.c_int] * count
     libpq.PQcopyResult.restype, libpq.PQcopyResult.argtypes = ctypes.c_void_p, [ctypes.c_void_p, ctypes.c_int]
     libpq.PQclear.restype, libpq.PQclear.argtypes = None, [ctypes.c_void_p]
+    text = libpq["PQgetvalue"]
+    text.restype, text.argtypes = ctypes.c_char_p, [ctypes.c_void_p, ctypes.c_int, ctypes.c_int]
+    libpq.text_value = text  # type: ignore[attr-defined]  # the same function, which reads to the zero
     return libpq
 
 
@@ -77,6 +82,19 @@ class CopiedResult:
             return None
         return ctypes.string_at(self._libpq.PQgetvalue(self._pointer, row, column), size)
 
+    def rows(self) -> bytes:
+        """Give all rows as they are framed. Texts, which hold no zero, are read without their lengths."""
+        if any(map(self.fformat, range(self.nfields))):
+            return wire.rows(self._values(self.get_value), self.nfields)
+        values = self._values(partial(self._libpq.text_value, self._pointer))
+        for place in [place for place, value in enumerate(values) if not value]:
+            values[place] = self.get_value(*divmod(place, self.nfields))
+        return wire.rows(values, self.nfields)
+
+    def _values(self, value: Callable[[int, int], bytes | None]) -> list[bytes | None]:
+        numbers = chain.from_iterable(zip(*[range(self.ntuples)] * self.nfields, strict=True))
+        return list(map(value, numbers, cycle(range(self.nfields))))
+
     def fname(self, column: int) -> bytes:
         """The name of a column."""
         name: bytes = self._libpq.PQfname(self._pointer, column)
@@ -105,6 +123,9 @@ class CopiedResult:
     def fformat(self, column: int) -> int:
         """The format of a column."""
         return int(self._libpq.PQfformat(self._pointer, column))
+
+
+framing[CopiedResult] = CopiedResult.rows
 
 
 @dataclass(frozen=True, slots=True)

@@ -118,7 +118,7 @@ class LibpqServer(Server):
         left = len(group)
         for kind, body in said:
             if kind == b"Z":
-                self._after = body
+                self._after = body[-1:]
                 continue
             if kind in _BESIDE:
                 pieces.append(self._passed([(kind, body)]))
@@ -129,7 +129,7 @@ class LibpqServer(Server):
                 self._parsed = False
             begun = kind not in _ENDS
             left -= not begun
-            pieces.append(wire.frame(kind, body))
+            pieces.append(body)
             if kind == b"E":
                 self._skips = True
                 self._parsed = False

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import contextvars
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from itertools import chain, cycle
 from typing import Any, Final, NamedTuple, TypeAlias
 
 from timetracer_otel.families.postgres import literals, wire
@@ -12,7 +13,7 @@ from timetracer_otel.families.postgres.asked import Asked
 from timetracer_otel.families.postgres.exchange import Exchange
 from timetracer_otel.families.postgres.wire import Bound
 
-__all__ = ["ABORTED", "COPYING", "COPY_IN", "COPY_OUT", "FATAL", "SYNCED", "ResultExchange", "errors_in"]
+__all__ = ["ABORTED", "COPYING", "COPY_IN", "COPY_OUT", "FATAL", "SYNCED", "ResultExchange", "errors_in", "framing"]
 
 EMPTY, COMMAND, TUPLES, COPY_OUT, COPY_IN, FATAL, SINGLE, SYNCED, ABORTED, CHUNK = 0, 1, 2, 3, 4, 7, 9, 10, 11, 12
 """The status of a result (ExecStatusType of libpq)."""
@@ -163,7 +164,7 @@ def _messages(result: Any, known: _Columns | None, *, described: bool) -> list[b
     if status == TUPLES or status in _PIECES:
         if not described:
             messages.append(_columns(result) if known is None else _known_columns(result, known))
-        messages.append(wire.rows(result.get_value, result.ntuples, result.nfields))
+        messages.append(_rows(result))
     if status in COPYING:
         messages.append(_copy(result, b"G" if status == COPY_IN else b"H"))
     elif status == EMPTY:
@@ -175,6 +176,25 @@ def _messages(result: Any, known: _Columns | None, *, described: bool) -> list[b
     elif status in {COMMAND, TUPLES}:
         messages.append(wire.frame(b"C", (result.command_status or b"") + b"\0"))
     return messages
+
+
+def _rows(result: Any) -> bytes:
+    """The rows of a result as they are framed."""
+    count, columns = int(result.ntuples), int(result.nfields)
+    if not columns:
+        return wire.row(()) * count
+    framed = framing.get(type(result))
+    if framed is not None and count > _FEW:
+        return framed(result)
+    numbers = chain.from_iterable(zip(*[range(count)] * columns, strict=True))
+    values: list[bytes | None] = list(map(result.get_value, numbers, cycle(range(columns))))
+    return wire.rows(values, columns)
+
+
+framing: Final[dict[type, Callable[[Any], bytes]]] = {}
+"""By the type of a result: what gives its rows as they are framed, faster than value by value. Drivers add theirs."""
+_FEW: Final = 4
+"""Rows for which that is not worth while."""
 
 
 def _known_columns(result: Any, known: _Columns) -> bytes:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from itertools import chain
 from typing import Any, Final, NoReturn
 
@@ -293,7 +293,7 @@ class Server(Dialogue[bytes]):
             self._batch.prepares = None
             return
         *said, ready = told.messages(self._recorded(asked)[0])
-        self._batch.failed = [ready]
+        self._batch.failed = [(ready[0], wire.frame(*ready))]
         yield b"".join(wire.frame(*one) for one in said)
 
     def _described(self, asked: Asked) -> Described | None:
@@ -334,8 +334,8 @@ class Server(Dialogue[bytes]):
             made = statements.cursor_of(question.sql)[0]
             self._cursors[name] = f"{question.place.connection} {made}"
         if question is not None:
-            self._place = replace(
-                self._place, connection=question.place.connection, transaction=question.place.transaction
+            self._place = self._place._replace(
+                connection=question.place.connection, transaction=question.place.transaction
             )
         return recorded, told.rebound(recorded, answer.bindings)
 
@@ -380,22 +380,22 @@ class Server(Dialogue[bytes]):
     def _ready(self, status: bytes, asked: Asked | None = None) -> bytes:
         inside = status != _IDLE
         wrote = inside and (self._place.wrote or (asked is not None and statements.writes(asked.sql)))
-        self._place = replace(self._place, inside=inside, wrote=wrote)
+        self._place = self._place._replace(inside=inside, wrote=wrote)
         return wire.ready(status)
 
     def _wrote(self) -> None:
         """Know that a transaction, if there is one, has written."""
-        self._place = replace(self._place, wrote=True)
+        self._place = self._place._replace(wrote=True)
 
     def _passed(self, said: list[Message], asked: Asked | None = None) -> bytes:
         """Give messages as bytes, and know the transaction's status from them."""
         for kind, body in said:
             if kind == b"Z":
-                self._ready(body, asked)
+                self._ready(body[-1:], asked)
             elif kind == b"S":
-                name, at = wire.text(body)
+                name, at = wire.text(body, wire.HEAD)
                 self._changed[name] = wire.text(body, at)[0]
-        return b"".join(wire.frame(*one) for one in said)
+        return b"".join([body for _, body in said])
 
 
 def _brings(asked: Asked, recorded: Asked) -> bool:

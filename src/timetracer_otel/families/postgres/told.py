@@ -93,19 +93,22 @@ def reply_values(recorded: Span) -> Iterator[Value]:
 def rebound(recorded: Span, bindings: Mapping[Value, Value]) -> Iterator[Message]:
     """Give the messages that answered a recorded call with live values in place of those that they are bound to.
 
+    Each is framed. Rows to which nothing is done are given together, as they are.
+
     Args:
         recorded: its span.
         bindings: the live value of each recorded one.
     """
+    data = recorded.payload(spans.RESPONSE) or b""
+    if not bindings and not redaction.may_be_sealed(data):
+        yield from wire.framed(data)
+        return
     change = _changer(bindings) if bindings else None
     known = _known_columns(recorded) if change is not None else []
     for kind, body in opened(recorded):
         if change is not None and kind == b"T":
             known = wire.columns(body)
-        if change is not None and kind == b"D":
-            yield kind, change(known, body)
-        else:
-            yield kind, body
+        yield kind, wire.frame(kind, change(known, body) if change is not None and kind == b"D" else body)
 
 
 def _changer(bindings: Mapping[Value, Value]) -> Callable[[list[Column], bytes], bytes]:

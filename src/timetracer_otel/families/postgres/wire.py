@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from functools import lru_cache
 from typing import Final, NamedTuple, TypeAlias
 
@@ -12,6 +12,7 @@ from timetracer_otel.errors import CassetteError
 __all__ = [
     "CANCEL",
     "GSS",
+    "HEAD",
     "SSL",
     "SYNC",
     "Bound",
@@ -31,6 +32,7 @@ __all__ = [
     "execute",
     "executed",
     "frame",
+    "framed",
     "messages",
     "named",
     "notable",
@@ -63,8 +65,11 @@ _COLUMN: Final = struct.Struct("!IhIhih")
 _READY: Final = b"Z\0\0\0\5"
 _READY_LENGTH: Final = 6
 _NOTABLE: Final = frozenset({b"S", b"E", b"Z"})
+_ROW: Final = b"D"
 _NULL: Final = -1
 _LENGTH: Final = 4
+HEAD: Final = 5
+"""Bytes of a framed message before its body."""
 
 
 _NO_VALUE: Final = _INT32.pack(_NULL)
@@ -97,6 +102,36 @@ def messages(data: bytes) -> Iterator[Message]:
             return
         yield kind, data[at + _HEAD.size : end]
         at = end
+
+
+def framed(data: bytes) -> list[Message]:
+    """Give the messages in bytes that hold whole ones as they are framed; DataRows that follow one another are one.
+
+    Args:
+        data: of a server.
+
+    Raises:
+        CassetteError: a length in it cannot be.
+    """
+    found: list[Message] = []
+    at, size, head = 0, len(data), _HEAD.unpack_from
+    last = size - _HEAD.size
+    while at <= last:
+        start, (kind, length) = at, head(data, at)
+        at += 1 + length
+        if kind == _ROW:
+            while at <= last and length >= _LENGTH:
+                kind, length = head(data, at)
+                if kind != _ROW:
+                    break
+                at += 1 + length
+            kind = _ROW
+        if length < _LENGTH:
+            raise CassetteError("a message of PostgreSQL's protocol has no length that can be: record it again")
+        if at > size:
+            break
+        found.append((kind, data[start:at]))
+    return found
 
 
 class Split:
@@ -159,8 +194,14 @@ def notable(data: bytes) -> list[Message] | None:
     """
     found: list[Message] = []
     at, size, head = 0, len(data), _HEAD.unpack_from
-    while at + _HEAD.size <= size:
+    last = size - _HEAD.size
+    while at <= last:
         kind, length = head(data, at)
+        while kind == _ROW:
+            at += 1 + length
+            if at > last:
+                return None
+            kind, length = head(data, at)
         if kind in _NOTABLE:
             found.append((kind, data[at + _HEAD.size : at + 1 + length]))
         at += 1 + length
@@ -329,30 +370,40 @@ def row(values: Iterable[bytes | None]) -> bytes:
     return frame(b"D", b"".join((_INT16.pack(len(pieces)), *pieces)))
 
 
-def rows(value: Callable[[int, int], bytes | None], count: int, columns: int) -> bytes:
-    """Make the DataRows of a result: what is long is worth a function of its own.
+def rows(values: list[bytes | None], columns: int) -> bytes:
+    """Make the DataRows of a result. What is long is put together without a step of Python for each value.
 
     Args:
-        value: gives one, by row and column.
-        count: of the rows.
+        values: of all rows, one after the other.
         columns: of each.
     """
-    pieces, pack, null = list[bytes](), _INT32.pack, _NO_VALUE
-    head, fields = _INT16.pack(columns), range(columns)
-    least = _LENGTH * columns + len(head) + _LENGTH
-    for number in range(count):
-        size, place = least, len(pieces) + 1
-        pieces += (b"D", b"", head)
-        for column in fields:
-            one = value(number, column)
-            if one is None:
-                pieces.append(null)
-            else:
-                length = len(one)
-                size += length
-                pieces += (pack(length), one)
-        pieces[place] = pack(size)
+    full: list[bytes] = [one or b"" for one in values] if None in values else values  # type: ignore[assignment]  # none is None
+    sizes = list(map(len, full))
+    heads = list(map(_sizes.__getitem__, sizes))
+    if full is not values:
+        heads = [_NO_VALUE if one is None else head for one, head in zip(values, heads, strict=True)]
+    width, least = 2 * columns + 1, _LENGTH * (columns + 1) + _INT16.size
+    pieces = [b""] * (width * (len(values) // columns))
+    head, of_rows = _INT16.pack(columns), zip(*[iter(sizes)] * columns, strict=True)
+    pieces[::width] = [b"D" + _sizes[size + least] + head for size in map(sum, of_rows)]
+    for column in range(columns):
+        pieces[2 * column + 1 :: width] = heads[column::columns]
+        pieces[2 * column + 2 :: width] = full[column::columns]
     return b"".join(pieces)
+
+
+class _Sizes(dict[int, bytes]):
+    """Lengths as they are framed, those of short values remembered."""
+
+    def __missing__(self, length: int) -> bytes:
+        framed = _INT32.pack(length)
+        if length <= _SHORT:
+            self[length] = framed
+        return framed
+
+
+_SHORT: Final = 4096
+_sizes: Final = _Sizes()
 
 
 def ready(status: bytes) -> bytes:
