@@ -36,6 +36,18 @@ def test_rows_are_read_as_they_were_made(row: list[bytes | None], data: st.DataO
     assert wire.notable(sent[:-1]) is None
 
 
+@given(st.integers(1, 40), st.lists(st.none() | st.binary(max_size=20), max_size=90))
+def test_rows_are_made_together_as_one_by_one(columns: int, values: list[bytes | None]) -> None:
+    """A result is framed at once to the same bytes; a replay takes its rows together, and the messages around apart."""
+    values = values[: len(values) // columns * columns]
+    one_by_one = b"".join(wire.row(values[at : at + columns]) for at in range(0, len(values), columns))
+    assert wire.rows(values, columns) == one_by_one
+    begins, ends = wire.frame(b"T", b"columns"), wire.command_complete("SELECT") + wire.ready(b"I")
+    found = wire.framed(begins + one_by_one + ends)
+    assert b"".join(framed for _, framed in found) == begins + one_by_one + ends
+    assert [kind for kind, _ in found] == [b"T", *([b"D"] if values else []), b"C", b"Z"]
+
+
 @given(_NAMES, _CELLS, st.integers(0, 1))
 def test_questions_are_read_as_they_were_asked(sql: str, parameters: list[bytes | None], form: int) -> None:
     """What is asked comes back from the client's messages that stand for it."""
