@@ -146,14 +146,16 @@ def test_a_driver_that_waits_no_longer(redis_server: int, tmp_path: Path) -> Non
 
 
 def test_a_server_that_goes_away_and_comes_again(tmp_path: Path) -> None:
-    """A pool's connection is lost in the middle: the driver's errors come again, though nothing is lost in a replay."""
+    """A pool's connection is lost in the middle, and a subscriber's: the driver's errors come again in a replay."""
 
     def scenario(port: int, stop: Callable[[], object], start: Callable[[], object]) -> list[Any]:
-        with redis.Redis(port=port, retry=ONCE, socket_timeout=60) as client:
-            found = [seen(client.set, "a", 1), seen(client.ping)]
+        with redis.Redis(port=port, retry=ONCE, socket_timeout=60) as client, client.pubsub() as heard:
+            heard.subscribe("news")
+            found = [seen(client.set, "a", 1), seen(client.ping), heard.get_message(timeout=60)]
             stop()
-            found += [seen(client.get, "a")[0], seen(client.ping)[0]]
+            found += [seen(client.get, "a")[0], seen(client.ping)[0], seen(heard.get_message, timeout=60)[0]]
             start()
+            found += [heard.get_message(timeout=60), client.publish("news", "x"), heard.get_message(timeout=60)]
             return [*found, seen(client.get, "a"), seen(client.ping)]
 
     with ExitStack() as running, ExitStack() as first:
@@ -162,7 +164,8 @@ def test_a_server_that_goes_away_and_comes_again(tmp_path: Path) -> None:
             recorded = scenario(port, first.close, lambda: running.enter_context(serving(tmp_path, port=port)))
     with testing.replay(tmp_path / "cassettes") as replay:
         assert scenario(NOWHERE, lambda: None, lambda: None) == recorded
-    assert recorded == [True, True, redis.ConnectionError, redis.ConnectionError, None, True]
+    told = [one and one["type"] for one in (recorded[2], recorded[6], recorded[8])]
+    assert (recorded[3:6], told) == ([redis.ConnectionError] * 3, ["subscribe", "subscribe", "message"])
     assert (replay.outcome().misses, replay.outcome().unused) == ([], [])
 
 

@@ -55,7 +55,7 @@ class SeenSocket(ABC):
     def recv(self, *args: Any) -> Any:
         """Receive, as the socket does."""
         data = self._receive(self._sock.recv, *args)
-        if not _peeks(args):
+        if not data or not _peeks(args):  # the end is seen by looking, too
             self._tap.received(data)
         return data
 

@@ -24,7 +24,8 @@ __all__ = ["CLOSED", "HELLO", "UNSENT", "Place", "Tap"]
 HELLO: Final = "timetracer.redis.hello"
 """What the server answered to ``HELLO`` on the call's connection."""
 CLOSED: Final = "timetracer.redis.closed"
-"""True on a call that the server did not answer to its end before it closed the connection."""
+"""True on a call that the server did not answer to its end before it closed the connection; or in the place of a
+message, where it closed that of a subscription."""
 UNSENT: Final = "timetracer.redis.unsent"
 """True on a call whose error was raised while it was sent."""
 _MESSAGES: Final = frozenset({"message", "pmessage", "smessage"})
@@ -179,22 +180,29 @@ class Tap(Onlooker):
 
     def _told(self, message: bytes, stream: _Stream) -> None:
         """Record a message, in the lane that subscribed to it."""
+        stream.context.copy().run(self._tell, [message], stream.opener, self._polls_before())
+
+    def _polls_before(self) -> dict[str, spans.Attribute]:
         polls, self.polls = self.polls, 0
-        stream.context.copy().run(self._tell, message, stream.opener, {POLLS: polls} if polls else None)
+        return {POLLS: polls} if polls else {}
 
     def _invalidated(self, message: bytes, last: _Stream) -> None:
         """Record which keys have changed."""
         turns = 0 if self.turns is None else self.turns.count - last.turn
-        last.context.copy().run(self._tell, message, last.opener, {TURNS: turns})
+        last.context.copy().run(self._tell, [message], last.opener, {TURNS: turns})
 
-    def _tell(self, message: bytes, opener: str, facts: Mapping[str, spans.Attribute] | None = None) -> None:
+    def _tell(self, messages: list[bytes], opener: str, facts: Mapping[str, spans.Attribute]) -> None:
         named = ("message", {"db.system.name": "redis", **self._place.server})
         call = seams.start(self._place.plugin, lambda: named)
-        if call is not None:
-            call.follow(opener)
-            call.attributes |= facts or {}
-            call.put_replies([message])
-            call.end()
+        if call is None:
+            return
+        call.follow(opener)
+        call.attributes |= facts
+        if messages:
+            call.put_replies(messages)
+        elif self._error is not None:
+            call.fail(self._error)
+        call.end()
 
     def _answered(self, reply: bytes) -> None:
         sent = self._waiting[0]
@@ -244,7 +252,16 @@ class Tap(Onlooker):
 
     def ended(self) -> None:
         """Take that the driver has given the connection up: what waits gets no answer any more."""
-        self._look("redis.end", self._fail)
+        self._look("redis.end", self._fail if self._waiting else self._lose_streams)
+
+    def _lose_streams(self) -> None:
+        """Record that a subscriber has lost its connection: it sees that in the place of a message."""
+        is_lost = self._has_ended or isinstance(self._error, ConnectionError)
+        streams = list(self._opened.values()) if is_lost and self._streams else []
+        self._streams.clear()
+        facts = self._polls_before() | ({CLOSED: True} if self._error is None else {})
+        for stream in streams:
+            stream.context.copy().run(self._tell, [], stream.opener, facts)
 
     def _fail(self) -> None:
         while self._waiting:

@@ -129,9 +129,12 @@ class Server(Limited):
         stream.watch(self._held_messages.add)
 
     def _tell(self, pushed: Answer) -> None:
-        polls = polls_before(pushed.recorded)  # where there were some, the subscriber has waited already
-        for reply in pushed.replies if polls else replies(self._responder, pushed, self._told):
-            self._say(rebound(reply, pushed.bindings) if isinstance(reply, bytes) else reply)
+        has_waited = polls_before(pushed.recorded) and spans.ERROR not in pushed.recorded.attributes
+        if CLOSED in pushed.recorded.attributes:
+            self._say(END)
+        else:
+            for reply in pushed.replies if has_waited else replies(self._responder, pushed, self._told):
+                self._say(rebound(reply, pushed.bindings) if isinstance(reply, bytes) else reply)
         self._told = pushed.recorded
 
     def patience(self, timeout: float | None) -> float | None:
