@@ -5,7 +5,9 @@ from __future__ import annotations
 import _thread
 import asyncio
 import contextvars
+import itertools
 import queue
+import socket
 import sys
 import threading
 from collections.abc import Callable, Iterator
@@ -250,32 +252,95 @@ def test_a_thread_keeps_its_own_run(runtime: NotingRuntime) -> None:
     assert thread.run is own
 
 
-@pytest.mark.parametrize("kind", [queue.Queue, queue.SimpleQueue])
-def test_a_loop_that_a_request_has_started_is_the_sessions(
-    runtime: NotingRuntime, kind: Callable[[], queue.Queue[Future[Any] | None]]
+@pytest.mark.parametrize("kind", [queue.Queue, queue.SimpleQueue, queue.PriorityQueue])
+def test_a_worker_works_for_whoever_has_put_the_work_in(
+    runtime: NotingRuntime, kind: Callable[[], queue.Queue[Any]]
 ) -> None:
-    """A worker fed by a queue is the request's that started it until that ends, and everybody's afterwards."""
-    asked = kind()
+    """Whichever request has started it, and while several run: work of nobody's is the session's."""
+    asked, number = kind(), itertools.count()
 
     def work() -> None:
-        while (future := asked.get()) is not None:
-            future.set_result(current_lane())
+        while (future := asked.get()[1]) is not None:
+            future.set_result((current_lane(), where()))
+
+    def where() -> str:
+        lane = current_lane()
+        return "" if lane is None else branch_in(lane, here())
 
     def ask() -> Any:
         future: Future[Any] = Future()
-        asked.put(future)
+        asked.put((next(number), future))
         return future.result(10)
 
     first, second = opened(runtime), opened(runtime)
-    thread = threading.Thread(target=work)
+    thread = threading.Thread(target=work, daemon=True)
     with first.entered():
         thread.start()
-        assert ask() is first
+        places = [ask()]
+        with second.entered():
+            places.append(ask())
+        places.append(ask())
+        assert current_lane() is first
     first.end_code()
     with second.entered():
-        assert ask() is runtime.session()
-    asked.put(None)
-    thread.join()
+        places.append(ask())
+    assert places == [(first, "0"), (second, "0"), (first, "1"), (second, "1")]
+    assert ask()[0] is runtime.session()
+    asked.put((next(number), None))
+    thread.join(10)
+
+
+def test_what_is_lent_is_no_work(runtime: NotingRuntime) -> None:
+    """A worker that takes a thing from a pool, which others have used, works on for the one it worked for."""
+
+    class Model:
+        pass
+
+    asked: queue.Queue[Future[Any]] = queue.Queue()
+    pool: queue.Queue[Any] = queue.Queue()
+    connections: queue.Queue[socket.socket] = queue.Queue()
+    pool.put(Model())
+    first, second = opened(runtime), opened(runtime)
+
+    def work() -> None:
+        while True:
+            future = asked.get()
+            model, connection = pool.get(), connections.get()
+            pool.put(model)
+            connections.put(connection)
+            future.set_result(current_lane())
+
+    threading.Thread(target=work, daemon=True).start()
+    with socket.socket() as made, first.entered():
+        connections.put(made)
+        for lane in (first, second, first):
+            with lane.entered():
+                pool.put(pool.get())
+                future: Future[Any] = Future()
+                asked.put(future)
+                assert future.result(10) is lane
+                assert current_lane() is lane
+
+
+def test_a_queue_that_the_app_changes_itself_keeps_its_items(runtime: NotingRuntime) -> None:
+    """It is the app's own: nothing of ours is in it, and what is known of items is forgotten where they went astray."""
+    asked: queue.Queue[Any] = queue.Queue()
+    found: list[Any] = []
+    with opened(runtime).entered():
+        asked.put("astray")
+        asked.put("first")
+        assert list(asked.queue) == ["astray", "first"]
+        asked.queue.popleft()
+        asked.put(None)
+
+    def work() -> None:
+        while asked.get() is not None:
+            found.append(current_lane())
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    thread.join(10)
+    assert found == [runtime.session()]
 
 
 async def test_a_connection_is_of_whoever_uses_it(runtime: NotingRuntime) -> None:
@@ -296,28 +361,44 @@ async def test_a_connection_is_of_whoever_uses_it(runtime: NotingRuntime) -> Non
     assert found == [second, second]
 
 
-async def test_so_is_a_task(runtime: NotingRuntime) -> None:
-    """Likewise of a task that takes from a queue."""
-    asked: asyncio.Queue[asyncio.Future[Any]] = asyncio.Queue()
+@pytest.mark.parametrize("loop", ["asyncio", "uvloop"])
+def test_so_does_a_task(runtime: NotingRuntime, loop: str) -> None:
+    """Also when several take from one queue; a request's own code goes on in its own lane."""
 
-    async def work() -> None:
-        while True:
-            future = await asked.get()
-            future.set_result(current_lane())
+    async def serve() -> None:
+        asked: asyncio.Queue[asyncio.Future[Any]] = asyncio.Queue()
 
-    async def ask() -> Any:
+        async def work() -> None:
+            while True:
+                future = await asked.get()
+                await asyncio.sleep(0)
+                future.set_result(current_lane())
+
+        async def ask(lane: NotedLane) -> None:
+            answers: asyncio.Queue[Any] = asyncio.Queue()
+            with lane.entered():
+                for _ in range(3):
+                    future = asyncio.get_running_loop().create_future()
+                    await asked.put(future)
+                    assert await future is lane
+                    answers.put_nowait(None)
+                    await answers.get()
+                    assert current_lane() is lane
+
+        first = opened(runtime)
+        with first.entered():
+            tasks = [asyncio.create_task(work()) for _ in range(2)]
+        await asyncio.gather(*(ask(lane) for lane in (first, opened(runtime), opened(runtime))))
+        first.end_code()
         future = asyncio.get_running_loop().create_future()
         await asked.put(future)
-        return await future
+        assert await future is runtime.session()
+        for task in tasks:
+            task.cancel()
 
-    first, second = opened(runtime), opened(runtime)
-    with first.entered():
-        task = asyncio.create_task(work())
-        assert await ask() is first
-    first.end_code()
-    with second.entered():
-        assert await ask() is runtime.session()
-    task.cancel()
+    runner = asyncio.Runner(loop_factory=uvloop.new_event_loop if loop == "uvloop" else None)
+    with runner:
+        runner.run(serve())
 
 
 def test_late_work_is_the_lanes_for_a_while(runtime: NotingRuntime, monkeypatch: pytest.MonkeyPatch) -> None:

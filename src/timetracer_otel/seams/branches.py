@@ -22,6 +22,7 @@ __all__ = [
     "beginning",
     "branch_in",
     "current_lane",
+    "go_on_in",
     "here",
     "is_piece",
     "path_of",
@@ -58,6 +59,15 @@ class Within:
     def __exit__(self, *_: object) -> None:
         _here.reset(self._token)
         self._entered.__exit__()
+
+
+def go_on_in(branch: Branch) -> None:
+    """Let the code of this context be of a branch and its lane from here on, until it goes on in another.
+
+    Args:
+        branch: of the work that a thread or a task goes on with.
+    """
+    Within(branch).__enter__()
 
 
 class beginning:  # noqa: N801 - used as a function

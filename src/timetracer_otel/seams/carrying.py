@@ -2,26 +2,24 @@
 
 By means of our own, because OpenTelemetry's instrumentor for threads can be absent or switched off, knows neither
 subclasses that override ``run`` nor other pools, and carries a context that may have lost the lane. A thread that only
-runs what it is handed keeps no lane of its own; one that a request has started, and that goes on to take what others
-put into a queue, is the session's from then on.
+runs what it is handed keeps no lane of its own; what it takes from a queue: :mod:`queues`.
 """
 
 from __future__ import annotations
 
 import asyncio
-import queue
 import sys
 from collections.abc import Callable, Iterator
 from threading import Thread
 from typing import Any, Final
 
-from timetracer_otel.seams import branches, patching, runtime
+from timetracer_otel.seams import branches, patching
 from timetracer_otel.seams.branches import Within
 from timetracer_otel.seams.integration import Integration, Patch
-from timetracer_otel.seams.lanes import Entered, entered_lane
 from timetracer_otel.seams.pools import PATCHES as POOLS
 from timetracer_otel.seams.pools import Carried, watch_greenlets
 from timetracer_otel.seams.process_pools import PATCHES as PROCESS_POOLS
+from timetracer_otel.seams.queues import PATCHES as QUEUES
 
 __all__ = ["install", "uninstall"]
 
@@ -64,6 +62,7 @@ def _start_thread(original: Callable[..., Any]) -> Callable[..., Any]:
         branch = branches.started(target or type(self).run, getattr(self, "_args", ()))
         if branch is None:
             return original(self)
+        branch.is_task = False
         own, run = vars(self).get("run", _ABSENT), self.run
 
         def put_back() -> None:
@@ -120,6 +119,8 @@ def _start_raw_thread(original: Callable[..., Any]) -> Callable[..., Any]:
 
     def start_new_thread(function: Any, args: Any, *kwargs: Any) -> Any:
         branch = branches.started(function, args) if callable(function) and isinstance(args, tuple) else None
+        if branch is not None:
+            branch.is_task = False
         return original(function if branch is None else Carried(branch, function), args, *kwargs)
 
     return start_new_thread
@@ -132,6 +133,7 @@ def _start_task(original: Callable[..., Any]) -> Callable[..., Any]:
         branch = None if _is_waited_for() else branches.started(coro)
         if branch is None:
             return original(self, coro, *args, **kwargs)
+        branch.is_task = True
         if (context := kwargs.get("context")) is not None:
             branches.settle(context, branch)
             return original(self, coro, *args, **kwargs)
@@ -178,37 +180,6 @@ class _InOrder:
         return iter([asyncio.ensure_future(one) for one in dict.fromkeys(self._given)])
 
 
-def _get(original: Callable[..., Any]) -> Callable[..., Any]:
-    """Go around ``get`` of queues. Pools of connections are queues too, last in first out."""
-
-    def get(self: Any, *args: Any, **kwargs: Any) -> Any:
-        item = original(self, *args, **kwargs)
-        if not isinstance(self, (queue.LifoQueue, queue.PriorityQueue)):
-            _serve_everybody()
-        return item
-
-    return get
-
-
-def _get_async(original: Callable[..., Any]) -> Callable[..., Any]:
-    """Go around ``asyncio.Queue.get``."""
-
-    async def get(self: Any) -> Any:
-        item = await original(self)
-        if not isinstance(self, (asyncio.LifoQueue, asyncio.PriorityQueue)):
-            _serve_everybody()
-        return item
-
-    return get
-
-
-def _serve_everybody() -> None:
-    """A loop that a request has started, and that goes on behind it, works for everybody: it is the session's."""
-    lane, active = entered_lane(), runtime.active()
-    if lane is not None and lane.code_ended is not None and active is not None:
-        Entered(active.session()).__enter__()
-
-
 _STARTS: Final = Integration(
     name="what the app starts",
     patches=(
@@ -221,10 +192,8 @@ _STARTS: Final = Integration(
         # It creates tasks past the loop where an eager factory of Python's own is set.
         Patch("anyio._backends._asyncio", "TaskGroup._spawn", maker=_start_task, required=False),
         Patch("asyncio.tasks", "as_completed", maker=_start_in_order, everywhere=True),
-        Patch("queue", "Queue.get", maker=_get),
-        Patch("queue", "SimpleQueue.get", maker=_get, underneath=True),
-        Patch("asyncio.queues", "Queue.get", maker=_get_async),
         *POOLS,
         *PROCESS_POOLS,
+        *QUEUES,
     ),
 )

@@ -210,7 +210,7 @@ class Branch:
         starter: the branch that started it.
     """
 
-    __slots__ = ("_began", "_depth", "_starter", "children", "lane", "path")
+    __slots__ = ("_began", "_depth", "_starter", "children", "is_task", "lane", "path", "source")
 
     def __init__(self, lane: Lane, path: str = "", starter: Branch | None = None) -> None:
         self.lane = lane
@@ -219,6 +219,10 @@ class Branch:
         self.children: dict[object, int] = {}
         self._starter = starter
         self._began = 0 if starter is None else _now()
+        self.is_task: bool | None = None
+        """Whether it is a whole task, or a whole thread; None for what is neither, as a piece of work for a pool."""
+        self.source = 0
+        """The identity of the queue that its work was taken from; 0 where it came from none."""
 
     @property
     def trail(self) -> str:

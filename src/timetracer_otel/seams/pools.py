@@ -164,6 +164,8 @@ def _spawn_raw(original: Callable[..., Any]) -> Callable[..., Any]:
 
     def spawn_raw(function: Any, *args: Any, **kwargs: Any) -> Any:
         branch = branches.started(function, args) if callable(function) else None
+        if branch is not None:
+            branch.is_task = False
         return original(function if branch is None else Carried(branch, function), *args, **kwargs)
 
     return spawn_raw
@@ -174,6 +176,7 @@ def _on_greenlet(greenlet: Any) -> None:
     branch = branches.started(greenlet._run, tuple(greenlet.args))  # noqa: SLF001 - what it will run, shown nowhere else
     if branch is None:
         return
+    branch.is_task = False
     context = greenlet.gr_context
     if context is None:
         greenlet.gr_context = context = Context()
