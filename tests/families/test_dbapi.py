@@ -96,6 +96,9 @@ def test_secrets_are_hidden_by_their_columns_and_names() -> None:
     assert "bob" in text
     assert "hunter2" not in text
     assert "also-a-secret" not in text
+    unlisted = Asked("sqlite", "execute", sql="INSERT INTO users VALUES (?, ?)", parameters=[5, "hunter2hunter2"])
+    assert "hunter2" not in str(encode("r", unlisted)["r"])
+    assert not Asked("sqlite", "execute", sql="INSERT INTO teas VALUES (?, ?)", parameters=[5, "green"]).has_secrets()
     named = Asked("sqlite", "execute", sql="SELECT 1 FROM u WHERE x = :api_key", parameters={"api_key": "k" * 30})
     assert "kkk" not in str(encode("r", named)["r"])
 

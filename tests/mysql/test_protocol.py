@@ -252,6 +252,7 @@ def _escaped(raw: bytes) -> str:
         "UPDATE buyer SET `api_key`='correct horse 7' WHERE `name` = 'ann'",
         "CREATE USER ann IDENTIFIED BY 'correct horse 7'",
         "ALTER USER ann IDENTIFIED WITH caching_sha2_password BY 'correct horse 7'",
+        "REPLACE INTO `annas`.`users` VALUES (5, 'correct horse 7')",
         "INSERT INTO buyer (name, secret) VALUES ('an\\'n', \"correct horse 7\")",
     ],
 )

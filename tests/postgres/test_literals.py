@@ -22,6 +22,8 @@ HUSH = "hush"
         "SELECT * FROM dblink('postgresql://bob:hush@other/d', 'SELECT 1')",
         "DO $$ BEGIN EXECUTE 'ALTER ROLE bob PASSWORD ''hush'''; END $$",
         "INSERT INTO buyer (name, password, age) VALUES ('ann', 'hush', 5), ('bob', E'hush', 6)",
+        "INSERT INTO public.app_users VALUES (1, 'hush'), (2, E'hush')",
+        "INSERT INTO accounts AS a VALUES (lower('hush'), 5) ON CONFLICT DO NOTHING",
         "UPDATE buyer SET name = 'bob', password = $tag$hush$tag$ WHERE id = 5",
         "SELECT name FROM buyer WHERE api_key = 'hush' AND name = 'it''s'",
         "SELECT crypt('hush', gen_salt('bf'))",

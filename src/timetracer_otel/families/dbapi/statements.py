@@ -9,7 +9,7 @@ from typing import Final
 
 from timetracer_otel.families.dbapi import in_lists
 
-__all__ = ["StatementOutline", "normal", "outline"]
+__all__ = ["OF_PEOPLE", "UNLISTED", "StatementOutline", "normal", "outline"]
 
 _TOKEN: Final = re.compile(
     r"""(?xs)
@@ -41,6 +41,12 @@ _PRAGMAS_OF_CONNECTIONS: Final = frozenset({
     "SYNCHRONOUS", "TEMP_STORE", "THREADS", "TRUSTED_SCHEMA", "WAL_AUTOCHECKPOINT",
 })  # fmt: skip
 """Those that ask about a connection: object mappers do when they first need one, in whichever request that is."""
+
+OF_PEOPLE: Final = r"user|account|login|session|member|customer|person|people|staff|employee|admin|auth|cred|passw|secret|token"
+_OF_PEOPLE: Final = re.compile(f"(?i){OF_PEOPLE}")
+"""Tables in which there may be secrets."""
+UNLISTED: Final = "unlisted_secret"
+"""Stands for each column of such a table where an INSERT does not list them: one of the values may be a secret."""
 
 _COMMENTER: Final = re.compile(r"\s*/\*\s*(?:[\w%.~-]+='[^']*'\s*,?\s*)+\*/\s*;?\s*\Z")
 """sqlcommenter appends the trace and the route, which differ each time."""
@@ -174,7 +180,8 @@ def _inserted(tokens: list[str], words: list[str]) -> tuple[list[str], int]:
     start, end = words.index("INTO"), words.index("VALUES")
     listed = words[start:end]
     if "(" not in listed:
-        return [], len(words)
+        is_of_people = any(map(_OF_PEOPLE.search, listed[1:]))
+        return ([UNLISTED] * len(words), end) if is_of_people else ([], len(words))
     inside = tokens[start + listed.index("(") + 1 : end]
     return [_unquoted(token) for token in inside if token not in {",", ")", "("}], end
 

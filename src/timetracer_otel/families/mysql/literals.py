@@ -9,7 +9,7 @@ from hashlib import blake2b
 from typing import Final, NamedTuple
 
 from timetracer_otel import redaction
-from timetracer_otel.families.dbapi.statements import StatementOutline, outline
+from timetracer_otel.families.dbapi.statements import OF_PEOPLE, StatementOutline, outline
 
 __all__ = ["Literal", "bare", "compact", "hidden", "literals", "named", "outlined", "secrets_in", "unescaped"]
 
@@ -29,7 +29,10 @@ _ESCAPE: Final = re.compile(r"(?s)\\(.)|''|\"\"")
 _ESCAPED: Final = {"0": "\0", "n": "\n", "r": "\r", "t": "\t", "b": "\b", "Z": "\x1a"}
 _LONGEST: Final = 4096
 """Characters of the beginning of a statement that say what it is about."""
-_SPEAKS: Final = re.compile(r"(?i)pass|pwd|token|auth|jwt|sig|hmac|session|key|secret|assertion|saml|identified|cred")
+_SPEAKS: Final = re.compile(
+    r"(?i)pass|pwd|token|auth|jwt|sig|hmac|session|key|secret|assertion|saml|identified|cred"
+    rf"|\binto\s+[^\s(]*(?:{OF_PEOPLE})[^(]*\bvalues\b"
+)
 _ASKED_BY: Final = re.compile(
     r"(?i)(?:identified\s+(?:with\s+\S+\s+|via\s+\S+\s+)?(?:by|as|using)\s+(?:password\s*\(?\s*)?|password\s*\(\s*)\Z"
 )

@@ -46,6 +46,8 @@ SERVER: Final = "timetracer.postgresql.server"
 ASIDE: Final = "timetracer.postgresql.aside"
 """On what a recording keeps for a replay to look up, and no program asks in the same way each time: why."""
 SYSTEM: Final = "postgresql"
+_SHORT: Final = 1 << 12
+"""Bytes of the longest question that is remembered."""
 _NO_COLUMNS: Final = frozenset({"", "AND", "ELSE", "ON", "OR", "SELECT", "SET", "THEN", "VALUES", "WHEN", "WHERE"})
 
 
@@ -262,15 +264,23 @@ def read(recorded: Span) -> Asked | None:
     payload = recorded.payload(spans.REQUEST)
     if payload is None:
         return None
+    make = _read if len(payload) <= _SHORT else _read.__wrapped__
     try:
-        asked = Asked.of(wire.messages(payload))
-        asked.described = read_described(recorded)
-        asked.place = Place(*json.loads(recorded.text(PLACE) or "[]"))
-        name, declares = statements.cursor_of(asked.sql)
-        asked.cursor = f"{asked.place.connection} {name}" if name and not declares else ""
+        asked = make(payload, recorded.text(DESCRIBED), recorded.text(PLACE))
     except (ValueError, IndexError, TypeError, ArithmeticError, wire.StructError) as error:
         raise CassetteError(f"what was asked of PostgreSQL is damaged ({error}): record it again") from error
     return asked.opened()
+
+
+@lru_cache(maxsize=4096)
+def _read(payload: bytes, described: str | None, place: str | None) -> Asked:
+    """Each call is read when it is looked up, and again when it answers. Nobody changes what was read."""
+    asked = Asked.of(wire.messages(payload))
+    asked.described = UNKNOWN if described is None else _described(described)
+    asked.place = Place(*json.loads(place or "[]"))
+    name, declares = statements.cursor_of(asked.sql)
+    asked.cursor = f"{asked.place.connection} {name}" if name and not declares else ""
+    return asked
 
 
 def read_described(recorded: Span) -> Described:

@@ -122,6 +122,8 @@ class LibpqLink:
             if not data:
                 break
             pieces.append(data)
+            if len(data) < _CHUNK:
+                break
         if pieces:
             self._peer.feed(b"".join(pieces))
 

@@ -9,7 +9,7 @@ from hashlib import blake2b
 from typing import Final, NamedTuple
 
 from timetracer_otel import redaction
-from timetracer_otel.families.dbapi.statements import outline
+from timetracer_otel.families.dbapi.statements import OF_PEOPLE, outline
 
 __all__ = ["LONGEST", "Literal", "bare", "compact", "hidden", "named", "secret_parameters", "secrets_in", "speaks"]
 
@@ -37,6 +37,7 @@ _ESCAPE: Final = re.compile(r"(?s)\\([0-7]{1,3}|x[0-9a-fA-F]{1,2}|u[0-9a-fA-F]{4
 _ESCAPED: Final = {"n": "\n", "r": "\r", "t": "\t", "b": "\b", "f": "\f"}
 _SPEAKS: Final = re.compile(
     r"(?i)pass|pwd|token|auth|jwt|sig|hmac|session|key|secret|assertion|saml|identified|cred|crypt|://[^\s/]*@"
+    rf"|\binto\s+[^\s(]*(?:{OF_PEOPLE})[^(]*\bvalues\b"
 )
 _ASKED_BY: Final = re.compile(r"(?i)\b(?:password|identified\s+by)\s+\Z")
 """What stands before the password of a user of the database."""
