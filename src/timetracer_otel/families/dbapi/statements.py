@@ -42,9 +42,11 @@ _PRAGMAS_OF_CONNECTIONS: Final = frozenset({
 })  # fmt: skip
 """Those that ask about a connection: object mappers do when they first need one, in whichever request that is."""
 
-OF_PEOPLE: Final = r"user|account|login|session|member|customer|person|people|staff|employee|admin|auth|cred|passw|secret|token"
+OF_PEOPLE: Final = (
+    "user|account|login|session|member|customer|person|people|staff|employee|admin|auth(?!or)|cred|passw|secret|token"
+)
+"""What is in the names of tables in which there may be secrets, as a pattern."""
 _OF_PEOPLE: Final = re.compile(f"(?i){OF_PEOPLE}")
-"""Tables in which there may be secrets."""
 UNLISTED: Final = "unlisted_secret"
 """Stands for each column of such a table where an INSERT does not list them: one of the values may be a secret."""
 
