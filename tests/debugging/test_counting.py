@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json.decoder
 import sys
 from collections.abc import Callable, Iterator
 from types import CodeType
@@ -67,6 +68,30 @@ def test_the_line_before(back: tuple[int, int], number: int, line: int, hit: int
     assert found == [Place("", number, CODE.co_filename, line, hit)]
 
 
+@pytest.mark.parametrize(("back", "number", "line"), [((10, 1), 10, 12), ((8, 1), 6, 11), ((8, 2), 8, 21)])
+def test_from_inside_a_library_the_line_before_is_the_one_that_called_it(
+    back: tuple[int, int], number: int, line: int
+) -> None:
+    """It has begun, and so have those of functions that the library called back."""
+    found: list[Place] = []
+    run(Scout(LANE, found.append, back=("", *back), inside=True), *LINES[: back[0]])
+    assert [(place.number, place.line) for place in found] == [(number, line)]
+
+
+def test_a_stop_knows_whether_a_library_is_under_way(counter: Counter) -> None:
+    """By the frame that the debugger has stopped: the outermost that is none of the debugger's own."""
+    DEPTH[0] = 1
+    counter.line(CODE, 1)
+    asked = "__import__('timetracer_otel.debugging.counting', fromlist=['stop']).stop()"
+    app: dict[str, Any] = {"__name__": "an_app"}
+    library = dict(vars(json.decoder))
+    for names, inside in ((app, "0"), (library, "1")):
+        where = "an_app.py" if names is app else json.decoder.__file__
+        code = compile("def stands(asked): return eval(asked, globals())", where, "exec")
+        exec(code, names)  # noqa: S102 - our own
+        assert names["stands"](asked) == f"1 1 {inside} "
+
+
 def test_what_is_not_the_lane_s_does_not_count() -> None:
     """Lines of another lane are nobody's."""
     counter = Counter("b" * 32)
@@ -87,7 +112,7 @@ def test_what_is_evaluated_at_a_stop_does_not_count(counter: Counter) -> None:
     DEPTH[0] = 1
     for line in (1, 2, 3):
         counter.line(CODE, line)
-    assert counting.stop().split(" ", 2) == ["3", "1", ""]
+    assert counting.stop().split(" ", 2) [:2] == ["3", "1"]
     counter.line(CODE, 7)
     counting.resume()
     assert counter.counts[""] == 3

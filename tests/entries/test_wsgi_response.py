@@ -14,6 +14,7 @@ import pytest
 from tests.entries.doubles import NotingRuntime, environ, serve_wsgi
 from tests.entries.wsgi_apps import Closing, Environ, Start, hello, seamed, streaming
 from timetracer_otel.families.entry import wsgi
+from timetracer_otel.seams.handover import handover
 
 
 def test_an_exception_is_the_same_exception(runtime: NotingRuntime) -> None:
@@ -204,3 +205,23 @@ def test_a_file_wrapper_is_sent_and_closed(runtime: NotingRuntime) -> None:
     assert [event[1] for event in events if event[0] == "chunk"] == [b"xxxx", b"xxxx", b"xx"]
     assert file.closed
     assert (runtime.lane.sent, runtime.lane.response.complete) == (b"x" * 10, True)
+
+
+@pytest.mark.parametrize("chunks", [(b"", b"one", b"two"), ()])
+def test_a_response_leaves_with_its_first_bytes(
+    runtime: NotingRuntime, monkeypatch: pytest.MonkeyPatch, chunks: tuple[bytes, ...]
+) -> None:
+    """A debugger may go back until then: the server holds the head back. It is told once, at the end when all is empty."""
+    told: list[str] = []
+    monkeypatch.setattr(handover, "began", told.append)
+
+    def app(_request: Environ, start: Start) -> Iterator[bytes]:
+        start("200 OK", [])
+        return iter(chunks)
+
+    body = iter(seamed(app)(environ(), lambda *_: lambda _: None))
+    assert told == []
+    for chunk in body:
+        assert told == (["200 OK"] if chunk else [])
+    assert told == ["200 OK"]
+    assert runtime.lane.response.complete

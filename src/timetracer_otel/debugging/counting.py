@@ -7,6 +7,7 @@ its line was reached, which the condition of a breakpoint counts.
 
 from __future__ import annotations
 
+import os
 import sys
 import threading
 from array import array
@@ -30,6 +31,8 @@ EXACT: Final = -2
 """Not to look back, but for the line itself."""
 FIRST: Final = -3
 """Neither, but for the first line of all."""
+_DEBUGGER: Final = f"{os.sep}debugpy{os.sep}"
+"""In the file names of its code."""
 _TOOL: Final = 4
 """Of :mod:`sys.monitoring`. A debugger is 0; tools with higher numbers are told first, so that the count is current."""
 _current: list[Counter] = []
@@ -148,12 +151,20 @@ class Scout(Counter):
         call: of a recorded call, before whose line the place is; empty to look for a way back.
         back: from where to look back: branch, number of lines, and how deep the app's functions are nested at most;
             or one of :data:`OWN`, :data:`EXACT` and :data:`FIRST`.
+        inside: whether a library is under way there, that the line has called.
     """
 
     def __init__(
-        self, lane_id: str, found: Callable[[Place], None], call: str = "", back: tuple[str, int, int] = ("", 0, OWN)
+        self,
+        lane_id: str,
+        found: Callable[[Place], None],
+        call: str = "",
+        back: tuple[str, int, int] = ("", 0, OWN),
+        *,
+        inside: bool = False,
     ) -> None:
         super().__init__(lane_id)
+        self._inside = inside
         self._found = found
         self._call = call
         self._branch, self._number, self._depth = back
@@ -189,7 +200,7 @@ class Scout(Counter):
             return log.place(self._branch, self._number)
         now = len(log.lines) - 1
         bound = log.depths[now] if self._depth == OWN else self._depth
-        stands_on_it = log.depths[now] <= bound
+        stands_on_it = log.depths[now] <= bound and not self._inside
         number = log.last(lambda at: log.depths[at] <= bound and not (at == now and stands_on_it))
         return log.place(self._branch, number) if number else self._logs[first].place(first, 1)
 
@@ -264,7 +275,7 @@ def at(branch: str, number: int, hit: int) -> bool:
 
 
 def stop() -> str:
-    """Say where the lane has stopped: number of lines, nesting and branch; empty when this is not the lane's code.
+    """Say where the lane has stopped: number of lines, nesting, whether in a library, branch; empty outside the lane.
 
     What is evaluated until :func:`resume` does not count.
     """
@@ -273,7 +284,20 @@ def stop() -> str:
     if counter is None or branch is None:
         return ""
     counter.stopped = branch, counter.counts[branch]
-    return f"{counter.counts[branch]} {depth(sys._getframe(1))} {branch}"  # noqa: SLF001 - see _asking
+    frame = sys._getframe(1)  # noqa: SLF001 - see _asking
+    return f"{counter.counts[branch]} {depth(frame)} {_is_in_library(frame):d} {branch}"
+
+
+def _is_in_library(asking: FrameType) -> bool:
+    """Whether what the debugger has stopped is no code of the app's.
+
+    Args:
+        asking: the frame of what the debugger evaluates there.
+    """
+    frame: FrameType | None = asking
+    while frame is not None and (frame.f_code.co_filename == "<string>" or _DEBUGGER in frame.f_code.co_filename):
+        frame = frame.f_back
+    return frame is not None and not is_app(frame)
 
 
 def resume() -> None:

@@ -89,7 +89,8 @@ class LaneRuns:
         """Go to the line before, in the same function or one that has called it."""
         stop = self._left()
         await self._end_run()
-        await self._go_to(await self.visit.scout(back=[stop.branch, stop.number, stop.depth]), "step")
+        back = [stop.branch, stop.number, stop.depth]
+        await self._go_to(await self.visit.scout(back=back, inside=stop.inside), "step")
 
     async def reverse(self) -> None:
         """Go to the last breakpoint before, else to the first line."""

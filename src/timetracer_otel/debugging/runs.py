@@ -184,7 +184,8 @@ def _scout(order: dict[str, Any], settings: Settings, journal: Journal, tell: Ca
         tell(place=place.as_facts())
         rebirth.end()
 
-    scout = Scout(settings.lane, found, order.get("call", ""), tuple(order.get("back", ("", 0, OWN))))
+    back, inside = tuple(order.get("back", ("", 0, OWN))), bool(order.get("inside"))
+    scout = Scout(settings.lane, found, order.get("call", ""), back, inside=inside)
     journal.listener = scout.heard
     scout.begin()
 

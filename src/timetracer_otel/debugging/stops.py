@@ -25,6 +25,7 @@ class Stop:
         depth: how deep the app's functions are nested; of an exception :data:`counting.OWN`, because what is shown
             are frames that it may have left.
         branch: of the lane; None when the thread does not work for the lane.
+        inside: whether it stands in a library, which the last line has called.
     """
 
     thread: int
@@ -32,11 +33,12 @@ class Stop:
     number: int = 0
     depth: int = counting.OWN
     branch: str | None = None
+    inside: bool = False
 
     @property
     def has_run(self) -> bool:
-        """Whether the last line has been run: it raised."""
-        return self.depth == counting.OWN
+        """Whether the last line runs already: it raised, or has called what it stands in."""
+        return self.inside or self.depth == counting.OWN
 
     async def resume(self, debuggee: Debuggee) -> None:
         """Let the run count on, before it goes on.
@@ -61,11 +63,12 @@ async def stop_of(debuggee: Debuggee, event: Message) -> Stop:
     frame = int(frames[0]["id"])
     said = await _evaluated(debuggee, "stop", frame)
     try:
-        number, depth, branch = ast.literal_eval(said).split(" ", 2)
+        number, depth, inside, branch = ast.literal_eval(said).split(" ", 3)
     except (ValueError, SyntaxError):
         return Stop(thread, frame)
-    shown = counting.OWN if event["body"].get("reason") == "exception" else int(depth)
-    return Stop(thread, frame, int(number), shown, branch)
+    raised = event["body"].get("reason") == "exception"
+    shown = counting.OWN if raised else int(depth)
+    return Stop(thread, frame, int(number), shown, branch, inside == "1" and not raised)
 
 
 async def _evaluated(debuggee: Debuggee, function: str, frame: int) -> str:

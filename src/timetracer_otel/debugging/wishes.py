@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from pathlib import Path
 from typing import Any, Final
 
@@ -67,8 +68,8 @@ class Wishes:
 
     def has_breakpoint(self, place: Place) -> bool:
         """Whether the client has a breakpoint on the line of a place."""
-        wanted = self._files.get(place.file, {}).get("breakpoints") or ()
-        return any(one["line"] == place.line for one in wanted)
+        files = [one for path, one in self._files.items() if os.path.realpath(path) == os.path.realpath(place.file)]
+        return any(one["line"] == place.line for file in files for one in file.get("breakpoints") or ())
 
     async def restore(self, debuggee: Debuggee, stop: Place) -> None:
         """Set the client's breakpoints in a run that has reached its place without them.

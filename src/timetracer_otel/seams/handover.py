@@ -28,7 +28,7 @@ class _Handover:
     """What this process does for its one entry, if it is such a fork.
 
     Attributes:
-        began: is given the response's status when that begins.
+        began: is given the response's status, once, when that begins to leave.
         leave: is called when the app has ended; ends this process once the response is out.
         closed: is called when the server has sent everything; ends this process.
     """

@@ -101,19 +101,21 @@ class Exchange:
     @_step
     def start(self, status: str, headers: Headers) -> None:
         """Take the response's head; a later one replaces it (the server has refused it if that was too late)."""
-        if handover.began is not None:
-            handover.began(status)
         earlier = self.request.response
         body = [] if earlier is None else earlier.body
         self.request.response = Response(status, headers, body)
         length = next((value for name, value in headers if name.lower() == "content-length"), "")
         self.left = None if (announced := spans.whole_number(length)) is None else announced - sum(map(len, body))
+        if self.place != "wsgi":  # a server of WSGI holds the head back until there is some of the body (PEP 3333)
+            _leaves(status)
 
     @_step
     def sent(self, chunk: bytes | bytearray | memoryview) -> None:
         """Take a piece of the response's body."""
         response = self.request.response
         if response is not None and chunk:
+            if handover.began is not None:
+                _leaves(response.status)
             data = held(chunk)
             response.body.append(data)
             if self.left is not None:
@@ -160,6 +162,7 @@ class Exchange:
         self._carrier.pop(MARK, None)
         response = self.request.response
         if response is not None:
+            _leaves(response.status)
             response.complete = error is None and not self.unseen and (ended or self._needs_no_more(response))
         if self.place == "wsgi":  # an ASGI app goes on behind its response: its own seam sees its end
             self.lane.end_code()
@@ -170,6 +173,13 @@ class Exchange:
         if self.request.method == "HEAD" or response.code in {204, 304}:
             return True
         return self.is_whole
+
+
+def _leaves(status: str) -> None:
+    """Tell whose request it is that from now on the client sees of the response."""
+    began, handover.began = handover.began, None
+    if began is not None:
+        began(status)
 
 
 def open_exchange(place: str, runtime: Runtime, carrier: MutableMapping[str, Any], request: Request) -> Exchange | None:
