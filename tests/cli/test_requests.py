@@ -18,7 +18,13 @@ from examples.support import Program, free_port
 from tests.cli.conftest import Recording, run
 from tests.support.commands import OTEL, REPLAY
 
-BODIES = {"text": b'{"it\'s": "\xc3\xa9", "n": 1}', "at": b"@file", "binary": bytes(range(256)), "empty": b""}
+BODIES = {
+    "text": b'{"it\'s": "\xc3\xa9", "n": 1}',
+    "at": b"@file",
+    "binary": bytes(range(256)),
+    "empty": b"",
+    "long": b"x" * 200_000,
+}
 
 
 class _Echo(BaseHTTPRequestHandler):
@@ -28,6 +34,12 @@ class _Echo(BaseHTTPRequestHandler):
         size = int(self.headers.get("Content-Length", 0))
         self.server.got = (self.path, dict(self.headers), self.rfile.read(size))  # type: ignore[attr-defined]
         self.send_response(204)
+        self.end_headers()
+
+    def do_HEAD(self) -> None:
+        self.server.got = (self.path, dict(self.headers), b"")  # type: ignore[attr-defined]
+        self.send_response(200)
+        self.send_header("Content-Length", "9")
         self.end_headers()
 
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - named by the base class
@@ -46,27 +58,39 @@ def echo() -> Iterator[ThreadingHTTPServer]:
 @pytest.mark.parametrize("body", BODIES.values(), ids=BODIES)
 @pytest.mark.parametrize("form", ["curl", "python"])
 def test_what_is_printed_makes_the_request(form: str, body: bytes, echo: ThreadingHTTPServer, tmp_path: Path) -> None:
-    """Run, it sends method, target, headers and body as they were recorded."""
-    recording = Recording()
-    headers = [("Host", "shop.test:80"), ("X-Odd", "a 'b' \"c\" $d"), ("Cookie", "a=1; b=2")]
-    recording.entry("PUT", "/x?q=a%20b&c", 204, request=body, response=b"", headers=headers)
+    """Run, it sends method, target, headers and body as they were recorded, and no more."""
+    recording, target = Recording(), "/a/../x?q=a%20b&c[]={d,e}"
+    headers = [("X-Odd", "a 'b' \"c\" $d"), ("Cookie", "a=1; b=2"), ("Content-Length", str(len(body)))]
+    recording.entry("PUT", target, 204, request=body, response=b"", headers=[("Host", "shop.test:80"), *headers])
     file = recording.write(tmp_path / "put.jsonl")
     shown = run("show", file, f"--{form}", "--url", f"http://127.0.0.1:{echo.server_port}")
     assert shown.returncode == 0, shown.stderr
-    command = ["bash", "-c", shown.stdout] if form == "curl" else [sys.executable, "-c", shown.stdout]
-    subprocess.run(command, check=True, timeout=60, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    program = "bash" if form == "curl" else sys.executable
+    subprocess.run([program], input=shown.stdout, text=True, check=True, timeout=60, capture_output=True)
     path, sent, got = echo.got  # type: ignore[attr-defined]
-    assert (path, got) == ("/x?q=a%20b&c", body)
-    assert (sent["X-Odd"], sent["Cookie"]) == ("a 'b' \"c\" $d", "a=1; b=2")
-    assert "Content-Type" not in sent
+    assert (path, got) == (target, body)
+    assert sent == {"Host": f"127.0.0.1:{echo.server_port}", **dict(headers)}
+
+
+def test_what_is_printed_ends_without_a_body(echo: ThreadingHTTPServer, tmp_path: Path) -> None:
+    """Curl would wait for that of a HEAD, whose length is announced."""
+    recording = Recording()
+    recording.entry("HEAD", "/x", 200, response=b"", headers=[("Host", f"127.0.0.1:{echo.server_port}")])
+    shown = run("show", recording.write(tmp_path / "head.jsonl"), "--curl")
+    subprocess.run(["bash"], input=shown.stdout, text=True, check=True, timeout=60, capture_output=True)
+    assert echo.got[0] == "/x"  # type: ignore[attr-defined]
 
 
 def test_httpie_gets_the_same_parts(tmp_path: Path) -> None:
     """As its command line has them."""
     recording = Recording()
-    recording.entry("POST", "/x", 200, request=b"{}", response=b"", headers=[("Host", "shop:8000"), ("X-A", "1")])
+    headers = [("Host", "shop:8000"), ("X-A", "1"), ("X-B", "=b"), ("Accept", "*/*"), ("User-Agent", "me")]
+    recording.entry("POST", "/x", 200, request=b"{}", response=b"", headers=headers)
     shown = run("show", recording.write(tmp_path / "post.jsonl"), "--httpie")
-    assert shlex.split(shown.stdout) == ["http", "--ignore-stdin", "POST", "http://shop:8000/x", "X-A:1", "--raw", "{}"]
+    assert shlex.split(shown.stdout) == [
+        "http", "--ignore-stdin", "POST", "http://shop:8000/x", "X-A:1", "X-B:\\=b", "Accept:*/*", "User-Agent:me",
+        "Accept-Encoding:", "Content-Type:", "--raw", "{}",
+    ]  # fmt: skip
 
 
 APP = """

@@ -112,7 +112,7 @@ def test_what_is_evaluated_at_a_stop_does_not_count(counter: Counter) -> None:
     DEPTH[0] = 1
     for line in (1, 2, 3):
         counter.line(CODE, line)
-    assert counting.stop().split(" ", 2) [:2] == ["3", "1"]
+    assert counting.stop().split(" ", 2)[:2] == ["3", "1"]
     counter.line(CODE, 7)
     counting.resume()
     assert counter.counts[""] == 3

@@ -211,7 +211,7 @@ def test_a_file_wrapper_is_sent_and_closed(runtime: NotingRuntime) -> None:
 def test_a_response_leaves_with_its_first_bytes(
     runtime: NotingRuntime, monkeypatch: pytest.MonkeyPatch, chunks: tuple[bytes, ...]
 ) -> None:
-    """A debugger may go back until then: the server holds the head back. It is told once, at the end when all is empty."""
+    """A debugger may go back until then: the server holds the head back. Told once, at the end when all is empty."""
     told: list[str] = []
     monkeypatch.setattr(handover, "began", told.append)
 

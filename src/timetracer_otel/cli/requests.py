@@ -25,13 +25,17 @@ from timetracer_otel.seams import Headers
 
 __all__ = ["FORMS", "Answer", "Form", "hidden", "print_answer", "printed", "send", "the_request"]
 
-Form: TypeAlias = Callable[[str, str, Headers, bytes], str]
-"""Makes a text of a method, a URL, headers and a body."""
+Form: TypeAlias = Callable[[str, str, Headers, bytes | None], str]
+"""Makes a text of a method, a URL, headers and a body; None when the request announced none."""
 _NAMED: Final = 5
 _SECONDS: Final = 3600.0
 """How long a response may take: somebody may stand at a breakpoint."""
 _MADE_ANEW: Final = frozenset({"content-length", "transfer-encoding", "connection", "keep-alive", "expect", "host"})
 """Headers that every client makes by itself."""
+_LENGTHS: Final = frozenset({"content-length", "transfer-encoding"})
+"""Headers that announce a body, which may be empty."""
+_LONGEST: Final = 100_000
+"""Bytes of one argument: Linux allows 128 KiB."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,7 +171,8 @@ def printed(lane: Lane, form: Form, url: str | None) -> str:
     recorded = spans.decode_headers(entry.attributes, spans.HTTP_REQUEST_HEADERS)
     headers = [(name, value) for name, value in recorded if name.lower() not in _MADE_ANEW]
     method = entry.text(spans.HTTP_METHOD) or "GET"
-    body = entry.payload(spans.HTTP_REQUEST_BODY) or b""
+    has_body = any(name.lower() in _LENGTHS for name, _ in recorded)
+    body = entry.payload(spans.HTTP_REQUEST_BODY) or (b"" if has_body else None)
     return form(method, base + (entry.text(spans.HTTP_TARGET) or "/"), headers, body)
 
 
@@ -178,36 +183,60 @@ def _base(url: str) -> str:
     return url
 
 
-def _as_curl(method: str, url: str, headers: Headers, body: bytes) -> str:
-    words = ["curl", "--include", "--request", method]
+def _as_curl(method: str, url: str, headers: Headers, body: bytes | None) -> str:
+    words = ["curl", "--include", *(["--head"] if method == "HEAD" else ["--request", method])]
+    if set(url) & set("[]{}"):  # curl would make several URLs of it
+        words.append("--globoff")
+    if "/." in url:
+        words.append("--path-as-is")
     for name, value in headers:
         words += ["--header", f"{name}: {value}" if value else f"{name};"]
-    if not any(name.lower() == "content-type" for name, _ in headers) and body:
-        words += ["--header", "Content-Type:"]  # curl would name one of its own
-    text = _text(body)
-    if body and (text is None or text.startswith("@")):  # which curl takes for the name of a file
+    for name in _missing(headers, "Accept", "User-Agent", *(["Content-Type"] if body is not None else [])):
+        words += ["--header", f"{name}:"]
+    if body is None:
+        return shlex.join([*words, url])
+    text = _argument(body)
+    if text is None or text.startswith("@"):  # which curl takes for the name of a file
         return _from_base64([*words, "--data-binary", "@-", url], body)
-    return shlex.join([*words, *(["--data-binary", text] if text else []), url])
+    return shlex.join([*words, "--data-binary", text, url])
 
 
-def _as_httpie(method: str, url: str, headers: Headers, body: bytes) -> str:
-    words = ["http", "--ignore-stdin", method, url]
-    words += [f"{name}:{value}" if value else f"{name};" for name, value in headers]
-    text = _text(body)
-    if body and text is None:
+def _as_httpie(method: str, url: str, headers: Headers, body: bytes | None) -> str:
+    words = ["http", "--ignore-stdin", *(["--path-as-is"] if "/." in url else []), method, url]
+    words += [f"{name}:{_plain(value)}" if value else f"{name};" for name, value in headers]
+    added = ["Accept", "Accept-Encoding", "User-Agent", *(["Content-Type"] if body else [])]
+    words += [f"{name}:" for name in _missing(headers, *added)]
+    if not body:
+        return shlex.join(words)
+    text = _argument(body)
+    if text is None:
         words.remove("--ignore-stdin")
         return _from_base64(words, body)
-    if text:
-        words += ["--raw", text]
-    return shlex.join(words)
+    return shlex.join([*words, "--raw", text])
+
+
+def _missing(headers: Headers, *names: str) -> list[str]:
+    """Those that a client would add by itself to what was recorded."""
+    recorded = {name.lower() for name, _ in headers}
+    return [name for name in names if name.lower() not in recorded]
+
+
+def _plain(value: str) -> str:
+    """A header's value as HTTPie takes it: one behind ``:=`` would be JSON, behind ``:@`` a file."""
+    return f"\\{value}" if value[:1] in {"=", "@"} else value
 
 
 def _from_base64(words: list[str], body: bytes) -> str:
     return f"echo {base64.b64encode(body).decode()} | base64 --decode | {shlex.join(words)}"
 
 
+def _argument(body: bytes) -> str | None:
+    """The body as an argument of a command; None when it cannot be one."""
+    return _text(body) if len(body) <= _LONGEST else None
+
+
 def _text(body: bytes) -> str | None:
-    """The body as text that a command line can hold."""
+    """The body as text that a terminal shows; None when it is binary."""
     try:
         text = body.decode()
     except UnicodeDecodeError:
@@ -215,7 +244,7 @@ def _text(body: bytes) -> str | None:
     return None if "\0" in text else text
 
 
-def _as_python(method: str, url: str, headers: Headers, body: bytes) -> str:
+def _as_python(method: str, url: str, headers: Headers, body: bytes | None) -> str:
     parts = split(url)
     client = "HTTPSConnection" if parts.scheme == "https" else "HTTPConnection"
     target = url.split(parts.netloc, 1)[1]
@@ -225,7 +254,7 @@ def _as_python(method: str, url: str, headers: Headers, body: bytes) -> str:
         f"connection = http.client.{client}({parts.netloc!r})",
         f"connection.putrequest({method!r}, {target!r}, skip_host=True, skip_accept_encoding=True)",
         *(f"connection.putheader({name!r}, {value!r})" for name, value in [("Host", parts.netloc), *headers]),
-        *([f"connection.putheader('Content-Length', {str(len(body))!r})"] if body else []),
+        *([] if body is None else [f"connection.putheader('Content-Length', {str(len(body))!r})"]),
         f"connection.endheaders({body!r})" if body else "connection.endheaders()",
         "response = connection.getresponse()",
         "print(response.status, response.reason)",

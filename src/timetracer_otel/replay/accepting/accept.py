@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TypeAlias
+from typing import Final, TypeAlias
 
 from timetracer_otel.cassette import scratch
 from timetracer_otel.cassette.model import Lane, Span
@@ -22,6 +22,7 @@ __all__ = ["Ask", "accept"]
 
 Ask: TypeAlias = Callable[[Verified, Difference], bool]
 """Says whether a difference is accepted."""
+_NO_ANSWER: Final = "--on-miss nearest follows it where a call of its address was recorded; else record it again"
 
 
 def accept(found: Catalog, result: Result, ask: Ask, say: Callable[[str], object]) -> bool:
@@ -93,7 +94,7 @@ class _Accepting:
             if one.kind in {"error", "refused"} or (one.what == OF_CHILDREN and not _printed_by(lanes, verified.seen)):
                 return f"{one}: record it again"
             if one.kind in {"extra", "changed"} and one.note not in answered:
-                return f"nothing recorded answers it: {one}: run with --on-miss nearest, or record it again"
+                return f"nothing recorded answers it: {one}: {_NO_ANSWER}"
             if one.fields and one.note and "request" not in answered[one.note]:
                 return f"its integration does not say what is asked now: {one}: record it again"
         return None
