@@ -184,7 +184,7 @@ def _rows(result: Any) -> bytes:
     if not columns:
         return wire.row(()) * count
     framed = framing.get(type(result))
-    if framed is not None and count > _FEW:
+    if framed is not None:
         return framed(result)
     numbers = chain.from_iterable(zip(*[range(count)] * columns, strict=True))
     values: list[bytes | None] = list(map(result.get_value, numbers, cycle(range(columns))))
@@ -193,8 +193,6 @@ def _rows(result: Any) -> bytes:
 
 framing: Final[dict[type, Callable[[Any], bytes]]] = {}
 """By the type of a result: what gives its rows as they are framed, faster than value by value. Drivers add theirs."""
-_FEW: Final = 4
-"""Rows for which that is not worth while."""
 
 
 def _known_columns(result: Any, known: _Columns) -> bytes:
