@@ -107,9 +107,22 @@ def _setting_up(connection: Any) -> Iterator[None]:
         own.pop(_SETS_UP, None)
 
 
+def _open(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:
+    """Open a connection; a pool asks that before each command, mostly of one that is open."""
+    if _reached(instance) is not None:
+        return wrapped(*args, **kwargs)
+    return _set_up(wrapped, instance, args, kwargs)
+
+
 def _set_up(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:
     with _setting_up(instance):
         return wrapped(*args, **kwargs)
+
+
+async def _open_async(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:
+    if _reached(instance) is not None:
+        return await wrapped(*args, **kwargs)
+    return await _set_up_async(wrapped, instance, args, kwargs)
 
 
 async def _set_up_async(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:
@@ -417,11 +430,11 @@ def _patches(package: str) -> Iterable[Patch]:
     yield Patch(plain, "AbstractConnection.send_packed_command", _send)
     yield Patch(plain, "CacheProxyConnection.send_command", _ask_cache, required=False)
     yield Patch(plain, "AbstractConnection.disconnect", _disconnect)
-    for name in ("connect", "_send_ping"):
-        yield Patch(plain, f"AbstractConnection.{name}", _set_up)
-        yield Patch(of_asyncio, f"AbstractConnection.{name}", _set_up_async)
-    yield Patch(plain, "AbstractConnection.connect_check_health", _set_up, required=False)
-    yield Patch(of_asyncio, "AbstractConnection.connect_check_health", _set_up_async, required=False)
+    yield Patch(plain, "AbstractConnection._send_ping", _set_up)
+    yield Patch(of_asyncio, "AbstractConnection._send_ping", _set_up_async)
+    for name in ("connect", "connect_check_health"):
+        yield Patch(plain, f"AbstractConnection.{name}", _open, required=name == "connect")
+        yield Patch(of_asyncio, f"AbstractConnection.{name}", _open_async, required=name == "connect")
     yield Patch(plain, "CacheProxyConnection.connect", _set_up, required=False)
     yield Patch(f"{package}.client", "PubSub.parse_response", _poll)
     yield Patch(f"{package}.asyncio.client", "PubSub.parse_response", _poll_async)

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from opentelemetry import trace
+from opentelemetry.context import get_current
 from opentelemetry.sdk.trace import Event, ReadableSpan, Span, Tracer
 from opentelemetry.sdk.trace.sampling import Decision
 from opentelemetry.trace import Link, SpanContext, SpanKind, TraceFlags
@@ -115,14 +116,15 @@ def started(
     listener = _only(provider)
     if listener is None or type(tracer) is not Tracer or not _takes_all(tracer, attributes):
         return None
-    parent: SpanContext | None = trace.get_current_span().get_span_context()
+    current = get_current()  # once: each of those below would look for it
+    parent: SpanContext | None = trace.get_current_span(current).get_span_context()
     ids = tracer.id_generator
     if parent is None or not parent.is_valid:
         parent = None
         trace_id, is_random = ids.generate_trace_id(), ids.is_trace_id_random()
     else:
         trace_id, is_random = parent.trace_id, parent.trace_flags.random_trace_id
-    sampled = tracer.sampler.should_sample(None, trace_id, name, kind, attributes, ())
+    sampled = tracer.sampler.should_sample(current, trace_id, name, kind, attributes, ())
     if sampled.decision is Decision.DROP:
         return None
     flags = _SAMPLED if sampled.decision is Decision.RECORD_AND_SAMPLE else 0
@@ -130,7 +132,7 @@ def started(
         flags |= TraceFlags.RANDOM_TRACE_ID
     context = SpanContext(trace_id, ids.generate_span_id(), False, TraceFlags(flags), sampled.trace_state)  # noqa: FBT003 - as the SDK's class takes it
     span = LeanSpan(tracer, listener, name, kind, dict(sampled.attributes or {}), context, parent)
-    listener.on_start(span)
+    listener.on_start(span, current)
     return span
 
 
