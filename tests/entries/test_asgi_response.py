@@ -142,7 +142,7 @@ async def test_a_send_that_fails_ends_the_lane_incomplete(runtime: NotingRuntime
 
 
 async def test_a_cancelled_request_ends_its_lane(runtime: NotingRuntime) -> None:
-    """Cancellation passes through, and the lane has it as its error."""
+    """Cancellation passes through, and the lane has it as its error: servers cancel for a client that has left."""
     started = asyncio.Event()
 
     async def app(*_: Any) -> None:
@@ -155,6 +155,21 @@ async def test_a_cancelled_request_ends_its_lane(runtime: NotingRuntime) -> None
     with pytest.raises(asyncio.CancelledError):
         await task
     assert isinstance(runtime.lane.error, asyncio.CancelledError)
+    assert runtime.lane.asked.left is not None
+
+
+async def test_an_app_that_awaits_what_is_cancelled_has_its_client_still(runtime: NotingRuntime) -> None:
+    """The cancellation is an error of the app's then, which breaks the response off."""
+
+    async def app(*_: Any) -> None:
+        future = asyncio.get_running_loop().create_future()
+        future.cancel()
+        await future
+
+    with pytest.raises(asyncio.CancelledError):
+        await serve(app)
+    assert isinstance(runtime.lane.error, asyncio.CancelledError)
+    assert runtime.lane.asked.left is None
 
 
 def test_an_abandoned_request_closes_quietly(runtime: NotingRuntime) -> None:

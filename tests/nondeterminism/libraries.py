@@ -133,6 +133,27 @@ def uuid6() -> Any:
     return [repr(make()) for make in (uuid6.uuid6, uuid6.uuid7, uuid6.uuid7)]
 
 
+def fastuuid() -> Any:
+    """Ids from Rust, of one class."""
+    import fastuuid
+
+    return [repr(make()) for make in (fastuuid.uuid4, fastuuid.uuid7)]
+
+
+def cuid2() -> Any:
+    """Ids that count on from a process's first one."""
+    from cuid2 import Cuid, create_id
+
+    return create_id(), create_id(9), Cuid(length=10).generate(), Cuid().generate(12)
+
+
+def snowflake() -> Any:
+    """Numbers that count on, and none where there are too many for a millisecond."""
+    from snowflake import MAX_SEQ, SnowflakeGenerator  # type: ignore[import-untyped]  # it has no annotations
+
+    return next(SnowflakeGenerator(42)), {next(SnowflakeGenerator(1, seq=MAX_SEQ)) for _ in range(50)}
+
+
 def pydantic() -> Any:
     """Defaults of a model."""
     from datetime import UTC, datetime
@@ -235,7 +256,8 @@ LIBRARIES: dict[str, Callable[[], Any]] = {
     one.__name__: one
     for one in (
         passlib, bcrypt, argon2, pwdlib, werkzeug, itsdangerous, jwt, oauthlib, google_auth, botocore, cryptography,
-        uuid_utils, uuid6, pydantic, multipart, email, cookies, gzip, pool, threads, tasks, uvloop,
+        uuid_utils, uuid6, fastuuid, cuid2, snowflake, pydantic, multipart, email, cookies, gzip, pool, threads, tasks,
+        uvloop,
     )
 }  # fmt: skip
 

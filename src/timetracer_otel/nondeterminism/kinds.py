@@ -210,7 +210,7 @@ def _load_hex(value: Json, _args: Args, _kwargs: Mapping[str, Any]) -> bytes:
 
 
 def generated(one: Generator) -> Kind:
-    """Give the kind of a generator's draws: bytes, a text, a number or an id of the library's own class.
+    """Give the kind of a generator's draws: bytes, a text, a number, None or an id of the library's own class.
 
     Args:
         one: declared.
@@ -232,7 +232,7 @@ def _dump_generated(value: Any) -> Json:
         return {"bytes": pybase64.b64encode_as_string(value)}
     if isinstance(value, int):
         return {"number": hex(value)}
-    return {"text": value} if isinstance(value, str) else {"id": value.hex}
+    return {"text": value} if value is None or isinstance(value, str) else {"id": value.hex}
 
 
 _RANDOM_NUMBERS: Final = (

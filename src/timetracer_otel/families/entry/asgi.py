@@ -5,6 +5,8 @@ Source of the message formats: the ASGI specification, "HTTP & WebSocket ASGI Me
 
 from __future__ import annotations
 
+import asyncio
+from asyncio import CancelledError
 from collections.abc import Awaitable, Callable, Iterator, MutableMapping
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -125,6 +127,8 @@ async def _serve(runtime: Runtime, app: App, scope: Scope, receive: Receive, sen
         with exchange.lane.entered():
             result = await app(scope, passing.receive, passing.send)
     except BaseException as error:
+        if isinstance(error, CancelledError) and _is_given_up():
+            exchange.client_left()
         exchange.finish(ended=False, error=error)
         raise
     finally:
@@ -133,6 +137,15 @@ async def _serve(runtime: Runtime, app: App, scope: Scope, receive: Receive, sen
             handover.leave()
     exchange.finish(ended=False)
     return result
+
+
+def _is_given_up() -> bool:
+    """Whether the server cancels the app, as hypercorn does when the client has left; nothing inside asked for it."""
+    try:
+        task = asyncio.current_task()
+    except RuntimeError:  # another loop than asyncio's
+        return False
+    return task is not None and task.cancelling() > 0
 
 
 @guarded("asgi.request")
