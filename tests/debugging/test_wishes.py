@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from pathlib import Path
 from typing import Any
 
 from timetracer_otel.debugging.counting import Place
@@ -86,3 +87,15 @@ def test_a_place_goes_beside_the_breakpoints() -> None:
     """A breakpoint on the same line is left as it is."""
     assert [one["line"] for one in told(wishes(3), PLACE, everything=True).lines()["/shop.py"]] == [3, 12]
     assert told(wishes(12), PLACE, everything=True).lines()["/shop.py"] == [{"line": 12}]
+
+
+def test_a_breakpoint_in_a_linked_folder_is_the_file_s_own(tmp_path: Path) -> None:
+    """An editor may have opened the project by a link; Python names the file itself."""
+    (tmp_path / "project").mkdir()
+    (tmp_path / "linked").symlink_to(tmp_path / "project")
+    made = Wishes()
+    source = {"path": str(tmp_path / "linked" / "shop.py")}
+    made.take({"command": "setBreakpoints", "arguments": {"source": source, "breakpoints": [{"line": 12}]}})
+    for line, has_one in ((12, True), (13, False)):
+        place = Place("", 7, str(tmp_path / "project" / "shop.py"), line, 1)
+        assert made.has_breakpoint(place) is has_one
