@@ -18,6 +18,7 @@ from timetracer_otel.errors import (
 
 if TYPE_CHECKING:
     from timetracer_otel.autoload import install, uninstall
+    from timetracer_otel.families.entry.command import command
 
 __all__ = [
     "CassetteError",
@@ -26,6 +27,7 @@ __all__ = [
     "OutboundRefused",
     "ReplayMiss",
     "TimetracerError",
+    "command",
     "install",
     "uninstall",
 ]
@@ -35,6 +37,10 @@ _OF_THE_DOOR = frozenset({"install", "uninstall"})
 
 def __getattr__(name: str) -> Any:
     """Give what stands on the OpenTelemetry SDK when it is asked for: who lists cassettes does not wait for it."""
+    if name == "command":
+        from timetracer_otel.families.entry.command import command  # noqa: PLC0415 - as above
+
+        return command
     if name not in _OF_THE_DOOR:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     from timetracer_otel import autoload  # noqa: PLC0415 - as above

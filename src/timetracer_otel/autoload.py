@@ -6,6 +6,7 @@ import atexit
 import concurrent.futures.thread  # noqa: F401 - before any TracerProvider: imported after one, its fork hook deadlocks the SDK's
 import logging
 import os
+import signal
 import sys
 from collections.abc import Callable
 from contextlib import ExitStack
@@ -309,6 +310,7 @@ def _record(settings: Settings, provider: TracerProvider) -> None:
         unreached_children,
     )
     from timetracer_otel.exporters.lanes.recorder import Recorder  # noqa: PLC0415 - see above
+    from timetracer_otel.families.entry.command import command_of_process  # noqa: PLC0415 - see above
     from timetracer_otel.seams import tracing  # noqa: PLC0415 - see above
 
     zstd.check(settings.compression)
@@ -341,6 +343,7 @@ def _record(settings: Settings, provider: TracerProvider) -> None:
         _undoing.callback(undo)
 
     def write_last() -> None:
+        recorder.session().killed(signal.SIGTERM)
         recorder.settle()
         if recorder.leaving is not None:
             recorder.session().flush_draws()
@@ -349,6 +352,8 @@ def _record(settings: Settings, provider: TracerProvider) -> None:
     _undoing.callback(termination.before_end(write_last))
     _undoing.callback(children.prepare(unreached_children.tell))
     recorder.watch_streams()
+    if settings.command == "entry" and children.parent() is None:
+        recorder.session().command = command_of_process()
     _undoing.callback(recorder.unwatch)
     _undoing.callback(recorder.sink.end)
     _undoing.callback(at_exit)  # the first that is done: what it ends is seen by the processor

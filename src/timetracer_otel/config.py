@@ -18,6 +18,7 @@ from timetracer_otel.errors import ConfigError
 __all__ = [
     "NONDETERMINISM",
     "PREFIX",
+    "Command",
     "Compression",
     "Host",
     "Mode",
@@ -35,6 +36,7 @@ Mode: TypeAlias = Literal["off", "record", "replay"]
 Compression: TypeAlias = Literal["none", "gzip", "zstd"]
 Pace: TypeAlias = Literal["none", "recorded"]
 OnMiss: TypeAlias = Literal["fail", "nearest", "live"]
+Command: TypeAlias = Literal["session", "entry"]
 
 PREFIX = "TIMETRACER_"
 _OTHERS: Final = frozenset(
@@ -110,6 +112,8 @@ class Settings:
         nondeterminism: what the app draws that is recorded and given back: ``all``, ``none``, or some of
             :data:`NONDETERMINISM`, separated by commas.
         app_packages: installed packages whose own draws count as the app's.
+        command: what the run of a script or command is: the ``session`` of its process, or an ``entry`` as well, which
+            has a lane.
     """
 
     mode: Mode = "off"
@@ -137,6 +141,7 @@ class Settings:
     ignore_fields: tuple[str, ...] = ()
     nondeterminism: str = "all"
     app_packages: tuple[str, ...] = ()
+    command: Command = "session"
 
     @property
     def draws(self) -> frozenset[str]:
@@ -424,6 +429,7 @@ PARSERS: dict[str, Callable[[str, str], object]] = {
     "ignore_fields": _lower_names,
     "nondeterminism": _draws,
     "app_packages": _names,
+    "command": cast("Callable[[str, str], object]", _choice(get_args(Command))),
 }
 """How each setting is read from text; the one list of settings beside the dataclass (a test compares the two)."""
 

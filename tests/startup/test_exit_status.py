@@ -29,6 +29,12 @@ ENDS = {
     "a signal": ("import os, signal\nos.kill(os.getpid(), signal.SIGKILL)", -9, None),
     "SystemExit": ("def main():\n    return 5\nraise SystemExit(main())", 5, None),
     "an exception": ("raise ValueError('x')", 1, 1),
+    "an exit through a handler": (
+        "import sys\ntry:\n    raise KeyError\nexcept KeyError as error:\n    sys.exit(3)\nfinally:\n    print(1)",
+        3,
+        3,
+    ),
+    "Ctrl-C": ("raise KeyboardInterrupt", -2, 130),
 }
 
 

@@ -22,7 +22,9 @@ __all__ = [
     "Side",
     "Texts",
     "finders",
+    "is_run_again",
     "known",
+    "label",
     "named",
     "of",
     "sealed",
@@ -137,6 +139,8 @@ class EntryKind:
         told: what an entry's end is called when it failed without an exception; empty when it did not.
         outcome: what came of one, JSON-like, from the attributes of its entry: for kinds that are driven again inside
             the program, by the integration that hands it its entries. None for those that are driven from outside.
+        is_run_again: whether the program runs such an entry by itself, as a script does: to have one again, the program
+            is run again. A process with such entries is no server.
         sealed: attributes in JSON, beside the headers of both sides, that may hold sealed secrets.
     """
 
@@ -152,6 +156,7 @@ class EntryKind:
     status: Callable[[Attributes], int | None] = lambda _attributes: None
     told: Callable[[Attributes], str] = lambda _attributes: ""
     outcome: Callable[[Attributes], object] | None = None
+    is_run_again: bool = False
     sealed: frozenset[str] = frozenset()
 
 
@@ -180,6 +185,26 @@ def named(name: str) -> EntryKind | None:
         name: such as ``http``.
     """
     return known().get(name)
+
+
+def label(attributes: Attributes) -> tuple[str | None, str | None]:
+    """Give what a list shows of a recorded entry as method and target; None where it is not said.
+
+    Args:
+        attributes: of the entry's span.
+    """
+    kind = of(attributes)
+    return (None, None) if kind is None else kind.label(attributes)
+
+
+def is_run_again(name: str) -> bool:
+    """Whether entries of a kind are run by their program itself, see :class:`EntryKind`.
+
+    Args:
+        name: of the kind.
+    """
+    kind = known().get(name)
+    return kind is not None and kind.is_run_again
 
 
 def of(attributes: Attributes) -> EntryKind | None:

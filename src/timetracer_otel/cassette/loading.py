@@ -180,7 +180,7 @@ def _grouped(loaded: _Files) -> Cassette:
     made.sort(key=lambda lane: lane.spans[0].start)
     return Cassette(
         lanes=[lane for lane in made if not lane.is_session],
-        sessions={lane.id: lane for lane in made if lane.is_session},
+        sessions={lane.id: lane for lane in made if lane.is_process},
         files=list(loaded.files),
     )
 

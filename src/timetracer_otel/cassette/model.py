@@ -97,6 +97,11 @@ class Span:
         return self.kind in (Kind.SERVER, Kind.CONSUMER)
 
     @property
+    def is_process(self) -> bool:
+        """Whether this is the own span of a process that is an entry: a command's."""
+        return self.is_entry and self.name.startswith(spans.SESSION_SPAN)
+
+    @property
     def over(self) -> int:
         """When what it stands for was over: of what was streamed, later than the span ended."""
         ended = self.attributes.get(spans.ENDED)
@@ -129,9 +134,14 @@ class Lane:
     file: Path | None = None
 
     @property
+    def is_process(self) -> bool:
+        """Whether this is a process's session; that of a command is an entry's lane, too."""
+        return self.id == self.session_id
+
+    @property
     def is_session(self) -> bool:
         """Whether this is a process's session and not an entry's lane."""
-        return self.id == self.session_id
+        return self.is_process and self.entry is None
 
     @cached_property
     def resource(self) -> Mapping[str, object]:
@@ -148,8 +158,8 @@ class Lane:
     @cached_property
     def entry(self) -> Span | None:
         """The span of what started the work; None in a session."""
-        if self.is_session:
-            return None
+        if self.is_process:
+            return next((span for span in self.spans if span.is_process), None)
         entries = [span for span in self.spans if span.is_entry]
         ids = {span.span_id for span in self.spans}
         return next((span for span in entries if span.parent_id not in ids), entries[0] if entries else None)

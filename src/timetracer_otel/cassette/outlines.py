@@ -63,8 +63,13 @@ class Outline:
 
     @property
     def is_session(self) -> bool:
-        """Whether these are a process's calls outside any entry."""
+        """Whether these are a process's calls outside any entry; those of a command are its lane, too."""
         return self.id == self.session_id
+
+    @property
+    def is_lane(self) -> bool:
+        """Whether they are an entry's."""
+        return not self.is_session or bool(self.kind)
 
     @property
     def name(self) -> str:
@@ -87,6 +92,7 @@ class _Entry:
     start: int
     session_id: str | None
     facts: dict[str, Any]
+    is_process: bool
 
 
 class Draft:
@@ -129,7 +135,7 @@ class Draft:
             facts = _facts(span)
             known = self._entries.get(number)
             if known is None or len(known.facts) < len(facts):
-                entry = _Entry(number, parent, span.trace_id, span.start, span.session_id, facts)
+                entry = _Entry(number, parent, span.trace_id, span.start, span.session_id, facts, span.is_process)
                 self._entries[number] = entry
         elif self._first is None or span.start < self._first[0]:
             self._first = span.start, _facts(span)
@@ -168,6 +174,8 @@ class Draft:
 
     def _entry(self) -> _Entry | None:
         """As :attr:`model.Lane.entry`: the earliest that no span of the lane called, else the earliest."""
+        if self.id == self.session_id:
+            return next((entry for entry in self._entries.values() if entry.is_process), None)
         if len(self._entries) <= 1:
             return next(iter(self._entries.values()), None)
         ids = set(self._spans)

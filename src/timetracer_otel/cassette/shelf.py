@@ -81,13 +81,18 @@ class Catalog:
         return replace(self, lanes=lanes, service=service)
 
     def only_sessions(self, ids: Iterable[str]) -> Catalog:
-        """The same with fewer sessions.
+        """The same with fewer sessions, and no lanes of others.
 
         Args:
             ids: of those to keep.
         """
         kept = frozenset(ids)
-        return replace(self, sessions=tuple(session for session in self.sessions if session.id in kept))
+        sessions = tuple(session for session in self.sessions if session.id in kept)
+        return replace(self, sessions=sessions, lanes=tuple(lane for lane in self.lanes if lane.session_id in kept))
+
+    def as_replayed(self) -> Catalog:
+        """The same with each process once: a replay follows the session of a command, which is its lane."""
+        return replace(self, lanes=tuple(lane for lane in self.lanes if not lane.is_session))
 
 
 def read_catalog(file: Path) -> Catalog:
@@ -132,7 +137,7 @@ def _catalog(files: list[Path], without: Collection[Path]) -> Catalog:
     if found.spool is not None:
         found.spool.close()
     outlines = sorted((draft.outline() for draft in found.drafts.values()), key=lambda lane: lane.start)
-    lanes = tuple(lane for lane in outlines if not lane.is_session)
+    lanes = tuple(lane for lane in outlines if lane.is_lane)
     sessions = tuple(lane for lane in outlines if lane.is_session)
     return Catalog(lanes, sessions, spool=str(found.spool.path) if found.spool is not None else None)
 

@@ -172,7 +172,7 @@ def _lanes(path: Path) -> Iterator[Lane]:
     if path.stat().st_size <= _SMALL:
         cassette = loading.outline(path)
         yield from cassette.lanes
-        yield from cassette.sessions.values()
+        yield from (session for session in cassette.sessions.values() if session.is_session)
         return
     found = Skeletons([path])
     for one in found.lanes:

@@ -105,6 +105,7 @@ def _variables(settings: Settings) -> dict[str, str]:
 
 def _the_lane(catalog: Catalog) -> str:
     """The id of the one lane; empty of a script, which has none."""
+    catalog = catalog.as_replayed()
     if len(catalog.lanes) > 1:
         named = "".join(f"\n  {lane.method} {lane.target}  {lane.files[0]}" for lane in catalog.lanes[:_SHOWN])
         raise ConfigError(f"--debug takes one lane, and here are {len(catalog.lanes)}: name one of the files{named}")

@@ -9,17 +9,20 @@ from __future__ import annotations
 
 import asyncio
 import json
+import signal
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 from types import BuiltinFunctionType, GetSetDescriptorType, MemberDescriptorType, MethodDescriptorType, ModuleType
-from typing import Any, TypeAlias
+from typing import Any, Final, TypeAlias
 
 from timetracer_otel import redaction
 from timetracer_otel.errors import CassetteError
 
-__all__ = ["Maker", "encoded", "is_cancelled", "is_own_timeout", "rebuilt"]
+__all__ = ["INTERRUPTED", "Maker", "encoded", "exit_status", "is_cancelled", "is_own_timeout", "rebuilt"]
 
+INTERRUPTED: Final = 128 + signal.SIGINT
+"""What a shell says of a program that Ctrl-C has ended."""
 _DEPTH = 8
 _COLLECTIONS: dict[str, Callable[[list[Any]], object]] = {
     "tuple": tuple,
@@ -44,6 +47,16 @@ def encoded(error: BaseException) -> str:
         error: of any class.
     """
     return json.dumps(_described(error, 0))
+
+
+def exit_status(error: SystemExit) -> int:
+    """Give the exit status that an exception asks for (handle_system_exit in Python/pythonrun.c).
+
+    Args:
+        error: that ends the program.
+    """
+    code = error.code
+    return 0 if code is None else code & 0xFF if isinstance(code, int) else 1
 
 
 def _described(error: BaseException, depth: int) -> dict[str, Any]:

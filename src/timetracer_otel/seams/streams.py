@@ -106,8 +106,16 @@ class Passed:
         """How many bytes are kept."""
         return sum(min(size, KEPT_BYTES[name]) for name, size in self._sizes.items())
 
+    def kept(self, name: str) -> bytes:
+        """Give what is kept of a stream.
+
+        Args:
+            name: the stream's attribute.
+        """
+        return b"".join(self._kept[name])
+
     def attributes(self) -> dict[str, spans.Attribute]:
-        """Give the attributes for the session's own span; stdin has none when nothing was read."""
+        """Give the attributes for the span of a session or a command; stdin has none when nothing was read."""
         told: dict[str, spans.Attribute] = {}
         if self._terminals:
             told[spans.SESSION_TERMINALS] = self._terminals
@@ -205,19 +213,23 @@ def watch(seen: Seen, reader: Reader) -> Callable[[], None]:
 def _shadow(undo: ExitStack, stream: Any, name: str, make: Callable[[Any], Any]) -> None:
     """Let an object's own attribute stand before the method of its class."""
     method = getattr(stream, name, None)
-    if method is None:
+    if method is None or not hasattr(stream, "__dict__"):  # such as the buffer that an app put in its place
         return
+    below = stream.__dict__.get(name)  # of another watch
     shadow = make(method)
     try:
         setattr(stream, name, shadow)
     except AttributeError as error:
         faults.report("session.streams", error)
         return
-    undo.callback(_unshadow, stream, name, shadow)
+    undo.callback(_unshadow, stream, name, shadow, below)
 
 
-def _unshadow(stream: object, name: str, shadow: object) -> None:
+def _unshadow(stream: object, name: str, shadow: object, below: object) -> None:
     if getattr(stream, "__dict__", {}).get(name) is shadow:
+        if below is not None:
+            setattr(stream, name, below)
+            return
         with suppress(AttributeError):  # by another thread meanwhile
             delattr(stream, name)
 

@@ -109,8 +109,14 @@ def _encode(lane: Lane, span: ReadableSpan, call: Call | None) -> bytes:
     return otlp.span_fragment(span, None, b",".join(filter(None, pieces)))  # a body that left in parts has no more
 
 
-def own_span(
-    name: str, trace_id: int, resource: Resource, times: tuple[int, int], parent: SpanContext | None = None
+def own_span(  # noqa: PLR0913 - the parts of one span
+    name: str,
+    trace_id: int,
+    resource: Resource,
+    times: tuple[int, int],
+    parent: SpanContext | None = None,
+    *,
+    kind: SpanKind = SpanKind.INTERNAL,
 ) -> ReadableSpan:
     """Make a span of our own, which no tracer and no processor of the host sees.
 
@@ -120,10 +126,11 @@ def own_span(
         resource: of this process.
         times: when it began and when it ended, in nanoseconds since 1970.
         parent: of the span that it completes.
+        kind: INTERNAL, or that of an entry.
     """
     context = SpanContext(trace_id, int.from_bytes(_new_id(8), "big"), is_remote=False)
     return ReadableSpan(
-        name=name, context=context, parent=parent, resource=resource, start_time=times[0], end_time=times[1]
+        name=name, context=context, parent=parent, resource=resource, kind=kind, start_time=times[0], end_time=times[1]
     )
 
 

@@ -14,6 +14,8 @@ from collections.abc import Callable, Sequence
 from types import FrameType, ModuleType
 from typing import Any, Final
 
+from timetracer_otel.seams.exceptions import INTERRUPTED, exit_status
+
 __all__ = ["watch"]
 
 _ENDS: Final = frozenset({"SystemExit", "exit", "quit"})
@@ -47,8 +49,8 @@ class _ExitCode:
             self._ended(self._status)
 
     def _went_straight(self) -> bool:
-        """Whether no frame did anything after it was asked: one may have caught it, and left by another exception."""
-        return all(frame.f_lasti == place for frame, place in self._places)
+        """Whether no frame did more than let it pass: one may have caught it, and left by another exception."""
+        return all(frame.f_lasti == place or _raised_again(frame) for frame, place in self._places)
 
     def __reduce__(self) -> tuple[Any, ...]:
         return object, ()  # an exception may be pickled with what it carries
@@ -94,7 +96,7 @@ def watch() -> Callable[[], int | None]:
         try:
             exit_(status)  # type: ignore[arg-type]  # any object is allowed: it is printed
         except SystemExit as error:
-            setattr(error, _MARK, _ExitCode(_number(error.code), sys._getframe(1), ended.append))  # noqa: SLF001 - as above
+            setattr(error, _MARK, _ExitCode(exit_status(error), sys._getframe(1), ended.append))  # noqa: SLF001 - as above
             raise
 
     sys.exit = leaving  # type: ignore[assignment]  # same signature, and it never returns either
@@ -106,18 +108,20 @@ def watch() -> Callable[[], int | None]:
         if outermost in sys.meta_path:
             sys.meta_path.remove(outermost)
         if ended:
-            return ended[-1]
+            return ended[0]  # those behind it are what it was raised in the handling of
         uncaught = getattr(sys, "last_value", None)
         if uncaught is not None:
-            return None if isinstance(uncaught, KeyboardInterrupt) else 1  # that one ends it by a signal
+            return INTERRUPTED if isinstance(uncaught, KeyboardInterrupt) else 1  # that one ends it by a signal
         return 0 if _ran_to_its_end(outermost.returned(), bool(asked)) else None
 
     return settle
 
 
-def _number(code: object) -> int:
-    """The exit status that an exception stands for (handle_system_exit in Python/pythonrun.c)."""
-    return 0 if code is None else code & 0xFF if isinstance(code, int) else 1
+def _raised_again(frame: FrameType) -> bool:
+    """Whether the last that a frame did was to let an exception go on: after ``finally``, ``with``, ``except as``."""
+    code = frame.f_code.co_code
+    name = dis.opname[code[frame.f_lasti]]
+    return name == "RERAISE" or (name == "RAISE_VARARGS" and not code[frame.f_lasti + 1])
 
 
 def _ran_to_its_end(returned: bool | None, asked: bool) -> bool:  # noqa: FBT001 - two facts

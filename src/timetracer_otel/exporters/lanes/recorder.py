@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from opentelemetry.trace import SpanKind, Tracer
 
 from timetracer_otel import seams, spans
+from timetracer_otel.cassette import kinds
 from timetracer_otel.config import Settings
 from timetracer_otel.exporters.lanes import lean_span
 from timetracer_otel.exporters.lanes.output import Output
@@ -141,7 +142,8 @@ class Recorder(Output):
         """Begin an entry."""
         if self.selection.excludes(entry):
             return None
-        self._end_watching()
+        if not kinds.is_run_again(entry.kind):
+            self._end_watching()
         return RecordingLane(self, self.selection, entry, bequest)
 
     def begin(

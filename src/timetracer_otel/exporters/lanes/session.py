@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 import threading
 import time
 from collections.abc import Sequence
@@ -11,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from opentelemetry.context import Context
+from opentelemetry.trace import SpanKind
 
 from timetracer_otel import spans
 from timetracer_otel.cassette import otlp, storage
@@ -22,7 +24,7 @@ from timetracer_otel.exporters.lanes.parts import Part
 from timetracer_otel.exporters.lanes.recorded_lane import RecordedLane
 from timetracer_otel.exporters.lanes.resource import program_name
 from timetracer_otel.exporters.writing.retention import hold
-from timetracer_otel.seams import Call, children, places, streams
+from timetracer_otel.seams import Call, Entry, children, places, streams
 from timetracer_otel.seams.streams import Passed
 
 if TYPE_CHECKING:
@@ -58,6 +60,8 @@ class SessionLane(RecordedLane):
         self.passed: Passed | None = None
         """What passed through the standard streams; None of a process that is no script."""
         self.exit_status: int | None = None
+        self.command: Entry | None = None
+        """The process as an entry, where that was asked for."""
         self.note_draws()
         output.session_attributes = self._identity()
 
@@ -153,6 +157,25 @@ class SessionLane(RecordedLane):
         """Write the session's own span, what it printed and its exit status, and what was held back."""
         if self.passed is not None and not streams.flush():
             self.exit_status = None
+        self._end()
+
+    def killed(self, number: int) -> None:
+        """Write the same of a command that a signal is about to end: it is an entry, and has an outcome.
+
+        Text that waits in the streams is lost with the process, and the main thread may hold their locks.
+
+        Args:
+            number: of the signal.
+        """
+        if self._is_command:
+            self.exit_status = 128 + number  # as shells say it
+            self._end()
+
+    @property
+    def _is_command(self) -> bool:
+        return self.command is not None and self.passed is not None
+
+    def _end(self) -> None:
         for call in list(self._held):
             call.abandon()
             self.release(call)
@@ -167,13 +190,13 @@ class SessionLane(RecordedLane):
     def _send_own(self, leaving: Leaving) -> None:
         """Send the same by the host's exporters."""
         tracer = self.output.provider.get_tracer(spans.TRACER_NAME)
-        span = tracer.start_span(_own_name(), context=Context(), start_time=self.start)
+        span = tracer.start_span(_own_name(), context=Context(), start_time=self.start, kind=self._kind)
         span.set_attributes(dict(leaving.lighten(span, self._own())))
         span.end()
 
     def _write_own(self) -> None:
         # Encoded only now: what was dropped until its turn came is in it.
-        span = self._span(_own_name(), self.start)
+        span = self._span(_own_name(), self.start, self._kind)
         self._append([(None, otlp.span_fragment(span, self._own()))], whole=True)
         if self.passed is not None and self.parent_id is None and self.path is not None:
             with suppress(CassetteError):  # what was recorded is there
@@ -202,10 +225,16 @@ class SessionLane(RecordedLane):
             attributes[spans.SESSION_EXIT_STATUS] = self.exit_status
         if self.passed is not None:
             attributes |= self.passed.attributes()
+        if self.command is not None and self.passed is not None:
+            attributes |= self.command.attributes(getattr(sys, "last_value", None))
         return attributes
 
-    def _span(self, name: str, start: int) -> ReadableSpan:
-        return own_span(name, int(self.id, 16), self.output.provider.resource, (start, _now()))
+    @property
+    def _kind(self) -> SpanKind:
+        return self.command.span_kind if self.command is not None and self.passed is not None else SpanKind.INTERNAL
+
+    def _span(self, name: str, start: int, kind: SpanKind = SpanKind.INTERNAL) -> ReadableSpan:
+        return own_span(name, int(self.id, 16), self.output.provider.resource, (start, _now()), kind=kind)
 
 
 def _own_name() -> str:

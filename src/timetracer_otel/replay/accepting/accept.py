@@ -106,7 +106,7 @@ class _Accepting:
 
     def _started_by(self, lane: Lane) -> Iterator[Lane]:
         for session in self._shelf.sessions.values():
-            owner = parent_of(session) if lane.is_session else entry_of(session)
+            owner = parent_of(session) if lane.is_process else entry_of(session)
             if owner == lane.id and session.id != lane.id:
                 yield session
                 yield from self._started_by(session)

@@ -29,7 +29,7 @@ def described(entry: Entry, shelf: Shelf) -> str:
     same_kind = [one for one in shelf.catalog.lanes if one.kind == entry.kind][:_COMPARED]
     if not same_kind:
         return f"no entry of the kind {entry.kind} was recorded"
-    live, is_call = b"".join(entry.messages[0].body), False
+    live, is_call = b"".join(piece for message in entry.messages[:1] for piece in message.body), False
     if not live and (name := _arguments_of(entry.kind)):  # a plain call brings no message
         live, is_call = str(entry.attributes(None).get(name) or "").encode(), True
     shown = _shown(entry.method, entry.target, live, is_call=is_call)

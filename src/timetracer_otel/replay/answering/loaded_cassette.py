@@ -26,10 +26,11 @@ def loaded_shelf(settings: Settings) -> shelf.Shelf:
         CassetteError: it cannot be found, or nothing of it can be read.
     """
     if (file := os.environ.get(variables.CATALOG)) is not None:
-        return shelf.Shelf(shelf.read_catalog(Path(file)), opened=True)
+        return shelf.Shelf(shelf.read_catalog(Path(file)).as_replayed(), opened=True)
     left_out: list[CassetteError] = []
     try:
-        found = shelf.Shelf.of(storage.find([settings.cassette], settings.dir), left_out, opened=True)
+        files = storage.find([settings.cassette], settings.dir)
+        found = shelf.Shelf(shelf.catalog(files, left_out).as_replayed(), opened=True)
     finally:
         scratch.discard()  # the shelf has it open; an app that is killed would leave it behind
     for error in left_out:

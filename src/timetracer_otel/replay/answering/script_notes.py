@@ -72,5 +72,5 @@ class ScriptNotes:
         self._journal.note("child", child=pid, command=told, reachable=reachable, entry=places.entry())
 
     def _printed(self, name: str, data: bytes) -> None:
-        if name == spans.SESSION_STDOUT:
-            self._journal.note("printed", data=data.decode("latin-1"))
+        if name != spans.SESSION_STDIN:
+            self._journal.note("printed", stream=name, data=data.decode("latin-1"))

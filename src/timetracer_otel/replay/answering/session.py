@@ -14,7 +14,7 @@ from typing import Any, NoReturn
 from opentelemetry.trace import SpanKind
 
 from timetracer_otel import seams, spans
-from timetracer_otel.cassette import model, shelf
+from timetracer_otel.cassette import kinds, model, shelf
 from timetracer_otel.cassette.kinds import Chosen
 from timetracer_otel.config import Settings
 from timetracer_otel.errors import ReplayMiss
@@ -346,7 +346,8 @@ class Player:
 
     def open_lane(self, entry: Entry, bequest: Bequest | None = None) -> ReplayLane:
         """Begin an entry."""
-        self.script.is_server()
+        if not kinds.is_run_again(entry.kind):
+            self.script.is_server()
         recorded, remark = chosen = self.entries.choose(entry)
         if recorded is not None and self.at_entry is not None:
             self.at_entry(entry, recorded)

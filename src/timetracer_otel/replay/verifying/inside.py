@@ -24,7 +24,7 @@ from timetracer_otel.replay.verifying.driver import Driven
 from timetracer_otel.replay.verifying.options import Options
 from timetracer_otel.replay.verifying.turns import Turn
 
-__all__ = ["beside", "run", "takes", "to_come"]
+__all__ = ["beside", "outcomes", "run", "takes", "to_come"]
 
 _MOST_TURNS: Final = 10
 """How often a program is started, at most: each start takes its time."""
@@ -37,7 +37,7 @@ def takes(outline: Outline) -> bool:
         outline: of the lane.
     """
     kind = kinds.named(outline.kind)
-    return outline.is_drivable and kind is not None and kind.outcome is not None
+    return outline.is_drivable and kind is not None and kind.outcome is not None and not kind.is_run_again
 
 
 def to_come(found: Catalog, driven: Collection[str]) -> set[str]:
@@ -61,7 +61,7 @@ def beside(found: Catalog, notes: Notes, started: StartedProcesses, options: Opt
         options: how.
     """
     opened = [lane for lane in found.lanes if takes(lane) and notes.lanes[lane.id].opened]
-    driven = list(_driven(opened, Shelf(found, opened=True), notes))
+    driven = list(outcomes(opened, Shelf(found, opened=True), notes))
     yield from verdicts.compared(opened, driven, notes, started, options.unused)
 
 
@@ -97,7 +97,7 @@ def run(found: Catalog, options: Options, folder: Path) -> Result:
     notes = Notes(note for turn in turns for note in journal.read(turn.folder))
     started = StartedProcesses(notes)
     opened = [lane for lane in mine if lane not in left]
-    driven = list(_driven(opened, Shelf(found, opened=True), notes))
+    driven = list(outcomes(opened, Shelf(found, opened=True), notes))
     result.verified = list(verdicts.compared(opened, driven, notes, started, options.unused))
     result.verified += verdicts.undriven(left, Shelf(found), ended=turns[-1].ended)
     result.problems += started.apart({""})
@@ -105,7 +105,14 @@ def run(found: Catalog, options: Options, folder: Path) -> Result:
     return result
 
 
-def _driven(lanes: Sequence[Outline], shelf: Shelf, notes: Notes) -> Iterator[Driven]:
+def outcomes(lanes: Sequence[Outline], shelf: Shelf, notes: Notes) -> Iterator[Driven]:
+    """Compare what came of entries that the program ran by itself.
+
+    Args:
+        lanes: of those that it ran.
+        shelf: where they are.
+        notes: of all processes of the replay.
+    """
     for outline in lanes:
         lane, live = shelf.lane(outline.id), notes.lanes[outline.id]
         kind = kinds.named(outline.kind)

@@ -29,6 +29,7 @@ class Printed:
         self._roots: list[int] = []
         self._ended: set[int] = set()
         self._pieces: dict[int, list[bytes]] = {}
+        self._errors: dict[int, list[bytes]] = {}
         self._follows: dict[int, str] = {}
 
     def take(self, note: Mapping[str, Any]) -> None:
@@ -41,11 +42,16 @@ class Printed:
             case "process_end":
                 self._ended.add(note["pid"])
             case "printed":
-                self._pieces.setdefault(note["pid"], []).append(note["data"].encode("latin-1"))
+                pieces = self._pieces if note["stream"] == spans.SESSION_STDOUT else self._errors
+                pieces.setdefault(note["pid"], []).append(note["data"].encode("latin-1"))
 
     def of_root(self) -> bytes:
         """Give the output of the command's own process."""
         return b"".join(self._pieces.get(self._roots[0], ())) if self._roots else b""
+
+    def errors_of_root(self) -> bytes:
+        """Give what the command's own process wrote to stderr."""
+        return b"".join(self._errors.get(self._roots[0], ())) if self._roots else b""
 
     def by_session(self) -> dict[str, bytes]:
         """Give the output of each process that came to its end, by the recorded session that it follows."""
@@ -65,7 +71,7 @@ class Printed:
 def compare_printed(family: Sequence[Lane], own: Callable[[Lane], Span | None], now: Printed) -> Iterator[Difference]:
     """Compare stdout: of the script's own process as it is; of its children each line, whichever printed it.
 
-    Not where one was killed.
+    Not where one was killed. Of a command that is an entry stderr is compared, too: of its own process.
 
     Args:
         family: the sessions of the recorded processes, the script's own first.
@@ -78,7 +84,9 @@ def compare_printed(family: Sequence[Lane], own: Callable[[Lane], Span | None], 
     ends = list(map(own, family))
     mains, root = [span for span in ends if span is not None], ends[0]
     if root is not None:
-        yield from _compared(root, now.of_root())
+        yield from _compared(root, now.of_root(), spans.SESSION_STDOUT)
+        if root.is_process:
+            yield from _compared(root, now.errors_of_root(), spans.SESSION_STDERR)
     if any(spans.SESSION_STDOUT + spans.TOTAL in span.attributes for span in mains):
         return  # of what was not kept, lines cannot be told apart
     if None in ends[1:] or now.some_were_killed():
@@ -100,19 +108,19 @@ def _first_of(recorded: Counter[bytes], live: Counter[bytes]) -> FieldDifference
     return FieldDifference("a line", gone or None, new or None)
 
 
-def _compared(recorded: Span, now: bytes) -> Iterator[Difference]:
-    written = recorded.payload(spans.SESSION_STDOUT)
+def _compared(recorded: Span, now: bytes, stream: str) -> Iterator[Difference]:
+    written, name = recorded.payload(stream), stream.rpartition(".")[2]
     if written is None:
         return
-    total = recorded.attributes.get(spans.SESSION_STDOUT + spans.TOTAL)
+    total = recorded.attributes.get(stream + spans.TOTAL)
     if total is None:
         if written != now:
-            yield Difference("output", "stdout", (_first_difference(written, now),))
+            yield Difference("output", name, (_first_difference(written, now),))
     elif written != now[: len(written)]:
-        yield Difference("output", "stdout", (_first_difference(written, now[: len(written)]),))
-    elif (total, recorded.text(spans.SESSION_STDOUT + spans.SHA256)) != (len(now), hashlib.sha256(now).hexdigest()):
+        yield Difference("output", name, (_first_difference(written, now[: len(written)]),))
+    elif (total, recorded.text(stream + spans.SHA256)) != (len(now), hashlib.sha256(now).hexdigest()):
         yield Difference(
-            "output", f"stdout behind its first {len(written)} bytes", (FieldDifference("bytes", total, len(now)),)
+            "output", f"{name} behind its first {len(written)} bytes", (FieldDifference("bytes", total, len(now)),)
         )
 
 

@@ -7,8 +7,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from timetracer_otel import spans
+from timetracer_otel.cassette import kinds
 from timetracer_otel.cassette.model import Lane, Span
-from timetracer_otel.cassette.shelf import Catalog, Shelf
+from timetracer_otel.cassette.shelf import Catalog, Outline, Shelf
 from timetracer_otel.errors import ConfigError
 from timetracer_otel.replay import journal, variables
 from timetracer_otel.replay.accepting.outcomes import own_span
@@ -19,15 +20,17 @@ from timetracer_otel.replay.comparing.consequences import gathered
 from timetracer_otel.replay.comparing.differences import Difference
 from timetracer_otel.replay.comparing.results import Result, Verified
 from timetracer_otel.replay.comparing.seen import Seen
+from timetracer_otel.replay.comparing.started_processes import StartedProcesses
 from timetracer_otel.replay.comparing.values import FieldDifference
+from timetracer_otel.replay.verifying import inside
 from timetracer_otel.replay.verifying.driver import progress
 from timetracer_otel.replay.verifying.given_streams import given_streams
 from timetracer_otel.replay.verifying.options import Options
 from timetracer_otel.replay.verifying.output import Printed, compare_printed
 from timetracer_otel.replay.verifying.process import App
-from timetracer_otel.replay.verifying.verdicts import assumed, surroundings
+from timetracer_otel.replay.verifying.verdicts import assumed, compared, surroundings, undriven
 
-__all__ = ["run"]
+__all__ = ["run", "takes"]
 
 
 @dataclass(slots=True)
@@ -50,7 +53,18 @@ class _Run:
     @property
     def name(self) -> str:
         """The program, for people."""
+        if (entry := self.family[0].entry) is not None:
+            return " ".join(filter(None, kinds.label(entry.attributes)))
         return self.own.name.removeprefix(spans.SESSION_SPAN) if self.own is not None else "script"
+
+
+def takes(outline: Outline) -> bool:
+    """Whether a lane is run again with its program, which ran it by itself.
+
+    Args:
+        outline: of the lane.
+    """
+    return outline.is_drivable and kinds.is_run_again(outline.kind)
 
 
 def run(found: Catalog, options: Options, folder: Path) -> Result:
@@ -79,7 +93,7 @@ def run(found: Catalog, options: Options, folder: Path) -> Result:
             work.mkdir()
             again = _Run(list(_family(lane, sessions)), command)
             own = found.only_sessions(one.id for one in again.family)
-            result.verified.append(_one(again, own, options, work))
+            result.verified += _one(again, own, options, work)
             result.notes += surroundings(Notes(journal.read(work)))
             step()
     return result
@@ -115,10 +129,12 @@ def _family(lane: Lane, sessions: dict[str, Lane]) -> Iterator[Lane]:
             yield from _family(other, sessions)
 
 
-def _one(again: _Run, found: Catalog, options: Options, work: Path) -> Verified:
+def _one(again: _Run, found: Catalog, options: Options, work: Path) -> Iterator[Verified]:
+    """Run it again: the verdict on its process, and on each lane that it ran by itself."""
     lane, attributes = again.family[0], again.own.attributes if again.own is not None else {}
     if (problem := _cannot_run(again, attributes)) is not None:
-        return Verified(lane.id, again.name, again.name, str(lane.file), 0.0, [Difference("error", problem)])
+        yield Verified(lane.id, again.name, again.name, str(lane.file), 0.0, [Difference("error", problem)])
+        return
     stdin = again.own.payload(spans.SESSION_STDIN) if again.own is not None else None
     log, env = options.log or work / "app.log", options.environment(found, work)
     env[variables.READER_LEAVES] = str(attributes.get(spans.SESSION_READER_LEFT, ""))
@@ -130,17 +146,20 @@ def _one(again: _Run, found: Catalog, options: Options, work: Path) -> Verified:
     for note in journal.read(work):
         notes.add(note)
         printed.take(note)
+    blocks = [one for one in found.as_replayed().lanes if takes(one)]
+    yield from _blocks(blocks, found, notes, options.unused)
+    rest = _outside(blocks, notes)
     ending = [
         *_ending(attributes, status, options.timeout),
         *(compare_printed(again.family, own_span, printed) if status is not None else ()),
         *(Difference("error", journal.unanswered(command)) for command in printed.children.unanswered()),
     ]
     of_all = LaneNotes()
-    for one in notes.lanes.values():
+    for one in rest:
         of_all.answered += one.answered
         of_all.fresh += one.fresh
-    differences = gathered(_calls(notes, options.unused), ending, of_all.answered)
-    return Verified(
+    differences = gathered(_calls(rest, notes, options.unused), ending, of_all.answered)
+    yield Verified(
         lane.id,
         again.name,
         again.name,
@@ -156,6 +175,21 @@ def _one(again: _Run, found: Catalog, options: Options, work: Path) -> Verified:
     )
 
 
+def _blocks(lanes: Sequence[Outline], found: Catalog, notes: Notes, unused: Unused) -> Iterator[Verified]:
+    """Compare the lanes that the process ran by itself."""
+    opened = [one for one in lanes if notes.lanes[one.id].opened]
+    driven = list(inside.outcomes(opened, Shelf(found, opened=True), notes))
+    yield from compared(opened, driven, notes, StartedProcesses(notes), unused)
+    yield from undriven([one for one in lanes if one not in opened], Shelf(found), ended=True)
+
+
+def _outside(lanes: Sequence[Outline], notes: Notes) -> list[LaneNotes]:
+    """The notes of all else, which is compared as one: not those of the lanes and of processes that they started."""
+    apart = {one.id for one in lanes}
+    apart |= {note["lane"] for note in notes.started if note["entry"] in apart}
+    return [one for lane_id, one in notes.lanes.items() if lane_id not in apart]
+
+
 def _cannot_run(again: _Run, attributes: dict[str, object]) -> str | None:
     if not again.command:
         return "its arguments hold a secret that was masked: give them behind the command"
@@ -164,11 +198,11 @@ def _cannot_run(again: _Run, attributes: dict[str, object]) -> str | None:
     return None
 
 
-def _calls(notes: Notes, unused: Unused) -> Iterator[Difference]:
+def _calls(lanes: Sequence[LaneNotes], notes: Notes, unused: Unused) -> Iterator[Difference]:
     """Compare the calls of all processes of the script as one: which of them asks for what is its own affair."""
     everywhere, all_ = notes.everywhere(), LaneNotes()
     ends = [lane.unused for lane in notes.sessions.values()]
-    for lane in notes.lanes.values():
+    for lane in lanes:
         all_.answered += lane.answered
         all_.misses += lane.misses
         all_.refused += lane.refused

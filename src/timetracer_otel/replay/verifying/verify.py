@@ -48,7 +48,7 @@ def verify(found: Catalog, options: Options) -> Result:
     """
     began = time.perf_counter()
     found = _of_service(found, options.service)
-    drivable = [lane for lane in found.lanes if lane.is_drivable]
+    drivable = [lane for lane in found.lanes if lane.is_drivable and not scripts.takes(lane)]
     driver = _driver(found, drivable, options) if drivable else None
     taken = {lane.id for lane in drivable if driver is not None and driver.takes(lane)}
     undriven = [lane for lane in found.lanes if lane.id not in taken][options.shard[0] - 1 :: options.shard[1]]
@@ -57,6 +57,7 @@ def verify(found: Catalog, options: Options) -> Result:
         if driver is not None:
             result = driver.run(found, options, Path(folder))
         elif found.sessions or not undriven:
+            undriven = [lane for lane in undriven if not scripts.takes(lane)]
             how = _start_only if Command.of(options.command).serves else scripts.run
             result = how(found, options, Path(folder))
     verified = {one.lane for one in result.verified}
@@ -266,5 +267,5 @@ def _hidden(driven: Sequence[Driven], options: Options) -> list[str]:
     ]
 
 
-_OUTSIDE: Final = _Driver(lambda lane: lane.is_drivable and not inside.takes(lane), _requests)
+_OUTSIDE: Final = _Driver(lambda lane: lane.is_drivable and not (inside.takes(lane) or scripts.takes(lane)), _requests)
 _INSIDE: Final = _Driver(inside.takes, inside.run)
