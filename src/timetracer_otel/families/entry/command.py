@@ -127,8 +127,11 @@ class _Running(Running):
             return
         _streams.end()  # inside the lane, whose text it lets pass
         entry = self.entry
-        if isinstance(error, SystemExit) and isinstance(entry, Command) and not entry.exits_with(error):
-            kind, error, frames = None, None, None  # it has ended well
+        if isinstance(error, SystemExit) and isinstance(entry, Command):
+            # Without the frames that it leads to: nothing of ours may let it outlive the program that it ends.
+            error = SystemExit(*error.args)
+            if not entry.exits_with(error):
+                kind, error, frames = None, None, None  # it has ended well
         super().__exit__(kind, error, frames)
 
 

@@ -112,8 +112,6 @@ class Command(Consumed):
             encoded |= self.passed.attributes()
             status = self.status
             encoded |= {spans.INCOMPLETE: "response"} if status is None else {spans.SESSION_EXIT_STATUS: status}
-        if isinstance(error, SystemExit):
-            error = SystemExit(*error.args)  # without the marks that it carries on its way
         if error is not None:
             encoded[spans.ERROR] = exceptions.encoded(error)
         return encoded
