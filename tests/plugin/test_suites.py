@@ -127,6 +127,32 @@ def test_a_new_test_is_recorded_with_the_fixture_live(suite: Suite, server: Serv
     suite.run("--timetracer-mode=none").assert_outcomes(passed=6)
 
 
+DRAWN = """
+pytestmark = pytest.mark.timetracer
+
+@pytest.fixture(scope="session")
+def token():
+    return uuid.uuid4().hex
+
+@pytest.fixture(scope="module")
+def silent():
+    return None
+
+@pytest.mark.parametrize("name", ["a", "b"])
+def test_asks(token, silent, name):
+    assert ask(f"/{token}/{name}")["path"] == f"/{token}/{name}"
+"""
+
+
+def test_what_a_shared_fixture_draws_is_given_again(suite: Suite, server: Server) -> None:
+    """Though it asks nothing of anybody; one that does neither has no cassette."""
+    suite.write(text=DRAWN)
+    suite.run().assert_outcomes(passed=2)
+    assert [name for name in suite.cassettes() if "fixtures/" in name] == ["fixtures/test_it/token.setup.jsonl"]
+    suite.run("--timetracer-mode=none", "-k", "b").assert_outcomes(passed=1)
+    assert server.asked == 2
+
+
 DATABASE = """
 @pytest.fixture(scope="session")
 def django_db_setup():

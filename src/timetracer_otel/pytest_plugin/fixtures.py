@@ -5,16 +5,15 @@ So they are no part of a test: what each asks has a cassette of its own, one for
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import pytest
 
 from pytest_timetracer.options import asks, mode_of
 from timetracer_otel.errors import TimetracerError
-from timetracer_otel.pytest_plugin import places
+from timetracer_otel.pytest_plugin import django_databases, places
 from timetracer_otel.seams.lanes import process
 from timetracer_otel.testing import Recording, Replaying, Tape
 
@@ -24,9 +23,6 @@ _OF_RUNNERS: Final = ("_pytest.", "pytest_asyncio.", "anyio.", "xdist.", "pytest
 """Modules whose fixtures ask nothing of anybody."""
 _OF_USERS: Final = ("_pytest.python", "_pytest.unittest")
 """Those in which ``setup_module``, ``setup_class`` and ``setUpClass`` become fixtures."""
-_DATABASE: Final = "django_db_setup"
-_ASKS_BY_NAME: Final = ("_django_setup_unittest", "_django_db_marker")
-"""pytest-django's fixtures that ask for the database by name, each time in the middle of another fixture."""
 
 
 class SharedFixtures:
@@ -54,7 +50,7 @@ class SharedFixtures:
             item: that asks for a cassette.
             records: whether it will be recorded.
         """
-        _ask_first(item)
+        django_databases.ask_first(item)
         self._records = self._records or records
         known = getattr(getattr(item, "_fixtureinfo", None), "name2fixturedefs", {})
         self._used.update(one for found in known.values() for one in found if one.scope != "function")
@@ -84,13 +80,19 @@ class SharedFixtures:
         number = getattr(request, "param_index", None) if hasattr(request, "param") else None
         self._numbers[fixturedef] = "" if number is None else f"[{number}]"
         tape = self._begun(fixturedef, request, "setup")
+        is_of_django = fixturedef.argname == django_databases.SET_UP
+        if is_of_django:
+            django_databases.name_as_recorded(self._config, tape)
         try:
             yield
         except BaseException as error:
             self._end(tape, error)
             raise
         fixturedef.addfinalizer(lambda: self._tear_down(fixturedef, request))
-        self._end(tape)
+        refused = django_databases.named_for_worker(self._config, tape) if is_of_django else ""
+        self._end(tape, pytest.fail.Exception(refused) if refused else None)
+        if refused:
+            _fail(fixturedef, request, refused)
 
     def _begun(self, fixturedef: pytest.FixtureDef[Any], request: pytest.FixtureRequest, part: str) -> Tape:
         name = f"{fixturedef.argname}{self._numbers[fixturedef]}"
@@ -111,10 +113,10 @@ class SharedFixtures:
         return self._tape_for("once" if place.found() is None else "off", place, title)
 
     def _end(self, tape: Tape, error: BaseException | None = None) -> None:
-        """End a tape; one that asked nothing of anybody, or failed, leaves no cassette."""
+        """End a tape; one that asked and drew nothing, or failed, leaves no cassette."""
         tape.end(error)
         if isinstance(tape, Recording):
-            if error is None and tape.calls():
+            if error is None and tape.says_something():
                 tape.keep()
             tape.discard()
         if isinstance(tape, Replaying) and (problem := tape.problem()):
@@ -137,19 +139,8 @@ class SharedFixtures:
             self._end(tape)
 
 
-def _ask_first(item: pytest.Item) -> None:
-    """Let a test of pytest-django ask for the database as for any other fixture that tests share.
-
-    Else the first test to need it would have its migrations in the test's own cassette, and nobody its teardown.
-    """
-    names = getattr(item, "fixturenames", [])
-    place = next((number for number, name in enumerate(names) if name in _ASKS_BY_NAME), None)
-    if place is not None and _DATABASE not in names and _has_database(item):
-        names.insert(place, _DATABASE)
-
-
-def _has_database(item: pytest.Item) -> bool:
-    if item.get_closest_marker("django_db") is not None:
-        return True
-    kinds = getattr(sys.modules.get("django.test"), "TransactionTestCase", None)
-    return kinds is not None and issubclass(getattr(item, "cls", None) or object, kinds)
+def _fail(fixturedef: pytest.FixtureDef[Any], request: pytest.FixtureRequest, why: str) -> None:
+    """Fail a fixture that was set up well, for each test that asks for it."""
+    error = pytest.fail.Exception(f"timetracer: {why}", pytrace=False)
+    fixturedef.cached_result = (None, fixturedef.cache_key(cast("Any", request)), (error, None))
+    raise error

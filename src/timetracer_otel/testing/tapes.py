@@ -14,10 +14,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from timetracer_otel import autoload, seams
+from timetracer_otel import autoload, seams, spans
 from timetracer_otel.cassette import bundle, finding, loading
 from timetracer_otel.errors import CassetteError, ConfigError
 from timetracer_otel.families.kinds.execution import Execution
+from timetracer_otel.nondeterminism.recorded import Index
 from timetracer_otel.seams import Lane
 from timetracer_otel.seams.lanes import process
 from timetracer_otel.testing import calls
@@ -153,12 +154,20 @@ class Recording(Tape):
         file = self._folder / "until-now.jsonl"
         file.write_bytes(lane.until_now())
         try:
-            spans = [call for one in loading.load_alone([file]).lanes for call in one.calls]
+            asked = [call for one in loading.load_alone([file]).lanes for call in one.calls]
         except CassetteError:
             return []  # nothing has ended yet
         finally:
             file.unlink()
-        return calls.seen((span, None) for span in spans)
+        return calls.seen((span, None) for span in asked)
+
+    def says_something(self) -> bool:
+        """Whether anything was asked or drawn, once it has ended."""
+        files = [] if self._folder is None else sorted(finding.below(self._folder))
+        recorded = [span for lane in loading.load_alone(files).lanes for span in lane.spans]
+        payloads = [payload for span in recorded if (payload := span.payload(spans.DRAWS)) is not None]
+        drawn = Index.of([payloads])
+        return any(span.is_call for span in recorded) or bool(drawn and drawn.by_site)
 
     def keep(self) -> None:
         """Write the cassette. What a test recorded that has failed is better discarded.
