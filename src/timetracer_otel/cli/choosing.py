@@ -64,7 +64,7 @@ class Wanted:
         """
         by_time = sort in {"newest", "oldest"}
         summaries = listing.summaries(oldest_first=sort == "oldest")
-        found: Iterable[Summary] = filter(self.takes, summaries)
+        found: Iterable[Summary] = summaries if self == Wanted() else filter(self.takes, summaries)
         most = None if limit is None else min(limit, len(listing.rows))
         return islice(found if by_time else iter(sorted(found, key=_SORTS[sort])), most)
 

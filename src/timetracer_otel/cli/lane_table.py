@@ -108,16 +108,18 @@ def _padded(row: Sequence[Cell], widths: Sequence[int]) -> list[Cell]:
 def _texts(summary: Summary) -> Texts:
     # A body that the app did not care to read is no error; `show` says so.
     error = summary.error or ("incomplete response" if "response" in (summary.incomplete or "") else "")
-    return (
+    texts = (
         _moment(summary.start),
-        one_line(summary.method or ("session" if summary.kind == "session" else "-")),
-        one_line(summary.target),
+        summary.method or ("session" if summary.kind == "session" else "-"),
+        summary.target,
         "-" if summary.status is None else str(summary.status),
         milliseconds(summary.duration_ms),
         str(summary.calls),
-        one_line(error if len(error) <= _LONGEST_ERROR else error[: _LONGEST_ERROR - 1] + "…"),
-        one_line(summary.file),
+        error if len(error) <= _LONGEST_ERROR else error[: _LONGEST_ERROR - 1] + "…",
+        summary.file,
     )
+    whole = "".join(texts)
+    return texts if whole.isascii() and whole.isprintable() else tuple(map(one_line, texts))
 
 
 def _styles(summary: Summary | None) -> Texts:

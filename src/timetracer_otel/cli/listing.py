@@ -123,22 +123,22 @@ def stamped(folder: str, base: int, errors: list[CassetteError]) -> Iterator[tup
         base: how many characters of their paths are not given.
         errors: gets those of folders that cannot be read.
     """
-    below = []
-    try:
-        with os.scandir(folder) as entries:
-            for entry in entries:
-                if entry.is_dir(follow_symlinks=False):
-                    below.append(entry.path)
-                elif finding.may_be_cassette(entry.name):
-                    status = entry.stat()
-                    yield entry.path[base:], (status.st_size, status.st_mtime_ns, status.st_ino)
-    except FileNotFoundError:
-        return  # removed meanwhile
-    except OSError as error:
-        message = f"cannot be read ({error.strerror}): check its permissions"
-        errors.append(CassetteError(message, file=folder))
-    for one in below:
-        yield from stamped(one, base, errors)
+    folders = [folder]
+    while folders:
+        folder = folders.pop()
+        try:
+            with os.scandir(folder) as entries:
+                for entry in entries:
+                    if entry.is_dir(follow_symlinks=False):
+                        folders.append(entry.path)
+                    elif finding.may_be_cassette(entry.name):
+                        status = entry.stat()
+                        yield entry.path[base:], (status.st_size, status.st_mtime_ns, status.st_ino)
+        except FileNotFoundError:
+            pass  # removed meanwhile
+        except OSError as error:
+            message = f"cannot be read ({error.strerror}): check its permissions"
+            errors.append(CassetteError(message, file=folder))
 
 
 def _in_order(file: str) -> tuple[list[str], str]:
