@@ -82,7 +82,8 @@ def _list(  # noqa: PLR0913, PLR0917 - each is an argument of the command line
 
     Files that cannot be read are named on stderr, and the exit status is then 2.
     """
-    folder = directory or str(config.load().dir)
+    settings = config.load()  # a wrong setting is told, whether or not it is needed
+    folder = directory or str(settings.dir)
     gc.disable()  # rows by the hundred thousand live until the end
     now = datetime.now(UTC)
     wanted = choosing.Wanted(
@@ -239,7 +240,8 @@ def _stats(
     """
     from timetracer_otel.cli import statistics  # noqa: PLC0415 - the others need it not
 
-    folder = directory or str(config.load().dir)
+    settings = config.load()  # a wrong setting is told, whether or not it is needed
+    folder = directory or str(settings.dir)
     errors: list[CassetteError] = []
     routes = statistics.routes(listing.lanes(folder, errors))
     if as_json:
@@ -302,12 +304,13 @@ def _diff(
     one, other = (finding.find([place], directory) for place in (first, second))
     with progress.while_reading([*one, *other]):
         diff = diffing.compare(one, other, None if strict else left_out, is_slower)
-    if as_json:
-        output.write_object(diff.as_json())
-    else:
-        diffing.print_diff(diff)
+    differ = typer.Exit(0 if diff.equal else 1)
+    try:
+        output.write_object(diff.as_json()) if as_json else diffing.print_diff(diff)
+    except (BrokenPipeError, SystemExit):  # the latter is Rich's, of a pipe that nobody reads any more
+        raise differ from None
     _tell(left_out)
-    raise typer.Exit(0 if diff.equal else 1)
+    raise differ
 
 
 @app.command("bundle")
@@ -413,16 +416,30 @@ def run() -> None:
     except TimetracerError as error:
         output.complain(error)
         sys.exit(2)
-    except BrokenPipeError:
-        _leave_pipe()
+    except (BrokenPipeError, SystemExit) as end:
+        status = _of_left_pipe(end)
+        if status is None:
+            raise
+        _leave_pipe(status)
 
 
-def _leave_pipe() -> None:
+def _of_left_pipe(end: BaseException) -> object:
+    """Give the status of a command whose reader left, None where nobody did.
+
+    Click and Rich end one that was still writing with 1; one that had ended by itself keeps its status.
+    """
+    before = end.__context__
+    if isinstance(end, BrokenPipeError):
+        return before.code if isinstance(before, SystemExit) else 0
+    return 0 if isinstance(before, BrokenPipeError) else None
+
+
+def _leave_pipe(status: object) -> None:
     """End without a word: the reader of our output, such as ``head``, has what it wanted."""
     nowhere = os.open(os.devnull, os.O_WRONLY)
     with contextlib.suppress(OSError):  # stdout may be closed already
         os.dup2(nowhere, sys.stdout.fileno())
-    sys.exit(1)
+    sys.exit(status if isinstance(status, int) else 0)
 
 
 if __name__ == "__main__":
