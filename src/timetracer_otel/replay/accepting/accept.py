@@ -91,7 +91,9 @@ class _Accepting:
             return "its cassette stands at a URL: copy it here first"
         answered = {note["number"]: note for note in verified.seen.answered}
         for one in every:
-            if one.kind in {"error", "refused"} or (one.what == OF_CHILDREN and not _printed_by(lanes, verified.seen)):
+            of_stderr = one.kind == "output" and one.what.startswith("stderr")
+            of_others = one.what == OF_CHILDREN and not _printed_by(lanes, verified.seen)
+            if one.kind in {"error", "refused"} or of_stderr or of_others:
                 return f"{one}: record it again"
             if one.kind in {"extra", "changed"} and one.note not in answered:
                 return f"nothing recorded answers it: {one}: {_NO_ANSWER}"
