@@ -6,6 +6,7 @@ import functools
 import importlib
 import json
 from collections.abc import Callable
+from contextlib import suppress
 from queue import Empty
 from typing import Any, Final
 
@@ -59,9 +60,20 @@ def transport() -> type:
             return 0
 
     class Transport(virtual.Transport):  # type: ignore[misc, name-defined] # as above
+        # The pool that forks is another one with a loop. Without, its children share the locks of a pipe, and one that is
+        # killed keeps them.
+        implements = virtual.Transport.implements.extend(asynchronous=True)
         polling_interval = _POLL_SECONDS
         driver_type = "timetracer"
         driver_name = "timetracer"
+
+        def register_with_event_loop(self, connection: Any, loop: Any) -> None:
+            loop.call_repeatedly(_POLL_SECONDS, self._drain)
+
+        def _drain(self) -> None:
+            with suppress(Empty, TimeoutError):  # both: not now
+                while True:
+                    self.cycle.get(self._deliver)
 
         def driver_version(self) -> str:
             return "replay"
