@@ -27,6 +27,7 @@ from timetracer_otel.families.messaging.publishing import Published
 from timetracer_otel.families.messaging.working import to_json
 from timetracer_otel.integrations._celery_broker import LOST_WORDS, NAME, transport
 from timetracer_otel.seams import Bequest, Description, Instrumentor, Integration, Lane, Patch, Responder, faults
+from timetracer_otel.seams.brokering import by_broker
 from timetracer_otel.seams.lanes import entering
 
 __all__ = ["INTEGRATION", "NAME"]
@@ -42,6 +43,11 @@ _OF_ONE: Final = frozenset({
 """Headers that say the same as the body, or another thing in each run."""
 _LOST: Final = frozenset({"WorkerLostError", "SystemExit", "KeyboardInterrupt"})
 """How the main process knows that a child has ended in mid-task."""
+_BROKERS: Final = (
+    *(("kombu.transport.virtual.base", f"Channel.basic_{what}") for what in ("publish", "ack", "reject", "recover")),
+    *(("kombu.transport.redis", f"QoS.{what}") for what in ("append", "restore_visible", "restore_by_tag")),
+)
+"""Where kombu keeps queues by a client that an app uses too, such as Redis's: what it asks is no call of the app's."""
 _BEQUEST: Final = "timetracer-bequest"
 """Where a forked child is told by the main process what both call its lane, and how long the task may take."""
 _T = TypeVar("_T")
@@ -403,6 +409,15 @@ def _never_expires(original: Any) -> Any:
     return maybe_expire
 
 
+def _not_in_replay(original: Any) -> Any:
+    """Around ``Scheduler.apply_entry(entry, …)`` of beat's, which asks for a periodic task that is due."""
+
+    def apply_entry(self: Any, *args: Any, **kwargs: Any) -> Any:
+        return original(self, *args, **kwargs) if seams.responder(NAME) is None else None
+
+    return apply_entry
+
+
 def _describe(recorded: Span) -> Description | None:
     message = publishing.recorded(recorded)
     return None if message is None else publishing.describe(message)
@@ -433,8 +448,10 @@ INTEGRATION = Integration(
         Patch("celery.concurrency.prefork", "TaskPool.apply_async", maker=_handed_over),
         Patch("billiard.pool", "TimeoutHandler.on_hard_timeout", maker=_limited),
         Patch("celery.worker.request", "Request.maybe_expire", maker=_never_expires),
+        Patch("celery.beat", "Scheduler.apply_entry", maker=_not_in_replay),
         Patch("kombu.messaging", "Producer._publish", maker=_published),
         Patch("kombu.connection", "Connection.get_transport_cls", maker=_transport_class),
+        *(Patch(module, name, maker=by_broker, required=False) for module, name in _BROKERS),
     ),
     describe=_describe,
     render=_render,

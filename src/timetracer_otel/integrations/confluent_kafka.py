@@ -11,6 +11,7 @@ import re
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 from functools import cache, partial
 from types import SimpleNamespace
 from typing import Any, Final, NamedTuple
@@ -329,11 +330,21 @@ def _taken(consumer: Any, seconds: float, *, is_batch: bool) -> Taken | None:
 
 
 class _Sent(NamedTuple):
-    """A message that waits, in a replay, to be reported."""
+    """A message that waits, in a replay, to be reported; without a recorded report it waits for ever."""
 
     record: Record
     report: Report
-    callback: Callable[..., Any]
+    callback: Callable[..., Any] | None
+
+    @property
+    def is_due(self) -> bool:
+        """Whether its report came before any flush ran out of time."""
+        return self.report.told is not NOTHING and not self.report.outlived
+
+    def flushed(self) -> _Sent:
+        """The same behind a flush that ran out of time."""
+        left = max(0, self.report.outlived - 1)
+        return self._replace(report=replace(self.report, outlived=left))
 
 
 def _producer(base: Any) -> type:  # noqa: C901 - a class of short methods
@@ -344,6 +355,7 @@ def _producer(base: Any) -> type:  # noqa: C901 - a class of short methods
             settings = _configured(args, kwargs)
             self.__dict__["_timetracer_default"] = settings.get("on_delivery")
             self.__dict__["_timetracer_sent"] = deque[_Sent]()
+            self.__dict__["_timetracer_ran_out"] = 0
             if _CLIENT.responder is None:
                 super().__init__(*args, **kwargs)
             else:
@@ -359,11 +371,11 @@ def _producer(base: Any) -> type:  # noqa: C901 - a class of short methods
             given.pop("on_delivery", None)
             if (responder := _CLIENT.responder) is not None:
                 sent = _sent(**given)
-                report = producing.answered(responder, sent, _forms())
-                if callback is not None and report.told is not NOTHING:
-                    self.__dict__["_timetracer_sent"].append(_Sent(sent, report, callback))
+                waits = _Sent(sent, producing.answered(responder, sent, _forms()), callback)
+                if callback is not None or not waits.is_due:
+                    self.__dict__["_timetracer_sent"].append(waits)
                 return
-            _send(super().produce, given, callback)
+            _send(super().produce, given, callback, lambda: self.__dict__["_timetracer_ran_out"])
 
         def poll(self, *args: Any, **kwargs: Any) -> Any:
             if _CLIENT.responder is None:
@@ -371,10 +383,14 @@ def _producer(base: Any) -> type:  # noqa: C901 - a class of short methods
             return _report_all(self.__dict__["_timetracer_sent"])
 
         def flush(self, *args: Any, **kwargs: Any) -> Any:
+            sent = self.__dict__["_timetracer_sent"]
             if _CLIENT.responder is None:
-                return super().flush(*args, **kwargs)
-            _report_all(self.__dict__["_timetracer_sent"])
-            return 0
+                left = super().flush(*args, **kwargs)
+                self.__dict__["_timetracer_ran_out"] += bool(left)
+                return left
+            _report_all(sent)
+            sent.extend([sent.popleft().flushed() for _ in range(len(sent))])
+            return len(sent)
 
         def __len__(self) -> int:
             length: int = super().__len__() if _CLIENT.responder is None else len(self.__dict__["_timetracer_sent"])
@@ -406,20 +422,25 @@ def _sent(topic: str, **given: Any) -> Record:
     )
 
 
-def _send(produce: Callable[..., None], given: dict[str, Any], callback: Callable[..., Any] | None) -> None:
-    """Send a message, and record it with the broker's report."""
-    sending = producing.begin(NAME, str(given.get("topic")), _forms())
+def _send(
+    produce: Callable[..., None],
+    given: dict[str, Any],
+    callback: Callable[..., Any] | None,
+    ran_out: Callable[[], int],
+) -> None:
+    """Send a message, and record it with the broker's report, and how many flushes ran out of time before that."""
+    sending, before = producing.begin(NAME, str(given.get("topic")), _forms()), ran_out()
     try:
-        produce(**given, on_delivery=partial(_delivered, sending, callback))
+        produce(**given, on_delivery=lambda *told: _delivered(sending, callback, ran_out() - before, *told))
     except BaseException as error:
         sending.refused(_CLIENT.guarded("sent", partial(_sent, **given)), error)
         raise
     _CLIENT.guarded("sent", lambda: sending.sent(_sent(**given)))
 
 
-def _delivered(sending: Sending, callback: Callable[..., Any] | None, error: Any, message: Any) -> None:
+def _delivered(sending: Sending, callback: Callable[..., Any] | None, outlived: int, error: Any, message: Any) -> None:
     """Take the broker's report, which comes while the app polls or flushes; then the app has it."""
-    _CLIENT.guarded("reported", lambda: sending.reported(_report_of(error, message)))
+    _CLIENT.guarded("reported", lambda: sending.reported(_report_of(error, message), outlived))
     if callback is not None:
         callback(error, message)
 
@@ -430,14 +451,15 @@ def _report_of(error: Any, message: Any) -> dict[str, Any]:
 
 
 def _report_all(sent: deque[_Sent]) -> int:
-    """Give the app its reports; how many there were."""
+    """Give the app the reports that are due; how many there were."""
     count = 0
-    while sent:
-        record, report, callback = sent.popleft()
-        told = dict(report.told)
-        message = _made(topic=record.destination, key=record.key, value=record.body, headers=None, **told)
-        callback(told["error"], message)
+    for one in [one for one in sent if one.is_due]:
+        sent.remove(one)
         count += 1
+        if one.callback is not None:
+            record, told = one.record, dict(one.report.told)
+            message = _made(topic=record.destination, key=record.key, value=record.body, headers=None, **told)
+            one.callback(told["error"], message)
     return count
 
 

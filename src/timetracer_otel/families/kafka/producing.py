@@ -28,6 +28,8 @@ RECORD: Final = "timetracer.kafka.record"
 """All of a sent message but its body, in JSON, as :meth:`Record.encoded` gives it."""
 FAILED: Final = "timetracer.kafka.failed"
 """On a call with an error: whether sending raised it (``send``), or the broker's report said it (``report``)."""
+OUTLIVED: Final = "timetracer.kafka.flushes"
+"""How many flushes of the producer ran out of time between sending and report; absent where none did."""
 _TRACING: Final = frozenset({"traceparent", "tracestate", "baggage", "b3", "uber-trace-id", "x-b3-traceid"})
 """Headers that OpenTelemetry adds: they are others in each run."""
 Failed: TypeAlias = Literal["send", "report"]
@@ -103,14 +105,17 @@ class Sending:
         elif self._call is not None:
             self._end()
 
-    def reported(self, report: object) -> None:
+    def reported(self, report: object, outlived: int = 0) -> None:
         """Take what the broker reported.
 
         Args:
             report: of the library's classes.
+            outlived: how many flushes ran out of time meanwhile.
         """
         if self._call is not None:
             try:
+                if outlived:
+                    self._call.attributes[OUTLIVED] = outlived
                 self._call.put(spans.RESPONSE, json.dumps(self._forms.plain(report)).encode())
                 self._end()
             except Exception as error:  # noqa: BLE001 - recording never breaks the app
@@ -210,10 +215,12 @@ class Report:
     Attributes:
         told: what the broker reported; :data:`NOTHING` when no report had come when the recording ended.
         error: that it reported.
+        outlived: how many flushes ran out of time before it came.
     """
 
     told: Any = NOTHING
     error: BaseException | None = None
+    outlived: int = 0
 
 
 def answered(responder: Responder, sent: Record, forms: Forms) -> Report:
@@ -234,7 +241,8 @@ def answered(responder: Responder, sent: Record, forms: Forms) -> Report:
             raise error
         return Report(error=error)
     told = answer.recorded.payload(spans.RESPONSE)
-    return Report() if told is None else Report(forms.made(json.loads(told)))
+    outlived = answer.recorded.attributes.get(OUTLIVED)
+    return Report() if told is None else Report(forms.made(json.loads(told)), outlived=int(str(outlived or 0)))
 
 
 def _encoded(sent: Record) -> dict[str, spans.Attribute]:

@@ -1,0 +1,39 @@
+"""Tasks of Celery over Redis, by which kombu keeps its queues: that is the broker's traffic, and none of the app's."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from examples.support import Program
+from tests.celery.harness import HERE, environment, executions, loaded, replay, wait_for
+from tests.redis.conftest import serving
+
+pytestmark = pytest.mark.system  # redis-server is no Python package
+
+WORKER = ("celery", "-A", "payments", "worker", "--pool", "prefork", "-c", "1", "-l", "info")
+SEND = "from payments import double, killed; double.delay(number=1); killed.delay(order_id=7)"
+EXECUTIONS = 3
+OF_THE_BROKER = ("ZADD", "ZREM", "HSET", "HDEL", "LPUSH")
+"""How a message waits, is taken and is acknowledged."""
+
+
+def test_what_keeps_the_queues_is_not_recorded(tmp_path: Path) -> None:
+    """Neither in the session nor in a lane; the tasks are verified without it, one whose child is killed among them."""
+    cassettes = tmp_path / "cassettes"
+    with serving(tmp_path) as port:
+        env = environment(BROKER_URL=f"redis://127.0.0.1:{port}", TIMETRACER_DIR=str(cassettes))
+        subprocess.run([sys.executable, "-c", SEND], cwd=HERE, env=env, check=True, timeout=60)
+        command = ["opentelemetry-instrument", "--traces_exporter", "timetracer", *WORKER]
+        with Program(command, log=tmp_path / "worker.log", env=env, cwd=HERE):
+            wait_for(cassettes, EXECUTIONS)
+    assert len(executions(loaded(cassettes).lanes)) == EXECUTIONS
+    recorded = "".join(path.read_text() for path in cassettes.glob("*/*/*.jsonl"))
+    assert '"name":"publish payments.double"' in recorded or '"payments.double"' in recorded
+    assert [name for name in OF_THE_BROKER if f'"name":"{name}' in recorded] == []
+    status, said = replay(cassettes, "", "--verify", command=WORKER, BROKER_URL="redis://redis.invalid")
+    assert f"{EXECUTIONS} checked, {EXECUTIONS} passed" in said, said
+    assert status == 0, said
