@@ -16,7 +16,7 @@ from tests.cli.conftest import MS, Command, Recording
 from timetracer_otel import spans
 from timetracer_otel.cassette import loading
 from timetracer_otel.cli.export import writing
-from timetracer_otel.errors import ConfigError
+from timetracer_otel.errors import CassetteError, ConfigError
 
 
 @pytest.fixture
@@ -119,6 +119,10 @@ def test_otlp_gets_the_messages_as_they_are(file: Path, receiver: tuple[str, typ
         writing.export("otlp", [file], url, None, "")
     with pytest.raises(ConfigError, match="no endpoint of OTLP/HTTP"):
         writing.export("otlp", [file], "collector:4318", None, "")
+    empty = file.with_name("empty.jsonl")
+    empty.touch()
+    with pytest.raises(CassetteError, match="nothing was sent"):
+        writing.export("otlp", [empty], url, None, "")
 
 
 def test_a_test_is_written_with_its_cassette(file: Path, tmp_path: Path) -> None:

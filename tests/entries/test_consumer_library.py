@@ -399,3 +399,4 @@ def test_messages_that_nobody_takes_fail(recorded: Recorded) -> None:
     status, said = recorded.replayed("--verify", program=program)
     assert status == 1, said
     assert "2 not driven" in said, said
+    assert "the kind message that pigeon begins" in said, said

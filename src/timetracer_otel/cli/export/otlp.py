@@ -11,7 +11,7 @@ from typing import Final
 from timetracer_otel.cassette.framing import read_messages
 from timetracer_otel.cassette.reading import document_of, encoded
 from timetracer_otel.cassette.urls import split
-from timetracer_otel.errors import ConfigError
+from timetracer_otel.errors import CassetteError, ConfigError
 
 __all__ = ["send"]
 
@@ -31,7 +31,7 @@ def send(files: Iterable[Path], endpoint: str) -> int:
         How many messages were taken.
 
     Raises:
-        CassetteError: a file cannot be read.
+        CassetteError: a file cannot be read, or there is nothing in any.
         ConfigError: nothing listens there, or it refuses a message.
     """
     parts = split(endpoint)
@@ -48,6 +48,8 @@ def send(files: Iterable[Path], endpoint: str) -> int:
         connection.close()
     except (OSError, ValueError, http.client.HTTPException) as error:
         raise ConfigError(f"{endpoint} cannot be reached ({error}): is a collector running there?") from error
+    if not count:
+        raise CassetteError("nothing was sent: the cassettes are empty")
     return count
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
+from timetracer_otel import spans
 from timetracer_otel.cassette.shelf import Outline, Shelf
 from timetracer_otel.replay import journal
 from timetracer_otel.replay.comparing.calls import LaneNotes, Notes, Unused, compare_calls
@@ -92,7 +93,9 @@ def undriven(lanes: Sequence[Outline], shelf: Shelf, *, ended: bool = False) -> 
             name, why = outline.name.strip() or "a lane", "what started it is not in the cassettes"
         elif outline.is_drivable:
             how = "ended before it came to it" if ended else "did not take it"
+            begun = entry.attributes.get(spans.PLUGIN)  # such as pytest, which --verify does not run by itself
             name, why = outline.name, f"the command {how}, an entry of the kind {outline.kind}"
+            why += f" that {begun} begins" if begun else ""
         elif outline.method:
             name, why = entry.name, "its request was not recorded, only a span of it"
         else:
