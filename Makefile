@@ -5,6 +5,8 @@
 PYTHON ?=
 VENV ?= .venv
 ARGS ?=
+# Two a processor: the tests wait for other processes half of the time.
+WORKERS ?= $(shell echo $$((2 * $$(getconf _NPROCESSORS_ONLN))))
 
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
@@ -31,7 +33,7 @@ demo: $(READY)
 	@$(BIN)/python -m examples.demo
 
 test: $(READY)
-	@$(BIN)/python -m pytest -m "not system" -n auto --dist loadfile $(ARGS)
+	@$(BIN)/python -m pytest -m "not system" -n $(WORKERS) --dist loadfile $(ARGS)
 
 test-all: $(READY)
 	@$(BIN)/python -m pytest $(ARGS)

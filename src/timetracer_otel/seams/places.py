@@ -17,12 +17,14 @@ from weakref import WeakKeyDictionary
 from timetracer_otel.seams import branches, faults
 from timetracer_otel.seams.lanes import Lane, process
 
-__all__ = ["begin_at", "entry", "forked", "next_place"]
+__all__ = ["begin_at", "entry", "forked", "has_started", "next_place"]
 
 _counted: WeakKeyDictionary[Lane, defaultdict[str, Iterator[int]]] = WeakKeyDictionary()
 _thread = threading.local()  # the thread that forks is the only one in the child
 _started_for = [""]
 """The entry that this process was started for."""
+_started = [False]
+"""Whether this process has started others."""
 
 
 def begin_at(place: str) -> None:
@@ -41,12 +43,18 @@ def _entry_of(lane: Lane | None) -> str:
 
 def next_place() -> str:
     """The place of the child that is about to be started; empty when nothing is installed."""
+    _started[0] = True
     lane = branches.current_lane()
     if lane is None:
         return ""
     branch = branches.branch_in(lane, branches.here())
     numbers = _counted.setdefault(lane, defaultdict(count))
     return f"{_entry_of(lane)}/{branch}/{next(numbers[branch])}"
+
+
+def has_started() -> bool:
+    """Whether this process has started others: their recordings name it as their parent."""
+    return _started[0]
 
 
 def forked() -> str:
@@ -67,6 +75,7 @@ def _note_place() -> None:
 def _begin_in_child() -> None:
     if not process.stands_in:
         begin_at(forked())
+        _started[0] = False
 
 
 os.register_at_fork(before=_note_place, after_in_child=_begin_in_child)

@@ -182,8 +182,9 @@ class SessionLane(RecordedLane):
         if self.output.leaving is not None and self.passed is not None:
             self._send_own(self.output.leaving)
         is_script = self.passed is not None
-        has_own = self.path is not None or is_script or self.draws_wait or self.output.tally.attributes()
-        if self.output.settings.files and has_own:
+        # The sessions of others that it started belong to it; how it ended is expected of its replay.
+        is_known = self.path is not None or places.has_started() or bool(self.exit_status)
+        if self.output.settings.files and (is_known or is_script or self.draws_wait or self.output.tally.attributes()):
             size = 0 if self.passed is None else self.passed.size
             self.output.sink.submit(self.id, size, self._write_own)
 
@@ -209,10 +210,14 @@ class SessionLane(RecordedLane):
                 os.utime(self.path)
 
     def note_counts(self) -> None:
-        """Leave the counts of what was lost or late in the file, when they have changed: the process may be killed."""
+        """Leave the counts of what was lost or late in the file, when they have changed: the process may be killed.
+
+        A process that has started others has a file in any case, without which nobody knows whose children they are.
+        """
         self.output.tally.remind()
         counts = self.output.tally.attributes()
-        if self.output.settings.files and counts != self._noted:
+        is_parent = self.path is None and places.has_started()
+        if self.output.settings.files and (counts != self._noted or is_parent):
             fragment = otlp.span_fragment(self._span("timetracer.counts", _now()), {spans.LANE_ID: self.id, **counts})
             with suppress(CassetteError):  # nothing can be written yet: next time
                 self._append([(None, fragment)])
