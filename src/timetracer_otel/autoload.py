@@ -310,7 +310,6 @@ def _record(settings: Settings, provider: TracerProvider) -> None:
         unreached_children,
     )
     from timetracer_otel.exporters.lanes.recorder import Recorder  # noqa: PLC0415 - see above
-    from timetracer_otel.families.entry.command import command_of_process  # noqa: PLC0415 - see above
     from timetracer_otel.seams import tracing  # noqa: PLC0415 - see above
 
     zstd.check(settings.compression)
@@ -353,6 +352,8 @@ def _record(settings: Settings, provider: TracerProvider) -> None:
     _undoing.callback(children.prepare(unreached_children.tell))
     recorder.watch_streams()
     if settings.command == "entry" and children.parent() is None:
+        from timetracer_otel.families.entry.command import command_of_process  # noqa: PLC0415 - few ask for it
+
         recorder.session().command = command_of_process()
     _undoing.callback(recorder.unwatch)
     _undoing.callback(recorder.sink.end)

@@ -22,7 +22,15 @@ from timetracer_otel import seams
 from timetracer_otel.seams import Instrumentor, Integration, Patch, faults, imports, patching
 from timetracer_otel.seams.instrumentors import declared
 
-__all__ = ["THREADS", "Uninstrument", "instrument_on_import", "instrumentors", "leave_out_costly", "put_off"]
+__all__ = [
+    "THREADS",
+    "Uninstrument",
+    "instrument_on_import",
+    "instrumentors",
+    "leave_out_costly",
+    "left_to_no_collection",
+    "put_off",
+]
 
 _log = logging.getLogger("timetracer_otel")
 

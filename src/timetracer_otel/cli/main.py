@@ -82,8 +82,7 @@ def _list(  # noqa: PLR0913, PLR0917 - each is an argument of the command line
 
     Files that cannot be read are named on stderr, and the exit status is then 2.
     """
-    settings = config.load()  # a wrong setting is told, whether or not it is needed
-    folder = directory or str(settings.dir)
+    folder = _folder(directory)
     gc.disable()  # rows by the hundred thousand live until the end
     now = datetime.now(UTC)
     wanted = choosing.Wanted(
@@ -240,8 +239,7 @@ def _stats(
     """
     from timetracer_otel.cli import statistics  # noqa: PLC0415 - the others need it not
 
-    settings = config.load()  # a wrong setting is told, whether or not it is needed
-    folder = directory or str(settings.dir)
+    folder = _folder(directory)
     errors: list[CassetteError] = []
     routes = statistics.routes(listing.lanes(folder, errors))
     if as_json:
@@ -399,6 +397,12 @@ app.command("watch")(keeping.watch)
 app.command("doctor")(keeping.doctor)
 for _command in app.registered_commands:
     _command.epilog = examples.below(_command.name or "")
+
+
+def _folder(directory: str | None) -> str:
+    """The directory that was named, else that of the settings: a wrong setting is told in either case."""
+    settings = config.load()
+    return directory or str(settings.dir)
 
 
 def run() -> None:

@@ -130,12 +130,13 @@ def path_of(trail: str) -> str:
     return ".".join(step.partition("@")[0] for step in trail.split())
 
 
-def started(function: Any, args: tuple[Any, ...] = ()) -> Branch | None:
+def started(function: Any, args: tuple[Any, ...] = (), *, is_task: bool | None = None) -> Branch | None:
     """Give a branch to what the current code is about to start; None when nothing is installed.
 
     Args:
         function: that will run, or a coroutine.
         args: that it will be given.
+        is_task: as :class:`Branch` has it.
     """
     lane = current_lane()
     if lane is None:
@@ -145,6 +146,7 @@ def started(function: Any, args: tuple[Any, ...] = ()) -> Branch | None:
     if branch is None or branch.lane is not lane:
         branch = lane.root = lane.root or Branch(lane)
     branch = branch.child(_code_of(function))
+    branch.is_task = is_task
     if context is not None:
         settle(context, branch)
     return branch

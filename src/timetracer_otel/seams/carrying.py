@@ -59,10 +59,9 @@ def _start_thread(original: Callable[..., Any]) -> Callable[..., Any]:
         target = getattr(self, "_target", None)
         if not can_start or _is_worker(self, target):
             return original(self)
-        branch = branches.started(target or type(self).run, getattr(self, "_args", ()))
+        branch = branches.started(target or type(self).run, getattr(self, "_args", ()), is_task=False)
         if branch is None:
             return original(self)
-        branch.is_task = False
         own, run = vars(self).get("run", _ABSENT), self.run
 
         def put_back() -> None:
@@ -118,9 +117,8 @@ def _start_raw_thread(original: Callable[..., Any]) -> Callable[..., Any]:
     """Go around ``_thread.start_new_thread``."""
 
     def start_new_thread(function: Any, args: Any, *kwargs: Any) -> Any:
-        branch = branches.started(function, args) if callable(function) and isinstance(args, tuple) else None
-        if branch is not None:
-            branch.is_task = False
+        can_run = callable(function) and isinstance(args, tuple)
+        branch = branches.started(function, args, is_task=False) if can_run else None
         return original(function if branch is None else Carried(branch, function), args, *kwargs)
 
     return start_new_thread
@@ -130,10 +128,9 @@ def _start_task(original: Callable[..., Any]) -> Callable[..., Any]:
     """Go around ``create_task`` of a loop. The task copies a context that says which branch it is."""
 
     def create_task(self: Any, coro: Any, *args: Any, **kwargs: Any) -> Any:
-        branch = None if _is_waited_for() else branches.started(coro)
+        branch = None if _is_waited_for() else branches.started(coro, is_task=True)
         if branch is None:
             return original(self, coro, *args, **kwargs)
-        branch.is_task = True
         if (context := kwargs.get("context")) is not None:
             branches.settle(context, branch)
             return original(self, coro, *args, **kwargs)

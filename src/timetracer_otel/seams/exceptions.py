@@ -19,9 +19,11 @@ from typing import Any, Final, TypeAlias
 from timetracer_otel import redaction
 from timetracer_otel.errors import CassetteError
 
-__all__ = ["INTERRUPTED", "Maker", "encoded", "exit_status", "is_cancelled", "is_own_timeout", "rebuilt"]
+__all__ = ["BY_SIGNAL", "INTERRUPTED", "Maker", "encoded", "exit_status", "is_cancelled", "is_own_timeout", "rebuilt"]
 
-INTERRUPTED: Final = 128 + signal.SIGINT
+BY_SIGNAL: Final = 128
+"""What a shell adds to the number of the signal that has ended a program."""
+INTERRUPTED: Final = BY_SIGNAL + signal.SIGINT
 """What a shell says of a program that Ctrl-C has ended."""
 _DEPTH = 8
 _COLLECTIONS: dict[str, Callable[[list[Any]], object]] = {

@@ -163,9 +163,7 @@ def _spawn_raw(original: Callable[..., Any]) -> Callable[..., Any]:
     """Go around ``gevent.spawn_raw``."""
 
     def spawn_raw(function: Any, *args: Any, **kwargs: Any) -> Any:
-        branch = branches.started(function, args) if callable(function) else None
-        if branch is not None:
-            branch.is_task = False
+        branch = branches.started(function, args, is_task=False) if callable(function) else None
         return original(function if branch is None else Carried(branch, function), *args, **kwargs)
 
     return spawn_raw
@@ -173,10 +171,10 @@ def _spawn_raw(original: Callable[..., Any]) -> Callable[..., Any]:
 
 def _on_greenlet(greenlet: Any) -> None:
     """Give a greenlet that is about to start a context: its class is of C, and it copies none."""
-    branch = branches.started(greenlet._run, tuple(greenlet.args))  # noqa: SLF001 - what it will run, shown nowhere else
+    function = greenlet._run  # noqa: SLF001 - what it will run, shown nowhere else
+    branch = branches.started(function, tuple(greenlet.args), is_task=False)
     if branch is None:
         return
-    branch.is_task = False
     context = greenlet.gr_context
     if context is None:
         greenlet.gr_context = context = Context()

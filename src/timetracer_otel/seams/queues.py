@@ -31,6 +31,8 @@ _KNOWN: Final = "concurrent.futures.thread"
 """Its items know whose they are: see :mod:`carrying`."""
 _FURTHEST: Final = 2
 """Functions between the one that a thread or task runs and the one that takes from the queue."""
+_SORTED: Final = (queue.LifoQueue, queue.PriorityQueue, asyncio.LifoQueue, asyncio.PriorityQueue)
+"""Pools of connections are queues too, last in first out."""
 _TAKING: Final = ("queue", "asyncio.queues", "timetracer_otel.seams.queues")
 _STARTING: Final = ("threading", "asyncio", "gevent", "timetracer_otel", "opentelemetry")
 
@@ -105,12 +107,11 @@ def _get_simple(original: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def _get_whole(original: Callable[..., Any]) -> Callable[..., Any]:
-    """Go around ``Queue.get``, which ends the work for a lane that is over where nobody knows whose an item is."""
+    """Go around ``Queue.get``."""
 
     def get(self: Any, *args: Any, **kwargs: Any) -> Any:
         item = original(self, *args, **kwargs)
-        if _notes.get(self) is None and not isinstance(self, (queue.LifoQueue, queue.PriorityQueue)):
-            _serve_everybody()
+        _end_unknown(self)
         return item
 
     return get
@@ -121,11 +122,16 @@ def _get_async(original: Callable[..., Any]) -> Callable[..., Any]:
 
     async def get(self: Any) -> Any:
         item = await original(self)
-        if _notes.get(self) is None and not isinstance(self, (asyncio.LifoQueue, asyncio.PriorityQueue)):
-            _serve_everybody()
+        _end_unknown(self)
         return item
 
     return get
+
+
+def _end_unknown(of: Any) -> None:
+    """End the work for a lane that is over, where nobody knows whose what was taken is."""
+    if _notes.get(of) is None and not isinstance(of, _SORTED):
+        _serve_everybody()
 
 
 def _items(of: Any) -> Any:
@@ -204,14 +210,14 @@ def _serve_the_session() -> None:
 
 
 PATCHES: Final = (
-    *(Patch("queue", f"{kind}._put", maker=_put) for kind in ("Queue", "PriorityQueue")),
-    *(Patch("queue", f"{kind}._get", maker=_get) for kind in ("Queue", "PriorityQueue")),
-    *(Patch("asyncio.queues", f"{kind}._put", maker=_put) for kind in ("Queue", "PriorityQueue")),
-    *(Patch("asyncio.queues", f"{kind}._get", maker=_get) for kind in ("Queue", "PriorityQueue")),
+    *(
+        Patch(module, f"{kind}.{name}", maker=maker)
+        for module in ("queue", "asyncio.queues")
+        for kind in ("Queue", "PriorityQueue")
+        for name, maker in (("_put", _put), ("_get", _get))
+    ),
     Patch("queue", "Queue.get", maker=_get_whole),
     Patch("asyncio.queues", "Queue.get", maker=_get_async),
-    Patch("queue", "SimpleQueue.put", maker=_put_simple, underneath=True),
-    Patch("queue", "SimpleQueue.get", maker=_get_simple, underneath=True),
-    Patch("queue", "SimpleQueue.put_nowait", maker=_put_simple, underneath=True),
-    Patch("queue", "SimpleQueue.get_nowait", maker=_get_simple, underneath=True),
+    *(Patch("queue", f"SimpleQueue.{name}", maker=_put_simple, underneath=True) for name in ("put", "put_nowait")),
+    *(Patch("queue", f"SimpleQueue.{name}", maker=_get_simple, underneath=True) for name in ("get", "get_nowait")),
 )

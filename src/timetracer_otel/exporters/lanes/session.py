@@ -24,7 +24,7 @@ from timetracer_otel.exporters.lanes.parts import Part
 from timetracer_otel.exporters.lanes.recorded_lane import RecordedLane
 from timetracer_otel.exporters.lanes.resource import program_name
 from timetracer_otel.exporters.writing.retention import hold
-from timetracer_otel.seams import Call, Entry, children, places, streams
+from timetracer_otel.seams import Call, Entry, children, exceptions, places, streams
 from timetracer_otel.seams.streams import Passed
 
 if TYPE_CHECKING:
@@ -167,13 +167,14 @@ class SessionLane(RecordedLane):
         Args:
             number: of the signal.
         """
-        if self._is_command:
-            self.exit_status = 128 + number  # as shells say it
+        if self._as_entry is not None:
+            self.exit_status = exceptions.BY_SIGNAL + number
             self._end()
 
     @property
-    def _is_command(self) -> bool:
-        return self.command is not None and self.passed is not None
+    def _as_entry(self) -> Entry | None:
+        """The process as an entry; None of one that has turned out to be a server."""
+        return self.command if self.passed is not None else None
 
     def _end(self) -> None:
         for call in list(self._held):
@@ -230,13 +231,13 @@ class SessionLane(RecordedLane):
             attributes[spans.SESSION_EXIT_STATUS] = self.exit_status
         if self.passed is not None:
             attributes |= self.passed.attributes()
-        if self.command is not None and self.passed is not None:
-            attributes |= self.command.attributes(getattr(sys, "last_value", None))
+        if self._as_entry is not None:
+            attributes |= self._as_entry.attributes(getattr(sys, "last_value", None))
         return attributes
 
     @property
     def _kind(self) -> SpanKind:
-        return self.command.span_kind if self.command is not None and self.passed is not None else SpanKind.INTERNAL
+        return SpanKind.INTERNAL if self._as_entry is None else self._as_entry.span_kind
 
     def _span(self, name: str, start: int, kind: SpanKind = SpanKind.INTERNAL) -> ReadableSpan:
         return own_span(name, int(self.id, 16), self.output.provider.resource, (start, _now()), kind=kind)

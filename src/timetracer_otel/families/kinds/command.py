@@ -4,18 +4,17 @@ from __future__ import annotations
 
 import json
 import signal
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
 from timetracer_otel import redaction, spans
 from timetracer_otel.cassette.kinds import EntryKind, Side, Texts
 from timetracer_otel.cassette.model import Span
-from timetracer_otel.families.kinds._consumed import Consumed
+from timetracer_otel.families.kinds._consumed import RunByItself, facts, label
 from timetracer_otel.families.kinds._follower import by_keys
 from timetracer_otel.families.kinds._outcome import Outcome, plain, shown
 from timetracer_otel.seams import exceptions
-from timetracer_otel.seams.entries import Message
 from timetracer_otel.seams.streams import Passed
 
 __all__ = ["KIND", "PLUGIN", "Command"]
@@ -25,13 +24,11 @@ ARGUMENTS: Final = "timetracer.command.arguments"
 """In JSON: the words behind a command, or what a block or a function was given."""
 PLUGIN: Final = "command"
 _METHOD: Final = "COMMAND"
-_BY_SIGNAL: Final = 128
-"""What a shell adds to the number of the signal that has ended a program."""
 
 
 @dataclass(slots=True)
-class Command(Consumed):
-    """One run of a command, an entry.
+class Command(RunByItself):
+    """One run of a command, an entry. Its streams are no messages: they are kept as those of a session are.
 
     Attributes:
         target: its name.
@@ -58,11 +55,6 @@ class Command(Consumed):
     def method(self) -> str:
         """What file names and lists begin with."""
         return _METHOD
-
-    @property
-    def messages(self) -> Sequence[Message]:
-        """Its streams are no messages: they are kept as those of a session are."""
-        return ()
 
     @property
     def texts(self) -> Texts:
@@ -92,13 +84,6 @@ class Command(Consumed):
     def failed(self) -> bool:
         """Whether its exit status is another than 0."""
         return bool(self.status)
-
-    def header(self, name: str) -> str | None:
-        """There are no headers."""
-        return None
-
-    def hide_header(self, name: str, mask: str) -> None:
-        """There are no headers."""
 
     def attributes(self, error: BaseException | None) -> dict[str, spans.Attribute]:
         """Encode what ran, and of a block what came of it; what came of a process its session says."""
@@ -134,11 +119,6 @@ def _masked_member(name: str, value: object) -> object:
     return _masked(value)
 
 
-def _facts(attributes: Mapping[str, object]) -> dict[str, Any]:
-    name = str(attributes.get(NAME, ""))
-    return {"method": _METHOD, "target": name, "route": name}
-
-
 def _status(attributes: Mapping[str, object]) -> int | None:
     status = attributes.get(spans.SESSION_EXIT_STATUS)
     return status if isinstance(status, int) and not isinstance(status, bool) else None
@@ -148,7 +128,7 @@ def _told(attributes: Mapping[str, object]) -> str:
     status = _status(attributes)
     if not status:
         return ""
-    by = next((f" ({one.name})" for one in signal.Signals if status == _BY_SIGNAL + one), "")
+    by = next((f" ({one.name})" for one in signal.Signals if status == exceptions.BY_SIGNAL + one), "")
     return f"exit status {status}{by}"
 
 
@@ -176,12 +156,12 @@ def _recorded_texts(entry: Span) -> Texts:
 KIND = EntryKind(
     name="command",
     reads=lambda attributes: attributes.get(spans.ENTRY_KIND) == "command",
-    facts=_facts,
+    facts=facts(_METHOD, NAME),
     needed=frozenset({"method", "target"}),
     texts=_recorded_texts,
     request=Side(facts={"arguments": ARGUMENTS}, body=spans.SESSION_STDIN),
     response=Side(facts={"exit_status": spans.SESSION_EXIT_STATUS}, body=spans.SESSION_STDOUT),
-    label=lambda attributes: (_METHOD, str(attributes.get(NAME, ""))),
+    label=label(_METHOD, NAME),
     follower=by_keys(lambda entry: [entry.text(ARGUMENTS)], lambda command: [shown(command.given)]),
     status=_status,
     told=_told,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterator
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -11,11 +11,10 @@ import orjson
 from timetracer_otel import spans
 from timetracer_otel.cassette.kinds import EntryKind, Side, Texts
 from timetracer_otel.cassette.model import Span
-from timetracer_otel.families.kinds._consumed import Ran
+from timetracer_otel.families.kinds._consumed import Ran, RunByItself, facts, label
 from timetracer_otel.families.kinds._follower import by_keys
 from timetracer_otel.families.kinds._outcome import Outcome, outcome_in, plain, shown
 from timetracer_otel.seams import exceptions
-from timetracer_otel.seams.entries import Message
 
 __all__ = ["KIND", "Execution", "Outcome", "arguments", "imported"]
 
@@ -31,7 +30,7 @@ _METHOD: Final = "EXECUTION"
 
 
 @dataclass(slots=True)
-class Execution(Ran):
+class Execution(RunByItself, Ran):
     """A function that runs once, an entry.
 
     Attributes:
@@ -66,11 +65,6 @@ class Execution(Ran):
         return _METHOD
 
     @property
-    def messages(self) -> Sequence[Message]:
-        """Nothing came in from outside."""
-        return ()
-
-    @property
     def texts(self) -> Texts:
         """Id and arguments."""
         return Texts([self.id, shown(self.given)])
@@ -78,9 +72,6 @@ class Execution(Ran):
     def header(self, name: str) -> str | None:
         """The lane that it follows; there are no headers."""
         return self.follows or None if name == spans.LANE_HEADER else None
-
-    def hide_header(self, name: str, mask: str) -> None:
-        """There are no headers."""
 
     def attributes(self, error: BaseException | None) -> dict[str, spans.Attribute]:
         """Encode what ran, and what came of it."""
@@ -118,15 +109,6 @@ def arguments(entry: Span) -> Any:
     return orjson.loads(entry.text(ARGUMENTS) or "null")
 
 
-def _facts(attributes: Mapping[str, object]) -> dict[str, Any]:
-    name = str(attributes.get(NAME, ""))
-    return {"method": _METHOD, "target": name, "route": name}
-
-
-def _label(attributes: Mapping[str, object]) -> tuple[str | None, str | None]:
-    return _METHOD, str(attributes.get(NAME, ""))
-
-
 def _recorded_keys(entry: Span) -> Iterator[Hashable]:
     if run := entry.text(EXECUTION_ID):
         yield "id", run
@@ -143,12 +125,12 @@ def _live_keys(execution: Execution) -> Iterator[Hashable]:
 KIND = EntryKind(
     name="execution",
     reads=lambda attributes: attributes.get(spans.ENTRY_KIND) == "execution",
-    facts=_facts,
+    facts=facts(_METHOD, NAME),
     needed=frozenset({"method", "target"}),
     texts=lambda entry: Texts([entry.text(EXECUTION_ID) or "", entry.text(ARGUMENTS) or ""]),
     request=Side(facts={"id": EXECUTION_ID, "trigger": TRIGGER, "arguments": ARGUMENTS}),
     response=Side(facts={"state": STATE}, body=OUTCOME),
-    label=_label,
+    label=label(_METHOD, NAME),
     follower=by_keys(_recorded_keys, _live_keys),
     told=lambda attributes: "FAILURE" if attributes.get(STATE) == "FAILURE" else "",
     outcome=lambda attributes: outcome_in(attributes, OUTCOME),
