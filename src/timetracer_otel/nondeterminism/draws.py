@@ -41,7 +41,7 @@ def _lane_of_draw(frame: FrameType) -> Lane | None:
     """The lane that draws. An import draws once a process, in whichever lane comes first: for the session."""
     lane = entered_lane()  # the usual cases of current_lane(), without its calls: a clock is read often
     if lane is None and current_context() is NO_CONTEXT:
-        lane = _session
+        lane = process.enclosing or _session
         return lane if lane is not None and lane.life is process.life else _find_session()
     if lane is None or lane.life is not process.life or lane.code_ended is not None:
         lane = current_lane()
@@ -162,7 +162,7 @@ def column_of(kind: Kind, frame: FrameType) -> list[Any] | None:
     """
     lane = entered_lane()
     if lane is None and current_context() is NO_CONTEXT:
-        lane = _session
+        lane = process.enclosing or _session
     if lane is None or lane.life is not process.life or lane.code_ended is not None or imports:
         lane = _lane_of_draw(frame)
     noted = None if lane is None else lane.draws
@@ -320,7 +320,7 @@ def rest_of_column(kind: Kind, frame: FrameType) -> Iterator[Json] | None:
     """
     lane = entered_lane()
     if lane is None and current_context() is NO_CONTEXT:
-        lane = _session
+        lane = process.enclosing or _session
     if lane is None or lane.life is not process.life or lane.code_ended is not None or imports:
         return None
     given = lane.draws
