@@ -20,6 +20,7 @@ import anyio
 import anyio.to_thread
 import gevent
 import gevent.pool
+import gevent.queue
 import gevent.threadpool
 import pytest
 import uvloop
@@ -359,6 +360,83 @@ async def test_a_connection_is_of_whoever_uses_it(runtime: NotingRuntime) -> Non
         await cursor.fetchall()
     await connection.close()
     assert found == [second, second]
+
+
+def test_what_is_taken_further_in_is_no_work(runtime: NotingRuntime) -> None:
+    """A request's thread goes on for it, when a client that it calls takes what another one has put somewhere."""
+    pool: queue.Queue[Any] = queue.Queue()
+    first, second, found = opened(runtime), opened(runtime), list[Any]()
+
+    def checked_out() -> Any:
+        return pool.get()
+
+    def client() -> Any:
+        return checked_out()
+
+    def service() -> Any:
+        return client()
+
+    def handle() -> None:
+        service()
+        found.append(current_lane())
+
+    with first.entered():
+        pool.put(object())
+    with second.entered():
+        thread = threading.Thread(target=handle)
+        thread.start()
+    thread.join(10)
+    assert found == [second]
+
+
+class Jobs(gevent.queue.Queue):  # type: ignore[misc]  # gevent says no types
+    """A queue of the app's own."""
+
+
+@pytest.mark.parametrize("kind", [gevent.queue.SimpleQueue, gevent.queue.Queue, gevent.queue.PriorityQueue, Jobs])
+@pytest.mark.parametrize("is_blocking", [True, False])
+def test_so_does_a_greenlet(runtime: NotingRuntime, kind: Callable[[int], Any], is_blocking: bool) -> None:  # noqa: FBT001
+    """Also where the queue was full, and those that put something in had to wait."""
+    asked, number, found = kind(2), itertools.count(), dict[str, Any]()
+
+    def work() -> None:
+        while True:
+            name = asked.get()[1] if is_blocking else (asked.peek(), asked.get_nowait())[1][1]
+            gevent.sleep(0)
+            found[name] = current_lane()
+
+    def ask(lane: NotedLane, name: str) -> None:
+        with lane.entered():
+            for turn in range(4):
+                while not is_blocking and asked.full():
+                    gevent.sleep(0)
+                (asked.put if is_blocking else asked.put_nowait)((next(number), f"{name}{turn}"))
+
+    first, second = opened(runtime), opened(runtime)
+    with first.entered():
+        workers = [gevent.spawn(work) for _ in range(2)]
+    with gevent.Timeout(10):
+        gevent.joinall([gevent.spawn(ask, first, "a"), gevent.spawn(ask, second, "b")], raise_error=True)
+        while len(found) < 8:
+            gevent.sleep(0)
+    gevent.killall(workers)
+    assert found == {f"{name}{turn}": lane for name, lane in (("a", first), ("b", second)) for turn in range(4)}
+
+
+def test_a_stack_of_greenlets_hands_out_what_is_lent(runtime: NotingRuntime) -> None:
+    """Pools of connections are such stacks."""
+    pool: Any = gevent.queue.LifoQueue()
+    first, second, found = opened(runtime), opened(runtime), list[Any]()
+
+    def use() -> None:
+        pool.get()
+        found.append(current_lane())
+
+    with first.entered():
+        pool.put(object())
+    with second.entered():
+        gevent.spawn(use).join()
+    assert found == [second]
 
 
 @pytest.mark.parametrize("loop", ["asyncio", "uvloop"])

@@ -61,7 +61,8 @@ class Patch:
         maker: instead of a wrapper, for functions of Python only; or for a class: gives a subclass of it.
         returns: instead of a wrapper, where the name is a factory: gives what stands in the place of each object that
             it returns. For types of C, whose methods cannot be replaced; where it raises, the app gets the object.
-        required: whether a supported version always has that name; if it then is missing, a warning says so.
+        required: whether a supported version always has that name; if it then is missing, or cannot be set, a warning
+            says so.
         everywhere: whether modules that have imported the object already get what stands in its place, too.
         underneath: whether it is of a class of C, which takes no attributes: then the class's dictionary is changed.
     """

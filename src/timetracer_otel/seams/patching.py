@@ -189,7 +189,7 @@ def _try(patch: Patch, module: ModuleType) -> None:
     try:
         _set(patch, module)
     except Exception as error:  # noqa: BLE001 - a type of C refuses, a lazy module may raise anything
-        if patch not in _refused:
+        if patch.required and patch not in _refused:
             _refused.add(patch)
             _log.warning(
                 "timetracer: %s.%s cannot be patched (%s: %s), so %s calls are not fully captured",

@@ -8,7 +8,6 @@ own. Things that are lent and come back are no work.
 from __future__ import annotations
 
 import asyncio
-import queue
 import sys
 from collections.abc import Callable
 from inspect import iscoroutine
@@ -31,9 +30,9 @@ _KNOWN: Final = "concurrent.futures.thread"
 """Its items know whose they are: see :mod:`carrying`."""
 _FURTHEST: Final = 2
 """Functions between the one that a thread or task runs and the one that takes from the queue."""
-_SORTED: Final = (queue.LifoQueue, queue.PriorityQueue, asyncio.LifoQueue, asyncio.PriorityQueue)
-"""Pools of connections are queues too, last in first out."""
-_TAKING: Final = ("queue", "asyncio.queues", "timetracer_otel.seams.queues")
+_SORTED: Final = {"LifoQueue", "PriorityQueue"}
+"""Classes of Python, asyncio and gevent: pools of connections are queues too, last in first out."""
+_TAKING: Final = ("queue", "asyncio.queues", "gevent.queue", "timetracer_otel.seams.queues", faults.__name__)
 _STARTING: Final = ("threading", "asyncio", "gevent", "timetracer_otel", "opentelemetry")
 
 _notes: WeakKeyDictionary[Any, Notes] = WeakKeyDictionary()
@@ -106,6 +105,50 @@ def _get_simple(original: Callable[..., Any]) -> Callable[..., Any]:
     return get
 
 
+def _put_green(original: Callable[..., Any]) -> Callable[..., Any]:
+    """Go around ``put`` of gevent's queues, of C too: who waits for an item runs later, so that it is noted in time."""
+
+    def put(self: Any, item: Any, *args: Any, **kwargs: Any) -> Any:
+        given = original(self, item, *args, **kwargs)
+        if not isinstance(self, sys.modules["gevent.queue"].LifoQueue):
+            faults.guarded("queue.put", _note, self, item)
+        return given
+
+    return put
+
+
+def _put_green_at_once(_original: Callable[..., Any]) -> Callable[..., Any]:
+    """Stand in for their ``put_nowait``: that calls ``put`` as only a subclass would see."""
+
+    def put_nowait(self: Any, item: Any) -> Any:
+        return self.put(item, block=False)
+
+    return put_nowait
+
+
+def _get_green(original: Callable[..., Any]) -> Callable[..., Any]:
+    """Go around their ``get``."""
+
+    def get(self: Any, *args: Any, **kwargs: Any) -> Any:
+        item = original(self, *args, **kwargs)
+        if (notes := _notes.get(self)) is None:
+            _end_unknown(self)
+        else:
+            faults.guarded("queue.get", _take, self, notes, item, len(self))
+        return item
+
+    return get
+
+
+def _get_green_at_once(_original: Callable[..., Any]) -> Callable[..., Any]:
+    """Stand in for their ``get_nowait``."""
+
+    def get_nowait(self: Any) -> Any:
+        return self.get(block=False)
+
+    return get_nowait
+
+
 def _get_whole(original: Callable[..., Any]) -> Callable[..., Any]:
     """Go around ``Queue.get``."""
 
@@ -130,14 +173,13 @@ def _get_async(original: Callable[..., Any]) -> Callable[..., Any]:
 
 def _end_unknown(of: Any) -> None:
     """End the work for a lane that is over, where nobody knows whose what was taken is."""
-    if _notes.get(of) is None and not isinstance(of, _SORTED):
+    if _notes.get(of) is None and _SORTED.isdisjoint(base.__name__ for base in type(of).__mro__):
         _serve_everybody()
 
 
 def _items(of: Any) -> Any:
-    """What is in a queue of Python."""
-    members = vars(of)
-    return members["queue"] if "queue" in members else members["_queue"]
+    """What is in a queue of Python or gevent."""
+    return of.queue if hasattr(of, "queue") else of._queue  # noqa: SLF001 - asyncio's, which are otherwise the same
 
 
 def _for_whom(item: Any) -> Branch | None:
@@ -210,14 +252,21 @@ def _serve_the_session() -> None:
 
 
 PATCHES: Final = (
+    # Where gevent has put its own in the place of Python's already, they are patched by its name.
     *(
-        Patch(module, f"{kind}.{name}", maker=maker)
+        Patch(module, f"{kind}.{name}", maker=maker, required=False)
         for module in ("queue", "asyncio.queues")
         for kind in ("Queue", "PriorityQueue")
         for name, maker in (("_put", _put), ("_get", _get))
     ),
-    Patch("queue", "Queue.get", maker=_get_whole),
+    Patch("queue", "Queue.get", maker=_get_whole, required=False),
     Patch("asyncio.queues", "Queue.get", maker=_get_async),
-    *(Patch("queue", f"SimpleQueue.{name}", maker=_put_simple, underneath=True) for name in ("put", "put_nowait")),
-    *(Patch("queue", f"SimpleQueue.{name}", maker=_get_simple, underneath=True) for name in ("get", "get_nowait")),
+    *(
+        Patch(module, f"SimpleQueue.{name}", maker=maker, underneath=True, required=False)
+        for module, makers in (
+            ("_queue", (_put_simple, _put_simple, _get_simple, _get_simple)),
+            ("gevent.queue", (_put_green, _put_green_at_once, _get_green, _get_green_at_once)),
+        )
+        for name, maker in zip(("put", "put_nowait", "get", "get_nowait"), makers, strict=True)
+    ),
 )
