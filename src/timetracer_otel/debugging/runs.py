@@ -7,7 +7,6 @@ answers the client over the connection that both have.
 
 from __future__ import annotations
 
-import importlib
 import os
 import select
 import signal
@@ -20,7 +19,7 @@ from typing import Any, Final, Protocol
 
 import orjson
 
-from timetracer_otel.debugging import rebirth
+from timetracer_otel.debugging import preparing, rebirth
 from timetracer_otel.debugging.connection import Connection, send_at_once
 from timetracer_otel.debugging.control import Control, Lines
 from timetracer_otel.debugging.counting import COUNTS, OWN, Counter, Place, Scout
@@ -219,7 +218,7 @@ def run_in_forks(settings: Settings, journal: Journal, entry: Entry) -> None:
         if connection is None:
             _in_place(control)
             return
-        _prepare_debugpy()
+        preparing.prepare()
         forks = _Forks(connection, settings, journal)
         while (order := control.next()) is not None:
             if order["do"] == "kill":  # it had just ended
@@ -290,14 +289,3 @@ def _connection(entry: Entry) -> Connection | None:
 def _can_fork() -> bool:
     """Whether a fork of this process can go on: not on macOS, whose libraries do not bear it, nor under gevent."""
     return sys.platform == "linux" and not getattr(os.fork, "__module__", "posix").startswith("gevent")
-
-
-def _prepare_debugpy() -> None:
-    """Do once what each fork would do for half a second: import debugpy, list what is installed, resolve file names."""
-    api: Any = importlib.import_module("debugpy.server.api")
-    with suppress(AttributeError, ImportError):  # not public: without it all is the same, but slower
-        api.ensure_logging()
-        resolve = importlib.import_module("pydevd_file_utils").get_abs_path_real_path_and_base_from_file
-        for module in tuple(sys.modules.values()):
-            if isinstance(file := getattr(module, "__file__", None), str):
-                resolve(file)
