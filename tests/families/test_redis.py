@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from timetracer_otel.errors import CassetteError
 from timetracer_otel.families.redis import commands as known
 from timetracer_otel.families.redis.matching import describe, rebound
+from timetracer_otel.families.redis.turns import Turns
 from timetracer_otel.families.redis.wire import Replies, commands_in, decoded, packed, rewritten, topic_of
 from timetracer_otel.seams import values as kinds
 
@@ -130,3 +131,11 @@ def test_topics() -> None:
     assert topic_of(b"*3\r\n$7\r\nmessage\r\n$1\r\na\r\n$1\r\nb\r\n") == "message"
     assert topic_of(b">2\r\n$10\r\ninvalidate\r\n*0\r\n") == "invalidate"
     assert topic_of(b"$7\r\nmessage\r\n") == ""
+
+
+def test_a_client_learns_of_a_change_when_it_looks() -> None:
+    """What a pool's look at the connection brings (redis-py 6 and 7) is not seen before the next turn."""
+    turns = Turns()
+    with turns.take():
+        looking = turns.heard(awaits_reply=False)
+    assert (looking, turns.heard(awaits_reply=True), turns.heard(awaits_reply=False)) == (1, 1, 2)

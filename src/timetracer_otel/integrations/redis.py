@@ -255,15 +255,16 @@ def _adopt(connection: Any) -> None:
 def _ask_cache(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:
     """Count what a client is asked that keeps replies: which it has, and which have changed, is told by that."""
     connection = instance._conn  # noqa: SLF001 - what it stands before
-    if not _is_left_alone(connection):
-        turns = turns_of(instance._cache)  # noqa: SLF001 - as above
-        seen = _server_of(connection) if seams.responder(NAME) is not None else connection.__dict__.get(_TAP)
-        if seen is not None:
-            seen.turns = turns
-            if isinstance(seen, Server):
-                turns.waiting.add(seen)
-        turns.take()
-    return wrapped(*args, **kwargs)
+    if _is_left_alone(connection):
+        return wrapped(*args, **kwargs)
+    turns = turns_of(instance._cache)  # noqa: SLF001 - as above
+    seen = _server_of(connection) if seams.responder(NAME) is not None else connection.__dict__.get(_TAP)
+    if seen is not None:
+        seen.turns = turns
+        if isinstance(seen, Server):
+            turns.waiting.add(seen)
+    with turns.take():
+        return wrapped(*args, **kwargs)
 
 
 def _server_of(connection: Any) -> Server | None:

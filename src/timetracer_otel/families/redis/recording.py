@@ -188,7 +188,7 @@ class Tap(Onlooker):
 
     def _invalidated(self, message: bytes, last: _Stream) -> None:
         """Record which keys have changed."""
-        turns = 0 if self.turns is None else self.turns.count - last.turn
+        turns = 0 if self.turns is None else self.turns.heard(awaits_reply=bool(self._waiting)) - last.turn
         last.context.copy().run(self._tell, [message], last.opener, {TURNS: turns})
 
     def _tell(self, messages: list[bytes], opener: str, facts: Mapping[str, spans.Attribute]) -> None:

@@ -5,6 +5,8 @@ The server tells it which keys have changed. When it was told counts by what it 
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any, Final, Protocol
 from weakref import WeakSet
 
@@ -26,17 +28,32 @@ class Waiting(Protocol):
 class Turns:
     """Counts them for all connections that one cache has."""
 
-    __slots__ = ("count", "waiting")
+    __slots__ = ("_looking", "count", "waiting")
 
     def __init__(self) -> None:
         self.count = 0
+        self._looking = 0
         self.waiting: WeakSet[Any] = WeakSet()
 
-    def take(self) -> None:
-        """Count one, before the client looks whether it has the reply."""
+    @contextmanager
+    def take(self) -> Iterator[None]:
+        """Count one, around the client's look at what has changed and whether it has the reply."""
         self.count += 1
         for one in list(self.waiting):
             one.turn()
+        self._looking += 1
+        try:
+            yield
+        finally:
+            self._looking -= 1
+
+    def heard(self, *, awaits_reply: bool) -> int:
+        """Give the turn at which the client learns what has arrived now: the next one, where it is not looking.
+
+        Args:
+            awaits_reply: whether it waits for a reply on that connection, so that it takes all that comes before.
+        """
+        return self.count if awaits_reply or self._looking else self.count + 1
 
 
 def turns_of(cache: Any) -> Turns:
