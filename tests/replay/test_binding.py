@@ -7,7 +7,6 @@ import json
 import random
 import uuid
 from collections.abc import Callable, Sequence
-from functools import partial
 from typing import Any
 from urllib.parse import quote
 
@@ -45,7 +44,8 @@ def recorded(calls: Sequence[Description], replies: Sequence[frozenset[Value]] =
     """Recorded calls, one after the other."""
     spans = [span(number) for number in range(len(calls))]
     known = [*replies, *[frozenset[Value]()] * (len(calls) - len(replies))]
-    return [Recorded(mine, call, partial(iter, one)) for mine, call, one in zip(spans, calls, known, strict=True)]
+    replied = {mine.span_id: values for mine, values in zip(spans, known, strict=True)}
+    return [Recorded(mine, call, lambda asked: replied[asked.span_id]) for mine, call in zip(spans, calls, strict=True)]
 
 
 def span(number: int) -> Span:

@@ -39,7 +39,7 @@ def calls(count: int) -> list[Recorded]:
     """Identical calls, one after the other."""
     asked = Description(("mongodb", "find"), b"shape", (), read=True)
     return [
-        Recorded(Span("t", f"{number:016x}", None, "find", Kind.CLIENT, number, number, {}, {}), asked, tuple)
+        Recorded(Span("t", f"{number:016x}", None, "find", Kind.CLIENT, number, number, {}, {}), asked, lambda _: ())
         for number in range(count)
     ]
 

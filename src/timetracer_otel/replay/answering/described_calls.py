@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from functools import partial
 
 from timetracer_otel import seams, spans
 from timetracer_otel.cassette import model
@@ -22,8 +21,7 @@ def matchable(calls: Iterable[model.Span]) -> Iterator[Recorded]:
     """
     for span, description in descriptions(calls):
         integration = seams.integrations[span.text(spans.PLUGIN) or ""]
-        replied = partial(integration.reply_values, span)
-        yield Recorded(span, description, replied, path_of(span.text(spans.BRANCH) or ""))
+        yield Recorded(span, description, integration.reply_values, path_of(span.text(spans.BRANCH) or ""))
 
 
 def descriptions(calls: Iterable[model.Span]) -> Iterator[tuple[model.Span, Description]]:

@@ -29,19 +29,19 @@ class Recorded:
     Args:
         span: the call.
         description: what it asked.
-        replied: gives the values in its reply; called when there are values to compare with them.
+        replied: gives the values in a call's reply; called when there are values to compare with them.
         branch: of its lane, as :func:`seams.branches.branch_in` names it.
     """
 
     span: Span
     description: Description
-    replied: Callable[[], Iterable[Value]]
+    replied: Callable[[Span], Iterable[Value]]
     branch: str = ""
 
     @cached_property
     def reply_values(self) -> frozenset[Value]:
         """The values in its reply."""
-        return frozenset(self.replied())
+        return frozenset(self.replied(self.span))
 
 
 class Buckets(dict[object, list[Recorded]]):
