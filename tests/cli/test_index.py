@@ -160,3 +160,22 @@ def test_text_in_payloads_chooses(tmp_path: Path, timetracer: Command) -> None:
     rows = json.loads(timetracer("list", tmp_path, "--text", "ada", "--limit", "1", "--json").stdout)
     assert [row["target"] for row in rows] == ["/3"]
     assert timetracer("list", tmp_path, "--text", "eve").stdout == f"{tmp_path}: none of 3 is of that kind\n"
+
+
+def test_a_link_that_leads_nowhere_hides_no_other(tmp_path: Path) -> None:
+    """A file that is gone when it is looked at is left out, alone."""
+    for number in range(1, 6):
+        written(tmp_path, number, f"/{number}")
+        (tmp_path / "2026-11-18" / "11" / f"0{number}.jsonl").symlink_to(tmp_path / "gone")
+    for _ in range(2):
+        assert targets(tmp_path) == ["/5", "/4", "/3", "/2", "/1"]
+
+
+def test_columns_come_back_as_they_were(tmp_path: Path) -> None:
+    """Also those of few values, of which each row has a number, and names of several files in one."""
+    for number in range(1, 10):
+        written(tmp_path, number, f"/{number}")
+    first = [(one.as_json(), one.whole, one.end) for one in listing.collect(str(tmp_path)).summaries()]
+    again = [(one.as_json(), one.whole, one.end) for one in listing.collect(str(tmp_path)).summaries()]
+    assert b'"numbers":[' in (tmp_path / index.NAME).read_bytes()
+    assert again == first

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cache
 from math import isfinite
 from pathlib import Path
@@ -181,10 +181,10 @@ def _lane(
 ) -> DescribedLane:
     heads = skeletons.heads(skeleton, longest)
     calls = [bone for bone in skeleton.bones if bone.is_call]
-    summary = replace(summarize(heads), calls=len(calls))
+    summary = summarize(heads)._replace(calls=len(calls))
     if not summary.whole:
         start, end = skeleton.bones[0].start, max(bone.end for bone in skeleton.bones)
-        summary = replace(summary, start=start, end=end)
+        summary = summary._replace(start=start, end=end)
     bones = {bone.span_id: bone for bone in skeleton.bones}
 
     def span(bone: Bone) -> Json:

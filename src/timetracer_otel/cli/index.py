@@ -2,50 +2,40 @@
 
 It is no part of the recording: a file that is missing, damaged, of another version, or that does not know a cassette
 as it is now costs time, and nothing else. A plain file, so that no integration of ours ever records that it was read.
+It holds a column for each part of a row: a parser makes a few long lists much faster than many short ones.
 """
 
 from __future__ import annotations
 
+import os
 import zlib
 from collections.abc import Collection, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from importlib import metadata
-from itertools import accumulate
 from pathlib import Path
-from typing import Any, Final, NamedTuple, TypeAlias
+from typing import Any, Final, TypeAlias
 
 import orjson
 
 from timetracer_otel.cassette import storage
+from timetracer_otel.cli.summary import Summary, newest_first
 from timetracer_otel.errors import CassetteError
 
-__all__ = ["NAME", "Index", "Row", "Stamp"]
+__all__ = ["NAME", "Index", "Stamp"]
 
 NAME: Final = ".timetracer-index"
 """Hidden, so that no directory takes it for a cassette."""
-_FORMAT: Final = 1
+_FORMAT: Final = 2
 _WORTH: Final = 100
 """Files or rows that must have changed before the index is written again: reading them costs less than writing it."""
 _AS_MUCH: Final = 50_000
 """Bytes of a file that take as long to read as one more file."""
-
-
-class Row(NamedTuple):
-    """One lane or session of a file; rows sort as they are listed, newest first.
-
-    Attributes:
-        key: its start, negative: nanoseconds before 1970.
-        lane_id: its id.
-        data: its summary as JSON, read when it is wanted.
-        file: where it is.
-    """
-
-    key: int
-    lane_id: str
-    data: bytes
-    file: str
-
+_FEW: Final = 4
+"""Rows for each value of a column that are worth numbers."""
+_FILE: Final = Summary._fields.index("file")
+_COLUMNS: Final = Summary._fields[: Summary._fields.index("call_ids")]
+"""What is kept of a row; its file by its number."""
 
 Stamp: TypeAlias = tuple[int, int, int]
 """Size, time of change, inode: who writes to a file, or puts another in its place, changes it."""
@@ -53,7 +43,7 @@ Stamp: TypeAlias = tuple[int, int, int]
 
 @dataclass(slots=True)
 class Index:
-    """Files by their names, relative to the directory.
+    """Files by their paths.
 
     Attributes:
         folder: the directory.
@@ -64,7 +54,7 @@ class Index:
 
     folder: Path
     stamps: dict[str, Stamp] = field(default_factory=dict)
-    rows: list[Row] = field(default_factory=list)
+    rows: list[Summary] = field(default_factory=list)
     changes: int = 0
 
     @classmethod
@@ -76,10 +66,10 @@ class Index:
         """
         try:
             with (folder / NAME).open("rb") as file:
-                head, columns, data = file.readline()[:-1], file.readline()[:-1], file.read()
-            if orjson.loads(head) != _head(columns, data):
+                head, columns = file.readline()[:-1], file.read()
+            if orjson.loads(head) != _head(columns):
                 return cls(folder)
-            return _of_columns(folder, orjson.loads(columns), data)
+            return _of_columns(folder, orjson.loads(columns))
         except (OSError, ValueError, KeyError, TypeError, IndexError):
             return cls(folder)
 
@@ -95,11 +85,11 @@ class Index:
             self.rows = [row for row in self.rows if row.file not in names]
             self.changes += len(names)
 
-    def take(self, name: str, stamp: Stamp, rows: Sequence[Row]) -> None:
-        """Take what was read of a file.
+    def take(self, name: str, stamp: Stamp, rows: Sequence[Summary]) -> None:
+        """Take what was read of a file; :meth:`settle` puts it in its place.
 
         Args:
-            name: the file's, relative to the directory.
+            name: the file's path.
             stamp: of the file as it was read.
             rows: what it holds; none when it is no cassette.
         """
@@ -107,38 +97,59 @@ class Index:
         self.rows += rows
         self.changes += max(len(rows), 1, stamp[0] // _AS_MUCH)
 
-    def write(self) -> None:
-        """Write it, where it has changed by much; a directory that cannot be written stays without."""
-        if self.changes < _WORTH:
-            return
-        self.rows.sort()
+    def settle(self) -> None:
+        """Sort, and write it where it has changed by much; a directory that cannot be written stays without."""
+        self.rows = newest_first(self.rows)
+        if self.changes >= _WORTH:
+            with suppress(CassetteError, TypeError):  # TypeError: a name that is no text
+                columns = orjson.dumps(self._columns())
+                storage.write_whole(self.folder / NAME, b"\n".join((orjson.dumps(_head(columns)), columns)))
+
+    def _columns(self) -> dict[str, Any]:
+        base = len(_base(self.folder))
         numbers = {name: number for number, name in enumerate(self.stamps)}
-        sizes, times, inodes = zip(*self.stamps.values(), strict=True) if self.stamps else ((), (), ())
-        with suppress(CassetteError, TypeError):  # TypeError: a name that is no text
-            columns = orjson.dumps(
-                {
-                    "names": list(numbers),
-                    "stamps": [sizes, times, inodes],
-                    "keys": [row.key for row in self.rows],
-                    "ids": [row.lane_id for row in self.rows],
-                    "lengths": [len(row.data) for row in self.rows],
-                    "files": [numbers[row.file] for row in self.rows],
-                }
-            )
-            data = b"".join([row.data for row in self.rows])
-            storage.write_whole(self.folder / NAME, b"\n".join((orjson.dumps(_head(columns, data)), columns, data)))
+        columns: dict[str, Any] = {name: [row[place] for row in self.rows] for place, name in enumerate(_COLUMNS)}
+        columns["file"] = [numbers[name] for name in columns["file"]]
+        columns = {name: _packed(column) for name, column in columns.items()}
+        stamps = list(self.stamps.values())
+        return {
+            "names": [name[base:] for name in numbers],
+            "stamps": [[stamp[part] for stamp in stamps] for part in range(3)],
+            "rows": columns,
+        }
 
 
-def _head(columns: bytes, data: bytes) -> dict[str, Any]:
+def _head(columns: bytes) -> dict[str, Any]:
     """Tell the format, and the content by a checksum."""
     version = metadata.version("timetracer-otel")
-    return {"format": _FORMAT, "version": version, "check": zlib.crc32(data, zlib.crc32(columns))}
+    return {"format": _FORMAT, "version": version, "check": zlib.crc32(columns)}
 
 
-def _of_columns(folder: Path, columns: dict[str, list[Any]], data: bytes) -> Index:
-    names = columns["names"]
-    ends = list(accumulate(columns["lengths"], initial=0))
-    pieces = map(data.__getitem__, map(slice, ends, ends[1:]))
-    files = map(names.__getitem__, columns["files"])
-    rows = list(map(Row._make, zip(columns["keys"], columns["ids"], pieces, files, strict=True)))
-    return Index(folder, dict(zip(names, zip(*columns["stamps"], strict=True), strict=True)), rows)
+def _base(folder: Path) -> str:
+    """What the paths of all files of a directory begin with."""
+    return os.path.join(str(folder), "")  # noqa: PTH118 - a Path ends in no slash
+
+
+def _packed(column: list[Any]) -> dict[str, list[Any]]:
+    """A column as it is, or, where few values repeat, as these and the number of each row's."""
+    values = list(dict.fromkeys(column))
+    if len(values) * _FEW > len(column):
+        return {"values": column}
+    numbers = {value: number for number, value in enumerate(values)}
+    return {"values": values, "numbers": [numbers[value] for value in column]}
+
+
+def _unpacked(column: dict[str, list[Any]]) -> list[Any]:
+    values, numbers = column["values"], column.get("numbers")
+    return values if numbers is None else list(map(values.__getitem__, numbers))
+
+
+def _of_columns(folder: Path, known: dict[str, Any]) -> Index:
+    base = _base(folder)
+    names = [base + name for name in known["names"]]
+    columns = [_unpacked(known["rows"][name]) for name in _COLUMNS]
+    columns[_FILE] = map(names.__getitem__, columns[_FILE])
+    no_calls = [frozenset[int]()] * len(columns[0])
+    rows = list(map(Summary._make, zip(*columns, no_calls, strict=True)))
+    stamps = zip(*known["stamps"], strict=True)
+    return Index(folder, dict(zip(names, stamps, strict=True)), rows)

@@ -17,10 +17,8 @@ from timetracer_otel.cli.summary import Summary, iso
 
 __all__ = ["print_table"]
 
-Texts: TypeAlias = tuple[str, ...]
-"""What stands in each column."""
-Line: TypeAlias = tuple[Texts, Summary | None]
-"""Of a lane; of none, the names of the columns."""
+Column: TypeAlias = Sequence[str]
+"""What stands in one, a text a line."""
 Cell: TypeAlias = tuple[str, str]
 """A text and its style."""
 _BLOCK: Final = 500
@@ -47,23 +45,32 @@ def print_table(summaries: Iterable[Summary], *, has_header: bool = True) -> Non
     out = console()
     widths = list(map(len, _HEADERS))
     rows = iter(summaries)
-    lines: list[Line] = [(_HEADERS, None)] if has_header else []
-    while lines := [*lines, *((_texts(one), one) for one in islice(rows, _BLOCK))]:
-        columns = zip(*(texts for texts, _ in lines), strict=True)
-        widths = [max(width, _widest(column)) for width, column in zip(widths, columns, strict=True)]
-        _print_lines(out, lines, list(widths))
-        lines = []
+    while block := list(islice(rows, _BLOCK)):
+        columns = _columns(block)
+        _widen(widths, columns)
+        if has_header:
+            _print_lines(out, [[name] for name in _HEADERS], [None], list(widths))
+            has_header = False
+        _print_lines(out, columns, block, list(widths))
 
 
-def _print_lines(out: Console, lines: Sequence[Line], widths: list[int]) -> None:
+def _print_lines(out: Console, columns: Sequence[Column], of: Sequence[Summary | None], widths: list[int]) -> None:
+    """Print lines.
+
+    Args:
+        out: where.
+        columns: what stands in each.
+        of: the lane of each line; of none, the names of the columns.
+        widths: of the columns.
+    """
     split = out.width < sum(widths) + len(_GAP) * (len(widths) - 1)
     if split:
         rest = sum(widths[:_TARGET]) + sum(widths[_TARGET + 1 : _ERROR]) + len(_GAP) * (_ERROR - 1)
         widths[_TARGET] = min(widths[_TARGET], max(out.width - rest, _SHORTEST_TARGET))
-    elif out.color_system is None and all("".join(texts).isascii() for texts, _ in lines):
-        _write_plainly(out, [texts for texts, _ in lines], widths)
+    elif out.color_system is None and all("".join(column).isascii() for column in columns):
+        _write_plainly(out, columns, widths)
         return
-    for texts, summary in lines:
+    for texts, summary in zip(zip(*columns, strict=True), of, strict=True):
         styles = _styles(summary)
         cells = _padded(list(zip(texts, styles, strict=True))[: _ERROR if split else None], widths)
         if split and summary is not None:
@@ -75,15 +82,18 @@ def _print_lines(out: Console, lines: Sequence[Line], widths: list[int]) -> None
             out.print(Text.assemble(*cells), soft_wrap=True)
 
 
-def _write_plainly(out: Console, rows: Iterable[Texts], widths: Sequence[int]) -> None:
+def _write_plainly(out: Console, columns: Iterable[Column], widths: Sequence[int]) -> None:
     """A character takes one place and nothing has a colour: one template is ten times as fast."""
-    *aligned, _ = (f"{{:{'>' if column in _RIGHT else '<'}{width}}}" for column, width in enumerate(widths))
-    line = _GAP.join([*aligned, "{}"]) + "\n"
-    out.file.writelines(line.format(*texts) for texts in rows)
+    *aligned, _ = (f"%{'' if column in _RIGHT else '-'}{width}s" for column, width in enumerate(widths))
+    line = _GAP.join([*aligned, "%s"]) + "\n"
+    out.file.write("".join([line % texts for texts in zip(*columns, strict=True)]))
 
 
-def _widest(column: Iterable[str]) -> int:
-    return max(map(len if "".join(column).isascii() else cell_len, column))
+def _widen(widths: list[int], columns: Iterable[Column]) -> None:
+    """Make room for the widest cell of each column."""
+    for number, column in enumerate(columns):
+        width = len if "".join(column).isascii() else cell_len
+        widths[number] = max(widths[number], max(map(width, column), default=0))
 
 
 def _width(text: str) -> int:
@@ -105,24 +115,32 @@ def _padded(row: Sequence[Cell], widths: Sequence[int]) -> list[Cell]:
     return cells
 
 
-def _texts(summary: Summary) -> Texts:
+def _columns(summaries: Sequence[Summary]) -> list[Column]:
+    """The texts of some lanes, a column at a time: thrice as fast as a row at a time."""
+    columns = (
+        [_moment(one.start) for one in summaries],
+        [one.method or ("session" if one.kind == "session" else "-") for one in summaries],
+        [one.target for one in summaries],
+        ["-" if one.status is None else str(one.status) for one in summaries],
+        [milliseconds(one.duration_ms) for one in summaries],
+        [str(one.calls) for one in summaries],
+        [_error(one) if one.error or one.incomplete else "" for one in summaries],
+        [one.file for one in summaries],
+    )
+    return [column if _is_plain("".join(column)) else list(map(one_line, column)) for column in columns]
+
+
+def _is_plain(text: str) -> bool:
+    return text.isascii() and text.isprintable()
+
+
+def _error(summary: Summary) -> str:
     # A body that the app did not care to read is no error; `show` says so.
     error = summary.error or ("incomplete response" if "response" in (summary.incomplete or "") else "")
-    texts = (
-        _moment(summary.start),
-        summary.method or ("session" if summary.kind == "session" else "-"),
-        summary.target,
-        "-" if summary.status is None else str(summary.status),
-        milliseconds(summary.duration_ms),
-        str(summary.calls),
-        error if len(error) <= _LONGEST_ERROR else error[: _LONGEST_ERROR - 1] + "…",
-        summary.file,
-    )
-    whole = "".join(texts)
-    return texts if whole.isascii() and whole.isprintable() else tuple(map(one_line, texts))
+    return error if len(error) <= _LONGEST_ERROR else error[: _LONGEST_ERROR - 1] + "…"
 
 
-def _styles(summary: Summary | None) -> Texts:
+def _styles(summary: Summary | None) -> tuple[str, ...]:
     """The style of each cell; None is the header."""
     if summary is None:
         return ("bold",) * len(_HEADERS)
@@ -131,8 +149,9 @@ def _styles(summary: Summary | None) -> Texts:
 
 
 def _moment(time: int) -> str:
-    in_ms = time // 10**6
-    return f"{_minute(in_ms // 60_000)}:{in_ms // 1000 % 60:02}.{in_ms % 1000:03}"
+    minutes, in_ms = divmod(time // 10**6, 60_000)
+    rest = f"{in_ms:05}"
+    return f"{_minute(minutes)}:{rest[:2]}.{rest[2:]}"
 
 
 @lru_cache(maxsize=1024)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
@@ -13,9 +12,9 @@ from timetracer_otel.cassette import finding, loading, scratch
 from timetracer_otel.cassette.model import Lane
 from timetracer_otel.cassette.skeletons import Skeletons
 from timetracer_otel.cassette.urls import is_url
-from timetracer_otel.cli.index import Index, Row, Stamp
+from timetracer_otel.cli.index import Index, Stamp
 from timetracer_otel.cli.progress import with_progress
-from timetracer_otel.cli.summary import Summary, summarize
+from timetracer_otel.cli.summary import Summary, newest_first, summarize
 from timetracer_otel.errors import CassetteError
 
 __all__ = ["Listing", "collect", "lanes", "read_file", "stamped"]
@@ -28,22 +27,17 @@ class Listing:
     """The contents of a directory, a file or a URL.
 
     Attributes:
-        rows: lanes and sessions.
-        base: what stands before the names of their files.
+        rows: lanes and sessions, newest first.
         errors: of files that could not be read.
     """
 
-    def __init__(self, base: str = "") -> None:
-        self.rows: list[Row] = []
-        self.base = base
+    def __init__(self) -> None:
+        self.rows: list[Summary] = []
         self.errors: list[CassetteError] = []
 
     def summaries(self, *, oldest_first: bool = False) -> Iterator[Summary]:
-        """All, newest first unless asked otherwise, each read from its row as its turn comes."""
-        self.rows.sort()
-        if oldest_first:
-            self.rows.sort(key=lambda row: (-row.key, row.lane_id))
-        return (Summary.of_row(row, self.base) for row in self.rows)
+        """All, newest first unless asked otherwise."""
+        return iter(sorted(self.rows, key=lambda row: (row.start, row.lane_id)) if oldest_first else self.rows)
 
     def merge(self) -> None:
         """Make one row of what is in several files: these are read again, for what they have in common."""
@@ -52,12 +46,11 @@ class Listing:
         several = {lane_id for lane_id, count in Counter(row.lane_id for row in self.rows).items() if count > 1}
         merged: dict[str, Summary] = {}
         for file in sorted({row.file for row in self.rows if row.lane_id in several}, key=_in_order):
-            for lane in _lanes(Path(self.base + file)):
+            for lane in _lanes(Path(file)):
                 if lane.id in several:
-                    summary, known = replace(summarize(lane), file=file), merged.get(lane.id)
+                    summary, known = summarize(lane)._replace(file=file), merged.get(lane.id)
                     merged[lane.id] = summary if known is None else known.merged(summary)
-        self.rows = [row for row in self.rows if row.lane_id not in several]
-        self.rows += [summary.as_row(summary.file) for summary in merged.values()]
+        self.rows = newest_first([*(row for row in self.rows if row.lane_id not in several), *merged.values()])
 
 
 def collect(place: str) -> Listing:
@@ -75,11 +68,12 @@ def collect(place: str) -> Listing:
         listing = Listing()
         for path in _paths(place, listing):
             listing.rows += read_file(path, scratch.named(str(path)), listing) or ()
+        listing.rows = newest_first(listing.rows)
     listing.merge()
     return listing
 
 
-def read_file(path: Path, name: str, listing: Listing) -> list[Row] | None:
+def read_file(path: Path, name: str, listing: Listing) -> list[Summary] | None:
     """Read a file.
 
     Args:
@@ -91,54 +85,74 @@ def read_file(path: Path, name: str, listing: Listing) -> list[Row] | None:
         Its rows; None when it cannot be read.
     """
     try:
-        return [summarize(lane).as_row(name) for lane in _lanes(path)]
+        return [summarize(lane)._replace(file=name) for lane in _lanes(path)]
     except CassetteError as error:
         listing.errors.append(error.with_traceback(None))
         return None
 
 
 def _collect_folder(folder: Path) -> Listing:
-    index, listing = Index.read(folder), Listing(os.path.join(str(folder), ""))  # noqa: PTH118 - a Path ends in no slash
-    there = dict(stamped(str(folder), len(listing.base), listing.errors))
+    index, listing = Index.read(folder), Listing()
+    there = dict(stamped(str(folder), listing.errors))
     if there != index.stamps:
         index.forget({name for name, stamp in index.stamps.items() if there.get(name) != stamp})
         unknown = sorted(name for name in there if name not in index.stamps)
         try:
             for name in with_progress(unknown, len(unknown), "reading"):
-                path = folder / name
+                path = Path(name)
                 rows = read_file(path, name, listing) if finding.is_cassette(path) else ()
                 if rows is not None:
                     index.take(name, there[name], rows)
         finally:  # also after Ctrl-C: what was read need not be read again
-            index.write()
+            index.settle()
     listing.rows = index.rows
     return listing
 
 
-def stamped(folder: str, base: int, errors: list[CassetteError]) -> Iterator[tuple[str, Stamp]]:
-    """Give the files of a directory and all below it that may be cassettes.
+def stamped(folder: str, errors: list[CassetteError]) -> Iterator[tuple[str, Stamp]]:
+    """Give the files of a directory and all below it that may be cassettes, by their paths.
 
     Args:
         folder: the directory.
-        base: how many characters of their paths are not given.
         errors: gets those of folders that cannot be read.
     """
     folders = [folder]
     while folders:
         folder = folders.pop()
         try:
-            with os.scandir(folder) as entries:
-                for entry in entries:
-                    if entry.is_dir(follow_symlinks=False):
-                        folders.append(entry.path)
-                    elif finding.may_be_cassette(entry.name):
-                        status = entry.stat()
-                        yield entry.path[base:], (status.st_size, status.st_mtime_ns, status.st_ino)
+            handle = os.open(folder, os.O_RDONLY)
         except FileNotFoundError:
-            pass  # removed meanwhile
+            continue  # removed meanwhile
         except OSError as error:
             message = f"cannot be read ({error.strerror}): check its permissions"
             errors.append(CassetteError(message, file=folder))
+            continue
+        try:
+            yield from _stamped(folder, handle, folders)
+        finally:
+            os.close(handle)
+
+
+def _stamped(folder: str, handle: int, folders: list[str]) -> Iterator[tuple[str, Stamp]]:
+    """Give the files of one directory. Its open handle saves the system walking the whole path of each.
+
+    Args:
+        folder: its path.
+        handle: of it.
+        folders: gets those in it.
+    """
+    base = os.path.join(folder, "")  # noqa: PTH118 - a Path ends in no slash
+    with os.scandir(handle) as entries:
+        for entry in entries:
+            name = entry.name
+            if entry.is_dir(follow_symlinks=False):
+                folders.append(base + name)
+            elif finding.may_be_cassette(name):
+                try:
+                    status = os.stat(name, dir_fd=handle)
+                except OSError:
+                    continue  # removed meanwhile, or a link that leads nowhere
+                yield base + name, (status.st_size, status.st_mtime_ns, status.st_ino)
 
 
 def _in_order(file: str) -> tuple[list[str], str]:

@@ -22,11 +22,11 @@ def news(folder: Path) -> Iterator[Summary]:
     Args:
         folder: the directory.
     """
-    known = dict(stamped(str(folder), 0, []))
+    known = dict(stamped(str(folder), []))
     told: set[str] = set()
     while True:
         time.sleep(_PAUSE)
-        there = dict(stamped(str(folder), 0, []))
+        there = dict(stamped(str(folder), []))
         listing = Listing()
         for name, stamp in there.items():
             if known.get(name) != stamp:
