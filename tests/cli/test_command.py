@@ -130,6 +130,18 @@ def test_narrow_terminal_keeps_file_names_whole(tmp_path: Path) -> None:
     assert all(len(line) <= 80 for line in lines[:2])
 
 
+@pytest.mark.parametrize("command", ["list", "stats"])
+def test_sixty_columns_are_enough(tmp_path: Path, command: str) -> None:
+    """Nothing is wrapped, and a route is never cut in two: only the path of a file may be longer."""
+    recording = Recording()
+    recording.entry(target="/products?page=3", duration=20 * 10**9)
+    file = recording.write(tmp_path / "a.jsonl")
+    lines = on_terminal(command, tmp_path, columns=60, NO_COLOR="1").splitlines()
+    assert all(len(line) <= 60 for line in lines if str(file) not in line)
+    assert any("GET" in line and "/products" in line for line in lines)
+    assert any("20.00 s" in line for line in lines)
+
+
 def test_ascii_output_fails_on_no_text(tmp_path: Path, timetracer: Command) -> None:
     """An output encoding without the recorded characters gets escapes instead of an exception."""
     recording = Recording()

@@ -74,3 +74,16 @@ def test_what_was_read_is_counted_as_it_lies_there(file: Path, tmp_path: Path) -
     with pytest.raises(ZeroDivisionError), files.opened(file) as stream:
         stream.read(1 // 0)
     assert not files._being_read
+
+
+def test_what_is_quickly_done_draws_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not even a cursor is hidden; what takes longer has a bar that is gone at the end."""
+    terminal = Terminal()
+    monkeypatch.setattr(sys, "stderr", terminal)
+    assert list(progress.with_progress("ab", 2, "reading")) == ["a", "b"]
+    assert not terminal.getvalue()
+    monkeypatch.setattr(progress, "_PATIENCE", 0)
+    monkeypatch.setattr(progress, "_LOOK", 0)
+    assert list(progress.with_progress("ab", 2, "reading")) == ["a", "b"]
+    assert "reading" in terminal.getvalue()
+    assert "\x1b[2K" in terminal.getvalue()

@@ -148,7 +148,7 @@ def _of_columns(folder: Path, known: dict[str, Any]) -> Index:
     base = _base(folder)
     names = [base + name for name in known["names"]]
     columns = [_unpacked(known["rows"][name]) for name in _COLUMNS]
-    columns[_FILE] = map(names.__getitem__, columns[_FILE])
+    columns[_FILE] = list(map(names.__getitem__, columns[_FILE]))
     no_calls = [frozenset[int]()] * len(columns[0])
     rows = list(map(Summary._make, zip(*columns, no_calls, strict=True)))
     stamps = zip(*known["stamps"], strict=True)

@@ -73,7 +73,7 @@ def clean(  # noqa: PLR0913, PLR0917 - each is an argument of the command line
         for file in planned.files:
             typer.echo(output.one_line(str(file)))
     else:
-        cleaning.carry_out(folder, planned.files)
+        cleaning.carry_out(folder, progress.with_progress(planned.files, len(planned.files), "removing"))
     done = "would go" if dry_run else "removed"
     typer.echo(f"{len(planned.files)} files, {in_words(planned.size)} {done}; {planned.kept} stay")
 

@@ -36,6 +36,7 @@ _LONGEST_ERROR: Final = 80
 def print_table(summaries: Iterable[Summary], *, has_header: bool = True) -> None:
     """Print a table for people. On a terminal too narrow for it, file and error have a line of their own.
 
+    Where that is too narrow still, as 60 columns are, the start stands there, too.
     Columns are as wide as the widest cell until then: a table of a hundred thousand lines begins at once.
 
     Args:
@@ -64,17 +65,22 @@ def _print_lines(out: Console, columns: Sequence[Column], of: Sequence[Summary |
         widths: of the columns.
     """
     split = out.width < sum(widths) + len(_GAP) * (len(widths) - 1)
+    first = 0
     if split:
-        rest = sum(widths[:_TARGET]) + sum(widths[_TARGET + 1 : _ERROR]) + len(_GAP) * (_ERROR - 1)
+        rest = sum(widths[:_ERROR]) - widths[_TARGET] + len(_GAP) * (_ERROR - 1)
+        if out.width - rest < _SHORTEST_TARGET:
+            first, rest = 1, rest - widths[0] - len(_GAP)
         widths[_TARGET] = min(widths[_TARGET], max(out.width - rest, _SHORTEST_TARGET))
     elif out.color_system is None and all("".join(column).isascii() for column in columns):
         _write_plainly(out, columns, widths)
         return
     for texts, summary in zip(zip(*columns, strict=True), of, strict=True):
         styles = _styles(summary)
-        cells = _padded(list(zip(texts, styles, strict=True))[: _ERROR if split else None], widths)
+        shown = range(first, _ERROR if split else len(texts))
+        cells = _padded([(column, texts[column], styles[column]) for column in shown], widths)
         if split and summary is not None:
-            more = [(texts[column], styles[column]) for column in (_FILE, _ERROR) if texts[column]]
+            below = (*range(first), _FILE, _ERROR)
+            more = [(texts[column], styles[column]) for column in below if texts[column]]
             cells += [("\n    ", ""), *(part for one in more for part in (one, (_GAP, "")))][:-1]
         if out.color_system is None:
             out.file.write("".join(text for text, _ in cells) + "\n")
@@ -100,9 +106,9 @@ def _width(text: str) -> int:
     return len(text) if text.isascii() else cell_len(text)
 
 
-def _padded(row: Sequence[Cell], widths: Sequence[int]) -> list[Cell]:
+def _padded(row: Iterable[tuple[int, str, str]], widths: Sequence[int]) -> list[Cell]:
     cells: list[Cell] = []
-    for column, (text, style) in enumerate(row):
+    for column, text, style in row:
         width = widths[column]
         missing = width - _width(text)
         if missing < 0:
@@ -111,7 +117,7 @@ def _padded(row: Sequence[Cell], widths: Sequence[int]) -> list[Cell]:
             text = " " * missing + text  # noqa: PLW2901 - the same cell, in its column
         elif column < len(widths) - 1:
             text += " " * missing  # noqa: PLW2901 - as above
-        cells += [(_GAP, ""), (text, style)] if column else [(text, style)]
+        cells += [(_GAP, ""), (text, style)] if cells else [(text, style)]
     return cells
 
 

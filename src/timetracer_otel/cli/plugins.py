@@ -47,7 +47,9 @@ def print_table(described: Iterable[dict[str, Any]]) -> None:
     Args:
         described: as :func:`describe` gives it.
     """
-    table = Table("name", "also", "installed", "OpenTelemetry", box=None, header_style="bold")
+    table = Table(box=None, header_style="bold")
+    for title in ("name", "also", "installed", "OpenTelemetry"):
+        table.add_column(title, overflow="fold", no_wrap=title == "name")
     for one in described:
         versions = ", ".join(f"{name} {version}" for name, version in one["installed"].items())
         cells = (one["name"], ", ".join(one["aliases"]), versions, ", ".join(one["instrumentors"]))

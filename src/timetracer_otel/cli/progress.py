@@ -5,8 +5,8 @@ from __future__ import annotations
 import sys
 import threading
 import time
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Final, TypeVar
 
@@ -32,17 +32,25 @@ def with_progress(items: Iterable[T], total: int, what: str) -> Iterator[T]:
     if not sys.stderr.isatty():
         yield from items
         return
+    began = looked = time.monotonic()
+    with ExitStack() as drawing:
+        show: Callable[[int], None] | None = None
+        for done, item in enumerate(items):
+            yield item
+            if (now := time.monotonic()) - began >= _PATIENCE and now - looked >= _LOOK:
+                looked = now
+                show = show or _bar(drawing, total, what)
+                show(done + 1)
+
+
+def _bar(drawing: ExitStack, total: int, what: str) -> Callable[[int], None]:
+    """Begin a bar that stands until its stack ends, and give what moves it."""
     from rich.console import Console  # noqa: PLC0415 - what is quickly done needs no bar
     from rich.progress import Progress  # noqa: PLC0415 - as above
 
-    began = looked = time.monotonic()
-    with Progress(console=Console(stderr=True), transient=True, disable=False, auto_refresh=False) as bar:
-        task = bar.add_task(what, total=total, visible=False)
-        for done, item in enumerate(items):
-            yield item
-            if (now := time.monotonic()) - looked >= _LOOK:
-                looked = now
-                bar.update(task, completed=done + 1, visible=now - began >= _PATIENCE, refresh=now - began >= _PATIENCE)
+    bar = drawing.enter_context(Progress(console=Console(stderr=True), transient=True, auto_refresh=False))
+    task = bar.add_task(what, total=total)
+    return lambda done: bar.update(task, completed=done, refresh=True)
 
 
 @contextmanager

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+from rich.console import Console
 from rich.table import Table
 
 from timetracer_otel.cassette.model import Lane
@@ -16,6 +17,8 @@ from timetracer_otel.cli.summary import summarize
 
 __all__ = ["Route", "print_table", "routes"]
 
+_WHOLE: Final = 1_000_000
+"""Columns in which any table has room, to learn how wide it is."""
 _REPEATED: Final = 5
 """Alike calls of one lane from which on they are told: one for each row of another answer, perhaps (N+1)."""
 
@@ -105,8 +108,21 @@ def print_table(found: Sequence[Route]) -> None:
         times = (milliseconds(told[name]) for name in ("p50_ms", "p95_ms", "max_ms"))
         cells = (str(told["lanes"]), str(told["errors"]), *times, f"{told['calls_per_lane']:.1f}")
         table.add_row(one_line(route.name), *cells)
-    out.print(table)
+    if out.measure(table, options=out.options.update_width(_WHOLE)).maximum <= out.width:
+        out.print(table)
+    else:
+        _print_apart(out, found)
     for route in found:
         for call, count in route.repeated.items():
             made = f"{one_line(route.name)} made {count} calls {one_line(call)} in one lane"
             out.print(f"{made}: one for each row of another?")
+
+
+def _print_apart(out: Console, found: Sequence[Route]) -> None:
+    """What the table says, for a terminal that is too narrow for it: a few short lines for each route."""
+    for route in found:
+        told = route.as_json()
+        times = [f"{name[:3]} {milliseconds(told[name])}" for name in ("p50_ms", "p95_ms", "max_ms")]
+        out.print(one_line(route.name), style="bold", soft_wrap=True)
+        out.print(f"  lanes {told['lanes']}, errors {told['errors']}, calls a lane {told['calls_per_lane']:.1f}")
+        out.print(f"  {', '.join(times)}")
