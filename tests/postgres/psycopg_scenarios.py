@@ -244,6 +244,23 @@ def many_rows(dsn: str) -> Any:
 
 
 @scenario
+def streams_left_early(dsn: str) -> Any:
+    """Rows one by one that nobody wants to their end, which the driver cancels; and an error among them."""
+    seen: list[Any] = []
+    with connected(dsn) as connection:
+        cursor = connection.cursor()
+        for rows in (5, 20_000):
+            stream = cursor.stream("SELECT n FROM generate_series(1, %s) AS n", (rows,))
+            seen += [next(stream), next(stream)]
+            stream.close()
+            connection.rollback()
+        seen.append(outcome(lambda: list(cursor.stream("SELECT 1 / (3 - n) FROM generate_series(1, 5) AS n"))))
+        connection.rollback()
+        seen.append(connection.execute("SELECT 5").fetchone())
+    return seen
+
+
+@scenario
 def pipelines(dsn: str) -> Any:
     """Pipelines: results in order, errors in the middle, synchronized points."""
     with connected(dsn, autocommit=True) as connection:

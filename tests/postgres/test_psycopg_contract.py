@@ -30,3 +30,19 @@ def test_nothing_changes(name: str, recorded: dict[str, tuple[Any, Path]]) -> No
     before = psycopg.Connection.connect, generators.execute
     assert_nothing_changes(SCENARIOS[name], ELSEWHERE, recorded[name])
     assert (psycopg.Connection.connect, generators.execute) == before
+
+
+def test_whether_a_connection_lives_is_no_call(installed: PostgresServer, tmp_path: Path) -> None:
+    """Pools ask that with an empty statement: a cold one asks more often than a warm one, or not at all."""
+
+    def ask(dsn: str, pings: int) -> Any:
+        with psycopg.connect(dsn) as connection:
+            pinged = [connection.execute("").statusmessage for _ in range(pings)]
+            return set(pinged), connection.execute("SELECT 1 + 1").fetchone()
+
+    def elsewhere(pings: int) -> Any:
+        return ask(ELSEWHERE, pings)
+
+    recorded = recorded_each(installed, installed.dsn, {"pings": lambda dsn: ask(dsn, 2)}, lambda _name: tmp_path)
+    for pings in (1, 5):
+        assert_nothing_changes(elsewhere, pings, recorded["pings"])

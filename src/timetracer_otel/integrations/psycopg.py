@@ -171,6 +171,12 @@ def _took_nothing(_recording: LibpqConnection, _pgconn: Any, _result: Any, _args
     pass
 
 
+def _took_notified(recording: LibpqConnection, _pgconn: Any, result: Any, _args: Any) -> None:
+    if not isinstance(result, Exception):
+        for one in result:
+            recording.beside(wire.notification(one.be_pid, one.relname, one.extra))
+
+
 def _took_copied(recording: LibpqConnection, pgconn: Any, result: Any, _args: Any) -> None:
     if isinstance(result, memoryview):
         recording.copied(bytes(result))
@@ -362,9 +368,10 @@ def _noticed(wrapped: Any, _instance: Any, args: Any, kwargs: Any) -> Any:
 
 
 def _notified(wrapped: Any, _instance: Any, args: Any, kwargs: Any) -> Any:
+    """Go around what hears of notifications: those that come with an answer, and since 3.2.4 all of them."""
     conn = args[0]()
     recording = None if conn is None else _recorded.get(conn.pgconn)
-    if recording is not None:
+    if recording is not None and recording.pending:
         one = args[1]
         recording.beside(wire.notification(one.be_pid, one.relname, one.extra))
     return wrapped(*args, **kwargs)
@@ -414,7 +421,7 @@ def _patches() -> Iterator[Patch]:
         ("copy_from", _took_copied),
         ("copy_to", _took_written),
         ("copy_end", _took_end),
-        ("notifies", _took_nothing),
+        ("notifies", _took_notified),
     ):
         yield Patch("psycopg.generators", name, _generator(taken), everywhere=True)
     yield Patch("psycopg.generators", "connect", _connect, everywhere=True)

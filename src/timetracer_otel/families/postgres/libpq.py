@@ -203,9 +203,9 @@ class LibpqConnection(RecordedConnection):
 
     @step
     def cancelling(self) -> None:
-        """Take that the program asks the server to break off what it does."""
+        """Take that the program asks the server to break off what it does; the driver does so after an error too."""
         for exchange in self.pending:
-            if exchange.call is not None:
+            if exchange.call is not None and results.errors_in(exchange) is None:
                 exchange.call.attributes[CANCELLED] = True
 
     # What arrives.

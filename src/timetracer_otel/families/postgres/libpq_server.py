@@ -16,7 +16,6 @@ from timetracer_otel.families.postgres.wire import Message
 
 __all__ = ["LibpqServer"]
 
-_ENDS = frozenset({b"C", b"I", b"E", b"s"})
 _BESIDE = frozenset({b"N", b"S", b"A"})
 
 
@@ -105,9 +104,8 @@ class LibpqServer(Server):
             self._responder.stream(recorded).watch(self._notified)
         answer = b"".join(self._said(said, group))
         if recorded.attributes.get(CANCELLED):
-            self._hold(recorded, answer)
-        else:
-            yield answer
+            answer = self._hold(recorded, answer)
+        yield answer
         if recorded.attributes.get(CLOSED):
             yield self._end(recorded)
 
@@ -127,7 +125,7 @@ class LibpqServer(Server):
                 pieces.append(acknowledged if kind == b"T" else acknowledged + wire.frame(b"n"))
                 acknowledged = wire.frame(b"2")
                 self._parsed = False
-            begun = kind not in _ENDS
+            begun = kind not in wire.ENDS
             left -= not begun
             pieces.append(body)
             if kind == b"E":

@@ -183,6 +183,8 @@ class Server(Dialogue[bytes]):
 
     def _tidied(self, sql: str) -> bytes:
         """Answer what drivers and pools send to tidy a connection up, which may set its parameters back."""
+        if not sql.strip():
+            return wire.frame(b"I") + self._ready(self._status)
         back: list[bytes] = []
         if not sql.startswith("DEALLOCATE"):
             back = [wire.parameter_status(name, self._parameters.get(name, "")) for name in self._changed]
@@ -352,16 +354,22 @@ class Server(Dialogue[bytes]):
             self._responder.refuse(self.UNANSWERED)
         passed = self._passed([one for one in said if one[0] != b"1"], asked)
         if recorded.attributes.get(CANCELLED):
-            self._hold(recorded, passed)
-        elif passed:
+            passed = self._hold(recorded, passed)
+        if passed:
             yield passed
         if recorded.attributes.get(CLOSED):
             yield self._end(recorded)
 
-    def _hold(self, recorded: Span, passed: bytes) -> None:
-        """Say nothing until the program cancels, as it did while this was recorded."""
+    def _hold(self, recorded: Span, passed: bytes) -> bytes:
+        """Hold how an answer ended until the program cancels, as it did while this was recorded.
+
+        Returns:
+            what is said at once: rows, which the program may want before it cancels.
+        """
+        early, late = wire.before_the_end(passed)
         self._cancelled = False
-        self._held = _holding(recorded, passed, lambda: self._cancelled, self._responder.refuse)
+        self._held = _holding(recorded, late, lambda: self._cancelled, self._responder.refuse)
+        return early
 
     def _end(self, recorded: Span) -> Reply[bytes]:
         error = recorded.text(spans.ERROR)

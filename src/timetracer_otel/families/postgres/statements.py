@@ -102,13 +102,13 @@ def outline(sql: str) -> StatementOutline:
 
 @_remembered
 def is_upkeep(sql: str) -> bool:
-    """Whether drivers and pools send it by themselves to tidy a connection up: that is no call.
+    """Whether drivers and pools send it by themselves to tidy a connection up, or to see whether it lives: no call.
 
     Args:
         sql: a query.
     """
     lines = [line.strip() for line in sql.strip().splitlines()]
-    return bool(lines) and all(line in RESET or line.startswith("DEALLOCATE ") for line in lines)
+    return all(line in RESET or line.startswith("DEALLOCATE ") for line in lines)
 
 
 def _in_order(found: re.Match[str]) -> str:

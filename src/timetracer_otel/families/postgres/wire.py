@@ -11,6 +11,7 @@ from timetracer_otel.errors import CassetteError
 
 __all__ = [
     "CANCEL",
+    "ENDS",
     "GSS",
     "HEAD",
     "SSL",
@@ -20,6 +21,7 @@ __all__ = [
     "Message",
     "Split",
     "StructError",
+    "before_the_end",
     "bind",
     "bound",
     "cells",
@@ -56,6 +58,8 @@ SSL, GSS, CANCEL = 80877103, 80877104, 80877102
 Message: TypeAlias = tuple[bytes, bytes]
 """Its kind, one byte, and its body."""
 
+ENDS: Final = frozenset({b"C", b"I", b"E", b"s"})
+"""Kinds of messages that end a result."""
 StructError: Final = struct.error
 """Raised where a message is shorter than it says."""
 _HEAD: Final = struct.Struct("!cI")
@@ -132,6 +136,23 @@ def framed(data: bytes) -> list[Message]:
             break
         found.append((kind, data[start:at]))
     return found
+
+
+def before_the_end(answer: bytes) -> tuple[bytes, bytes]:
+    """Give the messages of an answer before the last one that ends a result, and the rest.
+
+    Args:
+        answer: of a server.
+
+    Raises:
+        CassetteError: a length in it cannot be.
+    """
+    at = end = 0
+    for kind, body in framed(answer):
+        if kind in ENDS:
+            end = at
+        at += len(body)
+    return answer[:end], answer[end:]
 
 
 class Split:
