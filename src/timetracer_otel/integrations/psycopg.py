@@ -368,7 +368,7 @@ def _noticed(wrapped: Any, _instance: Any, args: Any, kwargs: Any) -> Any:
 
 
 def _notified(wrapped: Any, _instance: Any, args: Any, kwargs: Any) -> Any:
-    """Go around what hears of notifications: those that come with an answer, and since 3.2.4 all of them."""
+    """Go around what hears of notifications: those that come with an answer, in newer versions all of them."""
     conn = args[0]()
     recording = None if conn is None else _recorded.get(conn.pgconn)
     if recording is not None and recording.pending:
