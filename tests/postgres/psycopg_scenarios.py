@@ -250,7 +250,7 @@ def streams_left_early(dsn: str) -> Any:
     with connected(dsn) as connection:
         cursor = connection.cursor()
         for rows in (5, 20_000):
-            stream = cursor.stream("SELECT n FROM generate_series(1, %s) AS n", (rows,))
+            stream: Any = cursor.stream("SELECT n FROM generate_series(1, %s) AS n", (rows,))
             seen += [next(stream), next(stream)]
             stream.close()
             connection.rollback()
