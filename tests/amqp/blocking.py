@@ -143,7 +143,35 @@ def ask(channel: Any) -> None:
         print("square", int(replies[request]))
 
 
-DOES = {one.__name__: one for one in (send, call_back, loop, threads, poll, serve, ask)}
+def pair(channel: Any) -> None:
+    """Handle orders in two functions at once, which take turns."""
+    left = [ORDERS]
+    for name in ("here", "there"):
+        channel.basic_consume("orders", partial(_handle_by, name, left))
+    for number in range(ORDERS):
+        channel.basic_publish("shop", "new.order", str(number))
+    channel.start_consuming()
+
+
+def turns(channel: Any) -> None:
+    """Handle half of the orders in one function, and what is left in another."""
+    for number in range(ORDERS):
+        channel.basic_publish("shop", "new.order", str(number))
+    for name in ("first", "second"):
+        channel.basic_consume("orders", partial(_handle_by, name, [ORDERS // 2]))
+        channel.start_consuming()
+
+
+def _handle_by(name: str, left: list[int], channel: Any, method: Any, _properties: Any, body: bytes) -> None:
+    print(name, body, flush=True)
+    channel.basic_publish("shop", f"done.{name}", body)
+    channel.basic_ack(method.delivery_tag)
+    left[0] -= 1
+    if not left[0]:
+        channel.stop_consuming()
+
+
+DOES = {one.__name__: one for one in (send, call_back, loop, threads, poll, serve, ask, pair, turns)}
 
 
 def main() -> None:

@@ -109,6 +109,19 @@ def _own(lane: Lane) -> list[str]:
     return [call.name for call in lane.calls if call.text(spans.PLUGIN)]
 
 
+@pytest.mark.parametrize("does", ["pair", "turns"])
+def test_each_of_two_consumers_gets_its_own(rabbit: Rabbit, tmp_path: Path, does: str) -> None:
+    """Two of one queue, at once and one behind the other, have the messages that they had."""
+    recorded = record(rabbit, tmp_path, program("blocking.py", does))
+    assert len(set(recorded.printed.splitlines())) == 7
+    status, said = recorded.replayed()
+    assert (status, recorded.printed in said) == (0, True), said
+    assert "6 requests, 6 of them recorded" in said
+    assert "0 missed, 0 unused" in said
+    status, said = recorded.replayed("--verify")
+    assert (status, "6 checked, 6 passed, 0 differ" in said) == (0, True), said
+
+
 REFUSED: Final = [
     {"records": [["ack"]]},
     {"records": [["ack"]]},

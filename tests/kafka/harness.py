@@ -101,6 +101,7 @@ def recorded(program: str, folder: Path, *, without: str = "") -> Recorded:
                 *RECORD, sys.executable, program, KAFKA=address, PEER=peer, TIMETRACER_RAISE_FAULTS="1", **settings
             )
     assert (plain.returncode, done.returncode) == (0, 0), plain.stderr + done.stderr
+    assert "Exception ignored" not in done.stderr, done.stderr  # as what is collected at the end raises
     return Recorded(program, cassettes, peer, done.stdout, plain.stdout)
 
 

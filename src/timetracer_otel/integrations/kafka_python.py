@@ -10,8 +10,9 @@ import copy
 import importlib
 import importlib.util
 import inspect
+import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import cache, partial
 from typing import Any, Final
@@ -376,8 +377,9 @@ def _does_nothing(original: Any) -> Any:
 
 
 def _close_producer(original: Any) -> Any:
-    def close(self: Any, *args: Any, **kwargs: Any) -> None:
-        if _CLIENT.responder is None:
+    def close(self: Any, *args: Any, is_over: Callable[[], bool] = sys.is_finalizing, **kwargs: Any) -> None:
+        # Producers are collected when nothing is left of this module; they have closed when the process began to end.
+        if not is_over() and _CLIENT.responder is None:
             original(self, *args, **kwargs)
         self._closed = True
 

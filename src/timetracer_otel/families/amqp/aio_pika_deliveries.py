@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import functools
+import weakref
+from collections.abc import Callable
 from contextlib import nullcontext
 from contextvars import ContextVar
 from typing import Any, Final
@@ -11,7 +13,7 @@ from typing import Any, Final
 from timetracer_otel import seams
 from timetracer_otel.families.amqp import asking, deliveries
 from timetracer_otel.families.amqp.aio_pika_channels import calling, failed
-from timetracer_otel.families.amqp.aio_pika_state import AWAITED, NAME, link_of, message_of, state_of
+from timetracer_otel.families.amqp.aio_pika_state import AWAITED, NAME, NUMBERS, link_of, message_of, state_of
 from timetracer_otel.families.amqp.asking import Asked
 from timetracer_otel.families.amqp.deliveries import Handled
 from timetracer_otel.families.amqp.fields import packed
@@ -67,6 +69,7 @@ class _Consumer:
         self._callback = callback
         self._iterates = iterates
         self.call: Call | None = None
+        self._number = NUMBERS.take(queue, _living(channel, weakref.ref(self)))
         functools.update_wrapper(self, callback, updated=())
 
     async def __call__(self, came: Any) -> Any:
@@ -95,12 +98,30 @@ class _Consumer:
         if request is not None:
             deliveries.passed(NAME, request, self._queue, came)
             return None
-        handled = state.deliveries.begin(tag, self._queue, came, is_settled=self._no_ack, follows=follows)
+        handled = state.deliveries.begin(
+            tag, self._queue, came, is_settled=self._no_ack, consumer=self._number, follows=follows
+        )
         if handled is None and self.call is not None:
             deliveries.passed(NAME, self.call, self._queue, came)
         if handled is not None and link is not None:
             handled.give_up = functools.partial(link.broker.give_up, self._channel.number, tag)
         return handled
+
+
+def _living(channel: Any, consumer: weakref.ref[_Consumer]) -> Callable[[], bool]:
+    """Give what says whether a consumer still is one; it is before its channel knows it."""
+    reference, was_known = weakref.ref(channel), False
+
+    def is_live() -> bool:
+        nonlocal was_known
+        found, one = reference(), consumer()
+        if found is None or one is None or found.is_closed:
+            return False
+        is_known = any(one in {known, getattr(known, "__wrapped__", None)} for known in found.consumers.values())
+        was_known = was_known or is_known
+        return is_known or not was_known
+
+    return is_live
 
 
 async def _result(given: Any) -> Any:

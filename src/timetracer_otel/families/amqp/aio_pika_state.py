@@ -11,15 +11,29 @@ from timetracer_otel.families.amqp.deliveries import Awaited, Deliveries, Handle
 from timetracer_otel.families.amqp.ending import end_program, when_quiet
 from timetracer_otel.families.amqp.fields import PROPERTIES, packed
 from timetracer_otel.families.amqp.messages import Message
+from timetracer_otel.families.amqp.numbers import Numbers
 from timetracer_otel.families.amqp.office import Office
 
-__all__ = ["AWAITED", "LINK", "NAME", "OFFICE", "Link", "State", "link_of", "message_of", "properties_of", "state_of"]
+__all__ = [
+    "AWAITED",
+    "LINK",
+    "NAME",
+    "NUMBERS",
+    "OFFICE",
+    "Link",
+    "State",
+    "link_of",
+    "message_of",
+    "properties_of",
+    "state_of",
+]
 
 NAME: Final = "aio_pika"
 LINK: Final = "_timetracer_link"
 """Where a connection of a replay has its other end."""
 _STATE: Final = "_timetracer"
 OFFICE: Final = Office(NAME)
+NUMBERS: Final = Numbers()
 AWAITED: Final = Awaited()
 
 

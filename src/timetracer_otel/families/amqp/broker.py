@@ -17,6 +17,7 @@ from timetracer_otel.families.amqp import frames
 from timetracer_otel.families.amqp.fields import short, table
 from timetracer_otel.families.amqp.frames import Frame, Reader, method
 from timetracer_otel.families.amqp.messages import Message
+from timetracer_otel.families.amqp.numbers import lowest_free
 from timetracer_otel.families.amqp.office import Office
 from timetracer_otel.families.kinds import message
 from timetracer_otel.families.nowhere import Dialogue, Reply, Say
@@ -61,20 +62,39 @@ class _Consumer:
     Attributes:
         tag: that the app knows it by.
         queue: whose messages it gets.
+        number: which of the queue's it is.
         no_ack: whether it settles nothing.
         limit: messages that it gets before it has settled any.
         unsettled: delivery tags, and whether the recorded app has said something of that message.
         has_had: whether it got a recorded entry.
+        has_settled: whether the app has said something of one.
         is_exhausted: whether there are no more.
     """
 
     tag: str
     queue: str
+    number: int
     no_ack: bool
     limit: int
     unsettled: dict[int, bool] = field(default_factory=dict)
     has_had: bool = False
+    has_settled: bool = False
     is_exhausted: bool = False
+
+    @property
+    def has_room(self) -> bool:
+        """Whether it may get another message."""
+        return len(self.unsettled) < self.limit
+
+    def settle(self, tag: int) -> None:
+        """Take that the app has said something of a delivery, or never will.
+
+        Args:
+            tag: of the delivery.
+        """
+        if tag in self.unsettled:
+            del self.unsettled[tag]
+            self.has_settled = True
 
     @property
     def is_done(self) -> bool:
@@ -94,8 +114,8 @@ class _Channel:
     told: dict[str, deque[Mapping[str, Any] | None]] = field(default_factory=dict)
     """What is answered to each method, in order, that the seam has found in the cassette."""
     passing: _Passing | None = None
-    lanes: dict[int, str] = field(default_factory=dict)
-    """The recorded lane of each delivery that is an entry, until the seam asks for it."""
+    lanes: dict[int, tuple[str, Lane]] = field(default_factory=dict)
+    """Of each delivery that is an entry, the consumer's tag and the recorded lane, until the seam asks for it."""
 
 
 @dataclass
@@ -150,7 +170,8 @@ class Broker(Dialogue[bytes]):
             channel: of the delivery.
             tag: of it.
         """
-        return self._channel(channel).lanes.pop(tag, "")
+        _consumer, lane = self._channel(channel).lanes.pop(tag, ("", None))
+        return "" if lane is None else lane.id
 
     def give_up(self, channel: int, tag: int) -> None:
         """Wait no more for what the app tells of a delivery.
@@ -160,7 +181,7 @@ class Broker(Dialogue[bytes]):
             tag: of it.
         """
         for consumer in self._channel(channel).consumers.values():
-            consumer.unsettled.pop(tag, None)
+            consumer.settle(tag)
         for reply in list(self._deliver()):
             self._say(reply)
 
@@ -171,6 +192,14 @@ class Broker(Dialogue[bytes]):
             queue: its name.
         """
         return any(one.queue == queue for channel in self._channels.values() for one in channel.consumers.values())
+
+    def numbers(self, queue: str) -> list[int]:
+        """Give the numbers of a queue's consumers that are here.
+
+        Args:
+            queue: its name.
+        """
+        return [one.number for _, _, one in self._consumers() if one.queue == queue]
 
     def push(self, queue: str, pushed: Message) -> None:
         """Give a message to a consumer that is here.
@@ -202,7 +231,8 @@ class Broker(Dialogue[bytes]):
     def close(self) -> None:
         """Give no more messages."""
         self._office.leave(self)
-        self._channels.clear()
+        for number in list(self._channels):
+            self._close_channel(number)
 
     def _channel(self, number: int) -> _Channel:
         return self._channels.setdefault(number, _Channel())
@@ -247,12 +277,17 @@ class Broker(Dialogue[bytes]):
         yield method(number, "channel.flow-ok", struct.pack("B", reader.bit(0)))
 
     def _on_channel_close(self, number: int, *_: object) -> Iterator[bytes]:
-        self._channels.pop(number, None)
+        self._close_channel(number)
         yield method(number, "channel.close-ok")
 
     def _on_channel_close_ok(self, number: int, *_: object) -> Iterator[bytes]:
-        self._channels.pop(number, None)
+        self._close_channel(number)
         yield b""
+
+    def _close_channel(self, number: int) -> None:
+        channel = self._channels.pop(number, None)
+        if channel is not None:
+            self._take_back(channel, list(channel.lanes))
 
     def _on_confirm_select(self, number: int, channel: _Channel, reader: Reader) -> Iterator[bytes]:
         channel.confirms = True
@@ -346,7 +381,8 @@ class Broker(Dialogue[bytes]):
         queue, tag = reader.short(), reader.short()
         no_ack = reader.bit(1)
         limit = _AT_ONCE if no_ack else channel.prefetch or _AT_ONCE
-        channel.consumers[tag] = _Consumer(tag, queue, no_ack, limit)
+        consumer = lowest_free(self._office.numbers(queue))
+        channel.consumers[tag] = _Consumer(tag, queue, consumer, no_ack, limit)
         if answers:
             yield method(number, "basic.consume-ok", short(tag))
         for pushed in self._office.kept(queue):
@@ -356,6 +392,7 @@ class Broker(Dialogue[bytes]):
     def _on_basic_cancel(self, number: int, channel: _Channel, reader: Reader) -> Iterator[bytes]:
         tag = reader.short()
         channel.consumers.pop(tag, None)
+        self._take_back(channel, [number for number, (of, _lane) in channel.lanes.items() if of == tag])
         if not reader.bit(0):
             yield method(number, "basic.cancel-ok", short(tag))
 
@@ -364,7 +401,8 @@ class Broker(Dialogue[bytes]):
         for consumer in channel.consumers.values():
             settled = [one for one in consumer.unsettled if one == tag or (multiple and (one <= tag or not tag))]
             for one in settled:
-                del consumer.unsettled[one]
+                consumer.settle(one)
+            self._take_back(channel, [one for one in settled if one in channel.lanes])
         yield from self._deliver()
 
     _on_basic_nack = _on_basic_ack
@@ -372,39 +410,57 @@ class Broker(Dialogue[bytes]):
     def _on_basic_reject(self, _number: int, channel: _Channel, reader: Reader) -> Iterator[bytes]:
         tag = reader.number("Q")
         for consumer in channel.consumers.values():
-            consumer.unsettled.pop(tag, None)
+            consumer.settle(tag)
+        self._take_back(channel, [tag] if tag in channel.lanes else [])
         yield from self._deliver()
 
+    def _take_back(self, channel: _Channel, tags: list[int]) -> None:
+        """Keep deliveries that the driver had and the app did not get for who consumes next, as a broker does."""
+        for tag in reversed(tags):
+            _consumer, lane = channel.lanes.pop(tag)
+            self._office.give_back(lane)
+
     def _deliver(self) -> Iterator[bytes]:
-        """Give recorded messages to consumers that can take them; cancel all behind the last one."""
-        for number, channel in list(self._channels.items()):
-            for consumer in list(channel.consumers.values()):
-                yield from self._fill(number, channel, consumer)
+        """Give recorded messages to consumers that can take them, in order; cancel all behind the last one."""
+        given = 0
+        while given < _AT_ONCE and (turn := self._turn()) is not None:
+            given += 1
+            yield self._handed_out(*turn)
         with_entries = [one for _, _, one in self._consumers() if one.has_had]
         if with_entries and all(one.is_done for one in with_entries):
             yield from self._cancel()
+
+    def _turn(self) -> tuple[int, _Channel, _Consumer, Lane] | None:
+        """Take the next message that any consumer has room for; None when none has, or there are no more."""
+        ready = [one for one in self._consumers() if one[2].has_room and not self._lets_pass(one[2])]
+        lane = self._office.next({(one.queue, one.number) for _, _, one in ready})
+        for number, channel, one in ready:
+            if lane is not None and self._office.suits(lane, one.queue, one.number):
+                return number, channel, one, lane
+        for number, channel, one in ready:
+            # Its own are over. Those of one that is not here, only when it has nothing else to do: it may yet come.
+            lane = None if one.unsettled else self._office.next_of_absent(one.queue)
+            if lane is not None:
+                return number, channel, one, lane
+            one.is_exhausted = one.has_had
+        return None
+
+    def _lets_pass(self, consumer: _Consumer) -> bool:
+        """Whether it is another's turn, which may begin in a moment: until the app has said something of a message."""
+        is_new = consumer.has_had and not consumer.no_ack and not consumer.has_settled
+        return is_new and not self._office.is_turn_of(consumer.queue, consumer.number)
 
     def _consumers(self) -> list[tuple[int, _Channel, _Consumer]]:
         return [
             (number, channel, one) for number, channel in self._channels.items() for one in channel.consumers.values()
         ]
 
-    def _fill(self, number: int, channel: _Channel, consumer: _Consumer) -> Iterator[bytes]:
-        given = 0
-        while len(consumer.unsettled) < consumer.limit and given < _AT_ONCE:
-            lane = self._office.next(consumer.queue)
-            if lane is None:
-                consumer.is_exhausted = consumer.has_had
-                return
-            consumer.has_had = True
-            given += 1
-            yield self._handed_out(number, channel, consumer, lane)
-
     def _handed_out(self, number: int, channel: _Channel, consumer: _Consumer, lane: Lane) -> bytes:
         assert lane.entry is not None  # noqa: S101 - only lanes with one are handed out
         [record, *_] = message.records(lane.entry)
+        consumer.has_had, consumer.is_exhausted = True, False
         data = self._delivered(number, channel, consumer, Message.of(record), is_settled=_was_settled(lane))
-        channel.lanes[channel.delivered] = lane.id
+        channel.lanes[channel.delivered] = consumer.tag, lane
         return data
 
     def _delivered(

@@ -166,7 +166,16 @@ class Deliveries:
         """Delivery tags that the driver has and the app has not: it tells the broker of them by itself."""
         _channels().add(self)
 
-    def begin(self, tag: int, queue: str, came: Message, *, is_settled: bool, follows: str = "") -> Handled | None:
+    def begin(  # noqa: PLR0913 - what is known of a delivery
+        self,
+        tag: int,
+        queue: str,
+        came: Message,
+        *,
+        is_settled: bool,
+        consumer: int | None,
+        follows: str = "",
+    ) -> Handled | None:
         """Open a lane for a message; None inside another lane, and where nothing is recorded or replayed.
 
         Args:
@@ -174,9 +183,10 @@ class Deliveries:
             queue: that it came by.
             came: the message.
             is_settled: whether nothing is to be told of it.
+            consumer: which of the queue's it came to.
             follows: in a replay, the recorded lane that it is.
         """
-        delivery = Delivery(queue, [came.record(queue)], self._plugin, follows=follows)
+        delivery = Delivery(queue, [came.record(queue)], self._plugin, follows=follows, consumer=consumer)
         lane = None if is_brokering() else opened(delivery)  # a library's own message, which runs a task for it
         if lane is None:
             return None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections import defaultdict
+from collections.abc import Collection
 from typing import Protocol
 from weakref import WeakSet
 
@@ -21,6 +22,8 @@ class _Taker(Protocol):
 
     def takes(self, queue: str) -> bool: ...
 
+    def numbers(self, queue: str) -> list[int]: ...
+
     def push(self, queue: str, pushed: Message) -> None: ...
 
 
@@ -32,7 +35,7 @@ class Office:
     """
 
     def __init__(self, plugin: str) -> None:
-        self._waiting = Waiting(plugin, message.KIND.name, _queue_of)
+        self._waiting = Waiting(plugin, message.KIND.name, _consumer_of)
         self._lock = threading.Lock()
         self._kept: defaultdict[str, list[Message]] = defaultdict(list)
         self._connections: WeakSet[_Taker] = WeakSet()
@@ -55,13 +58,63 @@ class Office:
         with self._lock:
             self._connections.discard(connection)
 
-    def next(self, queue: str) -> Lane | None:
-        """Give the next entry that came by a queue; None behind the last one.
+    def next(self, consumers: Collection[tuple[str, int]]) -> Lane | None:
+        """Give the next entry that any of some consumers had; None behind the last one.
+
+        Args:
+            consumers: the queue and the number of each.
+        """
+        queues = {queue for queue, _number in consumers}
+        return self._waiting.next(lambda place: place in consumers or (place[1] is None and place[0] in queues))
+
+    def next_of_absent(self, queue: str) -> Lane | None:
+        """Give the next entry of consumers that are not here.
+
+        Args:
+            queue: theirs.
+        """
+        here = self.numbers(queue)
+        return self._waiting.next(lambda place: place[0] == queue and place[1] not in here)
+
+    def suits(self, lane: Lane, queue: str, number: int) -> bool:
+        """Whether a consumer had an entry, or any of its queue may have.
+
+        Args:
+            lane: of the entry.
+            queue: of the consumer.
+            number: of the consumer.
+        """
+        return _consumer_of(lane) in {(queue, number), (queue, None)}
+
+    def is_turn_of(self, queue: str, number: int) -> bool:
+        """Whether a consumer had the next entry of its queue.
+
+        Args:
+            queue: of the consumer.
+            number: of the consumer.
+        """
+        lane = self._waiting.next(lambda place: place[0] == queue)
+        if lane is None:
+            return True
+        self._waiting.give_back(lane)
+        return self.suits(lane, queue, number)
+
+    def give_back(self, lane: Lane) -> None:
+        """Take an entry back that a consumer was given which ended before the app got it.
+
+        Args:
+            lane: of the entry.
+        """
+        self._waiting.give_back(lane)
+
+    def numbers(self, queue: str) -> set[int]:
+        """Give the numbers of the consumers that a queue has now.
 
         Args:
             queue: its name.
         """
-        return self._waiting.next(lambda place: place == queue)
+        with self._lock:
+            return {number for one in self._connections for number in one.numbers(queue)}
 
     def kept(self, queue: str) -> list[Message]:
         """Give what came by a queue before its consumer did.
@@ -97,7 +150,7 @@ class Office:
             taker.push(queue, pushed)
 
 
-def _queue_of(lane: Lane) -> str:
+def _consumer_of(lane: Lane) -> tuple[str, int | None]:
     assert lane.entry is not None  # noqa: S101 - only lanes with one are handed out
     [record, *_] = message.records(lane.entry)
-    return record.destination
+    return record.destination, message.consumer(lane.entry)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import weakref
 from collections.abc import Callable
 from typing import Any, Final
 
@@ -14,6 +15,7 @@ from timetracer_otel.families.amqp.messages import Message, published
 from timetracer_otel.families.amqp.pika_state import (
     AWAITED,
     NAME,
+    NUMBERS,
     OFFICE,
     Unconfirmed,
     broker_of,
@@ -58,8 +60,9 @@ def asks(original: Any) -> Any:
         call = _begin(self, asked)
         if asked.method == "basic.consume":
             arguments = asked.arguments
-            place = str(arguments.get("queue") or "")
-            state_of(self).consumers[method.consumer_tag] = (place, bool(arguments.get("no_ack")), call)
+            place, tag = str(arguments.get("queue") or ""), method.consumer_tag
+            number = NUMBERS.take(place, _living(self, tag))
+            state_of(self).consumers[tag] = (place, bool(arguments.get("no_ack")), call, number)
         if call is not None and callback is not None:
             callback = _answering(self, call, callback)
         try:
@@ -72,6 +75,17 @@ def asks(original: Any) -> Any:
         return result
 
     return rpc
+
+
+def _living(channel: Any, tag: str) -> Callable[[], bool]:
+    """Give what says whether a consumer still is one."""
+    reference = weakref.ref(channel)
+
+    def is_live() -> bool:
+        found = reference()
+        return found is not None and not found.is_closed and tag in found._consumers  # noqa: SLF001 - where pika has it
+
+    return is_live
 
 
 def _begin(channel: Any, asked: Asked) -> Call | None:

@@ -50,7 +50,7 @@ def _handling(channel: Any, method: Any, properties: Any, body: bytes) -> Any:
 def _begun(channel: Any, method: Any, properties: Any, body: bytes) -> Handled | None:
     known, tag = state_of(channel), method.delivery_tag
     known.deliveries.undispatched.discard(tag)
-    queue, no_ack, consuming = known.consumers.get(method.consumer_tag, ("", False, None))
+    queue, no_ack, consuming, number = known.consumers.get(method.consumer_tag, ("", False, None, None))
     broker = broker_of(channel)
     follows = "" if broker is None else broker.lane_of(channel.channel_number, tag)
     if seams.responder(NAME) is not None and not follows:
@@ -60,7 +60,7 @@ def _begun(channel: Any, method: Any, properties: Any, body: bytes) -> Handled |
     if request is not None:
         deliveries.passed(NAME, request, queue, came)
         return None
-    handled = known.deliveries.begin(tag, queue, came, is_settled=no_ack, follows=follows)
+    handled = known.deliveries.begin(tag, queue, came, is_settled=no_ack, consumer=number, follows=follows)
     if handled is not None and broker is not None:
         handled.give_up = functools.partial(broker.give_up, channel.channel_number, tag)
     if handled is None and consuming is not None:

@@ -8,6 +8,7 @@ from timetracer_otel.families.amqp.broker import Broker
 from timetracer_otel.families.amqp.deliveries import Awaited, Deliveries
 from timetracer_otel.families.amqp.fields import PROPERTIES, packed
 from timetracer_otel.families.amqp.messages import Message
+from timetracer_otel.families.amqp.numbers import Numbers
 from timetracer_otel.families.amqp.office import Office
 from timetracer_otel.seams import Call
 
@@ -15,6 +16,7 @@ __all__ = [
     "AWAITED",
     "BROKER",
     "NAME",
+    "NUMBERS",
     "OFFICE",
     "State",
     "Unconfirmed",
@@ -29,6 +31,7 @@ BROKER: Final = "_timetracer_broker"
 """Where a connection of a replay has its broker."""
 _STATE: Final = "_timetracer"
 OFFICE: Final = Office(NAME)
+NUMBERS: Final = Numbers()
 AWAITED: Final = Awaited()
 
 
@@ -37,7 +40,7 @@ class State:
 
     Attributes:
         deliveries: that are at work.
-        consumers: by tag, the queue, and the call that began to consume.
+        consumers: by tag, the queue, whether nothing is settled, the call that began to consume, the consumer's number.
         waiting: calls that the broker has not answered.
         got: the ``basic.get`` among them.
         unconfirmed: published messages by their number, where the broker confirms them.
@@ -46,7 +49,7 @@ class State:
 
     def __init__(self) -> None:
         self.deliveries = Deliveries(NAME)
-        self.consumers: dict[str, tuple[str, bool, Call | None]] = {}
+        self.consumers: dict[str, tuple[str, bool, Call | None, int | None]] = {}
         self.waiting: dict[int, Call] = {}
         self.got: Call | None = None
         self.unconfirmed: dict[int, Unconfirmed] = {}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections import deque
 from collections.abc import Callable, Iterator
+from typing import Generic, TypeVar
 
 from timetracer_otel import seams
 from timetracer_otel.cassette.model import Lane
@@ -12,8 +13,10 @@ from timetracer_otel.seams import Responder
 
 __all__ = ["Waiting"]
 
+_Place = TypeVar("_Place")
 
-class Waiting:
+
+class Waiting(Generic[_Place]):
     """Recorded entries of one kind, in order. Each is read only when its turn comes, and given to one process.
 
     Args:
@@ -22,17 +25,17 @@ class Waiting:
         place: where a recorded one came by: a queue, a topic.
     """
 
-    def __init__(self, plugin: str, kind: str, place: Callable[[Lane], str]) -> None:
+    def __init__(self, plugin: str, kind: str, place: Callable[[Lane], _Place]) -> None:
         self._plugin = plugin
         self._kind = kind
         self._place = place
         self._lock = threading.Lock()
         self._responder: Responder | None = None
         self._coming: Iterator[Lane] | None = None
-        self._aside: deque[tuple[str, Lane]] = deque()
+        self._aside: deque[tuple[_Place, Lane]] = deque()
         self._are_all_taken = False
 
-    def next(self, suits: Callable[[str], bool]) -> Lane | None:
+    def next(self, suits: Callable[[_Place], bool]) -> Lane | None:
         """Give the next entry that suits who asks; None when none does, or nothing is replayed.
 
         Args:
@@ -51,6 +54,15 @@ class Waiting:
                 self._aside.append((place, lane))
             self._are_all_taken = self._coming is not None
         return None
+
+    def give_back(self, lane: Lane) -> None:
+        """Take an entry back that the app did not get: it is the next of its place.
+
+        Args:
+            lane: that was given to this process.
+        """
+        with self._lock:
+            self._aside.appendleft((self._place(lane), lane))
 
     @property
     def is_over(self) -> bool:

@@ -244,7 +244,7 @@ def _loops() -> WeakSet[Loop]:
 
 
 @cache
-def _waiting(plugin: str) -> Waiting:
+def _waiting(plugin: str) -> Waiting[str]:
     return Waiting(plugin, message.KIND.name, _place)
 
 

@@ -21,7 +21,7 @@ from timetracer_otel.families.kinds._outcome import Payload, compared_error, out
 from timetracer_otel.seams import exceptions
 from timetracer_otel.seams.entries import Message
 
-__all__ = ["BODY", "KIND", "RECORDS", "Delivery", "Record", "decoded", "is_batch", "records", "redacted"]
+__all__ = ["BODY", "KIND", "RECORDS", "Delivery", "Record", "consumer", "decoded", "is_batch", "records", "redacted"]
 
 DESTINATION: Final = "timetracer.message.destination"
 BODY: Final = "timetracer.message.body"
@@ -30,6 +30,7 @@ RECORDS: Final = "timetracer.message.records"
 """A JSON list: destination, key, headers, properties and size of each message."""
 COUNT: Final = "messaging.batch.message_count"
 """On a batch: how many messages there are."""
+CONSUMER: Final = "timetracer.message.consumer"
 OUTCOME: Final = "timetracer.message.outcome"
 """What the consumer told the broker, in JSON: what a verification compares."""
 STATE: Final = "timetracer.message.state"
@@ -79,6 +80,7 @@ class Delivery(Consumed):
         is_batch: whether the app asked for several at once, even where one came.
         follows: in a replay, the id of the recorded lane that it was handed out from.
         is_over: whether the consumer has come back from it, or left it.
+        consumer: the number of its consumer among those that the program has on its queue; None where that is not told.
         semantics: attributes of the semantic conventions.
         body: theirs.
     """
@@ -89,6 +91,7 @@ class Delivery(Consumed):
     is_batch: bool = False
     follows: str = ""
     is_over: bool = False
+    consumer: int | None = None
     semantics: Mapping[str, spans.Attribute] = field(default_factory=dict)
     body: Payload = field(init=False)
     _told: list[tuple[int | None, str, Mapping[str, Any]]] = field(default_factory=list)
@@ -165,6 +168,8 @@ class Delivery(Consumed):
         }
         if self.is_batch:
             encoded[COUNT] = len(self.came)
+        if self.consumer is not None:
+            encoded[CONSUMER] = self.consumer
         if not self.is_over:
             encoded[spans.INCOMPLETE] = "response"
         else:
@@ -228,6 +233,16 @@ def redacted(headers: Iterable[tuple[str, Any]]) -> list[tuple[str, Any]]:
         headers: names and values; those that are bytes or texts may be secrets.
     """
     return [(name, _unpacked(_header(name, value)[1])) for name, value in headers]
+
+
+def consumer(entry: Span) -> int | None:
+    """Give which of its queue's consumers had a message; None where that was not told.
+
+    Args:
+        entry: the recorded entry's span.
+    """
+    number = entry.attributes.get(CONSUMER)
+    return number if isinstance(number, int) else None
 
 
 def is_batch(entry: Span) -> bool:
