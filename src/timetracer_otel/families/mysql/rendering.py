@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from timetracer_otel import redaction, spans
+from timetracer_otel import spans
 from timetracer_otel.cassette.model import Span
+from timetracer_otel.families.dbapi.named_values import readable, with_values
 from timetracer_otel.families.mysql import asked as questions
 from timetracer_otel.families.mysql import cells, literals, statements, told
 from timetracer_otel.families.mysql.asked import QUERY, Asked
@@ -45,7 +46,7 @@ def shown(asked: Asked) -> dict[str, Any]:
         if asked.argument:
             document["name"] = asked.argument.decode("utf-8", "backslashreplace")
     elif len(asked.compact) > _LONGEST_STATEMENT:
-        document["sql"] = _readable(f"{asked.compact[:_LONGEST]}… ({len(asked.argument)} bytes)")
+        document["sql"] = readable(f"{asked.compact[:_LONGEST]}… ({len(asked.argument)} bytes)")
     else:
         document |= _statement(statements.normal(asked.compact))
     if asked.file is not None:
@@ -56,19 +57,8 @@ def shown(asked: Asked) -> dict[str, Any]:
 
 
 def _statement(sql: str) -> dict[str, Any]:
-    """The statement with marks in the place of its values, and these: of several rows a list a column."""
     named = literals.named(sql)
-    document: dict[str, Any] = {"sql": _readable(literals.bare(sql, [one for one, _ in named]))}
-    parameters: dict[str, Any] = {}
-    taken = [column for _, column in named]
-    for number, (one, column) in enumerate(named, 1):
-        if column and taken.count(column) > 1:
-            parameters.setdefault(column, []).append(_value(one))
-        else:
-            parameters[column or str(number)] = _value(one)
-    if parameters:
-        document["parameters"] = parameters
-    return document
+    return with_values(literals.bare(sql, [one for one, _ in named]), named, _value)
 
 
 def _value(one: Literal) -> Any:
@@ -80,11 +70,7 @@ def _value(one: Literal) -> Any:
     if one.prefix in {"_binary", "x", "b"}:
         raw = one.text.encode("utf-8", "surrogateescape")
         return f"{one.prefix} {one.text}" if one.prefix != "_binary" else f"{len(raw)} bytes: {raw[:_LONGEST].hex()}"
-    return _readable(one.text)
-
-
-def _readable(text: str) -> str:
-    return redaction.placeholders(text.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace"))
+    return readable(one.text)
 
 
 def _told(recorded: Span) -> Any:

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any, Final
 
-from timetracer_otel import redaction, spans
+from timetracer_otel import spans
 from timetracer_otel.cassette.model import Span
+from timetracer_otel.families.dbapi.named_values import readable, with_values
 from timetracer_otel.families.postgres import asked as questions
 from timetracer_otel.families.postgres import cells, literals, statements, told, wire
 from timetracer_otel.families.postgres.asked import Asked
@@ -46,9 +47,10 @@ def shown(asked: Asked) -> dict[str, Any]:
     if asked.operation not in {"query", "execute"}:
         document["do"] = asked.operation
     if asked.operation == "query" and asked.copied is None:
-        document |= _with_values(statements.normal(literals.compact(asked.sql)))
+        sql = statements.normal(literals.compact(asked.sql))
+        document |= with_values(literals.bare(sql), literals.named(sql), _value, unnamed="${}")
     elif asked.sql:
-        document["sql"] = _readable(statements.normal(literals.compact(asked.sql)))
+        document["sql"] = readable(statements.normal(literals.compact(asked.sql)))
     sets = [_parameters(asked, one) for one in asked.sets]
     if sets and any(sets):
         document["parameters"] = sets[0] if len(sets) == 1 else sets
@@ -63,32 +65,12 @@ def shown(asked: Asked) -> dict[str, Any]:
     return document
 
 
-def _with_values(sql: str) -> dict[str, Any]:
-    """The statement with marks in the place of its values, and these: of several rows a list a column."""
-    named = literals.named(sql)
-    document: dict[str, Any] = {"sql": _readable(literals.bare(sql))}
-    parameters: dict[str, Any] = {}
-    taken = [column for _, column in named]
-    for number, (one, column) in enumerate(named, 1):
-        if column and taken.count(column) > 1:
-            parameters.setdefault(column, []).append(_value(one))
-        else:
-            parameters[column or f"${number}"] = _value(one)
-    if parameters:
-        document["parameters"] = parameters
-    return document
-
-
 def _value(one: Literal) -> Any:
     if one.kind == "word":
         return _WORDS[one.raw.upper()]
     if one.kind == "number":
         return int(one.raw) if one.raw.lstrip("-").isdigit() else one.raw
-    return _readable(one.text)
-
-
-def _readable(text: str) -> str:
-    return redaction.placeholders(text.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace"))
+    return readable(one.text)
 
 
 def _parameters(asked: Asked, one: Bound) -> dict[str, Any]:
