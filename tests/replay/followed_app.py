@@ -10,11 +10,14 @@ import uuid
 from flask import Flask, Response, jsonify, request
 
 FIXED = bool(os.environ.get("FIXED"))
+MENDED = bool(os.environ.get("MENDED"))
 app = Flask(__name__)
 
 
 def order(quantity: int) -> dict[str, object]:
     """Write an order and a line of its log; read the order back."""
+    if quantity < 0 and not MENDED:
+        raise ValueError(quantity)
     connection = sqlite3.connect(os.environ["DATABASE"], isolation_level=None)
     connection.execute("CREATE TABLE IF NOT EXISTS orders (id TEXT, total INT)")
     name = str(uuid.uuid4())

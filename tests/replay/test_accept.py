@@ -52,10 +52,10 @@ class Followed:
         self.cassettes = folder / "cassettes"
         self.settings = {"TIMETRACER_DIR": str(self.cassettes), "DATABASE": str(folder / "orders.db")}
 
-    def verify(self, *options: str, fixed: bool = True, stdin: str = "") -> tuple[int, str]:
+    def verify(self, *options: str, fixed: bool = True, stdin: str = "", fix: str = "FIXED") -> tuple[int, str]:
         """Verify; give the exit status and what was said."""
         words = [*REPLAY, "--verify", str(self.cassettes), *options, "--", *self.command]
-        env = environment(**self.settings, **({"FIXED": "1"} if fixed else {}))
+        env = environment(**self.settings, **({fix: "1"} if fixed else {}))
         done = subprocess.run(
             words, cwd=HERE, env=env, input=stdin, capture_output=True, text=True, timeout=120, check=False
         )
@@ -63,13 +63,14 @@ class Followed:
 
 
 @pytest.fixture
-def served(tmp_path: Path) -> Followed:
-    """The app, recorded with one request."""
+def served(request: pytest.FixtureRequest, tmp_path: Path) -> Followed:
+    """The app, recorded with one request, or with those of other quantities."""
     followed, port = Followed(tmp_path, (*SERVED, "0")), free_port()
     command = ["opentelemetry-instrument", "--traces_exporter", "timetracer", *SERVED, str(port)]
     with Program(command, log=tmp_path / "log", env=environment(**followed.settings), cwd=HERE) as program:
         program.wait_for_port(port)
-        Ask("POST", "/orders", {"quantity": 2}).send(port)
+        for quantity in getattr(request, "param", [2]):
+            Ask("POST", "/orders", {"quantity": quantity}).send(port)
     (tmp_path / "orders.db").unlink()
     return followed
 
@@ -106,6 +107,23 @@ def test_a_fix_becomes_what_is_expected(served: Followed) -> None:
     status, told = served.verify(fixed=False)
     assert status == 1
     assert "24 recorded, 20 now" in told
+
+
+@pytest.mark.system
+@pytest.mark.parametrize("served", [[2, -3]], indirect=True)
+def test_a_request_that_failed_before_it_asked_anything_goes_on_with_what_others_were_answered(
+    served: Followed,
+) -> None:
+    """The first order is written by both; the second had failed, and becomes one that ends."""
+    report = served.folder / "report.json"
+    status, told = served.verify("--on-miss", "nearest", "--report", str(report), fix="MENDED")
+    assert status == 1, told
+    lanes = orjson.loads(report.read_bytes())["verified"]
+    assert [one["assumed"] for one in lanes if one["differences"]] == [3], lanes
+    assert served.verify("--on-miss", "nearest", "--accept", fix="MENDED")[0] == 0
+    status, told = served.verify(fix="MENDED")
+    assert status == 0, told
+    assert served.verify(fixed=False)[0] == 1
 
 
 @pytest.mark.system

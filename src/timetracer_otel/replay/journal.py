@@ -32,7 +32,7 @@ __all__ = [
 UNSEEN = "not watched, because they connect below Python"
 """A report says this of the libraries that follow."""
 NEAREST = ("nearest", "nearest again")
-"""Answers to calls that asked something else; the second of one that had answered before."""
+"""Answers to calls that asked something else; the second of one that had answered before, or that another lane made."""
 _write = os.write  # before anything looks at what the app writes
 _OPTIONS = orjson.OPT_APPEND_NEWLINE | orjson.OPT_NON_STR_KEYS
 

@@ -22,7 +22,7 @@ __all__ = ["Ask", "accept"]
 
 Ask: TypeAlias = Callable[[Verified, Difference], bool]
 """Says whether a difference is accepted."""
-_NO_ANSWER: Final = "--on-miss nearest takes a call of that address of its lane or session; else record it again"
+_NO_ANSWER: Final = "--on-miss nearest takes a call of that address, of another lane too if named; else record it again"
 
 
 def accept(found: Catalog, result: Result, ask: Ask, say: Callable[[str], object]) -> bool:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from difflib import SequenceMatcher
 from itertools import islice
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, TypeAlias
 
 from timetracer_otel.cassette import model
 from timetracer_otel.replay.answering import journal_entries
@@ -21,23 +21,27 @@ _COMPARED: Final = 200
 """Recorded calls of one address that a live one is compared with at most."""
 
 
+_Candidate: TypeAlias = tuple[Matcher, Recorded, bool]
+"""Also whether it has answered already."""
+
+
 class Closest(NamedTuple):
     """A recorded call of the address that was asked.
 
     Attributes:
-        matcher: of the lane or session that it is in.
+        matcher: of the lane or session that it is in; the followed lane's for a call of another lane.
         call: the recorded one.
         difference: where it differs first; None where nothing does that people are shown.
-        used: whether it has answered already.
     """
 
     matcher: Matcher
     call: Recorded
     difference: str | None
-    used: bool
 
 
-def closest(matchers: Sequence[Matcher], asked: Description, shown: object) -> Closest | None:
+def closest(
+    matchers: Sequence[Matcher], asked: Description, shown: object, elsewhere: Iterable[Recorded] = ()
+) -> Closest | None:
     """Give the recorded call of the same address that differs least; None when there is none of that address.
 
     Of those that differ alike the one that has not answered yet, the followed lane's, the earliest.
@@ -46,22 +50,28 @@ def closest(matchers: Sequence[Matcher], asked: Description, shown: object) -> C
         matchers: of the followed lane and of the session.
         asked: the live call.
         shown: it as people see it.
+        elsewhere: calls of that address in other lanes, for where these have none.
     """
+    here = (one for matcher in matchers for one in islice(_candidates(matcher, asked), _COMPARED))
+    others = ((matchers[0], call, True) for call in islice(elsewhere, _COMPARED))
+    return _least_different(here, shown) or _least_different(others, shown)
+
+
+def _least_different(candidates: Iterable[_Candidate], shown: object) -> Closest | None:
     best: tuple[tuple[int, bool], Closest] | None = None
-    for matcher in matchers:
-        for call, used in islice(_candidates(matcher, asked), _COMPARED):
-            rendered = journal_entries.rendered(call.span)
-            rank = len(list(differences(rendered, shown))), used
-            if best is None or rank < best[0]:
-                best = rank, Closest(matcher, call, first_difference(rendered, shown), used)
+    for matcher, call, used in candidates:
+        rendered = journal_entries.rendered(call.span)
+        rank = len(list(differences(rendered, shown))), used
+        if best is None or rank < best[0]:
+            best = rank, Closest(matcher, call, first_difference(rendered, shown))
     return None if best is None else best[1]
 
 
-def _candidates(matcher: Matcher, asked: Description) -> Iterator[tuple[Recorded, bool]]:
+def _candidates(matcher: Matcher, asked: Description) -> Iterator[_Candidate]:
     """The calls of an address that have not answered yet, then the others."""
     calls = matcher.index.by_key.get(asked.key, [])
     for used in (False, True):
-        yield from ((call, used) for call in calls if (call.span.span_id in matcher.used) == used)
+        yield from ((matcher, call, used) for call in calls if (call.span.span_id in matcher.used) == used)
 
 
 def described(matchers: Sequence[Matcher], recorded: model.Lane | None, asked: Description, shown: object) -> str:

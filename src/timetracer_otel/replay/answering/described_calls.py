@@ -10,7 +10,7 @@ from timetracer_otel.replay.answering.recorded_calls import Recorded
 from timetracer_otel.seams import Description
 from timetracer_otel.seams.branches import path_of
 
-__all__ = ["answer", "descriptions", "matchable"]
+__all__ = ["answer", "at_address", "descriptions", "matchable"]
 
 
 def matchable(calls: Iterable[model.Span]) -> Iterator[Recorded]:
@@ -22,6 +22,16 @@ def matchable(calls: Iterable[model.Span]) -> Iterator[Recorded]:
     for span, description in descriptions(calls):
         integration = seams.integrations[span.text(spans.PLUGIN) or ""]
         yield Recorded(span, description, integration.reply_values, path_of(span.text(spans.BRANCH) or ""))
+
+
+def at_address(lanes: Iterable[model.Lane], key: tuple[str, ...]) -> Iterator[Recorded]:
+    """Give the calls of lanes that ask one address.
+
+    Args:
+        lanes: that made them.
+        key: the address, see :attr:`Description.key`.
+    """
+    return (call for lane in lanes for call in matchable(lane.calls) if call.description.key == key)
 
 
 def descriptions(calls: Iterable[model.Span]) -> Iterator[tuple[model.Span, Description]]:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any, NoReturn, Protocol, TypeAlias
+from itertools import islice
+from typing import Any, Final, NoReturn, Protocol, TypeAlias
 
 from timetracer_otel import seams
 from timetracer_otel.cassette import model
+from timetracer_otel.cassette.shelf import Shelf
 from timetracer_otel.config import Settings
-from timetracer_otel.replay.answering import closest_call, journal_entries
+from timetracer_otel.replay.answering import closest_call, described_calls, journal_entries
 from timetracer_otel.replay.answering.entries import Entries
 from timetracer_otel.replay.answering.matching import Match, Matcher
 from timetracer_otel.replay.answering.peers import Peers, renamed
@@ -17,6 +19,8 @@ from timetracer_otel.seams import Description, Entry, GoesOut
 
 __all__ = ["look_up", "meanings"]
 
+_OTHERS: Final = 1000
+"""Lanes that are gone through for an answer of the address: a folder may hold very many."""
 Found: TypeAlias = tuple[Match, Matcher]
 
 
@@ -35,6 +39,7 @@ class _Player(Protocol):
     """What of a replay's runtime a look-up needs."""
 
     settings: Settings
+    cassette: Shelf
     journal: Journal
     entries: Entries
 
@@ -115,7 +120,10 @@ def _unmatched(player: _Player, plugin: str, lane: _Lane, asked: Description, re
     shown = journal_entries.without_volatile(render(), integration.volatile)
     if isinstance(shown, dict):
         shown = renamed(shown, asked.peer, meant.peer)
-    found = closest_call.closest(matchers, meant, shown) if what == "nearest" else None
+    found = None
+    if what == "nearest":
+        others = (one for one in islice(player.cassette.lanes, _OTHERS) if one.id != _followed(lane))
+        found = closest_call.closest(matchers, meant, shown, described_calls.at_address(others, meant.key))
     if found is None:
         _miss(player, lane, meant, shown, lane.peers.hint(asked, matchers) if asked.peer else "")
     lane.assumed = True
@@ -123,6 +131,10 @@ def _unmatched(player: _Player, plugin: str, lane: _Lane, asked: Description, re
         lane.peers.settle(asked.peer, meant.peer)
     journal_entries.assumed(player.journal, lane.id, meant.key, found.call.span, found.difference)
     return found.matcher.nearest(found.call), found.matcher
+
+
+def _followed(lane: _Lane) -> str:
+    return "" if lane.recorded is None else lane.recorded.id
 
 
 def _miss(player: _Player, lane: _Lane, asked: Description, shown: object, hint: str) -> NoReturn:

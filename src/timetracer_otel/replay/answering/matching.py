@@ -195,9 +195,11 @@ class Matcher:
         """Let a recorded call answer that asked something else.
 
         Args:
-            call: of this lane.
+            call: of this lane, or of another one.
         """
         with self._lock:
+            if call.span.span_id not in self.index.by_span:
+                return Match(call, "nearest again", changed=True)
             how = "nearest again" if call.span.span_id in self.used else "nearest"
             return self._use(call, how, changed=True)
 

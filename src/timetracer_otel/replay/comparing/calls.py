@@ -21,6 +21,8 @@ Unused: TypeAlias = Literal["error", "warn", "ignore"]
 _Note: TypeAlias = Mapping[str, Any]
 _LISTS = {"answered": "answered", "miss": "misses", "out": "out", "fresh": "fresh"}
 """Where :class:`LaneNotes` keeps a note of each kind."""
+_ELSEWHERE = ("session", "nearest again")
+"""Answers that say nothing of the order of the lane's own calls."""
 AGAIN = ("repeated", "session again")
 """Answers that an identical call had before, so that this one is one too many."""
 
@@ -204,7 +206,7 @@ def compare_calls(
             yield asked_again(note)
     for note in {note["address"]: note for note in reversed(lane.refused)}.values():
         yield Difference("refused", f"a connection to {note['address']}", number=note["number"])
-    yield from reordered([_write(note) for note in lane.answered if "write" in note and note["how"] != "session"])
+    yield from reordered([_write(note) for note in lane.answered if "write" in note and note["how"] not in _ELSEWHERE])
     if unused != "ignore":
         for note in missing:
             warning, start = unused == "warn", note.get("start", 0)
