@@ -13,12 +13,13 @@ TIMETRACER = [sys.executable, "-m", "timetracer_otel.cli"]
 REPLAY = [sys.executable, "-c", "from timetracer_otel.replay.launcher import run; run()"]
 
 
-def lane(number: int) -> str:
-    """A line with the one span of a request that was recorded."""
+def lane(number: int, **more: object) -> str:
+    """A line with the one span of a request that was recorded; with more attributes, as OTLP has their values."""
     attributes = [
         {"key": "timetracer.lane.id", "value": {"stringValue": f"{number:032x}"}},
         {"key": "http.request.method", "value": {"stringValue": "GET"}},
         {"key": "timetracer.http.target", "value": {"stringValue": f"/{number}"}},
+        *({"key": name, "value": value} for name, value in more.items()),
     ]
     span = {"traceId": f"{number:032x}", "spanId": f"{number:016x}", "name": "GET", "kind": 2, "attributes": attributes}
     return json.dumps({"resourceSpans": [{"scopeSpans": [{"spans": [span]}]}]}) + "\n"
@@ -105,3 +106,15 @@ def test_nothing_whole_is_an_error(recorded: Path) -> None:
         (recorded / f"{name}.jsonl").unlink()
     status, said, errors = run(*REPLAY, str(recorded), "--", sys.executable, "-c", "print('ran')")
     assert (status, said, len(errors)) == (2, "", 1)
+
+
+def test_headers_that_are_none_are_damage(recorded: Path, tmp_path: Path) -> None:
+    """Their file is named and left out by a replay, and by an import, which takes what else it holds."""
+    headers = {"timetracer.http.request.headers": {"intValue": "3"}}
+    (recorded / "headers.jsonl").write_text(lane(5, **headers) + lane(6))
+    status, said, errors = run(*REPLAY, str(recorded), "--", sys.executable, "-c", "print('ran')")
+    assert (status, said) == (0, "ran\n")
+    assert sum("headers.jsonl: timetracer.http.request.headers is damaged" in line for line in errors) == 1
+    status, said, errors = run(*TIMETRACER, "import", str(recorded), "--to", str(tmp_path / "to"))
+    assert (status, len(list((tmp_path / "to").rglob("GET__*")))) == (2, 4)
+    assert sum("headers.jsonl: timetracer.http.request.headers is damaged" in line for line in errors) == 1

@@ -67,8 +67,18 @@ def test_clean_says_what_it_does(tmp_path: Path, timetracer: Command) -> None:
     assert dry.stdout.splitlines()[0] == str(file)
     assert dry.stdout.splitlines()[1].endswith("would go; 0 stay")
     assert file.exists()
-    assert timetracer("clean", tmp_path, "--status", "2xx").stdout.startswith("1 files, ")
+    assert timetracer("clean", tmp_path, "--status", "2xx").stdout.startswith("1 file, ")
     assert not file.exists()
+
+
+def test_clean_names_what_it_cannot_read(tmp_path: Path, timetracer: Command) -> None:
+    """It stays, and the others go."""
+    file, damaged = lane(tmp_path, 1), tmp_path / "damaged.jsonl"
+    damaged.write_text("{")
+    done = timetracer("clean", tmp_path, "--status", "2xx")
+    assert (done.returncode, done.stdout.partition(",")[0]) == (2, "1 file")
+    assert "damaged.jsonl" in done.stderr
+    assert (file.exists(), damaged.exists()) == (False, True)
 
 
 def test_new_lanes_are_given_as_they_come(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -86,7 +86,7 @@ def import_all(  # noqa: PLR0913, PLR0917 - what an import is made of, and the l
             if path not in sorter.files:
                 sorter.files.add(path)
                 with suppress(_Nothing):
-                    sorter.take_apart(path, _messages(path, done, libraries))
+                    sorter.take_apart(path, _messages(path, done, libraries), done.left_out)
         more = sorter.search.files()
     if sorter.spool is None:
         return done

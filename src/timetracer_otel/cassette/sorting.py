@@ -13,6 +13,7 @@ from timetracer_otel.cassette.outlines import Draft
 from timetracer_otel.cassette.reading import DocumentPart, document_of, parted
 from timetracer_otel.cassette.sessions import SessionSearch
 from timetracer_otel.cassette.spool import Spool
+from timetracer_otel.errors import CassetteError
 
 __all__ = ["Sorter"]
 
@@ -62,35 +63,46 @@ class Sorter:
         draft.files[str(path)] = None
         return True
 
-    def take_apart(self, path: Path, messages: Iterable[dict[str, DocumentPart]]) -> None:
+    def take_apart(
+        self, path: Path, messages: Iterable[dict[str, DocumentPart]], left_out: list[CassetteError] | None = None
+    ) -> None:
         """Copy what a file holds of each lane to the spool.
 
         Args:
             path: the file.
             messages: from it, by lane.
+            left_out: gets the errors of what is damaged; None to stop at the first.
 
         Raises:
-            CassetteError: they hold no span, or the disk is full.
+            CassetteError: they hold no span, one is damaged, or the disk is full.
         """
         if self.spool is None:
             self.spool = Spool()
         empty = True
         for parts in messages:
             for lane_id, part in parts.items():
-                draft = self._noted(lane_id, part.spans, path)
-                draft.files[str(path)] = None
-                draft.pieces.append(self.spool.add(part.document))
                 empty = False
+                try:
+                    draft = self._noted(lane_id, part.spans, path)
+                except CassetteError as error:
+                    if left_out is None:
+                        raise
+                    left_out.append(error.with_traceback(None))
+                else:
+                    draft.files[str(path)] = None
+                    draft.pieces.append(self.spool.add(part.document))
         if empty:
             raise loading.empty(path)
 
     def _noted(self, lane_id: str, spans: list[Span], path: Path) -> Draft:
-        draft = self.drafts.get(lane_id)
-        if draft is None:
-            draft = self.drafts[lane_id] = Draft(lane_id)
+        draft = self.drafts.get(lane_id) or Draft(lane_id)
         for span in spans:
             self.search.saw(span, path)
-            draft.take(span)
+            try:
+                draft.take(span)
+            except CassetteError as error:
+                raise CassetteError(str(error), file=path) from error
+        self.drafts[lane_id] = draft
         return draft
 
 

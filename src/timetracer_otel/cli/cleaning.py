@@ -14,7 +14,7 @@ from timetracer_otel.cassette.naming import LATEST
 from timetracer_otel.cli import listing
 from timetracer_otel.cli.choosing import Wanted
 from timetracer_otel.cli.summary import Summary
-from timetracer_otel.errors import ConfigError
+from timetracer_otel.errors import CassetteError, ConfigError
 
 __all__ = ["Plan", "carry_out", "plan"]
 
@@ -26,12 +26,14 @@ class Plan:
     Attributes:
         files: those that go, the oldest first.
         size: their bytes.
-        kept: how many files stay.
+        kept: how many files stay, of those that can be read.
+        errors: of what cannot be read, and stays.
     """
 
     files: Sequence[Path]
     size: int
     kept: int
+    errors: Sequence[CassetteError]
 
 
 @dataclass(slots=True)
@@ -74,7 +76,8 @@ def plan(folder: Path, wanted: Wanted, most: int | None) -> Plan:
     paths = {one.path for one in going}
     needed = frozenset[str]().union(*(one.sessions for one in files if one.path not in paths))
     going = [one for one in going if one.own_session not in needed or not one.own_session]
-    return Plan([one.path for one in going], sum(one.size for one in going), len(files) - len(going))
+    size = sum(one.size for one in going)
+    return Plan([one.path for one in going], size, len(files) - len(going), found.errors)
 
 
 def _file(path: Path, summaries: Sequence[Summary], wanted: Wanted, *, chooses: bool) -> _File:

@@ -56,7 +56,7 @@ def clean(  # noqa: PLR0913, PLR0917 - each is an argument of the command line
     """Remove cassettes by age, status, route and size. With several, those that are all of it go, then by size.
 
     A file with several lanes goes when all of them are meant, a session when no lane that stays names it. What cannot
-    be read stays.
+    be read stays; it is named on stderr, and the exit status is then 2.
     """
     from timetracer_otel.cli import cleaning  # noqa: PLC0415 - the other commands need it not
 
@@ -75,7 +75,12 @@ def clean(  # noqa: PLR0913, PLR0917 - each is an argument of the command line
     else:
         cleaning.carry_out(folder, progress.with_progress(planned.files, len(planned.files), "removing"))
     done = "would go" if dry_run else "removed"
-    typer.echo(f"{len(planned.files)} files, {in_words(planned.size)} {done}; {planned.kept} stay")
+    files = f"{len(planned.files)} file{'' if len(planned.files) == 1 else 's'}"
+    typer.echo(f"{files}, {in_words(planned.size)} {done}; {planned.kept} stay")
+    for error in planned.errors:
+        output.complain(error)
+    if planned.errors:
+        raise typer.Exit(2)
 
 
 def watch(
