@@ -118,6 +118,8 @@ class Asked:
     place: Place = NOWHERE
     cursor: str = ""
     """The cursor of the server that it uses: the connection and name as they were recorded."""
+    first: bool = False
+    """Whether it stands around what a process asks the server about itself, see :mod:`setting_up`."""
     secret: bool = field(default=False, compare=False)
     """Whether it holds a secret that is not known here."""
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import os
 from collections.abc import Callable
+from functools import partial
 from typing import Final
 
 from opentelemetry.instrumentation.utils import is_instrumentation_enabled
@@ -16,7 +17,8 @@ from timetracer_otel.families.dbapi.place import Place, peer_of
 from timetracer_otel.families.postgres import exchange as exchanges
 from timetracer_otel.families.postgres import literals, statements
 from timetracer_otel.families.postgres.exchange import Exchange
-from timetracer_otel.seams import Call
+from timetracer_otel.families.postgres.setting_up import SettingUp
+from timetracer_otel.seams import Call, faults
 from timetracer_otel.seams.calls import CallLane
 
 __all__ = ["IDLE", "RecordedConnection", "peer_of"]
@@ -58,6 +60,7 @@ class RecordedConnection:
         self._transaction = 0
         self._wrote = False
         self._last_lane: CallLane | None = None
+        self._setting_up = SettingUp()
 
     @property
     def place(self) -> Place:
@@ -113,7 +116,16 @@ class RecordedConnection:
         if error is not None and call.own and call.span.is_recording():
             call.span.set_status(Status(StatusCode.ERROR))
             call.span.set_attribute("db.response.status_code", error.get("C", ""))
+        if error is None:
+            faults.guarded(f"{self.plugin}.setting_up", self._set_up, exchange, call)
         call.end()
+
+    def _set_up(self, exchange: Exchange, call: Call) -> None:
+        """Keep for other requests of the process what the server says of itself."""
+        sql = exchange.about
+        named = partial(exchanges.names, sql, self.database, self.address)
+        asked = (self.address, self.database, sql, *exchange.messages)
+        self._setting_up.take(call, sql, named, asked, inside=self._status != IDLE)
 
     def _hide(self, call: Call) -> None:
         """Hide secrets in the statement that an instrumentor has put on its span."""

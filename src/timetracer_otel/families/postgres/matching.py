@@ -14,6 +14,7 @@ from timetracer_otel.families.dbapi import in_lists
 from timetracer_otel.families.postgres import asked as questions
 from timetracer_otel.families.postgres import cells, literals, statements
 from timetracer_otel.families.postgres.asked import SYSTEM, Asked, Place
+from timetracer_otel.families.postgres.setting_up import FIRST
 from timetracer_otel.seams import Description, Value
 from timetracer_otel.seams.values import Blanker
 
@@ -50,6 +51,8 @@ def describe(asked: Asked) -> Description:
     blanker = Blanker()
     is_plain = asked.operation == "execute" and _is_plain(asked)
     shape: list[object] = ["query" if is_plain else asked.operation, sql, asked.types, asked.limit]
+    if asked.first:
+        shape.append("first")
     for one in () if is_plain else asked.sets:
         shape += [one.formats, one.result_formats]
         forms, more = in_lists.blanked(
@@ -61,7 +64,7 @@ def describe(asked: Asked) -> Description:
         whole = asked.done or bool(asked.refused)
         shape += ["copy", blake2b(asked.copied or b"", digest_size=16).digest() if whole else b"", asked.refused]
     digest = blake2b(repr(shape).encode("utf-8", "surrogatepass"), digest_size=16).digest()
-    settles = asked.operation in {"query", "execute"} and statements.is_catalog(asked.sql)
+    settles = asked.first or (asked.operation in {"query", "execute"} and statements.is_catalog(asked.sql))
     read = settles or _is_read(asked)
     return Description(
         _key(asked),
@@ -119,6 +122,8 @@ def describe_recorded(recorded: Span) -> Description | None:
     asked = questions.read(recorded)
     if asked is None:
         return None
+    if FIRST in recorded.attributes:
+        asked = replace(asked, first=True)
     return describe(asked.blanked() if asked.secret else asked)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import chain
 from typing import Any, Final, NoReturn
 
@@ -15,7 +15,7 @@ from timetracer_otel.families import failures
 from timetracer_otel.families.nowhere import END, Dialogue, Fail, Reply, Say, Wait
 from timetracer_otel.families.nowhere.recorded import PATIENCE
 from timetracer_otel.families.postgres import asked as questions
-from timetracer_otel.families.postgres import matching, rendering, statements, told, wire
+from timetracer_otel.families.postgres import matching, rendering, setting_up, statements, told, wire
 from timetracer_otel.families.postgres.asked import UNKNOWN, Asked, Described, Place
 from timetracer_otel.families.postgres.exchange import CANCELLED, CLOSED
 from timetracer_otel.families.postgres.wire import Message, Split
@@ -89,6 +89,8 @@ class Server(Dialogue[bytes]):
         self._copying: Asked | None = None
         self._known = [json.loads(text) for text in responder.all_facts(questions.SERVER)]
         self._place = Place(peer=self._recorded_peer(peer))
+        self._sets_up = True
+        """Whether the program has asked nothing of its own yet, see :mod:`setting_up`."""
         self._cancelled = False
         self._held: Iterable[Reply[bytes]] = ()
         """What is said only when the client cancels."""
@@ -319,6 +321,9 @@ class Server(Dialogue[bytes]):
         if name and not declares:
             asked.cursor = self._cursors.get(name, f"{self._place.connection} {name}")
         others = matching.describe_otherwise(asked)
+        if self._sets_up and setting_up.is_around(asked.sql):
+            others = (matching.describe(replace(asked, first=True)), *others)
+        self._sets_up = self._sets_up and setting_up.goes_on(asked.sql)
         answer = self._responder.answer(
             matching.describe(asked), lambda: rendering.shown(asked), others, recording=lambda: questions.encode(asked)
         )

@@ -395,6 +395,8 @@ class Player:
             for matcher in (own, session):
                 if matcher is not None and matcher.comes_first(other, asked):
                     return self.find(lane, other)
+                if other.settles and matcher is not None and matcher.knows(other):
+                    break  # the lane has asked it by itself: the session's is for others
         assert session is not None  # noqa: S101 - the session's lane always has one
         branch = here()
         path = "" if branch is None else branch_in(lane, branch)
