@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -39,13 +40,15 @@ def test_each_request_is_verified_alone(driver: str, installed: PostgresServer, 
             asks = [Ask("POST", "/notes", {"text": "first"}), Ask("GET", "/notes/1")]
             asks += [Ask("POST", "/notes", {"text": "second"}), Ask("GET", "/notes/2")]
             assert [ask.send(port).status for ask in asks] == [200] * 4
+            with ThreadPoolExecutor(4) as pool:
+                assert [one.status for one in pool.map(lambda ask: ask.send(port), asks[1::2] * 6)] == [200] * 12
     finally:
         installed.stop()
     env["DATABASE_URL"] = url("postgresql://somebody:else@db.nowhere.example:6543/warehouse", driver)
     lanes = [*(tmp_path / "cassettes").rglob("POST__*.jsonl"), *(tmp_path / "cassettes").rglob("GET__*.jsonl")]
-    assert len(lanes) == 4
-    for chosen in (lanes, *([lane] for lane in lanes)):
-        words = [*REPLAY, "--verify", *map(str, chosen), "--", *SERVED, "0"]
+    assert len(lanes) == 16
+    for chosen, concurrency in ((lanes, 1), (lanes, 8), *(([lane], 1) for lane in lanes[:6])):
+        words = [*REPLAY, "--verify", *map(str, chosen), "--concurrency", str(concurrency), "--", *SERVED, "0"]
         done = subprocess.run(words, cwd=HERE, env=env, capture_output=True, text=True, timeout=120, check=False)
         assert done.returncode == 0, done.stdout + done.stderr
         assert f"{len(chosen)} checked, {len(chosen)} passed" in done.stdout

@@ -65,6 +65,11 @@ class Description:
         return replace(self, key=key, peer=peer, subjects=self.subjects and tuple(subjects))
 
     @property
+    def is_kept_twice(self) -> bool:
+        """Whether it is in its lane and in the session, see :mod:`first_needs`; it answers as often as recorded."""
+        return self.settles and not self.read
+
+    @property
     def concerns(self) -> tuple[tuple[str, ...], ...]:
         """The subjects; where the family does not say, all of its system."""
         return (self.key[:1],) if self.subjects is None else self.subjects

@@ -17,7 +17,7 @@ from timetracer_otel.seams.lanes import process
 
 __all__ = ["keep", "keep_again"]
 
-MOST: Final = 1000
+_MOST: Final = 1000
 """Calls of one process that are kept: a program may ask for the catalogs of very many tables."""
 _OF_THE_LANE: Final = (spans.BRANCH, spans.FOLLOWS)
 _kept: set[Hashable] = set()
@@ -42,7 +42,7 @@ def keep(call: Call, named: Named, asked: Hashable) -> bool:
     if _life is not process.life:  # a forked child has a session of its own
         _life = process.life
         _kept.clear()
-    if asked in _kept or len(_kept) >= MOST:
+    if asked in _kept or len(_kept) >= _MOST:
         return False
     _kept.add(asked)
     keep_again(call, named)

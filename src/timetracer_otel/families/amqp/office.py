@@ -64,8 +64,7 @@ class Office:
         Args:
             consumers: the queue and the number of each.
         """
-        queues = {queue for queue, _number in consumers}
-        return self._waiting.next(lambda place: place in consumers or (place[1] is None and place[0] in queues))
+        return self._waiting.next(lambda place: _is_for(place, consumers))
 
     def next_of_absent(self, queue: str) -> Lane | None:
         """Give the next entry of consumers that are not here.
@@ -84,7 +83,7 @@ class Office:
             queue: of the consumer.
             number: of the consumer.
         """
-        return _consumer_of(lane) in {(queue, number), (queue, None)}
+        return _is_for(_consumer_of(lane), [(queue, number)])
 
     def is_turn_of(self, queue: str, number: int) -> bool:
         """Whether a consumer had the next entry of its queue.
@@ -154,3 +153,8 @@ def _consumer_of(lane: Lane) -> tuple[str, int | None]:
     assert lane.entry is not None  # noqa: S101 - only lanes with one are handed out
     [record, *_] = message.records(lane.entry)
     return record.destination, message.consumer(lane.entry)
+
+
+def _is_for(place: tuple[str, int | None], consumers: Collection[tuple[str, int]]) -> bool:
+    """Whether an entry is for one of some consumers: it had it, or nobody knows which of its queue's had."""
+    return place in consumers or (place[1] is None and any(place[0] == queue for queue, _number in consumers))

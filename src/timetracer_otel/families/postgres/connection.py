@@ -116,16 +116,17 @@ class RecordedConnection:
         if error is not None and call.own and call.span.is_recording():
             call.span.set_status(Status(StatusCode.ERROR))
             call.span.set_attribute("db.response.status_code", error.get("C", ""))
-        if error is None:
-            faults.guarded(f"{self.plugin}.setting_up", self._set_up, exchange, call)
+        faults.guarded(f"{self.plugin}.setting_up", self._set_up, exchange, call, error is not None)
         call.end()
 
-    def _set_up(self, exchange: Exchange, call: Call) -> None:
+    def _set_up(self, exchange: Exchange, call: Call, refused: bool) -> None:  # noqa: FBT001 - by guarded, which names none
         """Keep for other requests of the process what the server says of itself."""
         sql = exchange.about
+        if self._setting_up.is_over and not statements.is_catalog(sql):
+            return
         named = partial(exchanges.names, sql, self.database, self.address)
         asked = (self.address, self.database, sql, *exchange.messages)
-        self._setting_up.take(call, sql, named, asked, inside=self._status != IDLE)
+        self._setting_up.take(call, sql, named, asked, inside=self._status != IDLE, refused=refused)
 
     def _hide(self, call: Call) -> None:
         """Hide secrets in the statement that an instrumentor has put on its span."""

@@ -65,7 +65,7 @@ def describe(asked: Asked) -> Description:
         shape += ["copy", blake2b(asked.copied or b"", digest_size=16).digest() if whole else b"", asked.refused]
     digest = blake2b(repr(shape).encode("utf-8", "surrogatepass"), digest_size=16).digest()
     settles = asked.first or (asked.operation in {"query", "execute"} and statements.is_catalog(asked.sql))
-    read = settles or _is_read(asked)
+    read = not asked.first and (settles or _is_read(asked))
     return Description(
         _key(asked),
         digest,

@@ -34,15 +34,17 @@ class SettingUp:
     """Keeps it, of one connection that is recorded."""
 
     def __init__(self) -> None:
-        self._is_over = False
+        self.is_over = False
+        """Whether the program has asked something of its own."""
         self._before: list[tuple[Call, Named]] = []
         """What began the transaction in which nothing was asked yet."""
-        self._has_asked = False
         self._is_new = False
         """Whether the transaction asks what no connection of the process has asked."""
 
-    def take(self, call: Call, sql: str, named: Named, asked: tuple[object, ...], *, inside: bool) -> None:
-        """Take a call that is over, and that was not refused.
+    def take(  # noqa: PLR0913 - what is known of a call
+        self, call: Call, sql: str, named: Named, asked: tuple[object, ...], *, inside: bool, refused: bool
+    ) -> None:
+        """Take a call: any until :attr:`is_over`, then those that ask of the server itself.
 
         Args:
             call: with all its payloads.
@@ -50,29 +52,26 @@ class SettingUp:
             named: names a span of its kind.
             asked: what calls that ask the same have alike.
             inside: whether a transaction is under way now.
+            refused: whether the server did; such a call is not kept.
         """
-        if statements.is_catalog(sql):
-            is_new = first_needs.keep(call, named, asked)
-            if not self._is_over:
-                self._is_new |= is_new
-                self._has_asked = True
-                self._mark()
-        elif not self._is_over:
-            self._is_over = not goes_on(sql)
-            if is_around(sql):
-                self._before.append((call, named))
-            if self._has_asked:
-                self._mark()
-        if not inside:
-            self._has_asked = self._is_new = False
+        if refused:
+            pass
+        elif statements.is_catalog(sql):
+            self._is_new |= first_needs.keep(call, named, asked)
+        elif is_around(sql):
+            self._before.append((call, named))
+        if self._is_new:
+            self._keep_around()
+        self.is_over = self.is_over or not goes_on(sql)
+        if self.is_over or not inside:
+            self._is_new = False
             self._before.clear()
 
-    def _mark(self) -> None:
-        """Mark what stands around, where that can still be said of it, and keep it with the first that asked so."""
+    def _keep_around(self) -> None:
+        """Mark what stands around, where that can still be said of it, and keep it, too."""
         for call, named in self._before:
             if call.on_span or call.written:
                 continue
             call.attributes[FIRST] = True
-            if self._is_new:
-                first_needs.keep_again(call, named)
+            first_needs.keep_again(call, named)
         self._before.clear()

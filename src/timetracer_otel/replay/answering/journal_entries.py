@@ -93,7 +93,7 @@ def details(
         facts |= {"at": _now(), "branch_now": branches.trail(lane)}
     if lane.is_session:
         facts["same"] = identity(match.recorded)
-    if description.settles:
+    if match.recorded.description.settles:
         facts["settles"] = identity(match.recorded)
     if match.changed and (strict or match.how in NEAREST):
         facts["recorded"] = bounded(rendered(recorded))

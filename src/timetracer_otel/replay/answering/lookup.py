@@ -122,7 +122,8 @@ def _unmatched(player: _Player, plugin: str, lane: _Lane, asked: Description, re
         shown = renamed(shown, asked.peer, meant.peer)
     found = None
     if what == "nearest":
-        others = (one for one in islice(player.cassette.lanes, _OTHERS) if one.id != _followed(lane))
+        followed = None if lane.recorded is None else lane.recorded.id
+        others = (one for one in islice(player.cassette.lanes, _OTHERS) if one.id != followed)
         found = closest_call.closest(matchers, meant, shown, described_calls.at_address(others, meant.key))
     if found is None:
         _miss(player, lane, meant, shown, lane.peers.hint(asked, matchers) if asked.peer else "")
@@ -131,10 +132,6 @@ def _unmatched(player: _Player, plugin: str, lane: _Lane, asked: Description, re
         lane.peers.settle(asked.peer, meant.peer)
     journal_entries.assumed(player.journal, lane.id, meant.key, found.call.span, found.difference)
     return found.matcher.nearest(found.call), found.matcher
-
-
-def _followed(lane: _Lane) -> str:
-    return "" if lane.recorded is None else lane.recorded.id
 
 
 def _miss(player: _Player, lane: _Lane, asked: Description, shown: object, hint: str) -> NoReturn:

@@ -170,12 +170,6 @@ class Matcher:
             first, second = self.upcoming(one), self.upcoming(other)
             return first is not None and (second is None or first.span.start < second.span.start)
 
-    def knows(self, asked: Description) -> bool:
-        """Whether a call is exactly a description, used or not."""
-        with self._lock:
-            self._bind_exact()
-            return bool(self.index.described.exact.get((asked.key, asked.shape, asked.sorted(self._translated(asked)))))
-
     def upcoming(self, asked: Description) -> Recorded | None:
         """The first unused call that is exactly a description; it stays unused."""
         with self._lock:

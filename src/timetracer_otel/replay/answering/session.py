@@ -391,16 +391,17 @@ class Player:
         Of calls that were recorded under several of the descriptions, an earlier one answers.
         """
         own, session = lane.matcher, self.session_lane.matcher
-        for other in instead:
-            for matcher in (own, session):
-                if matcher is not None and matcher.comes_first(other, asked):
-                    return self.find(lane, other)
-                if other.settles and matcher is not None and matcher.knows(other):
-                    break  # the lane has asked it by itself: the session's is for others
         assert session is not None  # noqa: S101 - the session's lane always has one
+        for other in instead:
+            if other.is_kept_twice and session.upcoming(other) is None:
+                continue  # this process has asked it as often as the recorded one
+            if any(matcher.comes_first(other, asked) for matcher in self.matchers(lane)):
+                return self.find(lane, other)
         branch = here()
         path = "" if branch is None else branch_in(lane, branch)
         if own is not None and (match := own.match(asked, branch=path)) is not None:
+            if asked.is_kept_twice and (twin := session.upcoming(asked)) is not None:
+                session.serve(twin.span)
             return match, own
         if own is not session and (match := session.match(asked, may_bind=False)) is not None:
             return Match(match.recorded, "session again" if match.how == "repeated" else "session"), session
