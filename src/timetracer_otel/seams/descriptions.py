@@ -34,6 +34,8 @@ class Description:
             begins with the other.
         settles: whether each process asks it when it first needs what the call makes, such as an index, and is told the
             same however often it is asked: which request comes first is chance.
+        kept_twice: whether it is in its lane and in the session, see :mod:`first_needs`, and answers as often as it was
+            recorded.
         peer: who is asked, where the app may have another name for the same one in another run; it stands in the key
             and the subjects. Empty where it may not.
     """
@@ -46,6 +48,7 @@ class Description:
     unordered: tuple[tuple[int, int, int], ...] = ()
     subjects: tuple[tuple[str, ...], ...] | None = None
     settles: bool = False
+    kept_twice: bool = False
     peer: str = ""
 
     @property
@@ -63,11 +66,6 @@ class Description:
             tuple(peer if part == self.peer else part for part in parts) for parts in (self.key, *(self.subjects or ()))
         )
         return replace(self, key=key, peer=peer, subjects=self.subjects and tuple(subjects))
-
-    @property
-    def is_kept_twice(self) -> bool:
-        """Whether it is in its lane and in the session, see :mod:`first_needs`; it answers as often as recorded."""
-        return self.settles and not self.read
 
     @property
     def concerns(self) -> tuple[tuple[str, ...], ...]:

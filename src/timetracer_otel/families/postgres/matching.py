@@ -75,6 +75,7 @@ def describe(asked: Asked) -> Description:
         unordered=lists,
         subjects=() if settles else _subjects(asked),
         settles=settles,
+        kept_twice=asked.first,
     )
 
 

@@ -393,14 +393,14 @@ class Player:
         own, session = lane.matcher, self.session_lane.matcher
         assert session is not None  # noqa: S101 - the session's lane always has one
         for other in instead:
-            if other.is_kept_twice and session.upcoming(other) is None:
+            if other.kept_twice and session.upcoming(other) is None:
                 continue  # this process has asked it as often as the recorded one
             if any(matcher.comes_first(other, asked) for matcher in self.matchers(lane)):
                 return self.find(lane, other)
         branch = here()
         path = "" if branch is None else branch_in(lane, branch)
         if own is not None and (match := own.match(asked, branch=path)) is not None:
-            if asked.is_kept_twice and (twin := session.upcoming(asked)) is not None:
+            if asked.kept_twice and (twin := session.upcoming(asked)) is not None:
                 session.serve(twin.span)
             return match, own
         if own is not session and (match := session.match(asked, may_bind=False)) is not None:
