@@ -139,7 +139,7 @@ def test_no_extra_is_named_instruments() -> None:
 
 
 def test_extra_all_holds_every_other_extra() -> None:
-    """``timetracer-otel[all]`` has each library; no storage, no debugpy; ARQ wants an old redis-py, mysqlclient C."""
+    """``timetracer-otel[all]`` has each library; no storage, no debugpy; ARQ wants an old redis-py, two C."""
     extras = PROJECT["optional-dependencies"]
-    libraries = extras.keys() - {"all", "arq", "debug", "s3", "gcs", "azure", "mysqlclient"}
+    libraries = extras.keys() - {"all", "arq", "debug", "s3", "gcs", "azure", "mysqlclient", "pylibmc"}
     assert extras["all"] == [f"timetracer-otel[{','.join(sorted(libraries))}]"]

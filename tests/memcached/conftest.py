@@ -5,14 +5,19 @@ from __future__ import annotations
 import getpass
 import socket
 import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
 
 from examples.support import accepts, free_port
+
+if sys.version_info >= (3, 12) and find_spec("pylibmc") is None:  # no wheels: whoever has built it can try it
+    collect_ignore = ["test_apps.py", "test_pylibmc.py"]
 
 
 @contextmanager
