@@ -24,6 +24,7 @@ __all__ = [
     "headers",
     "hidden",
     "hide",
+    "hide_password",
     "is_credential",
     "is_secret_parameter",
     "may_be_sealed",
@@ -273,8 +274,12 @@ def seal(secret: str) -> str:
     return secret if sealing.sealer() is None else hide(secret)
 
 
-def _hide_password(secret: str) -> str:
-    """As :func:`hide`: of a password, which people choose, a digest would tell whether a guess is right."""
+def hide_password(secret: str) -> str:
+    """As :func:`hide`: of a password, which people choose, a digest would tell whether a guess is right.
+
+    Args:
+        secret: may be empty.
+    """
     return hide(secret) if sealing.sealer() is not None or hidden(secret) else MASK
 
 
@@ -313,7 +318,7 @@ def _authorization(value: str, how: Hide) -> str:
     if not rest or not _SCHEME.fullmatch(scheme):
         return how(value)
     if how is hide and scheme.lower() == "basic":
-        how = _hide_password
+        how = hide_password
     return scheme + space + how(rest)
 
 

@@ -1,0 +1,1 @@
+"""SMTP and LMTP: mails and the dialogue around them, what a server that is not there says."""
