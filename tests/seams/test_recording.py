@@ -13,7 +13,7 @@ from opentelemetry import trace
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
-from opentelemetry.trace import SpanKind
+from opentelemetry.trace import SpanContext, SpanKind, TraceFlags, TraceState
 
 from timetracer_otel import seams, spans, testing
 from timetracer_otel.cassette import loading
@@ -178,6 +178,17 @@ def test_a_span_that_only_we_hear_is_as_the_sdks(tmp_path: Path, parent: SpanKin
         found.append(one)
     assert found[0] == found[1]
     assert found[0]["events"][0]["name"] == "happened"
+
+
+@pytest.mark.parametrize("flags", [TraceFlags.SAMPLED, TraceFlags.DEFAULT])
+def test_a_span_is_sampled_as_its_parent_is(tmp_path: Path, flags: int) -> None:
+    """And has its state of the trace."""
+    state = TraceState([("vendor", "7")])
+    parent = SpanContext(1, 2, is_remote=True, trace_flags=TraceFlags(flags), trace_state=state)
+    with testing.record(tmp_path), trace.use_span(trace.NonRecordingSpan(parent)):
+        context = begin().span.get_span_context()
+    assert context is not None
+    assert (context.trace_id, context.trace_flags, context.trace_state) == (1, flags, state)
 
 
 def test_an_ended_span_takes_no_more(tmp_path: Path) -> None:

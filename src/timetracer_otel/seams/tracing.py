@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from opentelemetry import trace
 from opentelemetry.sdk.trace import Span, SpanProcessor, TracerProvider
-from opentelemetry.sdk.trace.sampling import Decision, Sampler, SamplingResult
+from opentelemetry.sdk.trace.sampling import DEFAULT_ON, Decision, Sampler, SamplingResult
 from opentelemetry.trace import SpanKind
 
 from timetracer_otel.errors import ConfigError
@@ -56,6 +56,8 @@ class RecordAll(Sampler):
 
     def __init__(self, sampler: Sampler) -> None:
         self._sampler = sampler
+        self.samples_children = sampler is DEFAULT_ON
+        """Whether each child of a sampled span is sampled, so that who starts one need not ask."""
 
     def should_sample(  # noqa: PLR0913, PLR0917 - the SDK's signature
         self,
@@ -90,6 +92,7 @@ class Unheard(RecordAll):
 
     def __init__(self, sampler: Sampler, provider: TracerProvider) -> None:
         super().__init__(sampler)
+        self.samples_children = False
         self._processors = provider._active_span_processor  # noqa: SLF001 - the SDK shows it nowhere else
 
     def should_sample(

@@ -18,6 +18,7 @@ from timetracer_otel import spans
 if TYPE_CHECKING:
     from opentelemetry.context import Context
     from opentelemetry.sdk.trace import TracerProvider
+    from opentelemetry.trace import TraceState
 
 __all__ = ["LeanSpan", "Listener", "started"]
 
@@ -110,7 +111,7 @@ def started(
         provider: the host's.
         tracer: ours.
         name: of the span.
-        attributes: likewise.
+        attributes: likewise; they are the span's from now on.
         kind: likewise.
     """
     listener = _only(provider)
@@ -124,14 +125,19 @@ def started(
         trace_id, is_random = ids.generate_trace_id(), ids.is_trace_id_random()
     else:
         trace_id, is_random = parent.trace_id, parent.trace_flags.random_trace_id
-    sampled = tracer.sampler.should_sample(current, trace_id, name, kind, attributes, ())
-    if sampled.decision is Decision.DROP:
-        return None
-    flags = _SAMPLED if sampled.decision is Decision.RECORD_AND_SAMPLE else 0
+    if parent is not None and parent.trace_flags & _SAMPLED and getattr(tracer.sampler, "samples_children", False):
+        flags = _SAMPLED
+        state: TraceState | None = parent.trace_state
+    else:
+        sampled = tracer.sampler.should_sample(current, trace_id, name, kind, attributes, ())
+        if sampled.decision is Decision.DROP:
+            return None
+        flags, state = _SAMPLED if sampled.decision is Decision.RECORD_AND_SAMPLE else 0, sampled.trace_state
+        attributes = dict(sampled.attributes or {})
     if is_random:
         flags |= TraceFlags.RANDOM_TRACE_ID
-    context = SpanContext(trace_id, ids.generate_span_id(), False, TraceFlags(flags), sampled.trace_state)  # noqa: FBT003 - as the SDK's class takes it
-    span = LeanSpan(tracer, listener, name, kind, dict(sampled.attributes or {}), context, parent)
+    context = SpanContext(trace_id, ids.generate_span_id(), False, TraceFlags(flags), state)  # noqa: FBT003 - as the SDK's class takes it
+    span = LeanSpan(tracer, listener, name, kind, attributes, context, parent)
     listener.on_start(span, current)
     return span
 

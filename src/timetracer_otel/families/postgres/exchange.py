@@ -6,7 +6,7 @@ import contextvars
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from functools import cached_property, lru_cache
+from functools import lru_cache
 from typing import Any, Final
 
 import pybase64
@@ -75,6 +75,7 @@ class Exchange:
     """Whether it was refused."""
     template: str = ""
     """The statement without the parameters that the driver writes into it, where it does."""
+    _sql: str | None = field(default=None, init=False, repr=False)
 
     def __len__(self) -> int:
         return self.size + sum(map(len, self.pieces))
@@ -110,7 +111,7 @@ class Exchange:
             body: likewise.
         """
         self.messages, self.size = [], 0
-        self.__dict__.pop("sql", None)
+        self._sql = None
         self.ask(kind, body)
 
     @property
@@ -118,9 +119,14 @@ class Exchange:
         """The statement, by what it is like many others, if it is."""
         return self.template or self.sql
 
-    @cached_property
+    @property
     def sql(self) -> str:
         """The statement; empty where it is none."""
+        if self._sql is None:  # a cached property takes a lock, which costs more
+            self._sql = self._stated()
+        return self._sql
+
+    def _stated(self) -> str:
         for kind, body in self.messages:
             if kind in {b"Q", b"P"}:
                 return wire.text(body, 0 if kind == b"Q" else body.index(b"\0") + 1)[0]
