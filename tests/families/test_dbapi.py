@@ -119,6 +119,7 @@ def test_what_tells_one_run_from_another_does_not_count() -> None:
     assert normal("SELECT 1 /*traceparent='00-ab-cd-01',route='%2Fa'*/") == "SELECT 1"
     assert normal("SELECT 1 /* a hint */") == "SELECT 1 /* a hint */"
     assert normal('SAVEPOINT "s140213_x2"') == normal('SAVEPOINT "s998877_x7"')
+    assert normal("SAVEPOINT tortoise_savepoint_1") == normal("SAVEPOINT tortoise_savepoint_0")
     assert normal('RELEASE SAVEPOINT "s140213_x2"') != normal('ROLLBACK TO SAVEPOINT "s140213_x2"')
     assert normal("SAVEPOINT own_name") == "SAVEPOINT own_name"
 

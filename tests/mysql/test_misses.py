@@ -60,3 +60,31 @@ def test_a_connection_of_another_time_is_made_anew(
     assert replay.outcome().misses == []
     with pytest.raises(pymysql.err.OperationalError, match="gone away"):
         cursor.execute("SELECT 17 + 4")
+
+
+def writing(address: dict[str, Any], *, asks_before: bool) -> Any:
+    """Write in a transaction, and ask the server about itself: in it, or before it, and roll back what that began."""
+    with pymysql.connect(**address) as connection, connection.cursor() as cursor:
+        if asks_before:
+            cursor.execute("SELECT @@max_allowed_packet")
+            connection.rollback()
+        cursor.execute("CREATE TEMPORARY TABLE item (id INT AUTO_INCREMENT PRIMARY KEY, name VARCHAR(40))")
+        cursor.execute("INSERT INTO item (name) VALUES ('tea')")
+        if not asks_before:
+            cursor.execute("SELECT @@max_allowed_packet")
+        seen = cursor.fetchall()
+        connection.commit()
+        return seen
+
+
+def test_what_the_server_is_asked_about_itself_begins_no_transaction(installed: MysqlServer, tmp_path: Path) -> None:
+    """Its recorded answer may come from inside of one."""
+    installed.start()
+    try:
+        with testing.record(tmp_path):
+            writing(installed.address, asks_before=False)
+    finally:
+        installed.stop()
+    with testing.replay(tmp_path) as replay:
+        writing(ELSEWHERE, asks_before=True)
+    assert replay.outcome().misses == []

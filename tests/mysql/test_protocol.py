@@ -14,6 +14,7 @@ from timetracer_otel.families.dbapi.place import Place
 from timetracer_otel.families.mysql import cells, greeting, literals, matching, rendering, secret_rows, statements, wire
 from timetracer_otel.families.mysql.asked import INIT_DB, PROCESS_KILL, QUERY, Asked
 from timetracer_otel.families.mysql.course import MORE_RESULTS, Course, Following, Kind, follow
+from timetracer_otel.families.mysql.watching import looking_after
 from timetracer_otel.families.mysql.wire import Column, Split
 
 _CELLS = st.lists(st.none() | st.binary(max_size=300), min_size=1, max_size=6)
@@ -204,6 +205,23 @@ def test_the_server_is_asked_for_itself_by_whoever_needs_it_first(sql: str, *, s
 def test_settings_of_a_connection(sql: str, *, sets_up: bool) -> None:
     """What sets a variable of its connection, and nothing else."""
     assert statements.is_set_up(sql) is sets_up
+
+
+@pytest.mark.parametrize(
+    ("sql", "inside", "looks_after"),
+    [
+        ("ROLLBACK", False, True),
+        (" commit work; ", False, True),
+        ("COMMIT", True, False),
+        ("ROLLBACK TO SAVEPOINT a", False, False),
+        ("COMMIT AND CHAIN", False, False),
+    ],
+)
+def test_the_end_of_no_transaction(sql: str, *, inside: bool, looks_after: bool) -> None:
+    """It does nothing: pools and object mappers send it to look after a connection, which says nothing new by that."""
+    for sets_up in (True, False):
+        goes_on = sets_up and looks_after
+        assert looking_after(QUERY, sql, inside=inside, sets_up=sets_up) == (looks_after, goes_on)
 
 
 @pytest.mark.parametrize(

@@ -54,9 +54,9 @@ _COMMENTER: Final = re.compile(r"\s*/\*\s*(?:[\w%.~-]+='[^']*'\s*,?\s*)+\*/\s*;?
 """sqlcommenter appends the trace and the route, which differ each time."""
 _SAVEPOINT: Final = re.compile(
     r"(?is)\A(?P<verb>\s*(?:SAVEPOINT|RELEASE(?:\s+SAVEPOINT)?|ROLLBACK(?:\s+TRANSACTION)?\s+TO(?:\s+SAVEPOINT)?)\s+)"
-    r"(?P<quote>[\"`]?)(?:s\d{6,}_x\d+|s[0-9a-f]{32})(?P=quote)\s*;?\s*\Z"
+    r"(?P<quote>[\"`]?)(?:s\d{6,}_x\d+|s[0-9a-f]{32}|tortoise_savepoint_\d+)(?P=quote)\s*;?\s*\Z"
 )
-"""Object mappers name savepoints after a thread and what it did before, or by a random id: neither says anything."""
+"""Object mappers name savepoints after a thread, by a counter of the process, or by a random id: none says anything."""
 
 
 @dataclass(frozen=True, slots=True)

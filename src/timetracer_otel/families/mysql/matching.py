@@ -105,6 +105,8 @@ def describe_recorded(recorded: Span) -> Description | None:
     if asked is None:
         return None
     aside = bool(recorded.attributes.get(questions.ASIDE))
+    if not aside and not asked.place.inside and statements.is_end(asked.sql):
+        return None  # of an earlier version's recordings
     return describe(asked.blanked() if asked.secret else asked, aside=aside)
 
 

@@ -13,11 +13,11 @@ from timetracer_otel.families import failures
 from timetracer_otel.families.dbapi.place import Place
 from timetracer_otel.families.mysql import asked as questions
 from timetracer_otel.families.mysql import course, greeting, matching, rendering, statements, told, wire
-from timetracer_otel.families.mysql.asked import NAMES, QUERY, SET_OPTION, UPKEEP, Asked
+from timetracer_otel.families.mysql.asked import NAMES, QUERY, SET_OPTION, Asked
 from timetracer_otel.families.mysql.course import Course, Kind
 from timetracer_otel.families.mysql.exchange import CLOSED, SENDING
 from timetracer_otel.families.mysql.greeting import Known
-from timetracer_otel.families.mysql.watching import IN_TRANSACTION, setting_up
+from timetracer_otel.families.mysql.watching import IN_TRANSACTION, looking_after
 from timetracer_otel.families.mysql.wire import Packet, Split
 from timetracer_otel.families.nowhere import END, Dialogue, Reply, Say, Wait
 from timetracer_otel.families.nowhere.recorded import failure
@@ -160,9 +160,9 @@ class Server(Dialogue[bytes]):
     def _is_upkeep(self, asked: Asked) -> bool:
         if not self._connected:
             return True
-        if not self._sets_up:
-            return asked.command in UPKEEP
-        is_upkeep, self._sets_up = setting_up(asked.command, asked.compact)
+        is_upkeep, self._sets_up = looking_after(
+            asked.command, asked.compact, inside=self._place.inside, sets_up=self._sets_up
+        )
         return is_upkeep
 
     def _looks_after(self, asked: Asked) -> Iterator[Reply[bytes]]:
@@ -244,6 +244,9 @@ class Server(Dialogue[bytes]):
         followed.feed(recorded.payload(spans.RESPONSE) or b"")
         if went.status is not None:
             self._status = went.status
+        if asked.command == QUERY and statements.is_catalog(asked.compact):
+            # It begins and ends no transaction, and what answers may have been asked outside of this one.
+            self._status = self._status & ~IN_TRANSACTION | (IN_TRANSACTION if self._place.inside else 0)
         inside = bool(self._status & IN_TRANSACTION)
         wrote = inside and (self._place.wrote or statements.writes(asked.compact))
         self._place = self._place._replace(inside=inside, wrote=wrote)

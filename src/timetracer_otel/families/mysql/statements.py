@@ -10,7 +10,7 @@ from timetracer_otel.families.dbapi import statements
 from timetracer_otel.families.dbapi.functions import PURE
 from timetracer_otel.families.mysql import literals
 
-__all__ = ["is_catalog", "is_file_loaded", "is_read", "is_set_up", "normal", "verb_and_target", "writes"]
+__all__ = ["is_catalog", "is_end", "is_file_loaded", "is_read", "is_set_up", "normal", "verb_and_target", "writes"]
 
 _LONGEST: Final = 1 << 16
 """Characters of the longest statement that is looked at closely: a longer one writes."""
@@ -63,6 +63,7 @@ _VARIABLES: Final = re.compile(
     r"(?is)\s*show\s+(?:session\s+|global\s+)?(?:variables|character\s+set|collation|engines|plugins)\b[^;]*;?\s*"
 )
 _TABLES: Final = re.compile(r"(?is)\b(?:from|join)\s+`?(\w+)`?(?:\s*\.|\b)")
+_ENDS: Final = re.compile(r"(?i)\s*(?:commit|rollback)(?:\s+work)?\s*;?\s*")
 _SETS_UP: Final = re.compile(
     r"(?is)\s*set\s+(?!.*(?:\bglobal\b|\bpersist|\bpassword\b|@(?!@)|@@global|\brole\b|\bstatement\b))[^;]*;?\s*"
 )
@@ -142,6 +143,15 @@ def is_catalog(sql: str) -> bool:
         return True
     tables = _TABLES.findall(plain)
     return bool(tables) and all(one in {"information_schema", "mysql"} for one in tables) and is_read(sql)
+
+
+def is_end(sql: str) -> bool:
+    """Whether a statement ends a transaction, and does nothing where there is none.
+
+    Args:
+        sql: the text.
+    """
+    return _ENDS.fullmatch(sql) is not None
 
 
 def is_set_up(sql: str) -> bool:

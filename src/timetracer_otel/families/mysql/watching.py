@@ -20,10 +20,10 @@ from timetracer_otel.families.mysql import course, exchange, statements, wire
 from timetracer_otel.families.mysql.asked import ASIDE, NAMES, QUERY, UPKEEP
 from timetracer_otel.families.mysql.exchange import CLOSED, SENDING, Exchange
 from timetracer_otel.families.onlooker import Onlooker
-from timetracer_otel.seams import Call
+from timetracer_otel.seams import Call, first_needs
 from timetracer_otel.seams.calls import CallLane
 
-__all__ = ["IN_TRANSACTION", "Watched", "setting_up"]
+__all__ = ["IN_TRANSACTION", "Watched", "looking_after"]
 
 _log = logging.getLogger("timetracer_otel")
 
@@ -36,19 +36,28 @@ _LONGEST_SETTING: Final = 4096
 _numbers = itertools.count(1)
 
 
-def setting_up(command: int, sql: str) -> tuple[bool, bool]:
-    """Say of a command that comes first on its connection, or only after others of its kind, what it is.
+def looking_after(command: int, sql: str, *, inside: bool, sets_up: bool) -> tuple[bool, bool]:
+    """Say of a command whether it only looks after its connection, which is no call.
+
+    A pool rolls back whenever a connection comes back, and object mappers commit what they set on a new one: cold and
+    warm connections do that at other times.
 
     Args:
         command: its number.
         sql: its statement.
+        inside: whether a transaction is under way on the connection.
+        sets_up: whether the connection is being set up.
 
     Returns:
-        Whether it only sets the connection up, which is no call; and whether the connection is being set up still.
+        Whether it does; and whether the connection is being set up still.
     """
     if command in UPKEEP:
-        return True, True
+        return True, sets_up
     if command != QUERY:
+        return False, False
+    if not inside and statements.is_end(sql):
+        return True, sets_up
+    if not sets_up:
         return False, False
     sets = statements.is_set_up(sql)
     return sets, sets or statements.is_catalog(sql)
@@ -157,10 +166,8 @@ class Watched(Onlooker):
         )
         current = self._exchange = Exchange(packet[_COMMAND], place)
         current.ask(packet)
-        sql = current.beginning if self._sets_up and current.size < _LONGEST_SETTING else ""
-        is_upkeep = current.command in UPKEEP
-        if self._sets_up:
-            is_upkeep, self._sets_up = setting_up(current.command, sql)
+        sql = current.beginning if current.size < _LONGEST_SETTING else ""
+        is_upkeep, self._sets_up = looking_after(current.command, sql, inside=place.inside, sets_up=self._sets_up)
         if is_upkeep:
             current.context = contextvars.copy_context()
         else:
@@ -245,7 +252,16 @@ class Watched(Onlooker):
         if went.error is not None and call.own and call.span.is_recording():
             call.span.set_status(Status(StatusCode.ERROR))
             call.span.set_attribute("db.response.status_code", str(wire.refusal(went.error).number))
+        if went.error is None:
+            self._keep(current, call)
         call.end()
+
+    def _keep(self, current: Exchange, call: Call) -> None:
+        """Keep for other requests of the process what the server says of itself."""
+        sql = current.beginning
+        if current.size < _LONGEST_SETTING and statements.is_catalog(sql):
+            named = partial(exchange.names, current.command, sql, self.database, self.address)
+            first_needs.keep(call, named, (self.address, self.database, sql))
 
     def _moves_on(self, current: Exchange) -> None:
         """Know where the connection stands after a command."""

@@ -6,7 +6,7 @@ import os
 from typing import Any
 
 from flask import Flask, request
-from sqlalchemy import create_engine
+from sqlalchemy import String, create_engine, text
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column
 
 
@@ -19,19 +19,21 @@ class Note(Base):
 
     __tablename__ = "notes"
     number: Mapped[int] = mapped_column(primary_key=True)
-    text: Mapped[str]
+    text: Mapped[str] = mapped_column(String(80))
 
 
-engine = create_engine(os.environ["DATABASE_URL"])
+engine = create_engine(os.environ["DATABASE_URL"], isolation_level=os.environ.get("ISOLATION_LEVEL") or None)
 app = Flask(__name__)
 
 
 @app.post("/notes")
 def write() -> dict[str, Any]:
-    """Write a note, and read its number back."""
+    """Write a note, ask in the transaction what SQLAlchemy had asked before it, and read the number back."""
     with Session(engine) as session:
         note = Note(text=request.get_json()["text"])
         session.add(note)
+        session.flush()
+        session.execute(text("SELECT VERSION()"))
         session.commit()
         return {"number": note.number}
 
