@@ -134,6 +134,7 @@ def _raw(lane: RecordedLane, tag: str) -> dict[str, Any]:
     entry = lane.entry
     assert entry is not None  # noqa: S101 - only lanes with one are handed out
     headers = {name: json.loads(value) for name, value in spans.decode_headers(entry.attributes, tasks.HEADERS)}
+    headers.pop("compression", None)  # the task's body was recorded as the worker had it, which is unpacked
     told: dict[str, Any] = json.loads(entry.text(tasks.PROPERTIES) or "{}")
     info = {"exchange": told.get("exchange") or "", "routing_key": told.get("routing_key") or ""}
     return {

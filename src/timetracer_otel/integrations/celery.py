@@ -10,9 +10,11 @@ import functools
 import importlib
 import inspect
 import os
+import re
 import time
 import traceback
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any, Final, TypeVar
 
 from timetracer_otel import seams, spans
@@ -27,7 +29,7 @@ from timetracer_otel.families.messaging.publishing import Published
 from timetracer_otel.families.messaging.working import to_json
 from timetracer_otel.integrations._celery_broker import LOST_WORDS, NAME, transport
 from timetracer_otel.seams import Bequest, Description, Instrumentor, Integration, Lane, Patch, Responder, faults
-from timetracer_otel.seams.brokering import by_broker
+from timetracer_otel.seams.brokering import BrokersWork, by_broker
 from timetracer_otel.seams.lanes import entering
 
 __all__ = ["INTEGRATION", "NAME"]
@@ -41,10 +43,12 @@ _OF_ONE: Final = frozenset({
     "traceparent", "tracestate", "baggage", "replaced_task_nesting",
 })  # fmt: skip
 """Headers that say the same as the body, or another thing in each run."""
+_OF_PROCESS: Final = re.compile(rb'("reply_to": ?)"[0-9a-f-]{36}"')
+"""In the body of a message of JSON, the queue by which the process that sent it could be answered."""
 _LOST: Final = frozenset({"WorkerLostError", "SystemExit", "KeyboardInterrupt"})
 """How the main process knows that a child has ended in mid-task."""
 _BROKERS: Final = (
-    *(("kombu.transport.virtual.base", f"Channel.basic_{what}") for what in ("publish", "ack", "reject", "recover")),
+    *(("kombu.transport.virtual.base", f"Channel.basic_{what}") for what in ("ack", "reject", "recover")),
     *(("kombu.transport.redis", f"QoS.{what}") for what in ("append", "restore_visible", "restore_by_tag")),
 )
 """Where kombu keeps queues by a client that an app uses too, such as Redis's: what it asks is no call of the app's."""
@@ -229,7 +233,7 @@ _ending: Final[list[Lane]] = []
 def _inherited(request: Any, error: BaseException) -> Lane | None:
     """Open the lane of a task that another process ran; its outcome is an error."""
     lane_id, _ = request._request_dict.get(_BEQUEST, ("", 0.0))  # noqa: SLF001 - what the pool got
-    if not lane_id and seams.responder(NAME) is None:
+    if not lane_id:  # a greenlet's, whose own lane says that it took too long
         return None
     told = request._request_dict, request._body, request._content_type, request._content_encoding  # noqa: SLF001 - as above
     lane = _open(request.name, request.id, *told, bequest=Bequest(lane_id, is_heir=True))
@@ -332,13 +336,15 @@ def _published(original: Any) -> Any:
     def publish(self: Any, *args: Any, **kwargs: Any) -> Any:
         message = faults.guarded("celery.message", _message, *args)
         if message is None:
-            return original(self, *args, **kwargs)
+            with BrokersWork():
+                return original(self, *args, **kwargs)
         responder = seams.responder(NAME)
         if responder is not None:
             return _answer(responder, message)
         begun = publishing.begin(NAME, message)
         try:
-            result = original(self, *args, **kwargs)
+            with BrokersWork():  # connections and queues are made at the first message
+                result = original(self, *args, **kwargs)
         except BaseException as error:
             publishing.end(NAME, begun, error)
             raise
@@ -379,10 +385,16 @@ def _message(  # noqa: PLR0913, PLR0917 - as kombu calls it
     )
 
 
+def _compared(message: Published) -> Published:
+    """A message without what tells the process that sent it: a chord that a task starts names it in its body."""
+    return replace(message, body=_OF_PROCESS.sub(rb"\1null", message.body))
+
+
 def _answer(responder: Responder, message: Published) -> None:
+    compared = _compared(message)
     answer = responder.answer(
-        publishing.describe(message),
-        lambda: publishing.render(message),
+        publishing.describe(compared),
+        lambda: publishing.render(compared),
         recording=lambda: spans.encode_payload(spans.REQUEST, message.encoded()),
     )
     publishing.raise_recorded(answer.recorded)
@@ -420,12 +432,12 @@ def _not_in_replay(original: Any) -> Any:
 
 def _describe(recorded: Span) -> Description | None:
     message = publishing.recorded(recorded)
-    return None if message is None else publishing.describe(message)
+    return None if message is None else publishing.describe(_compared(message))
 
 
 def _render(recorded: Span) -> dict[str, Any]:
     message = publishing.recorded(recorded)
-    shown: dict[str, Any] = {} if message is None else {"request": publishing.render(message)}
+    shown: dict[str, Any] = {} if message is None else {"request": publishing.render(_compared(message))}
     if (error := recorded.text(spans.ERROR)) is not None:
         shown["error"] = spans.json_or_text(error)
     return shown

@@ -29,6 +29,7 @@ from timetracer_otel.families.kinds.task import Outcome, Payload, Task
 from timetracer_otel.families.messaging import publishing, working
 from timetracer_otel.families.messaging.ending import Ending
 from timetracer_otel.families.messaging.publishing import Published, Publishing
+from timetracer_otel.families.messaging.under_way import UnderWay
 from timetracer_otel.seams import Description, Integration, Patch, faults
 from timetracer_otel.seams.brokering import BrokersWork, by_app, by_broker, is_brokering
 
@@ -38,7 +39,7 @@ NAME: Final = "dramatiq"
 _LANE: Final = "_timetracer_lane"
 """Where a message that was handed out has the id of its lane."""
 _RUNNING: Final = "_timetracer_running"
-"""Where a message that is processed has its lane."""
+"""Where a message that is processed has its lane, and what the main process is to end where this one is killed."""
 _POLL_SECONDS: Final = 0.05
 _OF_ONE: Final = frozenset({"eta", "redis_message_id", "requeue_timestamp", "traceback"})
 """Options of a message that are another thing in each run; of a delay, the delay counts."""
@@ -55,9 +56,11 @@ def _processed(original: Any) -> Any:
     def process_message(self: Any, message: Any) -> Any:
         if seams.is_off(NAME):
             return original(self, message)
-        running = Running(_task(self.broker, message))
+        entry = _task(self.broker, message)
+        bequest = None if _mastering.under_way is None else _mastering.under_way.begin(entry)
+        running = Running(entry, bequest=bequest)
         running.__enter__()
-        message.__dict__[_RUNNING] = running
+        message.__dict__[_RUNNING] = running, bequest
         token = _is_outermost.set(True)
         try:
             return original(self, message)
@@ -81,13 +84,15 @@ def _settled(original: Any) -> Any:
 
 def _end(message: Any) -> None:
     """End the lane of a message, if that was not done."""
-    running = message.__dict__.pop(_RUNNING, None)
+    running, bequest = message.__dict__.pop(_RUNNING, (None, None))
     if running is None:
         return
     entry, error = running.entry, getattr(message, "_exception", None)
     if entry.outcome is None or (error is not None and entry.outcome.error is None):
         entry.outcome = Outcome("SKIPPED") if error is None else working.failed(error)
     running.__exit__(None, None, None)
+    if _mastering.under_way is not None:
+        _mastering.under_way.end(bequest)
 
 
 def _task(broker: Any, message: Any) -> Task:
@@ -307,13 +312,28 @@ def _started(original: Any) -> Any:
     return start
 
 
+class _Mastering:
+    """What the processes of Dramatiq's command share: the main one goes on to its end where another is killed."""
+
+    under_way: UnderWay | None = None
+
+
+_mastering: Final = _Mastering()
+
+
 def _mastered(original: Any) -> Any:
     """Around the command's ``main(…)``, in the process that a signal ends with its children."""
 
     def main(*args: Any, **kwargs: Any) -> Any:
         if seams.responder(NAME) is not None:
             _recorded.ending = Ending(signal.SIGTERM)
-        return original(*args, **kwargs)
+        under_way = None if seams.is_off(NAME) else faults.guarded("dramatiq.main", UnderWay)
+        _mastering.under_way = under_way
+        try:
+            return original(*args, **kwargs)
+        finally:
+            if under_way is not None:
+                under_way.end_left()
 
     return main
 
@@ -321,10 +341,12 @@ def _mastered(original: Any) -> Any:
 def _in_process(original: Any) -> Any:
     """Around the command's ``worker_process(…)``, in a child of that; one that was not forked knows nothing of it."""
 
-    def worker_process(*args: Any, **kwargs: Any) -> Any:
+    def worker_process(args: Any, worker_id: int, *more: Any, **kwargs: Any) -> Any:
         if _recorded.ending is None and seams.responder(NAME) is not None:
             _recorded.ending = Ending(signal.SIGTERM, os.getppid())
-        return original(*args, **kwargs)
+        if _mastering.under_way is not None:
+            _mastering.under_way.join(worker_id)
+        return original(args, worker_id, *more, **kwargs)
 
     return worker_process
 

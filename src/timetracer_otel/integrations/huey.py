@@ -23,18 +23,18 @@ from timetracer_otel import seams, spans
 from timetracer_otel.cassette.model import Lane as RecordedLane
 from timetracer_otel.cassette.model import Span
 from timetracer_otel.families.entry.handing_out import Waiting
-from timetracer_otel.families.entry.running import Running
 from timetracer_otel.families.kinds import task as tasks
 from timetracer_otel.families.kinds.task import Outcome, Payload, Task, plain
 from timetracer_otel.families.messaging import publishing, storing, working
 from timetracer_otel.families.messaging.ending import Ending
 from timetracer_otel.families.messaging.publishing import Published, Publishing
+from timetracer_otel.integrations import _huey_processes as processes
 from timetracer_otel.seams import Description, Integration, Patch, faults
 from timetracer_otel.seams.brokering import AppsWork, BrokersWork, by_app, by_broker, is_brokering
 
 __all__ = ["INTEGRATION", "NAME"]
 
-NAME: Final = "huey"
+NAME: Final = processes.NAME
 _LANE: Final = "_timetracer_lane"
 """Where a task that was handed out has the id of its lane."""
 _RAW: Final = "_timetracer_raw"
@@ -54,7 +54,7 @@ def _executed(original: Any) -> Any:
         if seams.is_off(NAME):
             return original(self, task, timestamp)
         entry = _task(self, task)
-        with Running(entry):
+        with processes.running(entry):
             run = task.execute
             task.execute = lambda: _noted(entry, run)
             try:
@@ -415,6 +415,7 @@ INTEGRATION = Integration(
         Patch("huey.api", "TaskWrapper.create_task", maker=_created),
         Patch("huey.api", "TaskWrapper.call_local", maker=_called),
         Patch("huey.consumer", "Consumer.start", maker=_started),
+        *processes.PATCHES,
         Patch("huey.consumer", "Worker.loop", maker=by_broker),
         Patch("huey.consumer", "Scheduler.loop", maker=by_broker),
         Patch("huey.consumer", "Scheduler.enqueue_periodic_tasks", maker=_not_in_replay),

@@ -44,8 +44,14 @@ _PLUMBING: Final = (
 )  # fmt: skip
 """Not the locks: their tokens are data."""
 _BROKERS: Final = "_timetracer_brokers"
-_BETWEEN: Final = (*(f"{package}." for package in _PACKAGES), "opentelemetry.", "timetracer_otel.", "wrapt.")
-"""Modules between a connection and who uses it."""
+_BETWEEN: Final = (
+    *(f"{package}." for package in _PACKAGES),
+    "kombu.utils.",
+    "opentelemetry.",
+    "timetracer_otel.",
+    "wrapt.",
+)
+"""Modules between a connection and who uses it: Celery's backends ask by a function of Kombu's that tries again."""
 
 
 class _Socket(SeenSocket):

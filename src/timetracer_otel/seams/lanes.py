@@ -62,10 +62,12 @@ class Bequest(NamedTuple):
     Attributes:
         lane_id: on which both have agreed.
         is_heir: whether this is the other one.
+        began: when, in nanoseconds; 0 for now.
     """
 
     lane_id: str
     is_heir: bool = False
+    began: int = 0
 
 
 class _Process:

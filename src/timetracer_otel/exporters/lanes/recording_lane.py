@@ -84,6 +84,7 @@ class RecordingLane(RecordedLane):
         super().__init__(output, entry)
         if bequest is not None:
             self.id, self.inherits = bequest.lane_id, bequest.is_heir
+            self.start = bequest.began or self.start
             self.remains = Remains(output.settings, self.id)
         self.selection = selection
         self.ended: list[Ended] = []

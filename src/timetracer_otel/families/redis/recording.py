@@ -48,6 +48,22 @@ class Place:
     server: Mapping[str, spans.Attribute]
 
 
+class _Unread:
+    """A subscription whose reply nobody has read: that is done with the first message, or never.
+
+    Its call belongs to its lane all the same, so it ends with what was sent, and the reply comes late.
+    """
+
+    def catch_up(self) -> None:
+        """Nothing has passed."""
+
+    def abandoned(self) -> None:
+        """Nothing has passed."""
+
+
+_UNREAD: Final = _Unread()
+
+
 @dataclass(slots=True)
 class _Sent:
     """Commands that were sent together, while their replies come."""
@@ -119,6 +135,9 @@ class Tap(Onlooker):
             call.attributes[ASKED] = True
         opens = any(known.name(command) in known.SUBSCRIBES | {_MONITOR} for command in asked)
         context = copy_context() if opens and call is not None else None
+        if opens and call is not None and call.own:
+            call.under_way = _UNREAD
+            call.span.end()
         self._waiting.append(_Sent(asked, sum(map(self._count, asked)), call, context, connecting=connecting))
 
     def _take_plain(self, asked: list[Command], data: bytes) -> None:

@@ -99,7 +99,7 @@ class Server(Limited):
                 self._listen(command, answer)
         elif self.turns is not None:
             self._hold(self._responder.stream(recorded), self.turns.count)
-        return self._said(answer)
+        return () if _was_unread(asked, answer) else self._said(answer)
 
     def _recorded_setup(self, asked: list[Command]) -> Answer | None:
         """Give what was recorded of setting a connection up: what an app asked for, and what was refused."""
@@ -223,6 +223,12 @@ class Server(Limited):
         """Tell nothing more."""
         for stream in self._streams:
             stream.close()
+
+
+def _was_unread(asked: Iterable[Command], answer: Answer) -> bool:
+    """Whether the app subscribed, and did not look for messages after that: what it was answered is not known."""
+    is_open = not answer.replies and not {spans.ERROR, CLOSED} & answer.recorded.attributes.keys()
+    return is_open and all(known.name(command) in known.SUBSCRIBES for command in asked)
 
 
 def _waits_as_recorded() -> bool:
