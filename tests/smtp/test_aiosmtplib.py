@@ -21,6 +21,10 @@ async def values(server: MailServer) -> list[Any]:
     """Commands of all kinds, and mails that are taken, partly taken, and refused at each step."""
     named: dict[str, Any] = {"hostname": "127.0.0.1", "timeout": 5, "local_hostname": "client.test"}
     client = aiosmtplib.SMTP(port=server.port, start_tls=False, **named)
+
+    async def leave() -> None:
+        client.close()  # older versions leave it to the program when a connection has broken
+
     asked: list[Callable[[], Any]] = [
         client.connect,
         client.noop,
@@ -37,11 +41,14 @@ async def values(server: MailServer) -> list[Any]:
         client.connect,
         lambda: client.sendmail(SENDER, [TO, "drop@example.com"], "Subject: d\r\n\r\ntext"),
         client.noop,
+        leave,
         client.connect,
         lambda: client.sendmail(SENDER, [TO], "Subject: drop\r\n\r\ntext"),
+        leave,
         client.connect,
         lambda: client.mail(SENDER),
         lambda: client.rcpt("silent@example.com", timeout=0.2),
+        leave,
         lambda: client.connect(username=USER, password="wrong", start_tls=True, tls_context=TRUSTING),
         lambda: client.connect(username=USER, password=PASSWORD, start_tls=True, tls_context=TRUSTING),
         lambda: client.send_message(mail("Safe")),
