@@ -160,13 +160,15 @@ def _reach_nowhere(protocol: Any, responder: Responder) -> None:
 
 async def _read_response(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:
     """Take that the client gives up waiting; in a replay let it do so at once where it did."""
-    server = _server_of(instance.transport)
-    if server is not None and server.is_silent:
+    transport = instance.transport
+    if (server := _server_of(transport)) is not None and server.is_silent:
         return await wrapped(timeout=0)
     try:
         return await wrapped(*args, **kwargs)
     except BaseException as error:
-        if (tap := instance.__dict__.get(_TAP)) is not None:
+        if isinstance(transport, Transport):
+            transport.forget()  # nobody waits for it any more
+        elif (tap := instance.__dict__.get(_TAP)) is not None:
             tap.broke(error.__cause__ or error)
         raise
 
