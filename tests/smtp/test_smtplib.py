@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import smtplib
 import socket
 import uuid
@@ -203,3 +204,30 @@ def test_a_client_that_was_there_before(tmp_path: Path) -> None:
         client.send_message(mail())
         client.quit()
         assert len(server.mails) == 2
+
+
+def test_a_program_that_waits_no_longer(tmp_path: Path) -> None:
+    """It gives a mail up by an exception of its own, which a replay lets it do, and goes on by the same connection."""
+
+    class GaveUpError(BaseException):
+        pass
+
+    def give_up(_signal: int, _frame: object) -> None:
+        raise GaveUpError
+
+    def scenario(port: int) -> Any:
+        with smtplib.SMTP("127.0.0.1", port) as client:
+            signal.setitimer(signal.ITIMER_REAL, 0.1)
+            with pytest.raises(GaveUpError):
+                client.sendmail(SENDER, ["silent@example.com"], "Subject: a\r\n\r\ntext")
+            return client.noop()
+
+    before = signal.signal(signal.SIGALRM, give_up)
+    try:
+        with serving() as server, testing.record(tmp_path):
+            recorded = scenario(server.port)
+        with testing.replay(tmp_path) as replay:
+            assert scenario(1) == recorded
+    finally:
+        signal.signal(signal.SIGALRM, before)
+    assert (replay.outcome().misses, replay.outcome().unused) == ([], [])

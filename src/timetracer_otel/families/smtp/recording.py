@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterable, Mapping
 from functools import partial
 
@@ -129,12 +130,14 @@ class Tap(Onlooker):
                 self._end()
 
     def broke(self, error: BaseException, *, sends: bool = False) -> None:
-        """Take what sending or receiving raised, or what has the client give up.
+        """Take what sending or receiving raised, or what has the client give up: then the app does so in a replay, too.
 
         Args:
             error: the exception.
             sends: whether it was raised while something was sent.
         """
+        if not isinstance(error, Exception):  # such as gevent's Timeout
+            error, sends = asyncio.CancelledError(), False
         self._look(f"{self._plugin}.end", self._fail, {UNSENT: True} if sends else {}, error)
 
     def ended(self) -> None:
