@@ -2,23 +2,27 @@
 
 from __future__ import annotations
 
+import time
 from collections import Counter
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, SupportsIndex
 
 import pytest
 
 from tests.cli.conftest import Recording
-from timetracer_otel import spans
+from timetracer_otel import seams, spans
 from timetracer_otel.cassette.model import Kind, Lane, Span
 from timetracer_otel.cassette.shelf import Shelf
 from timetracer_otel.families.kinds.http import Request
 from timetracer_otel.replay.answering.entries import Entries
 from timetracer_otel.replay.answering.matching import Matcher
 from timetracer_otel.replay.answering.recorded_calls import Index, Recorded
-from timetracer_otel.seams import Description
+from timetracer_otel.replay.answering.session import Player
+from timetracer_otel.seams import Description, Integration
 
 JSON = [("Content-Type", "application/json")]
 
@@ -183,3 +187,25 @@ def test_a_whole_body_comes_before_beginnings(tmp_path: Path) -> None:
     found = Entries(Shelf.of(files), lambda _name: True)
     assert [followed(found, b"abc") for _ in range(4)] == [3, 2, 1, 3]
     assert followed(found, b"x") == 1
+
+
+def test_threads_that_ask_first_at_once_have_one_responder(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A connection takes another one for that of the next replay, and ends."""
+
+    class Slow:
+        """Settings that let the other threads come meanwhile."""
+
+        live_plugins = ()
+        pace = None
+
+        @property
+        def mock_plugins(self) -> tuple[str, ...]:
+            time.sleep(0.02)
+            return ()
+
+    monkeypatch.setitem(seams.integrations, "made_up", Integration("made_up", ()))
+    player: Any = SimpleNamespace(settings=Slow(), all_calls=(), _responders={})
+    with ThreadPoolExecutor(3) as pool:
+        first, *others = pool.map(lambda _: Player.responder(player, "made_up"), range(3))
+    assert first is not None
+    assert all(other is first for other in others)

@@ -30,7 +30,7 @@ class Listener(Protocol):
 
 
 class _Connecting(threading.local):
-    """The listener of the connection that this thread is making."""
+    """The listener of the connection that this thread is making, until the server has greeted it."""
 
     listener: Listener | None = None
 
@@ -40,6 +40,8 @@ _listeners: Final[dict[int, Listener]] = {}
 """By the address of the library's connection."""
 _registered: list[Any] = []
 """The function that the library calls, once it does."""
+_registering: Final = threading.Lock()
+"""Threads that connect first, at once, must not register one each: all would be told twice."""
 
 
 def listens(module: Any) -> bool:
@@ -48,16 +50,22 @@ def listens(module: Any) -> bool:
     Args:
         module: of C, which stands on the library.
     """
-    if not _registered:
-        tells = getattr(ctypes.CDLL(module.__file__), _TELLS, None)
-        if tells is None:
-            return False
-        function = _CALLBACK(_passes)
-        tells.argtypes = [ctypes.c_char, _CALLBACK]
-        # Never taken back, nor freed: another thread may be about to call it, and connections end last of all.
-        ctypes.pythonapi.Py_IncRef(ctypes.py_object(function))
-        _registered.append(function)
-        tells(1, function)
+    if _registered:
+        return True
+    with _registering:
+        return bool(_registered) or _register(module)
+
+
+def _register(module: Any) -> bool:
+    tells = getattr(ctypes.CDLL(module.__file__), _TELLS, None)
+    if tells is None:
+        return False
+    function = _CALLBACK(_passes)
+    tells.argtypes = [ctypes.c_char, _CALLBACK]
+    # Never taken back, nor freed: another thread may be about to call it, and connections end last of all.
+    ctypes.pythonapi.Py_IncRef(ctypes.py_object(function))
+    _registered.append(function)
+    tells(1, function)
     return True
 
 
@@ -67,10 +75,11 @@ def _passes(
     if is_over():
         return  # of this module nothing is left
     listener = _listeners.get(connection)
-    if listener is None:
-        if connecting.listener is None:
-            return
+    if mode != _WRITES and connecting.listener is not None:  # greeted; what was at this address has been freed
         listener = _listeners[connection] = connecting.listener
+        connecting.listener = None
+    if listener is None:
+        return
     try:
         data = ctypes.string_at(buffer, size) if buffer and size > 0 else b""
         if mode != _WRITES:

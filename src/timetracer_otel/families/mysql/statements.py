@@ -56,7 +56,8 @@ _CONTROL: Final = frozenset({
     "DEALLOCATE",
 })  # fmt: skip
 _FACTS: Final = re.compile(
-    r"(?is)\s*select\s+(?:(?:@@[\w.]+|version\(\)|database\(\)|schema\(\)|current_user\(\)|user\(\))"
+    r"(?is)\s*select\s+(?:(?:@@[\w.]+|version\(\)|database\(\)|schema\(\)|current_user\(\)|user\(\)"
+    r"|convert_tz\([\s?,]*\)(?:\s+is\s+(?:not\s+)?null)?)"
     r"(?:\s+as\s+`?\w+`?|\s+`?\w+`?)?\s*,?\s*)+;?\s*"
 )
 _VARIABLES: Final = re.compile(

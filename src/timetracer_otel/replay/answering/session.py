@@ -380,7 +380,7 @@ class Player:
             names = set(seams.integrations[plugin].names)
             mocked = not self.settings.mock_plugins or bool(names & set(self.settings.mock_plugins))
             live = bool(names & set(self.settings.live_plugins)) or not mocked
-            self._responders[plugin] = None if live else PluginResponder(self, plugin)
+            self._responders.setdefault(plugin, None if live else PluginResponder(self, plugin))  # one for all threads
         return self._responders[plugin]
 
     def find(
