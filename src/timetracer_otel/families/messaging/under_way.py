@@ -1,7 +1,8 @@
 """What the processes of a worker are at: where one of them is killed, the main process ends the lanes it has left.
 
 A child takes its task from the queue by itself, so nobody else knows of it. It says so in a file without a name, which
-it shares with its parent: whoever is killed leaves that behind, and nothing is left once all of them are gone.
+it shares with its parent: whoever is killed leaves that behind, and nothing is left once all of them are gone. Where
+the system can (Linux), the file is memory: a task has secrets, which no disk is to hold as they are.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import suppress
-from typing import Final
+from typing import IO, Final
 
 from timetracer_otel.families.entry.running import Running
 from timetracer_otel.families.kinds.task import Outcome, Task
@@ -41,7 +42,7 @@ class UnderWay:
     """
 
     def __init__(self) -> None:
-        self._file = tempfile.TemporaryFile(prefix="timetracer-", buffering=0)  # noqa: SIM115 - as long as this lives
+        self._file = _nameless()
         self._free: list[int] = []
         self._taken: dict[str, int] = {}
 
@@ -100,6 +101,12 @@ class UnderWay:
             if size:
                 os.pwrite(number, _HELD.pack(0), place * _HELD.size)
                 yield pickle.loads(os.pread(number, size, _BEGIN + place * _SIZE))  # noqa: S301 - our own child's
+
+
+def _nameless() -> IO[bytes]:
+    if hasattr(os, "memfd_create"):
+        return os.fdopen(os.memfd_create("timetracer"), "r+b", buffering=0)
+    return tempfile.TemporaryFile(prefix="timetracer-", buffering=0)
 
 
 def _whole(data: bytes) -> bytes:
