@@ -27,11 +27,14 @@ __all__ = [
     "OutboundRefused",
     "ReplayMiss",
     "TimetracerError",
+    "__version__",
     "command",
     "install",
     "uninstall",
 ]
 
+__version__ = "0.1.0"
+"""As in pyproject.toml: to read the package's metadata takes as long as many a command."""
 _OF_THE_DOOR = frozenset({"install", "uninstall"})
 
 

@@ -118,3 +118,30 @@ def test_a_folder_that_cannot_be_listed_is_refused(directory: Path, monkeypatch:
     monkeypatch.setattr(os, "scandir", refuse)
     with pytest.raises(CassetteError, match=r"01: cannot be read \(Permission denied\)"):
         storage.find([str(directory)], directory)
+
+
+@pytest.mark.parametrize("refused", ["listed", "opened"])
+def test_a_folder_that_cannot_be_read_hides_no_other(
+    directory: Path, monkeypatch: pytest.MonkeyPatch, refused: str
+) -> None:
+    """Who takes the error gets the rest: where the folder cannot be listed, and where nothing in it can be opened."""
+    scandir, access = os.scandir, os.access
+
+    def refuse(path: str) -> object:
+        if str(path).endswith("01"):
+            raise PermissionError(13, "Permission denied", str(path))
+        return scandir(path)
+
+    if refused == "listed":
+        monkeypatch.setattr(os, "scandir", refuse)
+    else:
+        monkeypatch.setattr(os, "access", lambda path, mode: not path.endswith("01") and access(path, mode))
+    left_out: list[CassetteError] = []
+    files = storage.find([str(directory)], directory, left_out=left_out)
+    assert files
+    assert not any("/01/" in str(file) for file in files)
+    assert [str(error) for error in left_out] == [
+        f"{directory}/2023-11-15/01: cannot be read (Permission denied): check its permissions"
+    ]
+    with pytest.raises(CassetteError, match="01: cannot be read"):
+        storage.find([str(directory / "2023-11-15" / "01")], directory, left_out=left_out)

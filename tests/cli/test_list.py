@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 import tempfile
 from datetime import UTC, datetime
 from pathlib import Path
@@ -206,3 +208,20 @@ def test_hostile_targets_are_shown_literally(tmp_path: Path, timetracer: Command
     assert "G\\x1bT" in done.stdout
     assert len(done.stdout.splitlines()) == 2
     assert listed(tmp_path)[0]["target"] == f"/{hostile}/end"
+
+
+def test_a_list_in_a_pipe_waits_for_no_colours(tmp_path: Path) -> None:
+    """What takes as long to import as ten thousand rows to print is left alone."""
+    recording = Recording()
+    recording.entry()
+    recording.write(tmp_path / "lane.jsonl")
+    program = (
+        "import atexit, sys; from timetracer_otel.cli.main import run\n"
+        "slow = {'rich.console', 'rich.cells', 'rich.text'}\n"
+        "atexit.register(lambda: print(sorted(slow & set(sys.modules)), file=sys.stderr))\n"
+        "run()\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program, "list", str(tmp_path)], capture_output=True, text=True, timeout=60, check=False
+    )
+    assert (done.returncode, done.stderr, len(done.stdout.splitlines())) == (0, "[]\n", 2)

@@ -4,18 +4,23 @@
 
 from __future__ import annotations
 
+import errno
 import glob
 import os
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
-from typing import NoReturn
+from typing import NoReturn, TypeAlias
 
 from timetracer_otel.cassette.naming import ENDINGS, LATEST, OLD
 from timetracer_otel.cassette.sniffing import holds_traces, is_foreign
 from timetracer_otel.cassette.urls import is_url, parse
 from timetracer_otel.errors import CassetteError
 
-__all__ = ["below", "find", "is_cassette", "may_be_cassette"]
+__all__ = ["below", "find", "is_cassette", "may_be_cassette", "require_entry", "unreadable"]
+
+_Inside: TypeAlias = Callable[[Path], Iterator[Path]]
+"""Gives the files of a folder."""
 
 
 def is_cassette(path: Path) -> bool:
@@ -31,7 +36,12 @@ def is_cassette(path: Path) -> bool:
     return holds_traces(path)
 
 
-def find(specs: Sequence[str], directory: Path, wanted: Callable[[Path], bool] = is_cassette) -> list[Path]:
+def find(
+    specs: Sequence[str],
+    directory: Path,
+    wanted: Callable[[Path], bool] = is_cassette,
+    left_out: list[CassetteError] | None = None,
+) -> list[Path]:
     """Find cassette files, each once, those of one folder in order of name.
 
     What stands at a URL is downloaded, to a folder that goes when this process ends.
@@ -41,13 +51,19 @@ def find(specs: Sequence[str], directory: Path, wanted: Callable[[Path], bool] =
             ``os.pathsep``; or one URL, see :mod:`remote`.
         directory: the cassette directory, where ``latest`` is looked for.
         wanted: which files of a directory are taken.
+        left_out: gets the errors of folders that cannot be read, where others can; None to stop at the first.
 
     Raises:
-        CassetteError: one of them leads to no file.
+        CassetteError: one of them leads to no file, or a folder cannot be read.
     """
     found: dict[Path, None] = {}
     for spec in _single(specs):
-        files = list(_matches(spec, directory, wanted))
+        refused: list[CassetteError] = []
+        files = list(_matches(spec, directory, partial(below, wanted=wanted, left_out=refused)))
+        if refused and (left_out is None or not files):
+            raise refused[0]
+        if left_out is not None:
+            left_out += refused
         if not files:
             _nothing(spec)
         found.update(dict.fromkeys(files))
@@ -64,40 +80,42 @@ def _single(specs: Sequence[str]) -> Iterator[str]:
             yield from filter(None, spec.split(os.pathsep))
 
 
-def _matches(spec: str, directory: Path, wanted: Callable[[Path], bool]) -> Iterator[Path]:
+def _matches(spec: str, directory: Path, inside: _Inside) -> Iterator[Path]:
     if is_url(spec):
-        yield from _remote(spec, directory, wanted)
+        yield from _remote(spec, directory, inside)
     elif spec == "latest":
         yield _latest(directory)
     elif os.path.isdir(spec):
-        yield from below(Path(spec), wanted)
+        yield from inside(Path(spec))
     elif os.path.exists(spec):
         yield _real(Path(spec))
     else:
         for match in sorted(glob.glob(spec, recursive=True)):
             path = Path(match)
             if path.is_dir():
-                yield from below(path, wanted)
+                yield from inside(path)
             elif path.suffix not in {".part", OLD} and path.name != LATEST:
                 yield path
 
 
-def _remote(url: str, directory: Path, wanted: Callable[[Path], bool]) -> Iterator[Path]:
+def _remote(url: str, directory: Path, inside: _Inside) -> Iterator[Path]:
     """Yield the files of a URL."""
     from timetracer_otel.cassette import remote  # noqa: PLC0415 - who names no URL needs no HTTP client
 
     if (path := remote.local_path(url)) is not None:
-        yield from _matches(path, directory, wanted)
+        yield from _matches(path, directory, inside)
     elif (trace := remote.fetch_trace(url)) is not None:
         yield trace
     else:
         objects, folders = remote.download(url)
         yield from objects
         for folder in folders:
-            yield from below(folder, wanted)
+            yield from inside(folder)
 
 
-def below(folder: Path, wanted: Callable[[Path], bool] = is_cassette) -> Iterator[Path]:
+def below(
+    folder: Path, wanted: Callable[[Path], bool] = is_cassette, left_out: list[CassetteError] | None = None
+) -> Iterator[Path]:
     """Give the cassettes in a directory and all below it, those of one folder in order of name.
 
     Taken are files whose names end as those of cassettes do, unless they are empty or hold other JSON; and files of any
@@ -107,11 +125,24 @@ def below(folder: Path, wanted: Callable[[Path], bool] = is_cassette) -> Iterato
     Args:
         folder: the directory.
         wanted: which of its files are taken.
+        left_out: gets the errors of folders that cannot be read; None to stop at the first.
 
     Raises:
         CassetteError: a folder in it cannot be read.
     """
-    for parent, folders, names in os.walk(folder, onerror=_unreadable):
+
+    def refused(error: OSError) -> None:
+        if left_out is None:
+            raise unreadable(error, error.filename) from error
+        left_out.append(unreadable(error, error.filename))
+
+    for parent, folders, names in os.walk(folder, onerror=refused):
+        try:
+            require_entry(parent)
+        except PermissionError as error:
+            folders.clear()
+            refused(error)
+            continue
         folders.sort()
         for name in sorted(names):
             path = Path(parent, name)
@@ -128,8 +159,27 @@ def may_be_cassette(name: str) -> bool:
     return not name.startswith(".") and not name.endswith((".part", OLD)) and name != LATEST
 
 
-def _unreadable(error: OSError) -> NoReturn:
-    raise CassetteError(f"cannot be read ({error.strerror}): check its permissions", file=error.filename) from error
+def require_entry(folder: str) -> None:
+    """Refuse a folder that may be listed, but in which nothing may be opened.
+
+    Args:
+        folder: its path.
+
+    Raises:
+        PermissionError: it is one.
+    """
+    if os.path.isdir(folder) and not os.access(folder, os.X_OK):
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), folder)
+
+
+def unreadable(error: OSError, folder: str) -> CassetteError:
+    """Give the error of a folder that cannot be read.
+
+    Args:
+        error: that the system gave.
+        folder: its path.
+    """
+    return CassetteError(f"cannot be read ({error.strerror}): check its permissions", file=folder)
 
 
 def _latest(directory: Path) -> Path:

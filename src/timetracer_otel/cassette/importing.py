@@ -73,7 +73,7 @@ def import_all(  # noqa: PLR0913, PLR0917 - what an import is made of, and the l
         CassetteError: a source is not there, or the directory cannot be written.
     """
     done, sorter = Imported(), Sorter()
-    found = [path.absolute() for path in finding.find(sources, directory, _is_wanted)]
+    found = [path.absolute() for path in finding.find(sources, directory, _is_wanted, done.left_out)]
     client = libraries["requests"].plugin if "requests" in libraries else ""
     of_vcr = set() if execution is None else set(filter(vcr.is_vcr, found))
     for path in found:

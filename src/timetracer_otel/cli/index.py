@@ -12,12 +12,13 @@ import zlib
 from collections.abc import Collection, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
-from importlib import metadata
+from functools import partial
 from pathlib import Path
 from typing import Any, Final, TypeAlias
 
 import orjson
 
+from timetracer_otel import __version__
 from timetracer_otel.cassette import storage
 from timetracer_otel.cli.summary import Summary, newest_first
 from timetracer_otel.errors import CassetteError
@@ -121,8 +122,7 @@ class Index:
 
 def _head(columns: bytes) -> dict[str, Any]:
     """Tell the format, and the content by a checksum."""
-    version = metadata.version("timetracer-otel")
-    return {"format": _FORMAT, "version": version, "check": zlib.crc32(columns)}
+    return {"format": _FORMAT, "version": __version__, "check": zlib.crc32(columns)}
 
 
 def _base(folder: Path) -> str:
@@ -150,6 +150,7 @@ def _of_columns(folder: Path, known: dict[str, Any]) -> Index:
     columns = [_unpacked(known["rows"][name]) for name in _COLUMNS]
     columns[_FILE] = list(map(names.__getitem__, columns[_FILE]))
     no_calls = [frozenset[int]()] * len(columns[0])
-    rows = list(map(Summary._make, zip(*columns, no_calls, strict=True)))
+    made = partial(tuple.__new__, Summary)  # as Summary._make, which is a function of Python's
+    rows: list[Summary] = list(map(made, zip(*columns, no_calls, strict=True)))
     stamps = zip(*known["stamps"], strict=True)
     return Index(folder, dict(zip(names, stamps, strict=True)), rows)

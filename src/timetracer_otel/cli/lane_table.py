@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterable, Sequence
 from functools import lru_cache
 from itertools import islice
-from typing import Final, TypeAlias
+from typing import TYPE_CHECKING, Final, TypeAlias
 
-from rich.cells import cell_len, set_cell_size
-from rich.console import Console
-from rich.text import Text
-
-from timetracer_otel.cli.output import console, one_line
+from timetracer_otel.cli.output import console, is_piped, one_line
 from timetracer_otel.cli.style import milliseconds, status_style
 from timetracer_otel.cli.summary import Summary, iso
+
+if TYPE_CHECKING:
+    from rich.console import Console
 
 __all__ = ["print_table"]
 
@@ -31,6 +31,10 @@ _FILE: Final = 7
 _GAP: Final = "  "
 _SHORTEST_TARGET: Final = 16
 _LONGEST_ERROR: Final = 80
+_REST: Final = tuple(f":{second:02}" for second in range(60))
+"""What stands behind a minute."""
+_THOUSANDTHS: Final = tuple(f".{millisecond:03}" for millisecond in range(1000))
+"""What stands behind a second."""
 
 
 def print_table(summaries: Iterable[Summary], *, has_header: bool = True) -> None:
@@ -43,7 +47,7 @@ def print_table(summaries: Iterable[Summary], *, has_header: bool = True) -> Non
         summaries: a row each.
         has_header: whether the names of the columns stand above.
     """
-    out = console()
+    out = None if is_piped() else console()
     widths = list(map(len, _HEADERS))
     rows = iter(summaries)
     while block := list(islice(rows, _BLOCK)):
@@ -55,24 +59,27 @@ def print_table(summaries: Iterable[Summary], *, has_header: bool = True) -> Non
         _print_lines(out, columns, block, list(widths))
 
 
-def _print_lines(out: Console, columns: Sequence[Column], of: Sequence[Summary | None], widths: list[int]) -> None:
+def _print_lines(
+    out: Console | None, columns: Sequence[Column], of: Sequence[Summary | None], widths: list[int]
+) -> None:
     """Print lines.
 
     Args:
-        out: where.
+        out: the terminal; None where stdout is none, and lines may be of any length.
         columns: what stands in each.
         of: the lane of each line; of none, the names of the columns.
         widths: of the columns.
     """
-    split = out.width < sum(widths) + len(_GAP) * (len(widths) - 1)
+    has_colours = out is not None and out.color_system is not None
+    split = out is not None and out.width < sum(widths) + len(_GAP) * (len(widths) - 1)
     first = 0
-    if split:
+    if out is not None and split:
         rest = sum(widths[:_ERROR]) - widths[_TARGET] + len(_GAP) * (_ERROR - 1)
         if out.width - rest < _SHORTEST_TARGET:
             first, rest = 1, rest - widths[0] - len(_GAP)
         widths[_TARGET] = min(widths[_TARGET], max(out.width - rest, _SHORTEST_TARGET))
-    elif out.color_system is None and all("".join(column).isascii() for column in columns):
-        _write_plainly(out, columns, widths)
+    elif not has_colours and all("".join(column).isascii() for column in columns):
+        _write_plainly(columns, widths)
         return
     for texts, summary in zip(zip(*columns, strict=True), of, strict=True):
         styles = _styles(summary)
@@ -82,28 +89,44 @@ def _print_lines(out: Console, columns: Sequence[Column], of: Sequence[Summary |
             below = (*range(first), _FILE, _ERROR)
             more = [(texts[column], styles[column]) for column in below if texts[column]]
             cells += [("\n    ", ""), *(part for one in more for part in (one, (_GAP, "")))][:-1]
-        if out.color_system is None:
-            out.file.write("".join(text for text, _ in cells) + "\n")
+        if out is None or not has_colours:
+            sys.stdout.write("".join(text for text, _ in cells) + "\n")
         else:
-            out.print(Text.assemble(*cells), soft_wrap=True)
+            _print_styled(out, cells)
 
 
-def _write_plainly(out: Console, columns: Iterable[Column], widths: Sequence[int]) -> None:
+def _print_styled(out: Console, cells: Sequence[Cell]) -> None:
+    from rich.text import Text  # noqa: PLC0415 - only colours need it
+
+    out.print(Text.assemble(*cells), soft_wrap=True)
+
+
+def _write_plainly(columns: Iterable[Column], widths: Sequence[int]) -> None:
     """A character takes one place and nothing has a colour: one template is ten times as fast."""
     *aligned, _ = (f"%{'' if column in _RIGHT else '-'}{width}s" for column, width in enumerate(widths))
     line = _GAP.join([*aligned, "%s"]) + "\n"
-    out.file.write("".join([line % texts for texts in zip(*columns, strict=True)]))
+    sys.stdout.write("".join([line % texts for texts in zip(*columns, strict=True)]))
 
 
 def _widen(widths: list[int], columns: Iterable[Column]) -> None:
     """Make room for the widest cell of each column."""
     for number, column in enumerate(columns):
-        width = len if "".join(column).isascii() else cell_len
+        width = len if "".join(column).isascii() else _width
         widths[number] = max(widths[number], max(map(width, column), default=0))
 
 
 def _width(text: str) -> int:
-    return len(text) if text.isascii() else cell_len(text)
+    if text.isascii():
+        return len(text)
+    from rich.cells import cell_len  # noqa: PLC0415 - few texts need it
+
+    return cell_len(text)
+
+
+def _shortened(text: str, width: int) -> str:
+    from rich.cells import set_cell_size  # noqa: PLC0415 - as above
+
+    return set_cell_size(text, width - 1) + "…"
 
 
 def _padded(row: Iterable[tuple[int, str, str]], widths: Sequence[int]) -> list[Cell]:
@@ -112,7 +135,7 @@ def _padded(row: Iterable[tuple[int, str, str]], widths: Sequence[int]) -> list[
         width = widths[column]
         missing = width - _width(text)
         if missing < 0:
-            text, missing = set_cell_size(text, width - 1) + "…", 0  # noqa: PLW2901 - the same cell, shortened
+            text, missing = _shortened(text, width), 0  # noqa: PLW2901 - the same cell
         if column in _RIGHT:
             text = " " * missing + text  # noqa: PLW2901 - the same cell, in its column
         elif column < len(widths) - 1:
@@ -128,7 +151,7 @@ def _columns(summaries: Sequence[Summary]) -> list[Column]:
         [one.method or ("session" if one.kind == "session" else "-") for one in summaries],
         [one.target for one in summaries],
         ["-" if one.status is None else str(one.status) for one in summaries],
-        [milliseconds(one.duration_ms) for one in summaries],
+        [milliseconds(max(one.end - one.start, 0) / 1e6) for one in summaries],
         [str(one.calls) for one in summaries],
         [_error(one) if one.error or one.incomplete else "" for one in summaries],
         [one.file for one in summaries],
@@ -155,9 +178,8 @@ def _styles(summary: Summary | None) -> tuple[str, ...]:
 
 
 def _moment(time: int) -> str:
-    minutes, in_ms = divmod(time // 10**6, 60_000)
-    rest = f"{in_ms:05}"
-    return f"{_minute(minutes)}:{rest[:2]}.{rest[2:]}"
+    minutes, in_ms = divmod(time // 1_000_000, 60_000)
+    return _minute(minutes) + _REST[in_ms // 1000] + _THOUSANDTHS[in_ms % 1000]
 
 
 @lru_cache(maxsize=1024)

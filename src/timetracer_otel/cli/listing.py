@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
+import stat
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Final
 
@@ -17,7 +18,7 @@ from timetracer_otel.cli.progress import with_progress
 from timetracer_otel.cli.summary import Summary, newest_first, summarize
 from timetracer_otel.errors import CassetteError
 
-__all__ = ["Listing", "collect", "lanes", "read_file", "stamped"]
+__all__ = ["Listing", "changes", "collect", "lanes", "read_file"]
 
 _SMALL: Final = 16 * 1024 * 1024
 """Bytes of a file whose lanes are all held at a time, without payloads."""
@@ -29,7 +30,10 @@ class Listing:
     Attributes:
         rows: lanes and sessions, newest first.
         errors: of files that could not be read.
+        itself: for a listing that is to outlive its use.
     """
+
+    itself: Listing | None = None
 
     def __init__(self) -> None:
         self.rows: list[Summary] = []
@@ -93,66 +97,78 @@ def read_file(path: Path, name: str, listing: Listing) -> list[Summary] | None:
 
 def _collect_folder(folder: Path) -> Listing:
     index, listing = Index.read(folder), Listing()
-    there = dict(stamped(str(folder), listing.errors))
-    if there != index.stamps:
-        index.forget({name for name, stamp in index.stamps.items() if there.get(name) != stamp})
-        unknown = sorted(name for name in there if name not in index.stamps)
+    new, old = changes(str(folder), index.stamps, listing.errors)
+    if new or old:
+        index.forget(old)
         try:
-            for name in with_progress(unknown, len(unknown), "reading"):
+            for name in with_progress(sorted(new), len(new), "reading"):
                 path = Path(name)
                 rows = read_file(path, name, listing) if finding.is_cassette(path) else ()
                 if rows is not None:
-                    index.take(name, there[name], rows)
+                    index.take(name, new[name], rows)
         finally:  # also after Ctrl-C: what was read need not be read again
             index.settle()
     listing.rows = index.rows
     return listing
 
 
-def stamped(folder: str, errors: list[CassetteError]) -> Iterator[tuple[str, Stamp]]:
-    """Give the files of a directory and all below it that may be cassettes, by their paths.
+def changes(
+    folder: str, known: Mapping[str, Stamp], errors: list[CassetteError]
+) -> tuple[dict[str, Stamp], Collection[str]]:
+    """Look what has changed in a directory and all below it.
 
     Args:
-        folder: the directory.
+        folder: its path.
+        known: files by their paths, as they were.
         errors: gets those of folders that cannot be read.
+
+    Returns:
+        The files that are new or others by now, which may be cassettes; and the known ones that are so no more.
     """
+    new: dict[str, Stamp] = {}
+    old = dict(known)
     folders = [folder]
     while folders:
         folder = folders.pop()
         try:
+            finding.require_entry(folder)
             handle = os.open(folder, os.O_RDONLY)
         except FileNotFoundError:
             continue  # removed meanwhile
         except OSError as error:
-            message = f"cannot be read ({error.strerror}): check its permissions"
-            errors.append(CassetteError(message, file=folder))
+            errors.append(finding.unreadable(error, folder))
             continue
         try:
-            yield from _stamped(folder, handle, folders)
+            folders += _compare(folder, handle, old, new)
         finally:
             os.close(handle)
+    return new, old
 
 
-def _stamped(folder: str, handle: int, folders: list[str]) -> Iterator[tuple[str, Stamp]]:
-    """Give the files of one directory. Its open handle saves the system walking the whole path of each.
+def _compare(folder: str, handle: int, old: dict[str, Stamp], new: dict[str, Stamp]) -> list[str]:
+    """Look at the files of one directory; give the folders in it.
 
     Args:
         folder: its path.
-        handle: of it.
-        folders: gets those in it.
+        handle: of it, open: that saves the system walking the whole path of each file.
+        old: loses those that are as they were.
+        new: gets those that are not.
     """
+    folders = []
     base = os.path.join(folder, "")  # noqa: PTH118 - a Path ends in no slash
-    with os.scandir(handle) as entries:
-        for entry in entries:
-            name = entry.name
-            if entry.is_dir(follow_symlinks=False):
-                folders.append(base + name)
-            elif finding.may_be_cassette(name):
-                try:
-                    status = os.stat(name, dir_fd=handle)
-                except OSError:
-                    continue  # removed meanwhile, or a link that leads nowhere
-                yield base + name, (status.st_size, status.st_mtime_ns, status.st_ino)
+    for name in os.listdir(handle):
+        try:
+            status = os.stat(name, dir_fd=handle)
+        except OSError:
+            continue  # removed meanwhile, or a link that leads nowhere
+        path, stamp = base + name, (status.st_size, status.st_mtime_ns, status.st_ino)
+        if old.get(path) == stamp:
+            del old[path]
+        elif stat.S_ISDIR(status.st_mode) and not os.path.islink(path):  # noqa: PTH114 - once a folder
+            folders.append(path)
+        elif finding.may_be_cassette(name):
+            new[path] = stamp
+    return folders
 
 
 def _in_order(file: str) -> tuple[list[str], str]:
@@ -204,7 +220,4 @@ def _paths(place: str, listing: Listing) -> Iterator[Path]:
     if not folder.is_dir():
         message = "there is no such directory: record something, name another one, or set TIMETRACER_DIR"
         raise CassetteError(message, file=folder)
-    try:
-        yield from finding.below(folder)
-    except CassetteError as error:  # a folder that cannot be read; what was found before it is listed
-        listing.errors.append(error.with_traceback(None))
+    yield from finding.below(folder, left_out=listing.errors)

@@ -8,15 +8,14 @@ import io
 import os
 import sys
 from datetime import UTC, datetime
-from importlib import metadata
 from itertools import chain
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from timetracer_otel import config
-from timetracer_otel.cassette import bundle, finding, loading
+from timetracer_otel import __version__, config
+from timetracer_otel.cassette import finding, loading
 from timetracer_otel.cassette.model import Lane
 from timetracer_otel.cli import choosing, examples, keeping, lane_table, listing, output, progress
 from timetracer_otel.errors import CassetteError, ConfigError, TimetracerError
@@ -47,7 +46,7 @@ app = typer.Typer(
 
 def _version(wanted: bool) -> None:
     if wanted:
-        typer.echo(f"timetracer-otel {metadata.version('timetracer-otel')}")
+        typer.echo(f"timetracer-otel {__version__}")
         raise typer.Exit
 
 
@@ -107,8 +106,15 @@ def _list(  # noqa: PLR0913, PLR0917 - each is an argument of the command line
         typer.echo(f"{output.one_line(folder)}: nothing has been recorded here yet")
     for fault in found.errors:
         output.complain(fault)
+    _leave_to_the_system(found)
     if found.errors:
         raise typer.Exit(2)
+
+
+def _leave_to_the_system(found: listing.Listing) -> None:
+    """Let a listing stand until the process is gone: to free a hundred thousand rows takes a tenth of a second."""
+    found.itself = found
+    gc.freeze()
 
 
 @app.command("show")
@@ -140,9 +146,10 @@ def _show(  # noqa: PLR0913, PLR0917 - each is an argument of the command line
     if url is not None:
         raise ConfigError("--url goes with --curl, --httpie or --python: add one")
     longest = None if as_json or full or call else showing.LONGEST
-    files = finding.find([cassette], config.load().dir)
+    bad = None if strict else left_out
+    files = finding.find([cassette], config.load().dir, left_out=bad)
     with progress.while_reading(files):
-        described = describing.lanes(files, lane, None if strict else left_out, longest)
+        described = describing.lanes(files, lane, bad, longest)
     if call is not None:
         span = describing.one_span(described, call)
         output.write_object(span) if as_json else showing.print_call(span)
@@ -212,7 +219,8 @@ def _search(
         raise ConfigError("there is no text to look for: give one")
     directory = config.load().dir
     left_out: list[CassetteError] = []
-    places = searching.search(finding.find(cassettes or [str(directory)], directory), text, left_out)
+    files = finding.find(cassettes or [str(directory)], directory, left_out=left_out)
+    places = searching.search(files, text, left_out)
     count = 0
     if as_json:
         found = list(places)
@@ -259,15 +267,20 @@ def _timeline(
         Path | None, typer.Option("--html", metavar="FILE.html", help="Write a page, instead of printing.")
     ] = None,
 ) -> None:
-    """Print when each span of a lane began and ended, as bars."""
+    """Print when each span of a lane began and ended, as bars.
+
+    Files that cannot be read are left out and named on stderr; the exit status is then 2.
+    """
     from timetracer_otel.cli import describing, timeline  # noqa: PLC0415 - imports every integration
 
-    files = finding.find([cassette], config.load().dir)
+    left_out: list[CassetteError] = []
+    files = finding.find([cassette], config.load().dir, left_out=left_out)
     with progress.while_reading(files):
-        lanes = describing.describe(files, lane)["lanes"]
+        lanes = describing.describe(files, lane, left_out)["lanes"]
     if html is None:
         for one in lanes:
             timeline.print_timeline(one)
+        _tell(left_out)
         return
     if len(lanes) != 1:
         raise ConfigError(f"{cassette} holds {len(lanes)} lanes: give --lane ID, a page shows one")
@@ -275,6 +288,7 @@ def _timeline(
         html.write_text(timeline.as_html(lanes[0]), encoding="utf-8")
     except OSError as error:
         raise ConfigError(f"{html} cannot be written ({error.strerror}): name another file") from error
+    _tell(left_out)
 
 
 @app.command("diff")
@@ -299,9 +313,10 @@ def _diff(
     is_slower = side_by_side.threshold(slower) if slower is not None else None
     directory = config.load().dir
     left_out: list[CassetteError] = []
-    one, other = (finding.find([place], directory) for place in (first, second))
+    bad = None if strict else left_out
+    one, other = (finding.find([place], directory, left_out=bad) for place in (first, second))
     with progress.while_reading([*one, *other]):
-        diff = diffing.compare(one, other, None if strict else left_out, is_slower)
+        diff = diffing.compare(one, other, bad, is_slower)
     differ = typer.Exit(0 if diff.equal else 1)
     try:
         output.write_object(diff.as_json()) if as_json else diffing.print_diff(diff)
@@ -325,14 +340,17 @@ def _bundle(
 
     Files that cannot be read are left out and named on stderr; the exit status is then 2.
     """
+    from timetracer_otel.cassette import bundle  # noqa: PLC0415 - the others need it not
+
     if file.is_dir():
         raise ConfigError(f"{file} is a directory: name a file, such as {file / 'bundle.jsonl'}")
     if not file.absolute().parent.is_dir():
         raise ConfigError(f"{file} cannot be written: there is no folder {file.parent}; make it, or name another")
     left_out: list[CassetteError] = []
-    files = finding.find(cassettes, config.load().dir)
+    bad = None if strict else left_out
+    files = finding.find(cassettes, config.load().dir, left_out=bad)
     with progress.while_reading(files):
-        count = bundle.bundle(files, file, None if strict else left_out)
+        count = bundle.bundle(files, file, bad)
     typer.echo(f"{output.one_line(str(file))}: {count} {'file' if count == 1 else 'files'} bundled")
     _tell(left_out)
 

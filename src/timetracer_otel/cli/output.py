@@ -7,17 +7,20 @@ import os
 import re
 import sys
 from collections.abc import Iterable, Sequence
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import orjson
-from rich.console import Console
 
 from timetracer_otel.cassette import scratch
+
+if TYPE_CHECKING:
+    from rich.console import Console
 
 __all__ = [
     "complain",
     "console",
     "flush",
+    "is_piped",
     "one_line",
     "paragraph",
     "write_array",
@@ -34,8 +37,15 @@ _UNBOUNDED: Final = 1_000_000
 """Columns of what is no terminal: nothing is wrapped or cut there, so that grep and cut see whole lines."""
 
 
+def is_piped() -> bool:
+    """Whether stdout is no terminal, nor told to be taken for one: what is slow to import is not needed there."""
+    return not (sys.stdout.isatty() or os.environ.get("FORCE_COLOR") or os.environ.get("TTY_COMPATIBLE"))
+
+
 def console() -> Console:
     """Give a console for stdout: colours only on a terminal and without NO_COLOR, elsewhere lines of any length."""
+    from rich.console import Console  # noqa: PLC0415 - a list in a pipe does not wait for it
+
     colour_wanted = not os.environ.get("NO_COLOR")
     out = Console(highlight=False, markup=False, emoji=False, color_system="auto" if colour_wanted else None)
     if not out.is_terminal:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
-from timetracer_otel.cli.listing import Listing, read_file, stamped
+from timetracer_otel.cli.listing import Listing, changes, read_file
 from timetracer_otel.cli.summary import Summary
 
 __all__ = ["news"]
@@ -22,16 +22,17 @@ def news(folder: Path) -> Iterator[Summary]:
     Args:
         folder: the directory.
     """
-    known = dict(stamped(str(folder), []))
+    known, _ = changes(str(folder), {}, [])
     told: set[str] = set()
     while True:
         time.sleep(_PAUSE)
-        there = dict(stamped(str(folder), []))
+        new, old = changes(str(folder), known, [])
         listing = Listing()
-        for name, stamp in there.items():
-            if known.get(name) != stamp:
-                listing.rows += read_file(Path(name), name, listing) or ()
-        known = there
+        for name in new:
+            listing.rows += read_file(Path(name), name, listing) or ()
+        for name in old:
+            del known[name]
+        known |= new
         for summary in listing.summaries(oldest_first=True):
             if summary.lane_id not in told and summary.kind == "lane":
                 told.add(summary.lane_id)

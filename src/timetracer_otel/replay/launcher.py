@@ -111,7 +111,8 @@ def _replay(context: typer.Context, **given: Any) -> None:
 def _catalog(cassettes: Sequence[str], directory: Path, *, strict: bool) -> shelf.Catalog:
     """Look through the cassettes before the program is started, which it is not when nothing can be read."""
     left_out: list[CassetteError] = []
-    catalog = shelf.catalog(storage.find(cassettes, directory), None if strict else left_out)
+    bad = None if strict else left_out
+    catalog = shelf.catalog(storage.find(cassettes, directory, left_out=bad), bad)
     for error in left_out:
         _say(f"left out: {error}")
     return catalog

@@ -29,7 +29,7 @@ def loaded_shelf(settings: Settings) -> shelf.Shelf:
         return shelf.Shelf(shelf.read_catalog(Path(file)).as_replayed(), opened=True)
     left_out: list[CassetteError] = []
     try:
-        files = storage.find([settings.cassette], settings.dir)
+        files = storage.find([settings.cassette], settings.dir, left_out=left_out)
         found = shelf.Shelf(shelf.catalog(files, left_out).as_replayed(), opened=True)
     finally:
         scratch.discard()  # the shelf has it open; an app that is killed would leave it behind

@@ -1,0 +1,45 @@
+"""A folder without rights among others: each command goes on, names it, and ends with status 2."""
+
+from __future__ import annotations
+
+import gc
+import os
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.cli.conftest import Recording
+from timetracer_otel.cli import main
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """Two folders, of which nothing in the second can be opened. The tests may run as root, so that is made up."""
+    for number in (1, 2):
+        recording = Recording(number)
+        recording.call(recording.entry(target=f"/{number}"), {"ping": 1, "$db": "shop"}, {"ok": 1.0})
+        recording.write(tmp_path / "cassettes" / f"{number}" / "lane.jsonl")
+    access = os.access
+    monkeypatch.setattr(os, "access", lambda path, mode: not path.endswith("/2") and access(path, mode))
+    yield tmp_path / "cassettes"
+    gc.enable()  # which `list` has no use for
+
+
+@pytest.mark.parametrize(
+    "command",
+    ["list DIR", "show DIR", "search ping DIR", "stats DIR", "timeline DIR", "diff DIR DIR", "bundle DIR -o OUT",
+     "import DIR --to OUT", "clean DIR --older 1m --dry-run"],
+)  # fmt: skip
+def test_the_others_are_read(
+    folder: Path, command: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The lane beside it is there, the folder is named."""
+    words = {"DIR": str(folder), "OUT": str(folder.parent / "out")}
+    monkeypatch.setattr(sys, "argv", ["timetracer", *(words.get(word, word) for word in command.split())])
+    with pytest.raises(SystemExit) as ended:
+        main.run()
+    printed = capsys.readouterr()
+    assert (ended.value.code, bool(printed.out)) == (2, True)
+    assert f"{folder}/2: cannot be read (Permission denied)" in printed.err
