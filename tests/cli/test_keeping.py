@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from rich.console import Console
 
 from tests.cli.conftest import START, Command, Recording
 from timetracer_otel import commands, config
@@ -163,3 +164,15 @@ def test_help_has_examples_of_every_command(timetracer: Command) -> None:
     for command in ("list", "export", "doctor"):
         text = timetracer(command, "--help").stdout
         assert f"Examples:\n    timetracer {command}" in text
+
+
+def test_doctor_goes_on_below_itself(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    """On a terminal of 60 columns no line is wider, and no word is cut."""
+    told = "a sentence that tells what is there, and why it is right or wrong, and what to do about it"
+    monkeypatch.setattr(doctor, "console", lambda: Console(width=60, color_system=None))
+    assert doctor.print_findings(iter([doctor.Finding("note", "exporter", told)]))
+    first, *more = (line.rstrip() for line in capsys.readouterr().out.splitlines())
+    assert first.startswith("note    exporter  a sentence")
+    assert more
+    assert all(line.startswith(" " * 8) and len(line) <= 60 for line in more)
+    assert " ".join([first, *(line.strip() for line in more)]).endswith(told)

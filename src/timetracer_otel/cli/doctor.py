@@ -15,11 +15,10 @@ from importlib import metadata, util
 from pathlib import Path
 from typing import Any, Final, Literal
 
-from rich.text import Text
-
 from timetracer_otel import config, sealing
 from timetracer_otel.cli import plugins
 from timetracer_otel.cli.output import console, one_line
+from timetracer_otel.cli.styled import Printer, Styled
 from timetracer_otel.errors import TimetracerError
 from timetracer_otel.integrations import discover
 from timetracer_otel.seams import Integration, Patch
@@ -28,6 +27,8 @@ from timetracer_otel.seams.instrumentors import declared
 __all__ = ["Finding", "examine", "print_findings"]
 
 _STYLES: Final = {"ok": "green", "note": "dim", "warning": "yellow", "error": "red"}
+_MARK: Final = 8
+"""Columns of a state."""
 _OTEL: Final = ("api", "sdk", "distro", "instrumentation")
 _SECONDS: Final = 120.0
 _RECORD: Final = "from opentelemetry.instrumentation.auto_instrumentation import run; run()"
@@ -208,9 +209,12 @@ def print_findings(findings: Iterator[Finding]) -> bool:
     Returns:
         Whether none is an error.
     """
-    out, good = console(), True
+    out, good = Printer(console()), True
     for finding in findings:
         good = good and finding.state != "error"
-        mark = Text(f"{finding.state:<8}", _STYLES[finding.state])
-        out.print(Text.assemble(mark, (one_line(finding.what), "bold"), f"  {one_line(finding.told)}"), soft_wrap=True)
+        text = Styled((one_line(finding.what), "bold"), f"  {one_line(finding.told)}")
+        before = Styled((finding.state.ljust(_MARK), _STYLES[finding.state]))
+        for line in out.wrapped(text, out.width - _MARK):
+            out.write(before.extend(line))
+            before = Styled(" " * _MARK)
     return good
