@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator
-from functools import partial
 from threading import get_ident
 from types import CodeType, FrameType
 from typing import Any, Final, TypeAlias, TypeVar
@@ -22,7 +21,6 @@ from timetracer_otel.seams.lanes import NO_CONTEXT, current_context, entered_lan
 
 __all__ = ["FULL", "Given", "Noted", "attributes", "column_of", "give", "give_new", "live", "note", "rest_of_column"]
 
-_R = TypeVar("_R")
 _MONOTONIC: Final = KINDS["time.monotonic"]
 FULL: Final = 5000
 """How many draws a lane keeps in memory before they go to its file."""
@@ -169,7 +167,7 @@ def column_of(kind: Kind, frame: FrameType) -> list[Any] | None:
     if type(noted) is not Noted or (busy and get_ident() in busy):
         return None
     if noted.count >= FULL:
-        _guarded(noted.full)
+        _make_room(noted)
     code, last_kind, instruction, mark, column = noted.last
     if code is frame.f_code and last_kind is kind and here() is None:
         if mark is None:
@@ -179,16 +177,19 @@ def column_of(kind: Kind, frame: FrameType) -> list[Any] | None:
         if is_again:
             noted.count += 1
             return column
-    return _guarded(partial(noted.column, kind, frame))
-
-
-def _guarded(step: Callable[[], _R]) -> _R | None:
-    """Take a step that few draws take; a fault of ours is reported, not raised into the app."""
     try:
-        return step()
+        return noted.column(kind, frame)
     except Exception as error:  # noqa: BLE001 - recording never breaks the app
         faults.report("draws.note", error)
         return None
+
+
+def _make_room(noted: Noted) -> None:
+    """Let what was drawn go to the lane's file; where that fails it stays, and the next draw tries again."""
+    try:
+        noted.full()
+    except Exception as error:  # noqa: BLE001 - as above
+        faults.report("draws.full", error)
 
 
 def attributes(lane: Lane, noted: Noted) -> dict[str, spans.Attribute]:
@@ -309,7 +310,7 @@ class Given:
 
 
 def rest_of_column(kind: Kind, frame: FrameType) -> Iterator[Json] | None:
-    """The values that are left to a draw which is for the same column as the one before, as most draws of a loop are.
+    """The values that are left to a draw of a lane's own flow that has been there before, as most draws of a loop have.
 
     Args:
         kind: of the draw.
@@ -324,17 +325,21 @@ def rest_of_column(kind: Kind, frame: FrameType) -> Iterator[Json] | None:
     if lane is None or lane.life is not process.life or lane.code_ended is not None or imports:
         return None
     given = lane.draws
-    if type(given) is not Given or (busy and get_ident() in busy):
+    if type(given) is not Given or (busy and get_ident() in busy) or here() is not None:
         return None
     code, last_kind, instruction, mark, values = given.last
-    if code is frame.f_code and last_kind is kind and here() is None:
+    if code is frame.f_code and last_kind is kind:
         if mark is None:
             is_again = frame.f_lasti == instruction  # the caller's frame would have to be made into an object first
         else:
             is_again = (outer := frame.f_back) is not None and outer.f_trace is mark
         if is_again:
             return values
-    return None
+    reader = given.own.get((id(frame.f_code), frame.f_lasti, kind))
+    if reader is None:
+        return None
+    given.last = _last(kind, frame, frame.f_lasti, reader.values)
+    return reader.values
 
 
 def give(  # noqa: PLR0913, PLR0917 - as note

@@ -140,9 +140,9 @@ def noted_choice(kind: Kind, original: Callable[..., Any]) -> Callable[..., Any]
 
     @wraps(original)
     def wrapper(self: Any, seq: Any) -> Any:
-        if not (type(seq) in _SEQUENCES or isinstance(seq, Sequence)) or not len(seq):
+        if not (type(seq) in _SEQUENCES or isinstance(seq, Sequence)) or not (size := len(seq)):
             return original(self, seq)
-        place = self._randbelow(len(seq))  # all that the original does
+        place = self._randbelow(size)  # all that the original does
         column = column_of(kind, _getframe(1))
         if column is not None:
             column.append(place)
