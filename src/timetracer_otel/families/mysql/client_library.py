@@ -42,6 +42,8 @@ _registered: list[Any] = []
 """The function that the library calls, once it does."""
 _registering: Final = threading.Lock()
 """Threads that connect first, at once, must not register one each: all would be told twice."""
+_changing: Final = threading.RLock()
+"""The address of a connection that one thread closes may be that of another's new one at once."""
 
 
 def listens(module: Any) -> bool:
@@ -76,7 +78,8 @@ def _passes(
         return  # of this module nothing is left
     listener = _listeners.get(connection)
     if mode != _WRITES and connecting.listener is not None:  # greeted; what was at this address has been freed
-        listener = _listeners[connection] = connecting.listener
+        with _changing:
+            listener = _listeners[connection] = connecting.listener
         connecting.listener = None
     if listener is None:
         return
@@ -96,6 +99,6 @@ def forget(listener: Listener) -> None:
     Args:
         listener: of a connection that is no more.
     """
-    for address, one in list(_listeners.items()):
-        if one is listener:
+    with _changing:
+        for address in [at for at, one in list(_listeners.items()) if one is listener]:
             del _listeners[address]

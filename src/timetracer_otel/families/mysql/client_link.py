@@ -69,17 +69,19 @@ class ClientLink:
     def sent(self, data: bytes) -> None:
         """Take what was sent, and answer it."""
         try:
-            self._peer.feed(data)
-            self._answer()
+            with self._answering:  # the thread that greets must take nothing of it
+                self._peer.feed(data)
+                self._answer()
         except Exception as error:  # noqa: BLE001 - it is raised by who has called the library
             self._fails(error)
 
     def received(self, data: bytes) -> None:
         """Give more of the answer."""
         try:
-            if not data:
-                self._peer.awaited()
-            self._answer()
+            with self._answering:
+                if not data:
+                    self._peer.awaited()
+                self._answer()
         except Exception as error:  # noqa: BLE001 - as above
             self._fails(error)
 
