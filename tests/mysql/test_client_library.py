@@ -29,13 +29,15 @@ class Listener:
 
 
 def test_threads_that_connect_first_at_once_register_one_function(monkeypatch: pytest.MonkeyPatch) -> None:
-    """With two, the library told everything twice."""
+    """With two, the library told everything twice; with none yet, a thread that goes on is told nothing, ever."""
     registered: list[int] = []
+    found: list[int] = []
 
     def load(_name: str) -> Any:
-        time.sleep(0.02)  # the other thread comes meanwhile
+        time.sleep(0.02)  # the other threads come meanwhile
 
         def tells(mode: int, _function: object) -> None:
+            time.sleep(0.02)
             registered.append(mode)
 
         return SimpleNamespace(ma_pvio_register_callback=tells)
@@ -43,12 +45,18 @@ def test_threads_that_connect_first_at_once_register_one_function(monkeypatch: p
     monkeypatch.setattr(client_library, "_registered", [])
     monkeypatch.setattr(ctypes, "CDLL", load)
     module = SimpleNamespace(__file__="of C")
-    threads = [threading.Thread(target=client_library.listens, args=(module,)) for _ in range(3)]
+
+    def connect(after: float) -> None:
+        time.sleep(after)
+        assert client_library.listens(module)
+        found.append(len(registered))
+
+    threads = [threading.Thread(target=connect, args=(after,)) for after in (0.0, 0.0, 0.03)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    assert registered == [1]
+    assert (registered, found) == ([1], [1, 1, 1])
 
 
 def test_a_connection_at_the_address_of_one_that_was_freed_has_its_own_listener(

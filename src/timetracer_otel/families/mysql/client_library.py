@@ -66,8 +66,8 @@ def _register(module: Any) -> bool:
     tells.argtypes = [ctypes.c_char, _CALLBACK]
     # Never taken back, nor freed: another thread may be about to call it, and connections end last of all.
     ctypes.pythonapi.Py_IncRef(ctypes.py_object(function))
-    _registered.append(function)
     tells(1, function)
+    _registered.append(function)  # only now: who sees it connects at once
     return True
 
 
