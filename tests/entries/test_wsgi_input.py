@@ -168,6 +168,19 @@ def test_an_error_of_the_stream_is_the_apps() -> None:
     assert request.left.during == "request"
 
 
+def test_a_read_that_gets_less_than_it_asks_for_has_met_the_end() -> None:
+    """The client has left, unless more comes: then it is a server that gives what it has."""
+    announced = ("Content-Length", str(len(BODY)))
+    stream, request = observed(io.BytesIO(BODY[:4]), announced)
+    assert stream.read(len(BODY)) == BODY[:4]
+    assert request.left is not None
+    assert (request.complete, request.left.during) == (False, "request")
+    stream, request = observed(Pipe(BODY, 4), announced)
+    while stream.read(len(BODY)):
+        pass
+    assert (request.complete, request.left) == (True, None)
+
+
 def test_what_a_stream_cannot_do_is_no_broken_connection() -> None:
     """It says so, and the app reads another way."""
     stream, request = observed(io.BufferedReader(Pipe(BODY, 4)), CHUNKED)

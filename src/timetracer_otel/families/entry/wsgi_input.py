@@ -62,6 +62,8 @@ class _Taken:
                 lane.grew(request, len(data))
             self._seen = self._at
             request.complete = False
+            if request.left is not None and request.left.during == "request":
+                request.left = None  # a server that gives what it has: more has come
         if self._lost or not (self._seen == self._length or (end and self._at == self._seen)):
             return
         if self._length is not None and self._seen < self._length:
@@ -74,6 +76,12 @@ class _Taken:
         """Take note that nothing more will come of a body that was not seen to its end."""
         if not self._request.complete:
             self._request.left = self._request.left or Left("request", _now())
+
+    @guarded("wsgi.input")
+    def fell_short(self) -> None:
+        """Take note that a read got less than it asked for: a file gives that only at its end, and so do servers."""
+        if self._length is not None and self._at == self._seen < self._length and not self._lost:
+            self.break_off()
 
     @guarded("wsgi.input")
     def filled(self, buffer: Any, count: int | None) -> None:
@@ -111,6 +119,8 @@ def _read(taken: _Taken, read: Callable[..., bytes], *args: Any, **kwargs: Any) 
     data = read(*args, **kwargs)
     size = next(iter((*args, *kwargs.values())), None)
     taken.note(data, end=_wants_all(size) or (not data and size != 0))
+    if isinstance(size, int) and 0 < len(data) < size:
+        taken.fell_short()
     return data
 
 
