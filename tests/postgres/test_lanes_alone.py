@@ -16,3 +16,9 @@ pytestmark = pytest.mark.system
 def test_each_request_is_verified_alone(driver: str, installed: PostgresServer, tmp_path: Path) -> None:
     """SQLAlchemy asks at its first connection, in a transaction of its own: that is the first request's."""
     assert_each_is_verified_alone(f"postgresql+{driver}", installed, tmp_path)
+
+
+@pytest.mark.parametrize("driver", ["psycopg", "psycopg2"])
+def test_a_pool_may_see_whether_a_connection_lives(driver: str, installed: PostgresServer, tmp_path: Path) -> None:
+    """It asks that of one that has waited: the first request of a process does not."""
+    assert_each_is_verified_alone(f"postgresql+{driver}", installed, tmp_path, PRE_PING="yes")

@@ -22,7 +22,11 @@ class Note(Base):
     text: Mapped[str] = mapped_column(String(80))
 
 
-engine = create_engine(os.environ["DATABASE_URL"], isolation_level=os.environ.get("ISOLATION_LEVEL") or None)
+engine = create_engine(
+    os.environ["DATABASE_URL"],
+    isolation_level=os.environ.get("ISOLATION_LEVEL") or None,
+    pool_pre_ping="PRE_PING" in os.environ,
+)
 app = Flask(__name__)
 
 

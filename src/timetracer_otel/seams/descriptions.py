@@ -34,6 +34,7 @@ class Description:
             begins with the other.
         settles: whether each process asks it when it first needs what the call makes, such as an index, and is told the
             same however often it is asked: which request comes first is chance.
+        probe: whether it only sees if a connection lives, which pools ask of one that has waited, and of no new one.
         kept_twice: whether it is in its lane and in the session, see :mod:`first_needs`, and answers as often as it was
             recorded.
         peer: who is asked, where the app may have another name for the same one in another run; it stands in the key
@@ -48,6 +49,7 @@ class Description:
     unordered: tuple[tuple[int, int, int], ...] = ()
     subjects: tuple[tuple[str, ...], ...] | None = None
     settles: bool = False
+    probe: bool = False
     kept_twice: bool = False
     peer: str = ""
 

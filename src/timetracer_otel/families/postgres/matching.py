@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import lru_cache, partial
@@ -26,6 +27,7 @@ _NO_DATA: Final = frozenset(
     {"BEGIN", "START", "SAVEPOINT", "RELEASE", "SET", "SHOW", "LISTEN", "UNLISTEN", "CLOSE", "DISCARD", "RESET"}
 )
 
+_PROBE: Final = re.compile(r"(?i)\s*(?:select\s+1)?\s*;?\s*")
 _TEXT: Final = (0,)
 """The formats of a result in text, as libpq asks for them; asyncpg does one by one, or for binary."""
 
@@ -65,7 +67,8 @@ def describe(asked: Asked) -> Description:
         shape += ["copy", blake2b(asked.copied or b"", digest_size=16).digest() if whole else b"", asked.refused]
     digest = blake2b(repr(shape).encode("utf-8", "surrogatepass"), digest_size=16).digest()
     settles = asked.first or (asked.operation in {"query", "execute"} and statements.is_catalog(asked.sql))
-    read = not asked.first and (settles or _is_read(asked))
+    probe = _is_probe(asked)
+    read = not asked.first and (settles or probe or _is_read(asked))
     return Description(
         _key(asked),
         digest,
@@ -75,8 +78,15 @@ def describe(asked: Asked) -> Description:
         unordered=lists,
         subjects=() if settles else _subjects(asked),
         settles=settles,
+        probe=probe,
         kept_twice=asked.first,
     )
+
+
+def _is_probe(asked: Asked) -> bool:
+    """Whether a pool sees by it if a connection lives: SQLAlchemy (``pool_pre_ping``), Django's health checks."""
+    is_outside = not asked.place.inside and asked.operation in {"query", "execute"}
+    return is_outside and _PROBE.fullmatch(asked.sql) is not None
 
 
 def _is_plain(asked: Asked) -> bool:

@@ -185,7 +185,7 @@ class Server(Dialogue[bytes]):
 
     def _tidied(self, sql: str) -> bytes:
         """Answer what drivers and pools send to tidy a connection up, which may set its parameters back."""
-        if not sql.strip():
+        if statements.is_empty(sql):
             return wire.frame(b"I") + self._ready(self._status)
         back: list[bytes] = []
         if not sql.startswith("DEALLOCATE"):

@@ -19,6 +19,7 @@ __all__ = [
     "cursor_of",
     "digest",
     "is_catalog",
+    "is_empty",
     "is_read",
     "is_upkeep",
     "normal",
@@ -100,6 +101,15 @@ def outline(sql: str) -> StatementOutline:
     return statements.outline.__wrapped__(sql if "$1" in sql else sql[:_SHORT])
 
 
+def is_empty(sql: str) -> bool:
+    """Whether it says nothing, by which pools see whether a connection lives.
+
+    Args:
+        sql: a query.
+    """
+    return not sql.strip(" \t\r\n;")
+
+
 @_remembered
 def is_upkeep(sql: str) -> bool:
     """Whether drivers and pools send it by themselves to tidy a connection up, or to see whether it lives: no call.
@@ -107,6 +117,8 @@ def is_upkeep(sql: str) -> bool:
     Args:
         sql: a query.
     """
+    if is_empty(sql):
+        return True
     lines = [line.strip() for line in sql.strip().splitlines()]
     return all(line in RESET or line.startswith("DEALLOCATE ") for line in lines)
 

@@ -95,6 +95,8 @@ def details(
         facts["same"] = identity(match.recorded)
     if match.recorded.description.settles:
         facts["settles"] = identity(match.recorded)
+    if match.recorded.description.probe:
+        facts["probe"] = True
     if match.changed and (strict or match.how in NEAREST):
         facts["recorded"] = bounded(rendered(recorded))
         shown = without_volatile(asked(), _volatile(recorded))
@@ -196,6 +198,8 @@ def unused(calls: Iterable[Recorded], *, detailed: bool) -> list[dict[str, Any]]
             facts["shown"] = bounded(rendered(call.span))
         if call.description.settles:
             facts["settles"] = identity(call)
+        if call.description.probe:
+            facts["probe"] = True
         noted.append(facts)
     return noted
 

@@ -42,12 +42,12 @@ class Everywhere:
     settled: frozenset[str] = frozenset()
 
     def has(self, unused: _Note) -> bool:
-        """Whether another lane asked what one left out.
+        """Whether another lane asked what one left out, or nobody need ask it.
 
         Args:
             unused: the note of that call.
         """
-        return unused["span"] in self.borrowed or unused.get("settles") in self.settled
+        return "probe" in unused or unused["span"] in self.borrowed or unused.get("settles") in self.settled
 
     def too_often(self, answered: _Note) -> bool:
         """Whether a call was one too many.
@@ -55,7 +55,7 @@ class Everywhere:
         Args:
             answered: its note.
         """
-        if "settles" in answered:
+        if "settles" in answered or "probe" in answered:
             return False
         return answered["how"] in AGAIN or (answered["how"] == "borrowed" and answered["span"] in self.own)
 
@@ -181,7 +181,8 @@ def compare_calls(
 
     A read that another lane's recording answered is no difference when that lane did not ask it any more, and the
     other way round: what the app keeps for all requests is read by whichever comes first. What each process settles
-    when it first needs it may be asked by any, and as often as there are processes.
+    when it first needs it may be asked by any, and as often as there are processes. Whether a connection lives, a pool
+    asks or not.
 
     Args:
         lane: its notes.
