@@ -9,6 +9,7 @@ from typing import Any, Final
 from timetracer_otel import seams
 from timetracer_otel.families.entry.running import Running
 from timetracer_otel.families.kinds.task import Task
+from timetracer_otel.families.messaging import under_way
 from timetracer_otel.families.messaging.under_way import UnderWay
 from timetracer_otel.seams import Patch, faults
 
@@ -19,15 +20,6 @@ _UNDER_WAY: Final = "_timetracer_under_way"
 """Where a process of a consumer's has what it is at."""
 
 
-class _Worker:
-    """This process, where it is one that a consumer has started to run tasks."""
-
-    under_way: UnderWay | None = None
-
-
-_worker: Final = _Worker()
-
-
 @contextmanager
 def running(entry: Task) -> Iterator[None]:
     """Give a block for an execution, of which the consumer knows where this is one of its processes.
@@ -35,14 +27,12 @@ def running(entry: Task) -> Iterator[None]:
     Args:
         entry: about to begin.
     """
-    shared = _worker.under_way
-    bequest = None if shared is None else shared.begin(entry)
+    bequest = under_way.begin(entry)
     try:
         with Running(entry, bequest=bequest):
             yield
     finally:
-        if shared is not None:
-            shared.end(bequest)
+        under_way.end(bequest)
 
 
 def _created(original: Any) -> Any:
@@ -54,7 +44,6 @@ def _created(original: Any) -> Any:
             return original(self, runnable, name)
 
         def run() -> Any:
-            _worker.under_way = shared
             shared.join()
             return runnable()
 

@@ -67,15 +67,9 @@ def _server(client: Any) -> dict[str, spans.Attribute]:
         path = client.socket_path
         return {"server.address": path.decode() if isinstance(path, bytes) else str(path)}
     if client.sock is not None:
-        return _reached(client.sock.getpeername())
+        return matching.reached(client.sock.getpeername())
     host = "localhost" if client.hostname is None else client.hostname
     return {"server.address": str(host), "server.port": int(client.port or client._get_default_port())}  # noqa: SLF001 - as it does
-
-
-def _reached(peer: Any) -> dict[str, spans.Attribute]:
-    if isinstance(peer, tuple):
-        return {"server.address": str(peer[0]), "server.port": int(peer[1])}
-    return {"server.address": str(peer or "")}
 
 
 async def _connect(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:
@@ -141,7 +135,7 @@ def _write(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:
     elif _records() and not isinstance(transport, Transport):
         tap = instance.__dict__.get(_TAP)
         if tap is None:
-            tap = instance.__dict__[_TAP] = Tap(NAME, _reached(transport.get_extra_info("peername")))
+            tap = instance.__dict__[_TAP] = Tap(NAME, matching.reached(transport.get_extra_info("peername")))
         tap.sends(bytes(data))
     return wrapped(*args, **kwargs)
 
@@ -153,7 +147,7 @@ def _server_of(transport: Any) -> Server | None:
 
 def _reach_nowhere(protocol: Any, responder: Responder) -> None:
     """Let a protocol go on in a replay that was connected before."""
-    peer = matching.peer_named(_reached(protocol.transport.get_extra_info("peername")))
+    peer = matching.peer_named(matching.reached(protocol.transport.get_extra_info("peername")))
     server = Server(NAME, responder, peer, greets=False)
     protocol.transport = Transport(asyncio.get_running_loop(), protocol, server)
 

@@ -26,7 +26,7 @@ from timetracer_otel.families.entry.handing_out import Waiting
 from timetracer_otel.families.entry.running import Running
 from timetracer_otel.families.kinds import task as tasks
 from timetracer_otel.families.kinds.task import Outcome, Payload, Task
-from timetracer_otel.families.messaging import publishing, working
+from timetracer_otel.families.messaging import publishing, under_way, working
 from timetracer_otel.families.messaging.ending import Ending
 from timetracer_otel.families.messaging.publishing import Published, Publishing
 from timetracer_otel.families.messaging.under_way import UnderWay
@@ -57,7 +57,7 @@ def _processed(original: Any) -> Any:
         if seams.is_off(NAME):
             return original(self, message)
         entry = _task(self.broker, message)
-        bequest = None if _mastering.under_way is None else _mastering.under_way.begin(entry)
+        bequest = under_way.begin(entry)
         running = Running(entry, bequest=bequest)
         running.__enter__()
         message.__dict__[_RUNNING] = running, bequest
@@ -91,8 +91,7 @@ def _end(message: Any) -> None:
     if entry.outcome is None or (error is not None and entry.outcome.error is None):
         entry.outcome = Outcome("SKIPPED") if error is None else working.failed(error)
     running.__exit__(None, None, None)
-    if _mastering.under_way is not None:
-        _mastering.under_way.end(bequest)
+    under_way.end(bequest)
 
 
 def _task(broker: Any, message: Any) -> Task:
@@ -315,7 +314,7 @@ def _started(original: Any) -> Any:
 class _Mastering:
     """What the processes of Dramatiq's command share: the main one goes on to its end where another is killed."""
 
-    under_way: UnderWay | None = None
+    shared: UnderWay | None = None
 
 
 _mastering: Final = _Mastering()
@@ -327,13 +326,13 @@ def _mastered(original: Any) -> Any:
     def main(*args: Any, **kwargs: Any) -> Any:
         if seams.responder(NAME) is not None:
             _recorded.ending = Ending(signal.SIGTERM)
-        under_way = None if seams.is_off(NAME) else faults.guarded("dramatiq.main", UnderWay)
-        _mastering.under_way = under_way
+        shared = None if seams.is_off(NAME) else faults.guarded("dramatiq.main", UnderWay)
+        _mastering.shared = shared
         try:
             return original(*args, **kwargs)
         finally:
-            if under_way is not None:
-                under_way.end_left()
+            if shared is not None:
+                shared.end_left()
 
     return main
 
@@ -344,8 +343,8 @@ def _in_process(original: Any) -> Any:
     def worker_process(args: Any, worker_id: int, *more: Any, **kwargs: Any) -> Any:
         if _recorded.ending is None and seams.responder(NAME) is not None:
             _recorded.ending = Ending(signal.SIGTERM, os.getppid())
-        if _mastering.under_way is not None:
-            _mastering.under_way.join(worker_id)
+        if _mastering.shared is not None:
+            _mastering.shared.join(worker_id)
         return original(args, worker_id, *more, **kwargs)
 
     return worker_process

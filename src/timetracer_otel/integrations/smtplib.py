@@ -23,8 +23,8 @@ __all__ = ["INTEGRATION"]
 
 NAME: Final = "smtplib"
 _TAP: Final = "_timetracer_tap"
-_PEER: Final = "_timetracer_peer"
-"""Where a client has the host and port that it connects to."""
+_SERVER: Final = "_timetracer_server"
+"""Where a client has where it leads."""
 _LOCAL_HOSTNAME: Final = 2
 """Where a client takes the name of its own machine; the server's host and port are before it."""
 
@@ -67,30 +67,30 @@ def _records() -> bool:
 def _tap_of(client: Any) -> Tap:
     tap: Tap | None = client.__dict__.get(_TAP)
     if tap is None:
-        host, port = client.__dict__.get(_PEER) or _peer_of(client.sock)
-        server: dict[str, spans.Attribute] = {"server.address": host}
-        tap = client.__dict__[_TAP] = Tap(NAME, server | ({} if port is None else {"server.port": port}))
+        tap = client.__dict__[_TAP] = Tap(NAME, _server(client))
     return tap
 
 
-def _peer_of(sock: Any) -> tuple[str, int | None]:
-    """Give whom a socket reaches that was connected before anything was recorded."""
+def _server(client: Any) -> dict[str, spans.Attribute]:
+    """Say where a client leads, also one that was connected before anything was recorded."""
+    known: dict[str, spans.Attribute] | None = client.__dict__.get(_SERVER)
+    if known is not None:
+        return known
     try:
-        peer = sock.getpeername()
+        return matching.reached(client.sock.getpeername())
     except OSError:
-        return "", None
-    return (str(peer[0]), int(peer[1])) if isinstance(peer, tuple) else (str(peer), None)
+        return matching.reached("")
 
 
-def _asked_for(client: Any, args: Any, kwargs: Any) -> tuple[str, int | None]:
-    """Give the host and port that ``connect`` is called with, as it understands them."""
+def _asked_for(client: Any, args: Any, kwargs: Any) -> dict[str, spans.Attribute]:
+    """Say where ``connect`` is to lead, as it understands what it is called with."""
     host = str(args[0] if args else kwargs.get("host", "localhost"))
     port = args[1] if len(args) > 1 else kwargs.get("port", 0)
     if host.startswith("/"):
-        return host, None
+        return matching.reached(host)
     if not port and host.count(":") == 1:
         host, _, port = host.partition(":")
-    return host, int(port or client.default_port)
+    return matching.reached((host, port or client.default_port))
 
 
 def _init(wrapped: Any, _instance: Any, args: Any, kwargs: Any) -> Any:
@@ -110,13 +110,13 @@ def _connect(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:
     if responder is None and not _records():
         return wrapped(*args, **kwargs)
     try:
-        peer = _asked_for(instance, args, kwargs)
+        server = _asked_for(instance, args, kwargs)
     except ValueError:  # no port, which the client says by itself
         return wrapped(*args, **kwargs)
     instance.__dict__.pop(_TAP, None)
-    instance.__dict__[_PEER] = peer
+    instance.__dict__[_SERVER] = server
     if responder is not None:
-        failures.raise_upcoming(responder, matching.refused(_name(peer)))
+        failures.raise_upcoming(responder, matching.refused(matching.peer_named(server)))
         _reach_nowhere(instance, responder, greets=True)
         return instance.getreply()
     tap = _tap_of(instance)
@@ -134,16 +134,12 @@ def _connect_lmtp(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:
     return _connect(wrapped, instance, args, kwargs) if host.startswith("/") else wrapped(*args, **kwargs)
 
 
-def _name(peer: tuple[str, int | None]) -> str:
-    host, port = peer
-    return host if port is None else f"{host}:{port}"
-
-
 def _reach_nowhere(client: Any, responder: Responder, *, greets: bool) -> None:
-    peer = client.__dict__.get(_PEER) or _peer_of(client.sock)
+    server = _server(client)
     if client.sock is not None:
         client.sock.close()
-    client.sock = Socket(Server(NAME, responder, _name(peer), greets=greets), peer)
+    dialogue = Server(NAME, responder, matching.peer_named(server), greets=greets)
+    client.sock = Socket(dialogue, (server["server.address"], server.get("server.port")))
     timeout = client.timeout
     client.sock.settimeout(
         timeout if timeout is None or isinstance(timeout, int | float) else socket.getdefaulttimeout()

@@ -167,7 +167,7 @@ def column_of(kind: Kind, frame: FrameType) -> list[Any] | None:
     if type(noted) is not Noted or (busy and get_ident() in busy):
         return None
     if noted.count >= FULL:
-        _make_room(noted)
+        faults.guarded("draws.full", noted.full)
     code, last_kind, instruction, mark, column = noted.last
     if code is frame.f_code and last_kind is kind and here() is None:
         if mark is None:
@@ -182,14 +182,6 @@ def column_of(kind: Kind, frame: FrameType) -> list[Any] | None:
     except Exception as error:  # noqa: BLE001 - recording never breaks the app
         faults.report("draws.note", error)
         return None
-
-
-def _make_room(noted: Noted) -> None:
-    """Let what was drawn go to the lane's file; where that fails it stays, and the next draw tries again."""
-    try:
-        noted.full()
-    except Exception as error:  # noqa: BLE001 - as above
-        faults.report("draws.full", error)
 
 
 def attributes(lane: Lane, noted: Noted) -> dict[str, spans.Attribute]:

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
-from functools import lru_cache
-from typing import Final
+from functools import lru_cache, wraps
+from typing import Final, TypeVar
 
 from timetracer_otel.families.dbapi import in_lists
 
-__all__ = ["OF_PEOPLE", "UNLISTED", "StatementOutline", "normal", "outline"]
+__all__ = ["OF_PEOPLE", "SHORT", "UNLISTED", "StatementOutline", "normal", "outline", "remembered"]
+
+_Answer = TypeVar("_Answer")
+SHORT: Final = 4096
+"""Characters of the longest statement that is remembered: drivers write values into statements, so that they differ."""
 
 _TOKEN: Final = re.compile(
     r"""(?xs)
@@ -57,6 +62,21 @@ _SAVEPOINT: Final = re.compile(
     r"(?P<quote>[\"`]?)(?:s\d{6,}_x\d+|s[0-9a-f]{32}|tortoise_savepoint_\d+)(?P=quote)\s*;?\s*\Z"
 )
 """Object mappers name savepoints after a thread, by a counter of the process, or by a random id: none says anything."""
+
+
+def remembered(function: Callable[[str], _Answer]) -> Callable[[str], _Answer]:
+    """Remember what a function says of short statements.
+
+    Args:
+        function: of a statement's text alone.
+    """
+    cached = lru_cache(maxsize=1024)(function)
+
+    @wraps(function)
+    def remembering(sql: str) -> _Answer:
+        return cached(sql) if len(sql) <= SHORT else function(sql)
+
+    return remembering
 
 
 @dataclass(frozen=True, slots=True)

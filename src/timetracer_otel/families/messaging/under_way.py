@@ -20,7 +20,7 @@ from timetracer_otel.families.entry.running import Running
 from timetracer_otel.families.kinds.task import Outcome, Task
 from timetracer_otel.seams import Bequest, faults
 
-__all__ = ["UnderWay"]
+__all__ = ["UnderWay", "begin", "end"]
 
 _PLACES: Final = 4096
 """Of all processes together."""
@@ -32,6 +32,34 @@ _HELD: Final = struct.Struct("=Q")
 _BEGIN: Final = _PLACES * _HELD.size
 """Behind the sizes of what the places hold."""
 _now: Final = time.time_ns  # as it is now: what the app reads is replayed
+
+
+class _Process:
+    """What this process has joined, where it is a worker's child."""
+
+    joined: UnderWay | None = None
+
+
+_process: Final = _Process()
+
+
+def begin(task: Task) -> Bequest | None:
+    """Note a task of this process; give what its lane is called, None where nobody else could end that.
+
+    Args:
+        task: whose lane is about to be opened.
+    """
+    return None if _process.joined is None else _process.joined.begin(task)
+
+
+def end(bequest: Bequest | None) -> None:
+    """Forget a task of this process, whose lane is on the disk.
+
+    Args:
+        bequest: what :func:`begin` gave.
+    """
+    if bequest is not None and _process.joined is not None:
+        _process.joined.end(bequest.lane_id)
 
 
 class UnderWay:
@@ -47,7 +75,7 @@ class UnderWay:
         self._taken: dict[str, int] = {}
 
     def join(self, child: int = 0) -> None:
-        """Take the places of a child, in it.
+        """Take the places of a child, in it: what that is at is noted here from now on.
 
         Args:
             child: its number among those that share this, from 0.
@@ -55,13 +83,10 @@ class UnderWay:
         first = child * _EACH
         self._free = list(range(min(first, _PLACES), min(first + _EACH, _PLACES)))
         self._taken.clear()
+        _process.joined = self
 
     def begin(self, task: Task) -> Bequest | None:
-        """Note a task; give what its lane is called, None where there is no place for it.
-
-        Args:
-            task: whose lane is about to be opened.
-        """
+        """As the function :func:`begin`; None where there is no place for it."""
         if not self._free:
             return None
         lane_id = os.urandom(16).hex()
@@ -76,13 +101,9 @@ class UnderWay:
             return Bequest(lane_id)
         return None
 
-    def end(self, bequest: Bequest | None) -> None:
-        """Forget a task, whose lane is on the disk.
-
-        Args:
-            bequest: what :meth:`begin` gave.
-        """
-        place = None if bequest is None else self._taken.pop(bequest.lane_id, None)
+    def end(self, lane_id: str) -> None:
+        """As the function :func:`end`."""
+        place = self._taken.pop(lane_id, None)
         if place is not None:
             with suppress(OSError):
                 os.pwrite(self._file.fileno(), _HELD.pack(0), place * _HELD.size)

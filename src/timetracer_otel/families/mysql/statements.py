@@ -129,6 +129,7 @@ def is_read(sql: str) -> bool:
     )
 
 
+@statements.remembered
 def is_catalog(sql: str) -> bool:
     """Whether a statement asks only what the server says of itself: each process asks that when it first needs it.
 

@@ -69,6 +69,11 @@ def _say_unrecorded(plugin: str, kind: str) -> None:
     _log.warning("timetracer: %s of %s are not recorded: a replay refuses them", kind, plugin)
 
 
+def _short(exchange: Exchange) -> str:
+    """A statement that may look after its connection, or ask what the server says of itself; empty for a longer one."""
+    return exchange.beginning if exchange.size < _LONGEST_SETTING else ""
+
+
 class Watched(Onlooker):
     """A connection that is recorded. A fault of ours is reported, and the connection left alone from then on.
 
@@ -166,7 +171,7 @@ class Watched(Onlooker):
         )
         current = self._exchange = Exchange(packet[_COMMAND], place)
         current.ask(packet)
-        sql = current.beginning if current.size < _LONGEST_SETTING else ""
+        sql = _short(current)
         is_upkeep, self._sets_up = looking_after(current.command, sql, inside=place.inside, sets_up=self._sets_up)
         if is_upkeep:
             current.context = contextvars.copy_context()
@@ -258,8 +263,8 @@ class Watched(Onlooker):
 
     def _keep(self, current: Exchange, call: Call) -> None:
         """Keep for other requests of the process what the server says of itself."""
-        sql = current.beginning
-        if current.size < _LONGEST_SETTING and statements.is_catalog(sql):
+        sql = _short(current)
+        if statements.is_catalog(sql):
             named = partial(exchange.names, current.command, sql, self.database, self.address)
             first_needs.keep(call, named, (self.address, self.database, sql))
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import lru_cache, partial
@@ -27,7 +26,6 @@ _NO_DATA: Final = frozenset(
     {"BEGIN", "START", "SAVEPOINT", "RELEASE", "SET", "SHOW", "LISTEN", "UNLISTEN", "CLOSE", "DISCARD", "RESET"}
 )
 
-_PROBE: Final = re.compile(r"(?i)\s*(?:select\s+1)?\s*;?\s*")
 _TEXT: Final = (0,)
 """The formats of a result in text, as libpq asks for them; asyncpg does one by one, or for binary."""
 
@@ -66,8 +64,9 @@ def describe(asked: Asked) -> Description:
         whole = asked.done or bool(asked.refused)
         shape += ["copy", blake2b(asked.copied or b"", digest_size=16).digest() if whole else b"", asked.refused]
     digest = blake2b(repr(shape).encode("utf-8", "surrogatepass"), digest_size=16).digest()
-    settles = asked.first or (asked.operation in {"query", "execute"} and statements.is_catalog(asked.sql))
-    probe = _is_probe(asked)
+    asks = asked.operation in {"query", "execute"}
+    settles = asked.first or (asks and statements.is_catalog(asked.sql))
+    probe = asks and not asked.place.inside and statements.is_probe(asked.sql)
     read = not asked.first and (settles or probe or _is_read(asked))
     return Description(
         _key(asked),
@@ -81,12 +80,6 @@ def describe(asked: Asked) -> Description:
         probe=probe,
         kept_twice=asked.first,
     )
-
-
-def _is_probe(asked: Asked) -> bool:
-    """Whether a pool sees by it if a connection lives: SQLAlchemy (``pool_pre_ping``), Django's health checks."""
-    is_outside = not asked.place.inside and asked.operation in {"query", "execute"}
-    return is_outside and _PROBE.fullmatch(asked.sql) is not None
 
 
 def _is_plain(asked: Asked) -> bool:

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
-from functools import lru_cache, wraps
 from hashlib import blake2b
-from typing import Final, TypeVar
+from typing import Final
 
 from timetracer_otel.families.dbapi import statements
 from timetracer_otel.families.dbapi.functions import PURE
-from timetracer_otel.families.dbapi.statements import StatementOutline
+from timetracer_otel.families.dbapi.statements import SHORT, StatementOutline, remembered
 from timetracer_otel.families.postgres import literals
 
 __all__ = [
@@ -20,6 +18,7 @@ __all__ = [
     "digest",
     "is_catalog",
     "is_empty",
+    "is_probe",
     "is_read",
     "is_upkeep",
     "normal",
@@ -27,9 +26,7 @@ __all__ = [
     "writes",
 ]
 
-_Answer = TypeVar("_Answer")
-_SHORT: Final = 4096
-"""Characters of the longest statement that is remembered: drivers write values into statements, so that they differ."""
+_ONE: Final = re.compile(r"(?i)\s*select\s+1\s*;?\s*")
 _NAMES: Final = re.compile(
     r"""(?x)
     (?P<asyncpg> \b__asyncpg_[a-z]+_ )[0-9a-f]+__        # by a counter of the process
@@ -79,26 +76,15 @@ RESET: Final = frozenset({
 """The lines that a pool sends by itself when a connection comes back."""
 
 
-def _remembered(function: Callable[[str], _Answer]) -> Callable[[str], _Answer]:
-    """Remember what is said of short statements."""
-    cached = lru_cache(maxsize=1024)(function)
-
-    @wraps(function)
-    def remembering(sql: str) -> _Answer:
-        return cached(sql) if len(sql) <= _SHORT else function(sql)
-
-    return remembering
-
-
 def outline(sql: str) -> StatementOutline:
     """Say what a statement is about; of a long one without parameters by its beginning.
 
     Args:
         sql: the text.
     """
-    if len(sql) <= _SHORT:
+    if len(sql) <= SHORT:
         return statements.outline(sql)
-    return statements.outline.__wrapped__(sql if "$1" in sql else sql[:_SHORT])
+    return statements.outline.__wrapped__(sql if "$1" in sql else sql[:SHORT])
 
 
 def is_empty(sql: str) -> bool:
@@ -110,7 +96,17 @@ def is_empty(sql: str) -> bool:
     return not sql.strip(" \t\r\n;")
 
 
-@_remembered
+@remembered
+def is_probe(sql: str) -> bool:
+    """Whether pools, and Django's health checks, see by it whether a connection lives, outside of a transaction.
+
+    Args:
+        sql: a query.
+    """
+    return is_empty(sql) or _ONE.fullmatch(sql) is not None
+
+
+@remembered
 def is_upkeep(sql: str) -> bool:
     """Whether drivers and pools send it by themselves to tidy a connection up, or to see whether it lives: no call.
 
@@ -137,14 +133,14 @@ def normal(sql: str) -> str:
     return _NAMES.sub(lambda found: found[found.lastgroup or 0], sql) if "_" in sql else sql
 
 
-@_remembered
+@remembered
 def digest(sql: str) -> str:
     """Give a name of a statement, the same in each run; secrets in it do not count."""
     sql = literals.hidden(literals.compact(sql), lambda _secret: "")
     return blake2b(normal(sql).encode("utf-8", "surrogatepass"), digest_size=8).hexdigest()
 
 
-@_remembered
+@remembered
 def is_read(sql: str) -> bool:
     """Whether a statement changes nothing, so far as its text says."""
     one = outline(sql)
@@ -160,7 +156,7 @@ def _called(plain: str) -> set[str]:
     return {word[:-1].strip().rpartition(".")[2] for word in _WORD.findall(plain) if word.endswith("(")}
 
 
-@_remembered
+@remembered
 def is_catalog(sql: str) -> bool:
     """Whether a statement reads only what the server says of itself: each process asks that when it first needs it."""
     if outline(sql).verb not in _READS:
@@ -178,7 +174,7 @@ def is_catalog(sql: str) -> bool:
     return bool(tables) and all(_CATALOG.fullmatch(name) for name in tables)
 
 
-@_remembered
+@remembered
 def cursor_of(sql: str) -> tuple[str, bool]:
     """Say which cursor of the server a statement is about, and whether it makes that; no name where it is about none.
 

@@ -33,6 +33,7 @@ __all__ = [
     "describe",
     "describe_recorded",
     "peer_named",
+    "reached",
     "rebound",
     "refused",
     "reply_values",
@@ -119,7 +120,7 @@ def _describe_mail(key: tuple[str, ...], asked: Asked) -> Description:
 
 def _counted(command: bytes, verb: str, blanker: Blanker) -> bytes:
     """Give what counts of a command: who the client says it is, and its secrets, do not."""
-    if verb in {"EHLO", "HELO", "LHLO"}:
+    if wire.is_hello(verb):
         return verb.encode()
     if verb == "AUTH":
         words = command.upper().split()
@@ -167,6 +168,17 @@ def asked_in(recorded: Span) -> Asked | None:
         None if at is None else request[split:],
         bool(recorded.attributes.get(SECURE)),
     )
+
+
+def reached(peer: object) -> dict[str, spans.Attribute]:
+    """Say which server a connection leads to, as the semantic conventions have it.
+
+    Args:
+        peer: as a socket gives it: host and port, or a path.
+    """
+    if isinstance(peer, tuple):
+        return {"server.address": str(peer[0]), "server.port": int(peer[1])}
+    return {"server.address": str(peer or "")}
 
 
 def peer_named(server: Mapping[str, object]) -> str:

@@ -49,7 +49,7 @@ def shown(asked: Asked) -> Any:
 def _typed(asked: Asked) -> str:
     """Show a command. Which name the client has for its own machine does not count."""
     line = _line(b" ".join(asked.commands))
-    return asked.verb if asked.verb in {"EHLO", "HELO", "LHLO"} else line or asked.verb
+    return asked.verb if wire.is_hello(asked.verb) else line or asked.verb
 
 
 def _line(command: bytes) -> str:

@@ -20,6 +20,7 @@ __all__ = [
     "continues_login",
     "ends_content",
     "ends_mail",
+    "is_hello",
     "is_opening",
     "is_read",
     "is_setup",
@@ -39,10 +40,11 @@ SEND: Final = "send"
 MAIL: Final = "MAIL"
 _OF_A_MAIL: Final = frozenset({MAIL, "RCPT", "DATA"})
 
-_OPENING: Final = frozenset({CONNECT, "EHLO", "HELO", "LHLO", "STARTTLS", "AUTH"})
+_HELLOS: Final = frozenset({"EHLO", "HELO", "LHLO"})
+_OPENING: Final = _HELLOS | {CONNECT, "STARTTLS", "AUTH"}
 _SETUP: Final = _OPENING | {"NOOP", "RSET", "QUIT"}
 _READS: Final = frozenset({"VRFY", "EXPN", "HELP"})
-_NOT_IN_A_MAIL: Final = frozenset({MAIL, "EHLO", "HELO", "LHLO", "STARTTLS", "AUTH", "QUIT"})
+_NOT_IN_A_MAIL: Final = _HELLOS | {MAIL, "STARTTLS", "AUTH", "QUIT"}
 _CANCELS_LOGIN: Final = (b"*", b"=")
 _SIZE: Final = re.compile(rb"(?i) SIZE=\d+")
 _LINE: Final = b"\r\n"
@@ -55,6 +57,11 @@ def verb_of(command: bytes) -> str:
         command: a line.
     """
     return command.split(None, 1)[0].decode("ascii", "replace").upper() if command.strip() else ""
+
+
+def is_hello(verb: str) -> bool:
+    """Whether a client says by a command what its own machine is called."""
+    return verb in _HELLOS
 
 
 def is_opening(verb: str) -> bool:

@@ -93,10 +93,7 @@ def details(
         facts |= {"at": _now(), "branch_now": branches.trail(lane)}
     if lane.is_session:
         facts["same"] = identity(match.recorded)
-    if match.recorded.description.settles:
-        facts["settles"] = identity(match.recorded)
-    if match.recorded.description.probe:
-        facts["probe"] = True
+    facts |= _how_often(match.recorded)
     if match.changed and (strict or match.how in NEAREST):
         facts["recorded"] = bounded(rendered(recorded))
         shown = without_volatile(asked(), _volatile(recorded))
@@ -196,12 +193,14 @@ def unused(calls: Iterable[Recorded], *, detailed: bool) -> list[dict[str, Any]]
         facts: dict[str, Any] = {"key": call.description.key, "span": call.span.span_id, "start": call.span.start}
         if detailed:
             facts["shown"] = bounded(rendered(call.span))
-        if call.description.settles:
-            facts["settles"] = identity(call)
-        if call.description.probe:
-            facts["probe"] = True
-        noted.append(facts)
+        noted.append(facts | _how_often(call))
     return noted
+
+
+def _how_often(call: Recorded) -> dict[str, Any]:
+    """Say of a recorded call where it may be asked more or less often than it was."""
+    facts: dict[str, Any] = {"probe": True} if call.description.probe else {}
+    return facts | ({"settles": identity(call)} if call.description.settles else {})
 
 
 def of_children(calls: Iterable[Recorded]) -> list[dict[str, Any]]:
