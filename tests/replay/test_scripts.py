@@ -77,7 +77,7 @@ class Script:
 PRINTS = """
 import os, subprocess, sys
 word = os.environ.get("WORD", "tea")
-print("text", word)
+print("text", word, flush=True)
 sys.stdout.buffer.write(b"\\xff binary " + word.encode() + b"\\n")
 sys.stdout.flush()
 os.write(1, b"below " + word.encode() + b"\\n")
