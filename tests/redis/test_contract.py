@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import socket
 import threading
 from collections.abc import Callable
@@ -23,6 +24,7 @@ from tests.redis.conftest import serving
 from tests.redis.scenarios import PLAIN, run, run_later, seen
 from tests.support.same import identical
 from timetracer_otel import ReplayMiss, testing
+from timetracer_otel.cassette.model import Span
 
 pytestmark = pytest.mark.system  # redis-server is no Python package
 
@@ -214,3 +216,47 @@ def test_threads_of_a_session_share_its_answers(tmp_path: Path) -> None:
 
     recorded, replayed = recorded_and_replayed(scenario, tmp_path)
     assert replayed == recorded
+
+
+MESSAGES = 600
+
+
+def listened(port: int, **_: Any) -> tuple[list[Any], int]:
+    """A subscriber's messages, one of them large; and how many recorded ones were in memory at once."""
+    with redis.Redis(port=port) as client, redis.Redis(port=port) as other:
+        heard = client.pubsub()
+        heard.subscribe("news")
+        heard.get_message(timeout=5)
+        for number in range(MESSAGES):
+            other.publish("news", "x" * 2_000_000 if number == MESSAGES // 2 else f"message {number}")
+        found: list[Any] = []
+        held = 0
+        for number, message in enumerate(heard.listen(), 1):
+            found.append(message)
+            if number % (MESSAGES // 3) == 0:
+                held = max(held, sum(isinstance(one, Span) and one.name == "message" for one in gc.get_objects()))
+            if number == MESSAGES:
+                return found, held
+    raise AssertionError("the subscription ended")
+
+
+def test_a_listener_does_not_hold_what_it_was_told(tmp_path: Path) -> None:
+    """Of very many messages a replay has few in memory; all come in their order."""
+    (recorded, _), (replayed, held) = recorded_and_replayed(listened, tmp_path)
+    assert identical(replayed, recorded)
+    assert 0 < held < MESSAGES // 2
+
+
+def test_a_listener_that_leaves_earlier(tmp_path: Path) -> None:
+    """What had come counts as told, read or not: who listens cannot know how much of it there is."""
+    with serving(tmp_path) as port, testing.record(tmp_path / "cassettes"):
+        listened(port)
+    with testing.replay(tmp_path / "cassettes") as replay, redis.Redis(port=NOWHERE) as client:
+        heard = client.pubsub()
+        heard.subscribe("news")
+        heard.get_message(timeout=5)
+        for number in range(MESSAGES):
+            client.publish("news", "x" * 2_000_000 if number == MESSAGES // 2 else f"message {number}")
+        assert heard.get_message(timeout=5)
+        heard.close()
+    assert (replay.outcome().misses, replay.outcome().answered) == ([], {"exact": 2 * MESSAGES + 1})

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import IntEnum
 from functools import cached_property
 from pathlib import Path
+from typing import Protocol
 
 from timetracer_otel import spans
 
-__all__ = ["Cassette", "Event", "Kind", "Lane", "Link", "Scope", "Span"]
+__all__ = ["Cassette", "Event", "Followers", "Kind", "Lane", "Link", "Scope", "Span"]
 
 
 class Kind(IntEnum):
@@ -121,17 +122,36 @@ class Span:
         return value if isinstance(value, str) else None
 
 
+class Followers(Protocol):
+    """Calls that nothing asked for, which are read from a file one by one."""
+
+    @property
+    def starts(self) -> Sequence[int]:
+        """When each began, in nanoseconds since the epoch, always later than the one before."""
+        ...
+
+    def __iter__(self) -> Iterator[Span]:
+        """Read them in order."""
+        ...
+
+    def __getitem__(self, number: int) -> Span:
+        """Read one."""
+        ...
+
+
 @dataclass
 class Lane:
     """One entry's execution, or one process's session (then ``id`` is the session's own).
 
-    ``spans`` are in order of start; part spans are already folded into their parents.
+    ``spans`` are in order of start; part spans are already folded into their parents. ``followers`` are what is left in
+    a file of long streams, by the call that opened each; see :mod:`timetracer_otel.cassette.followers`.
     """
 
     id: str
     session_id: str | None
     spans: list[Span]
     file: Path | None = None
+    followers: Mapping[str, Followers] = field(default_factory=dict)
 
     @property
     def is_process(self) -> bool:

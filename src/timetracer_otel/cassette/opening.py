@@ -11,7 +11,7 @@ from timetracer_otel import redaction, spans
 from timetracer_otel.cassette import kinds
 from timetracer_otel.cassette.model import Lane, Span
 
-__all__ = ["open_lane"]
+__all__ = ["open_lane", "open_span"]
 
 _TEXTS: Final = frozenset((spans.HTTP_TARGET, "url.full", "timetracer.http.effective_url"))
 _JSON: Final = (spans.ERROR, "timetracer.http.response.syntax")
@@ -25,11 +25,16 @@ def open_lane(lane: Lane) -> Lane:
         lane: as read; it is changed.
     """
     for span in lane.spans:
-        _open(span)
+        open_span(span)
     return lane
 
 
-def _open(span: Span) -> None:
+def open_span(span: Span) -> None:
+    """As :func:`open_lane`, of one span.
+
+    Args:
+        span: as read; it is changed.
+    """
     attributes = span.attributes
     for name in _TEXTS.intersection(attributes):
         if (text := span.text(name)) is not None:

@@ -14,8 +14,9 @@ import orjson
 
 from timetracer_otel.cassette import kinds, loading
 from timetracer_otel.cassette.damaged import reading_on
+from timetracer_otel.cassette.followers import Sieve
 from timetracer_otel.cassette.model import Lane, Span
-from timetracer_otel.cassette.opening import open_lane
+from timetracer_otel.cassette.opening import open_lane, open_span
 from timetracer_otel.cassette.outlines import Outline
 from timetracer_otel.cassette.reading import read_spans
 from timetracer_otel.cassette.sorting import Sorter
@@ -148,14 +149,17 @@ class Shelf:
     Args:
         catalog: from :func:`catalog`.
         opened: put secrets back for which there is a key; what is shown to people stays sealed.
+        held: how many calls of each stream that nothing asked for are held, the others are :attr:`Lane.followers`;
+            None for all.
 
     Raises:
         CassetteError: a session cannot be read.
     """
 
-    def __init__(self, catalog: Catalog, *, opened: bool = False) -> None:
+    def __init__(self, catalog: Catalog, *, opened: bool = False, held: int | None = None) -> None:
         self.catalog = catalog
         self._opened = opened
+        self._held = held
         self._pieces = Pieces(catalog.spool) if catalog.spool is not None else None
         loaded = [self._load(session) for session in catalog.sessions]
         served = Counter(lane.session_id for lane in catalog.lanes)
@@ -232,9 +236,11 @@ class Shelf:
         if self._pieces is not None and outline.pieces:
             shared = next((file for file in outline.files if file not in outline.own), outline.files[0])
             sources.append((Path(shared), self._pieces.read(outline.pieces)))
-        cassette = loading.gathered(sources)
+        sieve = Sieve(self._held, open_span if self._opened else None)
+        cassette = loading.gathered((file, sieve.pass_on(spans)) for file, spans in sources)
         for lane in (*cassette.lanes, *cassette.sessions.values()):
             if lane.id == outline.id:
+                lane.followers = sieve.settle()
                 return open_lane(lane) if self._opened else lane
         raise CassetteError(f"lane {outline.id} is gone: it was there a moment ago", file=outline.files[0])
 

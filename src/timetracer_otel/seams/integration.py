@@ -138,6 +138,14 @@ class Stream(Protocol):
         """
         ...
 
+    def wake(self, told: Callable[[], object]) -> None:
+        """As :meth:`watch` for who takes each by :meth:`next`, when there is a reader for it.
+
+        Args:
+            told: called when there is one that is due; it may be called again for the same.
+        """
+        ...
+
     def close(self) -> None:
         """Give nothing more by itself."""
         ...

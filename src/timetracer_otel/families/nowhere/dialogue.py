@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Final, Generic, TypeAlias, TypeVar
 
@@ -46,7 +46,8 @@ class Fail:
 END: Final = End()
 
 Reply: TypeAlias = Said | Wait | End | Fail
-Say: TypeAlias = Callable[[Reply[Said]], None]
+Say: TypeAlias = Callable[[Reply[Said] | Iterator[Reply[Said]]], None]
+"""What an iterator gives is taken piece by piece, as the client reads."""
 
 
 class Dialogue(ABC, Generic[Said]):

@@ -26,28 +26,29 @@ class Peer(Generic[Said]):
         self._to_come: deque[Iterator[Reply[Said]]] = deque()
         self._awaited: Iterator[Reply[Said]] | None = None
         self._told = told
-        self._feeding: list[Reply[Said]] | None = None
+        self._feeding: list[Iterator[Reply[Said]]] | None = None
         self._to_come.append(iter(dialogue.greet(self._say)))
 
-    def _say(self, reply: Reply[Said]) -> None:
-        if self._feeding is not None:
-            self._feeding.append(reply)  # by what is asked just now, whose answer comes first
+    def _say(self, reply: Reply[Said] | Iterator[Reply[Said]]) -> None:
+        said = reply if isinstance(reply, Iterator) else iter((reply,))
+        feeding = self._feeding
+        if feeding is not None:
+            feeding.append(said)  # by what is asked just now, whose answer comes first
             return
-        self._to_come.append(iter((reply,)))
+        self._to_come.append(said)
         if self._told is not None:
             self._told()
 
     def feed(self, data: bytes) -> None:
         """Take what the client sends."""
         self._awaited = None
-        said: list[Reply[Said]] = []
+        said: list[Iterator[Reply[Said]]] = []
         self._feeding = said
         try:
             self._to_come.append(iter(self.dialogue.feed(data)))
         finally:
             self._feeding = None
-            if said:
-                self._to_come.append(iter(said))
+            self._to_come.extend(said)
 
     def shut(self) -> None:
         """Take that the client sends nothing more."""

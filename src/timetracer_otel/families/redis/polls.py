@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import threading
-from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from operator import itemgetter
 from typing import Final
 
 from timetracer_otel.cassette.model import Span
-from timetracer_otel.seams import Answer
+from timetracer_otel.families.nowhere import Reply
+from timetracer_otel.seams import Answer, Stream
 
-__all__ = ["POLLS", "Held", "polls_before"]
+__all__ = ["POLLS", "Heard", "polls_before"]
 
 POLLS: Final = "timetracer.redis.polls"
 """On a message, how often its subscriber looked in vain since the one before; absent for never."""
@@ -30,54 +31,97 @@ def polls_before(message: Span) -> int:
     return found if isinstance(found, int) else 0
 
 
-class Held:
-    """The messages of one connection that are due, until their subscriber has looked as often as then; any thread may.
+class Heard:
+    """The messages of one connection, each said when it is due; any thread may look.
+
+    Its subscriber must have looked as often as then, too, and have read those before: they are not kept here.
 
     Args:
-        tell: says a message to the client.
+        say: says what an iterator gives, as the client reads.
+        said: gives what a message has the server say.
     """
 
-    def __init__(self, tell: Callable[[Answer], object]) -> None:
-        self._tell = tell
-        self._messages: deque[Answer] = deque()
+    def __init__(
+        self, say: Callable[[Iterator[Reply[bytes]]], object], said: Callable[[Answer], Iterable[Reply[bytes]]]
+    ) -> None:
+        self._say = say
+        self._said = said
+        self._streams: list[Stream] = []
+        self._flows = False
+        """Whether the client has something to read that gives what is due."""
+        self._waits_for_good = False
         self._polls = 0
         self._spared = 0.0
         """Seconds that the subscriber wanted to wait, and did not: others may need them to come as far as then."""
         self._lock = threading.RLock()
 
-    def add(self, message: Answer) -> None:
-        """Take a message that is due."""
+    def add(self, stream: Stream) -> None:
+        """Listen to one more subscription."""
         with self._lock:
-            self._messages.append(message)
-            self._release()
+            self._streams.append(stream)
+        stream.wake(self._go_on)
 
     def polled(self) -> None:
         """Count that the subscriber looked in vain."""
         with self._lock:
             self._polls += 1
-            self._release()
+        self._go_on()
 
-    def patience(self, timeout: float | None, upcoming: Iterable[Span | None], *, waits: bool) -> float | None:
+    def patience(self, timeout: float | None, *, waits: bool) -> float | None:
         """Give how long the subscriber is to wait: for a message that came then, until it comes, else for a moment.
 
         Args:
             timeout: how long it wants to; None for ever.
-            upcoming: of each subscription the next message that is not due yet, if there is one.
             waits: whether it is to wait as long as then.
         """
         with self._lock:
-            if timeout is None:
-                self._release(all_of_them=True)
-                return None
+            self._waits_for_good = timeout is None
+        if timeout is None:
+            self._go_on()
+            return None
+        with self._lock:
+            due = [stream.is_due() for stream in self._streams]
+            upcoming = [stream.upcoming() for stream in self._streams]
             comes = any(one is not None and polls_before(one) <= self._polls for one in upcoming)
-            if comes and not self._messages:
+            if comes and not any(due):
                 return timeout + self._spared + _LATE
             if waits:
                 return timeout
             self._spared += max(timeout - _MOMENT, 0.0)
             return min(timeout, _MOMENT)
 
-    def _release(self, *, all_of_them: bool = False) -> None:
-        while self._messages and (all_of_them or polls_before(self._messages[0].recorded) <= self._polls):
-            self._polls, self._spared = 0, 0.0
-            self._tell(self._messages.popleft())
+    def close(self) -> None:
+        """Listen no more."""
+        for stream in self._streams:
+            stream.close()
+
+    def _go_on(self) -> None:
+        with self._lock:
+            if self._flows or self._next() is None:
+                return
+            self._flows = True
+        self._say(self._flow())
+
+    def _flow(self) -> Iterator[Reply[bytes]]:
+        while True:
+            with self._lock:
+                stream = self._next()
+                message = None if stream is None else stream.next()
+                if message is None:
+                    self._flows = False
+                    return
+                self._polls, self._spared = 0, 0.0
+            yield from self._said(message)
+
+    def _next(self) -> Stream | None:
+        """The subscription whose message is to be said now."""
+        due: list[tuple[int, Stream]] = []
+        for stream in self._streams:
+            upcoming = stream.upcoming()
+            if (
+                upcoming is not None
+                and stream.is_due()
+                and (self._waits_for_good or polls_before(upcoming) <= self._polls)
+            ):
+                due.append((upcoming.start, stream))
+        return min(due, key=itemgetter(0))[1] if due else None

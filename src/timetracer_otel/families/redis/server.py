@@ -14,7 +14,7 @@ from timetracer_otel.families.nowhere.recorded import replies
 from timetracer_otel.families.redis import commands as known
 from timetracer_otel.families.redis import forgetful
 from timetracer_otel.families.redis.matching import DATABASE, describe, describe_sent, rebound
-from timetracer_otel.families.redis.polls import Held, polls_before
+from timetracer_otel.families.redis.polls import Heard, polls_before
 from timetracer_otel.families.redis.recording import CLOSED, HELLO, UNSENT
 from timetracer_otel.families.redis.rendering import shown
 from timetracer_otel.families.redis.turns import TURNS, Turns
@@ -55,8 +55,6 @@ class Server(Limited):
         self._database = "0"
         self._protocol = 2
         self._channels: dict[str, dict[bytes, Stream]] = {word: {} for word in known.SUBSCRIBES}
-        self._streams: list[Stream] = []
-        self._held_messages = Held(self._tell)
         self._told: Span | None = None
         """What a subscription was told last, or the call that opened it."""
         self.turns: Turns | None = None
@@ -67,6 +65,7 @@ class Server(Limited):
     def greet(self, say: Say[bytes]) -> Iterable[Reply[bytes]]:
         """Say nothing before it is asked."""
         self._say = say
+        self._heard = Heard(say, self._message)
         return ()
 
     def feed(self, data: bytes) -> Iterable[Reply[bytes]]:
@@ -123,19 +122,18 @@ class Server(Limited):
         stream = self._responder.stream(answer.recorded)
         if self._told is None:
             self._told = answer.recorded
-        self._streams.append(stream)
         if word in self._channels:
             self._channels[word] |= dict.fromkeys(command[1:], stream)
-        stream.watch(self._held_messages.add)
+        self._heard.add(stream)
 
-    def _tell(self, pushed: Answer) -> None:
+    def _message(self, pushed: Answer) -> Iterator[Reply[bytes]]:
         has_waited = polls_before(pushed.recorded) and spans.ERROR not in pushed.recorded.attributes
+        before, self._told = self._told, pushed.recorded
         if CLOSED in pushed.recorded.attributes:
-            self._say(END)
-        else:
-            for reply in pushed.replies if has_waited else replies(self._responder, pushed, self._told):
-                self._say(rebound(reply, pushed.bindings) if isinstance(reply, bytes) else reply)
-        self._told = pushed.recorded
+            yield END
+            return
+        for reply in pushed.replies if has_waited else replies(self._responder, pushed, before):
+            yield rebound(reply, pushed.bindings) if isinstance(reply, bytes) else reply
 
     def patience(self, timeout: float | None) -> float | None:
         """Give how long a subscriber is to wait for a message now.
@@ -143,12 +141,11 @@ class Server(Limited):
         Args:
             timeout: how long it wants to; None for ever.
         """
-        upcoming = [stream.upcoming() for stream in self._streams]
-        return self._held_messages.patience(timeout, upcoming, waits=_waits_as_recorded())
+        return self._heard.patience(timeout, waits=_waits_as_recorded())
 
     def polled(self) -> None:
         """Take that a subscriber looked for a message, and there was none."""
-        self._held_messages.polled()
+        self._heard.polled()
 
     def _hold(self, stream: Stream, asked_at: int) -> None:
         """Keep what tells of changed keys until the client has been asked as often as then."""
@@ -221,8 +218,7 @@ class Server(Limited):
 
     def close(self) -> None:
         """Tell nothing more."""
-        for stream in self._streams:
-            stream.close()
+        self._heard.close()
 
 
 def _was_unread(asked: Iterable[Command], answer: Answer) -> bool:

@@ -6,11 +6,11 @@ from collections.abc import Iterable, Iterator
 
 from timetracer_otel import seams, spans
 from timetracer_otel.cassette import model
-from timetracer_otel.replay.answering.recorded_calls import Recorded
+from timetracer_otel.replay.answering.recorded_calls import Recorded, Unheld
 from timetracer_otel.seams import Description
 from timetracer_otel.seams.branches import path_of
 
-__all__ = ["answer", "at_address", "descriptions", "matchable"]
+__all__ = ["answer", "at_address", "descriptions", "matchable", "unheld"]
 
 
 def matchable(calls: Iterable[model.Span]) -> Iterator[Recorded]:
@@ -22,6 +22,15 @@ def matchable(calls: Iterable[model.Span]) -> Iterator[Recorded]:
     for span, description in descriptions(calls):
         integration = seams.integrations[span.text(spans.PLUGIN) or ""]
         yield Recorded(span, description, integration.reply_values, path_of(span.text(spans.BRANCH) or ""))
+
+
+def unheld(lanes: Iterable[model.Lane]) -> Unheld:
+    """Give the calls of lanes that are left in a file.
+
+    Args:
+        lanes: or sessions.
+    """
+    return Unheld({opener: stream for lane in lanes for opener, stream in lane.followers.items()}, matchable)
 
 
 def at_address(lanes: Iterable[model.Lane], key: tuple[str, ...]) -> Iterator[Recorded]:

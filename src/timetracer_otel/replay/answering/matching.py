@@ -7,6 +7,7 @@ one-to-one. So a lookup replaces them by a placeholder on both sides, and costs 
 
 from __future__ import annotations
 
+import math
 import threading
 import time
 from collections import Counter
@@ -15,6 +16,7 @@ from dataclasses import dataclass, field
 from typing import TypeAlias
 
 from timetracer_otel.cassette.model import Lane, Span
+from timetracer_otel.replay.answering.long_streams import Told
 from timetracer_otel.replay.answering.recorded_calls import Buckets, Index, Recorded
 from timetracer_otel.replay.comparing.values import from_difference
 from timetracer_otel.seams import Description, Value, value_clock, value_forms
@@ -102,6 +104,10 @@ class Matcher:
     _first: dict[object, int] = field(default_factory=dict)
     _lock: threading.RLock = field(default_factory=threading.RLock)
 
+    def __post_init__(self) -> None:
+        """Nothing of long streams was told yet."""
+        self._told = Told(self.index.unheld)
+
     def match(self, asked: Description, *, branch: str = "", may_bind: bool = True) -> Match | None:
         """Find what answers a live call and use it up.
 
@@ -188,7 +194,8 @@ class Matcher:
     def serve(self, span: Span) -> None:
         """Count a call as answered that its integration chose."""
         with self._lock:
-            self.used.add(span.span_id)
+            if not self._told.take(span):
+                self.used.add(span.span_id)
             self.reached = max(self.reached, span.end)
 
     def nearest(self, call: Recorded) -> Match:
@@ -206,7 +213,8 @@ class Matcher:
     def next(self) -> Recorded | None:
         """The earliest call not answered yet."""
         with self._lock:
-            return self._next_unused(None, self.index.calls)
+            asked = self._next_unused(None, self.index.calls)
+            return self._told.next(math.inf if asked is None else asked.span.start) or asked
 
     def has_reached(self, span: Span) -> bool:
         """Whether all is answered that the recorded lane had asked before a call which nothing asked for."""
@@ -216,7 +224,8 @@ class Matcher:
 
     def unused(self) -> list[Recorded]:
         """The calls not answered."""
-        return [call for call in self.index.calls if call.span.span_id not in self.used]
+        held = [call for call in self.index.calls if call.span.span_id not in self.used]
+        return [*held, *self._told.rest()]
 
     def _next_unused(self, bucket: object, calls: Sequence[Recorded]) -> Recorded | None:
         """The bucket's first unused call; what is used up at its head is skipped once and for all."""

@@ -6,18 +6,22 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from heapq import merge
+from operator import itemgetter
 from typing import Final, TypeAlias
 
 from timetracer_otel import spans
-from timetracer_otel.cassette.model import Span
+from timetracer_otel.cassette.model import Followers, Span
 from timetracer_otel.seams import Description, Value, value_forms
 
-__all__ = ["Buckets", "Index", "Recorded"]
+__all__ = ["Buckets", "Index", "Recorded", "Unheld"]
 
 Template: TypeAlias = tuple[Value | None, ...]
 _Exact: TypeAlias = tuple[tuple[str, ...], bytes, tuple[Value, ...]]
 _Shaped: TypeAlias = tuple[tuple[str, ...], bytes, Template]
 _MS: Final = 1_000_000
+_WHEN: Final = itemgetter(0, 1)
+"""Of what happened, the time; a request before a reply."""
 _BEFORE_CALLS: Final = 5_000_000_000
 """Nanoseconds that a session is taken to have run before its first call."""
 
@@ -53,6 +57,36 @@ class Buckets(dict[object, list[Recorded]]):
             self.setdefault(key, []).append(call)
 
 
+class Unheld:
+    """The calls of long streams, which nothing asked for and which are left in a file. They never change.
+
+    Args:
+        streams: by the call that opened each, see :attr:`Lane.followers`.
+        described: gives recorded calls as a matcher takes them.
+    """
+
+    def __init__(
+        self, streams: Mapping[str, Followers], described: Callable[[Iterable[Span]], Iterator[Recorded]]
+    ) -> None:
+        self.streams = streams
+        self.described = described
+
+    def __iter__(self) -> Iterator[Recorded]:
+        return self.behind({})
+
+    def behind(self, told: Mapping[str, int]) -> Iterator[Recorded]:
+        """Read those that were not told, in order of start.
+
+        Args:
+            told: how many were, of each stream.
+        """
+        left = [
+            map(stream.__getitem__, range(told.get(opener, 0), len(stream.starts)))
+            for opener, stream in self.streams.items()
+        ]
+        return self.described(merge(*left, key=lambda span: span.start))
+
+
 class Index:
     """The calls of one recorded lane or session, ready to be looked up. It never changes once built.
 
@@ -60,10 +94,18 @@ class Index:
         calls: in order of start.
         brought: whether the request that started the lane brought a value, or the session knows it.
         began: when the recorded lane began, in nanoseconds; None for a session, which only its calls tell.
+        unheld: those of its calls that are left in a file.
     """
 
-    def __init__(self, calls: Iterable[Recorded], brought: Callable[[Value], bool], began: int | None = None) -> None:
+    def __init__(
+        self,
+        calls: Iterable[Recorded],
+        brought: Callable[[Value], bool],
+        began: int | None = None,
+        unheld: Unheld | None = None,
+    ) -> None:
         self.calls = list(calls)
+        self.unheld = unheld or Unheld({}, lambda _: iter(()))
         self._brought = brought
         if began is None:
             began = min((call.span.start for call in self.calls), default=0) - _BEFORE_CALLS
@@ -80,7 +122,7 @@ class Index:
     @cached_property
     def described(self) -> Described:
         """The calls by their whole descriptions; made when one asks what was not recorded to the byte."""
-        return Described(self, _generated(self.calls, self._brought))
+        return Described(self, _generated(self.calls, self.unheld, self._brought))
 
     @cached_property
     def asked(self) -> Mapping[str, list[Recorded]]:
@@ -137,20 +179,19 @@ class Described:
             self.shaped.add(call, shaped, index.preferences(shaped, asked.preference, call.branch))
 
 
-def _generated(calls: list[Recorded], brought: Callable[[Value], bool]) -> frozenset[Value]:
+def _generated(calls: list[Recorded], unheld: Unheld, brought: Callable[[Value], bool]) -> frozenset[Value]:
     known: set[Value] = set()
     generated: set[Value] = set()
     if not any(call.description.values for call in calls):
         return frozenset()
-    events = [(call.span.start, 0, n) for n, call in enumerate(calls)] + [
-        (call.span.end, 1, n) for n, call in enumerate(calls)
-    ]
-    for _, is_reply, number in sorted(events):
+    events = [(call.span.start, 0, call) for call in calls] + [(call.span.end, 1, call) for call in calls]
+    events.sort(key=_WHEN)
+    for _, is_reply, call in merge(events, ((one.span.end, 1, one) for one in unheld), key=_WHEN):
         if is_reply:
-            replied = calls[number].reply_values - generated
+            replied = call.reply_values - generated
             known.update(key for value in replied for key in value_forms.known_by(value))
             continue
-        for value in calls[number].description.values:
+        for value in call.description.values:
             if value not in generated and known.isdisjoint(value_forms.known_by(value)):
                 (known if brought(value) else generated).add(value)
     return frozenset(generated)

@@ -35,7 +35,7 @@ from timetracer_otel.replay.answering.matching import Match, Matcher, reached
 from timetracer_otel.replay.answering.peers import Names, Peers
 from timetracer_otel.replay.answering.recorded_calls import Index, Recorded
 from timetracer_otel.replay.answering.script_notes import ScriptNotes
-from timetracer_otel.replay.answering.streams import History, LiveStream, Watched
+from timetracer_otel.replay.answering.streams import History, LiveStream, WatchedStreams
 from timetracer_otel.replay.answering.trace import Tracing
 from timetracer_otel.replay.journal import Journal, Outcome
 from timetracer_otel.seams import (
@@ -90,6 +90,8 @@ class ReplayLane(Lane):
         if self.matcher is None or self.entry is None:
             return
         journal = self.player.journal
+        with self.entered():
+            self.player.watched.settle(self.matcher)
         unused = journal_entries.unused(self.matcher.unused(), detailed=journal.detailed)
         outcome = journal_entries.outcome(self.entry, error) if journal.detailed else {}
         outcome |= {"inherited": True} if self.inherited else {}
@@ -146,7 +148,7 @@ class PluginResponder:
             self.refuse(f"the recorded call that answers {asked_for} could not be written whole: record it again")
         journal.hear(recorded, asked)
         if player.watched:
-            player.tell_watched()
+            player.watched.tell()
         return Answer(recorded, matcher.bindings)
 
     def refuse(self, message: str) -> NoReturn:
@@ -172,7 +174,7 @@ class PluginResponder:
         matcher.serve(recorded)
         journal_entries.served(player.journal, lane.id, recorded)
         if player.watched and spans.FOLLOWS not in recorded.attributes:
-            player.tell_watched()
+            player.watched.tell()
         if spans.LOST in recorded.attributes:
             self.refuse(f"the recorded {recorded.name} could not be written whole: record it again")
         return Answer(recorded, matcher.bindings)
@@ -184,8 +186,9 @@ class PluginResponder:
     def _history(self, call: model.Span) -> History:
         found = self._histories.get(call.lane_id)
         if found is None:
-            ours = (span for span in self._player.siblings(call) if span.text(spans.PLUGIN) == self._plugin)
-            found = self._histories[call.lane_id] = History(ours, seams.integrations[self._plugin].stream)
+            calls, rests = self._player.siblings(call)
+            ours = (span for span in calls if span.text(spans.PLUGIN) == self._plugin)
+            found = self._histories[call.lane_id] = History(ours, seams.integrations[self._plugin].stream, rests)
             while len(self._histories) > shelf.LANES_KEPT:
                 self._histories.pop(next(iter(self._histories)), None)
         return found
@@ -248,7 +251,7 @@ class Player:
         """A debugger is told of each entry and the lane that it is to follow, before anything of it has happened."""
         self.entries = Entries(cassette, journal.claim)
         self._responders: dict[str, PluginResponder | None] = {}
-        self.watched: list[Watched] = []
+        self.watched = WatchedStreams()
         self._indexes: OrderedDict[str, Index] = OrderedDict()
         self._lock = threading.RLock()
         calls = [span for session in cassette.sessions.values() for span in session.calls]
@@ -295,14 +298,18 @@ class Player:
         """What a forked worker asks at its start it asks of the whole session again: its parent used other copies."""
         first = self._followed
         calls = sorted(self.session_calls, key=lambda span: first is not None and span.lane_id != first.id)
-        return ReplayLane(self, None, Chosen(None), Index(described_calls.matchable(calls), lambda _value: False))
+        unheld = described_calls.unheld(self.cassette.sessions.values())
+        index = Index(described_calls.matchable(calls), lambda _value: False, unheld=unheld)
+        return ReplayLane(self, None, Chosen(None), index)
 
     @cached_property
     def of_children(self) -> Mapping[str, Sequence[Recorded]]:
         """The calls of the recorded processes that entries started, by entry."""
         found: dict[str, list[Recorded]] = defaultdict(list)
         entries = {one.id: followed_session.entry_of(one) for one in self.cassette.sessions.values()}
-        for call in described_calls.matchable(self.session_calls) if any(entries.values()) else ():
+        unheld = described_calls.unheld(self.cassette.sessions.values())
+        calls = chain(described_calls.matchable(self.session_calls), unheld) if any(entries.values()) else ()
+        for call in calls:
             if entry := entries[call.span.lane_id]:
                 found[entry].append(call)
         return found
@@ -338,11 +345,6 @@ class Player:
         matcher = lane.matcher or self.session_lane.matcher
         assert matcher is not None  # noqa: S101 - the session's lane always has one
         return matcher
-
-    def tell_watched(self) -> None:
-        """Let streams give what is due: something was answered."""
-        for stream in tuple(self.watched):
-            stream.tell_if_due()
 
     def open_lane(self, entry: Entry, bequest: Bequest | None = None) -> ReplayLane:
         """Begin an entry."""
@@ -450,7 +452,7 @@ class Player:
     @cached_property
     def _session_values(self) -> frozenset[Value]:
         matcher = self.session_lane.matcher
-        calls = matcher.index.calls if matcher is not None else []
+        calls = chain(matcher.index.calls, matcher.index.unheld) if matcher is not None else ()
         return frozenset(key for call in calls for value in call.reply_values for key in value_forms.known_by(value))
 
     def _was_recorded(self, peer: str) -> bool:
@@ -462,13 +464,10 @@ class Player:
         calls = described_calls.descriptions(islice(self.all_calls(), SEARCHED))
         return frozenset(description.peer for _, description in calls)
 
-    def siblings(self, recorded: model.Span) -> Sequence[model.Span]:
-        """The calls of the lane or session that a recorded call belongs to."""
-        lane = self.cassette.lane(recorded.lane_id)
-        if lane is not None:
-            return lane.calls
-        session = self.cassette.sessions.get(recorded.lane_id)
-        return session.calls if session is not None else self.session_calls
+    def siblings(self, recorded: model.Span) -> tuple[Sequence[model.Span], Mapping[str, model.Followers]]:
+        """The calls of the lane or session that a recorded call belongs to: those that are held, and long streams."""
+        lane = self.cassette.lane(recorded.lane_id) or self.cassette.sessions.get(recorded.lane_id)
+        return (self.session_calls, {}) if lane is None else (lane.calls, lane.followers)
 
     def all_calls(self) -> Iterable[model.Span]:
         """Every recorded call, the session's first."""
@@ -493,6 +492,7 @@ class Player:
                     described_calls.matchable(lane.calls),
                     lambda value: value in texts or self.session_knows(value),
                     began,
+                    described_calls.unheld([lane]),
                 )
             self._indexes.move_to_end(lane.id)
             while len(self._indexes) > shelf.LANES_KEPT:

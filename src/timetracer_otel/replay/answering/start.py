@@ -52,10 +52,15 @@ def start(settings: Settings) -> Player:
     if folder is None:
         atexit.register(player.print_outcome)
     elif detailed:
-        atexit.register(
-            lambda: journal_entries.session_end(journal, player.session_lane.id, player.session_lane.matcher)
-        )
+        atexit.register(_end_session, player)
     return player
+
+
+def _end_session(player: Player) -> None:
+    """Note what the session of this process left unused."""
+    lane = player.session_lane
+    player.watched.settle(lane.matcher)
+    journal_entries.session_end(player.journal, lane.id, lane.matcher)
 
 
 def _let_functions_follow(found: Catalog) -> None:

@@ -5,15 +5,17 @@ from __future__ import annotations
 import threading
 from bisect import bisect_right
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator
-from typing import Protocol
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import partial
+from heapq import merge
+from types import MappingProxyType
 
 from timetracer_otel import spans
-from timetracer_otel.cassette.model import Span
+from timetracer_otel.cassette.model import Followers, Span
 from timetracer_otel.replay.answering.matching import Matcher
 from timetracer_otel.seams import Answer, InStream
 
-__all__ = ["History", "LiveStream", "Watched"]
+__all__ = ["History", "LiveStream", "WatchedStreams"]
 
 
 class History:
@@ -22,9 +24,16 @@ class History:
     Args:
         calls: in order of start.
         place: where a call that was asked stands, see :attr:`Integration.stream`.
+        rests: of long streams what is left in a file, see :attr:`Lane.followers`.
     """
 
-    def __init__(self, calls: Iterable[Span], place: Callable[[Span], InStream | None]) -> None:
+    def __init__(
+        self,
+        calls: Iterable[Span],
+        place: Callable[[Span], InStream | None],
+        rests: Mapping[str, Followers] = MappingProxyType({}),
+    ) -> None:
+        self._rests = rests
         self._number: dict[str, int] = {}
         self._openers: dict[str, list[int]] = defaultdict(list)
         self._asked: dict[str, list[tuple[int, Span]]] = defaultdict(list)
@@ -58,22 +67,52 @@ class History:
 
     def _unasked(self, call: Span) -> Iterator[Span]:
         """What came after a call by itself, and after that."""
-        to_come = [iter(self._followers.get(call.span_id, ()))]
+        to_come = [self._after(call)]
         while to_come:
             follower = next(to_come[-1], None)
             if follower is None:
                 to_come.pop()
             else:
                 yield follower
-                to_come.append(iter(self._followers.get(follower.span_id, ())))
+                to_come.append(self._after(follower))
+
+    def _after(self, call: Span) -> Iterator[Span]:
+        held, rest = self._followers.get(call.span_id, ()), self._rests.get(call.span_id)
+        return iter(held) if rest is None else merge(held, rest, key=lambda span: span.start)
 
 
-class Watched(Protocol):
-    """A stream that gives its next one by itself."""
+class WatchedStreams:
+    """The streams of a process that give by themselves what they have."""
 
-    def tell_if_due(self) -> None:
-        """Do so, where it is time."""
-        ...
+    def __init__(self) -> None:
+        self._streams: list[LiveStream] = []
+
+    def __bool__(self) -> bool:
+        return bool(self._streams)
+
+    def add(self, stream: LiveStream) -> None:
+        """Watch a stream."""
+        self._streams.append(stream)
+
+    def drop(self, stream: LiveStream) -> None:
+        """Watch it no more."""
+        if stream in self._streams:
+            self._streams.remove(stream)
+
+    def tell(self) -> None:
+        """Let them give what is due: something was answered."""
+        for stream in tuple(self._streams):
+            stream.tell_if_due()
+
+    def settle(self, matcher: Matcher | None) -> None:
+        """Count what is due as answered: the lane ends, and what its app has left unread had come.
+
+        Args:
+            matcher: of the lane.
+        """
+        for stream in tuple(self._streams):
+            if stream.matcher is matcher:
+                stream.settle()
 
 
 class LiveStream:
@@ -87,15 +126,15 @@ class LiveStream:
     """
 
     def __init__(
-        self, calls: Iterator[Span], matcher: Matcher, serve: Callable[[Span], Answer], watched: list[Watched]
+        self, calls: Iterator[Span], matcher: Matcher, serve: Callable[[Span], Answer], watched: WatchedStreams
     ) -> None:
         self._calls = calls
-        self._matcher = matcher
+        self.matcher = matcher
         self._serve = serve
         self._watched = watched
         self._lock = threading.RLock()
         self._upcoming = next(calls, None)
-        self._tell: Callable[[Answer], object] | None = None
+        self._wake: Callable[[], object] | None = None
 
     def next(self) -> Answer | None:
         """See :meth:`timetracer_otel.seams.Stream.next`, likewise the others."""
@@ -110,27 +149,41 @@ class LiveStream:
     def is_due(self) -> bool:
         """Whether it is time for the next one."""
         upcoming = self._upcoming
-        return upcoming is not None and self._matcher.has_reached(upcoming)
+        return upcoming is not None and self.matcher.has_reached(upcoming)
 
     def watch(self, tell: Callable[[Answer], object]) -> None:
         """Give each next one by itself."""
-        self._tell = tell
-        self._watched.append(self)
+        self.wake(partial(self._give, tell))
+
+    def wake(self, told: Callable[[], object]) -> None:
+        """Have it known that the next one is due."""
+        self._wake = told
+        self._watched.add(self)
         self.tell_if_due()
 
     def tell_if_due(self) -> None:
-        """Give all that is due."""
-        with self._lock:
-            while self._tell is not None and self.is_due() and (upcoming := self._take()) is not None:
-                self._tell(self._serve(upcoming))
-            if self._upcoming is None:
-                self.close()
+        """Do so, where it is time."""
+        wake = self._wake
+        if wake is not None and self.is_due():
+            wake()
+        if self._upcoming is None:
+            self.close()
+
+    def settle(self) -> None:
+        """Count all that is due as answered."""
+        self._give(lambda _answer: None)
 
     def close(self) -> None:
         """Give nothing more by itself."""
-        self._tell = None
-        if self in self._watched:
-            self._watched.remove(self)
+        if self._wake is not None:
+            self.settle()
+        self._wake = None
+        self._watched.drop(self)
+
+    def _give(self, tell: Callable[[Answer], object]) -> None:
+        with self._lock:
+            while self.is_due() and (upcoming := self._take()) is not None:
+                tell(self._serve(upcoming))
 
     def _take(self) -> Span | None:
         upcoming = self._upcoming
