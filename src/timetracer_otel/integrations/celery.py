@@ -10,41 +10,29 @@ import functools
 import importlib
 import inspect
 import os
-import re
 import time
 import traceback
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
 from typing import Any, Final, TypeVar
 
 from timetracer_otel import seams, spans
-from timetracer_otel.cassette.model import Span
 from timetracer_otel.errors import ReplayMiss
+from timetracer_otel.families.amqp import asking
 from timetracer_otel.families.entry.executing import executed
 from timetracer_otel.families.entry.running import Running
 from timetracer_otel.families.kinds import task as tasks
 from timetracer_otel.families.kinds.task import Outcome, Payload, Task
-from timetracer_otel.families.messaging import publishing
-from timetracer_otel.families.messaging.publishing import Published
 from timetracer_otel.families.messaging.working import to_json
+from timetracer_otel.integrations import _kombu_consumers, _kombu_producers
 from timetracer_otel.integrations._celery_broker import LOST_WORDS, NAME, transport
-from timetracer_otel.seams import Bequest, Description, Instrumentor, Integration, Lane, Patch, Responder, faults
-from timetracer_otel.seams.brokering import BrokersWork, by_broker
+from timetracer_otel.seams import Bequest, Instrumentor, Integration, Lane, Patch, faults
+from timetracer_otel.seams.brokering import by_broker
 from timetracer_otel.seams.lanes import entering
 
 __all__ = ["INTEGRATION", "NAME"]
 
-_OWN_EXCHANGES: Final = ("celeryev", "celery.pidbox", "reply.celery.pidbox")
-"""Where workers talk among themselves: events and remote control."""
 _ADDED: Final = frozenset({"args", "kwargs", "delivery_info", "properties", "reply_to", "correlation_id", "hostname"})
 """What a worker adds to the headers of a message for the task's request."""
-_OF_ONE: Final = frozenset({
-    "id", "root_id", "parent_id", "origin", "eta", "expires", "argsrepr", "kwargsrepr", "group", "stack",
-    "traceparent", "tracestate", "baggage", "replaced_task_nesting",
-})  # fmt: skip
-"""Headers that say the same as the body, or another thing in each run."""
-_OF_PROCESS: Final = re.compile(rb'("reply_to": ?)"[0-9a-f-]{36}"')
-"""In the body of a message of JSON, the queue by which the process that sent it could be answered."""
 _LOST: Final = frozenset({"WorkerLostError", "SystemExit", "KeyboardInterrupt"})
 """How the main process knows that a child has ended in mid-task."""
 _BROKERS: Final = (
@@ -327,79 +315,6 @@ def _followed(task: Any, args: Sequence[Any], kwargs: Mapping[str, Any], run: Ca
     return result
 
 
-# --- messages ---
-
-
-def _published(original: Any) -> Any:
-    """Around kombu's ``Producer._publish``, below serializing and above retries of the connection."""
-
-    def publish(self: Any, *args: Any, **kwargs: Any) -> Any:
-        message = faults.guarded("celery.message", _message, *args)
-        if message is None:
-            with BrokersWork():
-                return original(self, *args, **kwargs)
-        responder = seams.responder(NAME)
-        if responder is not None:
-            return _answer(responder, message)
-        begun = publishing.begin(NAME, message)
-        try:
-            with BrokersWork():  # connections and queues are made at the first message
-                result = original(self, *args, **kwargs)
-        except BaseException as error:
-            publishing.end(NAME, begun, error)
-            raise
-        publishing.end(NAME, begun, None)
-        return result
-
-    return publish
-
-
-def _message(  # noqa: PLR0913, PLR0917 - as kombu calls it
-    body: Any,
-    priority: Any,
-    content_type: Any,
-    content_encoding: Any,
-    headers: Mapping[str, Any] | None,
-    properties: Mapping[str, Any],
-    routing_key: Any,
-    _mandatory: Any,
-    _immediate: Any,
-    exchange: Any,
-    *_: Any,
-) -> Published | None:
-    """Give a message that the app sends; None for what workers tell one another."""
-    if seams.active() is None or str(exchange or "").startswith(_OWN_EXCHANGES):
-        return None
-    told = dict(headers or {})
-    counted = {key: value for key, value in told.items() if key not in _OF_ONE}
-    return Published(
-        system="kombu",
-        destination=f"{exchange}/{routing_key}" if exchange else str(routing_key),
-        name=str(told.get("task") or ""),
-        body=body.encode() if isinstance(body, str) else bytes(body),
-        content_type=str(content_type or ""),
-        content_encoding=str(content_encoding or ""),
-        headers={**counted, "priority": priority},
-        others={key: value for key, value in told.items() if key in _OF_ONE}
-        | {"properties": to_json(dict(properties))},
-    )
-
-
-def _compared(message: Published) -> Published:
-    """A message without what tells the process that sent it: a chord that a task starts names it in its body."""
-    return replace(message, body=_OF_PROCESS.sub(rb"\1null", message.body))
-
-
-def _answer(responder: Responder, message: Published) -> None:
-    compared = _compared(message)
-    answer = responder.answer(
-        publishing.describe(compared),
-        lambda: publishing.render(compared),
-        recording=lambda: spans.encode_payload(spans.REQUEST, message.encoded()),
-    )
-    publishing.raise_recorded(answer.recorded)
-
-
 # --- the broker of a replay ---
 
 
@@ -430,19 +345,6 @@ def _not_in_replay(original: Any) -> Any:
     return apply_entry
 
 
-def _describe(recorded: Span) -> Description | None:
-    message = publishing.recorded(recorded)
-    return None if message is None else publishing.describe(_compared(message))
-
-
-def _render(recorded: Span) -> dict[str, Any]:
-    message = publishing.recorded(recorded)
-    shown: dict[str, Any] = {} if message is None else {"request": publishing.render(_compared(message))}
-    if (error := recorded.text(spans.ERROR)) is not None:
-        shown["error"] = spans.json_or_text(error)
-    return shown
-
-
 INTEGRATION = Integration(
     name=NAME,
     patches=(
@@ -461,12 +363,15 @@ INTEGRATION = Integration(
         Patch("billiard.pool", "TimeoutHandler.on_hard_timeout", maker=_limited),
         Patch("celery.worker.request", "Request.maybe_expire", maker=_never_expires),
         Patch("celery.beat", "Scheduler.apply_entry", maker=_not_in_replay),
-        Patch("kombu.messaging", "Producer._publish", maker=_published),
+        Patch("kombu.messaging", "Producer._publish", maker=_kombu_producers.published),
         Patch("kombu.connection", "Connection.get_transport_cls", maker=_transport_class),
+        *_kombu_consumers.PATCHES,
         *(Patch(module, name, maker=by_broker, required=False) for module, name in _BROKERS),
     ),
-    describe=_describe,
-    render=_render,
+    aliases=("kombu",),
+    describe=_kombu_producers.describe,
+    reply_values=asking.reply_values,
+    render=_kombu_producers.render,
     packages={name: name for name in (NAME, "kombu", "billiard")},
     instrumentors=(Instrumentor(NAME, NAME),),
     oldest=(NAME, (5, 2)),

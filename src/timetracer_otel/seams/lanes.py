@@ -10,17 +10,17 @@ from __future__ import annotations
 import os
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from contextvars import Context as Variables
 from contextvars import ContextVar, Token
 from typing import TYPE_CHECKING, Final, NamedTuple, cast
 
 from opentelemetry import context as otel_context
+from opentelemetry.context import Context
 from opentelemetry.trace.propagation import _SPAN_KEY  # what get_current_span looks up, in four calls
 
 if TYPE_CHECKING:
-    from opentelemetry.context import Context
-
     from timetracer_otel import spans
     from timetracer_otel.seams.calls import Call
     from timetracer_otel.seams.entries import Entry, Message
@@ -36,6 +36,7 @@ __all__ = [
     "entering",
     "lane_of",
     "mark",
+    "outside",
     "process",
 ]
 
@@ -283,6 +284,17 @@ class Entered:
             _entering.reset(plain)
         except ValueError:  # an abandoned coroutine is closed from another context, where there is nothing to reset
             return
+
+
+@contextmanager
+def outside() -> Iterator[None]:
+    """Run a block outside of any entry: what a driver hands out while an entry waits for it is none of its."""
+    context, entered = otel_context.attach(Context()), _entering.set(None)
+    try:
+        yield
+    finally:
+        _entering.reset(entered)
+        otel_context.detach(context)
 
 
 def entering() -> Lane | None:

@@ -459,7 +459,7 @@ class Broker(Dialogue[bytes]):
         assert lane.entry is not None  # noqa: S101 - only lanes with one are handed out
         [record, *_] = message.records(lane.entry)
         consumer.has_had, consumer.is_exhausted = True, False
-        data = self._delivered(number, channel, consumer, Message.of(record), is_settled=_was_settled(lane))
+        data = self._delivered(number, channel, consumer, Message.of(record), is_settled=message.is_settled(lane.entry))
         channel.lanes[channel.delivered] = consumer.tag, lane
         return data
 
@@ -478,11 +478,3 @@ class Broker(Dialogue[bytes]):
                 yield method(number, "basic.cancel", short(consumer.tag) + b"\x01")
         if self._over is not None:
             self._over()
-
-
-def _was_settled(lane: Lane) -> bool:
-    """Whether the recorded app has told its broker something of a message."""
-    assert lane.entry is not None  # noqa: S101 - as above
-    outcome = message.KIND.outcome(lane.entry.attributes) if message.KIND.outcome is not None else None
-    told = outcome if isinstance(outcome, dict) else {}
-    return bool(told.get("all") or any(told.get("records") or ()))

@@ -21,7 +21,20 @@ from timetracer_otel.families.kinds._outcome import Payload, compared_error, out
 from timetracer_otel.seams import exceptions
 from timetracer_otel.seams.entries import Message
 
-__all__ = ["BODY", "KIND", "RECORDS", "Delivery", "Record", "consumer", "decoded", "is_batch", "records", "redacted"]
+__all__ = [
+    "BODY",
+    "DESTINATION",
+    "KIND",
+    "RECORDS",
+    "Delivery",
+    "Record",
+    "consumer",
+    "decoded",
+    "is_batch",
+    "is_settled",
+    "records",
+    "redacted",
+]
 
 DESTINATION: Final = "timetracer.message.destination"
 BODY: Final = "timetracer.message.body"
@@ -252,6 +265,17 @@ def is_batch(entry: Span) -> bool:
         entry: the recorded entry's span.
     """
     return COUNT in entry.attributes
+
+
+def is_settled(entry: Span) -> bool:
+    """Whether the recorded app has told its broker something of what it got.
+
+    Args:
+        entry: the recorded entry's span.
+    """
+    outcome = outcome_in(entry.attributes, OUTCOME)
+    told = outcome if isinstance(outcome, dict) else {}
+    return bool(told.get("all") or any(told.get("records") or ()))
 
 
 def _heads(attributes: Mapping[str, object]) -> list[dict[str, Any]]:
