@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import gc
 import os
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -15,7 +13,7 @@ from timetracer_otel.cli import main
 
 
 @pytest.fixture
-def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Two folders, of which nothing in the second can be opened. The tests may run as root, so that is made up."""
     for number in (1, 2):
         recording = Recording(number)
@@ -23,8 +21,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
         recording.write(tmp_path / "cassettes" / f"{number}" / "lane.jsonl")
     access = os.access
     monkeypatch.setattr(os, "access", lambda path, mode: not path.endswith("/2") and access(path, mode))
-    yield tmp_path / "cassettes"
-    gc.enable()  # which `list` has no use for
+    return tmp_path / "cassettes"
 
 
 @pytest.mark.parametrize(

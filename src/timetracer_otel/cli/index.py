@@ -2,7 +2,7 @@
 
 It is no part of the recording: a file that is missing, damaged, of another version, or that does not know a cassette
 as it is now costs time, and nothing else. A plain file, so that no integration of ours ever records that it was read.
-It holds a column for each part of a row: a parser makes a few long lists much faster than many short ones.
+It holds a column for each part of a row, as :class:`Rows` do.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import zlib
 from collections.abc import Collection, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
-from functools import partial
+from itertools import chain
 from pathlib import Path
 from typing import Any, Final, TypeAlias
 
@@ -20,7 +20,8 @@ import orjson
 
 from timetracer_otel import __version__
 from timetracer_otel.cassette import storage
-from timetracer_otel.cli.summary import Summary, newest_first
+from timetracer_otel.cli.rows import Rows
+from timetracer_otel.cli.summary import Summary
 from timetracer_otel.errors import CassetteError
 
 __all__ = ["NAME", "Index", "Stamp"]
@@ -55,8 +56,9 @@ class Index:
 
     folder: Path
     stamps: dict[str, Stamp] = field(default_factory=dict)
-    rows: list[Summary] = field(default_factory=list)
+    rows: Rows = field(default_factory=Rows.of)
     changes: int = 0
+    _taken: list[Summary] = field(default_factory=list)
 
     @classmethod
     def read(cls, folder: Path) -> Index:
@@ -83,7 +85,7 @@ class Index:
         if names:
             for name in names:
                 self.stamps.pop(name, None)
-            self.rows = [row for row in self.rows if row.file not in names]
+            self.rows = Rows.of(row for row in self.rows if row.file not in names)
             self.changes += len(names)
 
     def take(self, name: str, stamp: Stamp, rows: Sequence[Summary]) -> None:
@@ -95,12 +97,12 @@ class Index:
             rows: what it holds; none when it is no cassette.
         """
         self.stamps[name] = stamp
-        self.rows += rows
+        self._taken += rows
         self.changes += max(len(rows), 1, stamp[0] // _AS_MUCH)
 
     def settle(self) -> None:
         """Sort, and write it where it has changed by much; a directory that cannot be written stays without."""
-        self.rows = newest_first(self.rows)
+        self.rows, self._taken = Rows.of(chain(self.rows, self._taken)), []
         if self.changes >= _WORTH:
             with suppress(CassetteError, TypeError):  # TypeError: a name that is no text
                 columns = orjson.dumps(self._columns())
@@ -109,14 +111,13 @@ class Index:
     def _columns(self) -> dict[str, Any]:
         base = len(_base(self.folder))
         numbers = {name: number for number, name in enumerate(self.stamps)}
-        columns: dict[str, Any] = {name: [row[place] for row in self.rows] for place, name in enumerate(_COLUMNS)}
+        columns = dict(zip(_COLUMNS, self.rows.columns, strict=False))
         columns["file"] = [numbers[name] for name in columns["file"]]
-        columns = {name: _packed(column) for name, column in columns.items()}
         stamps = list(self.stamps.values())
         return {
             "names": [name[base:] for name in numbers],
             "stamps": [[stamp[part] for stamp in stamps] for part in range(3)],
-            "rows": columns,
+            "rows": {name: _packed(column) for name, column in columns.items()},
         }
 
 
@@ -130,7 +131,7 @@ def _base(folder: Path) -> str:
     return os.path.join(str(folder), "")  # noqa: PTH118 - a Path ends in no slash
 
 
-def _packed(column: list[Any]) -> dict[str, list[Any]]:
+def _packed(column: Sequence[Any]) -> dict[str, Sequence[Any]]:
     """A column as it is, or, where few values repeat, as these and the number of each row's."""
     values = list(dict.fromkeys(column))
     if len(values) * _FEW > len(column):
@@ -150,7 +151,5 @@ def _of_columns(folder: Path, known: dict[str, Any]) -> Index:
     columns = [_unpacked(known["rows"][name]) for name in _COLUMNS]
     columns[_FILE] = list(map(names.__getitem__, columns[_FILE]))
     no_calls = [frozenset[int]()] * len(columns[0])
-    made = partial(tuple.__new__, Summary)  # as Summary._make, which is a function of Python's
-    rows: list[Summary] = list(map(made, zip(*columns, no_calls, strict=True)))
     stamps = zip(*known["stamps"], strict=True)
-    return Index(folder, dict(zip(names, stamps, strict=True)), rows)
+    return Index(folder, dict(zip(names, stamps, strict=True)), Rows([*columns, no_calls]))

@@ -6,6 +6,7 @@ import os
 import stat
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping
+from itertools import chain
 from pathlib import Path
 from typing import Final
 
@@ -15,7 +16,8 @@ from timetracer_otel.cassette.skeletons import Skeletons
 from timetracer_otel.cassette.urls import is_url
 from timetracer_otel.cli.index import Index, Stamp
 from timetracer_otel.cli.progress import with_progress
-from timetracer_otel.cli.summary import Summary, newest_first, summarize
+from timetracer_otel.cli.rows import Rows
+from timetracer_otel.cli.summary import Summary, summarize
 from timetracer_otel.errors import CassetteError
 
 __all__ = ["Listing", "changes", "collect", "lanes", "read_file"]
@@ -30,13 +32,10 @@ class Listing:
     Attributes:
         rows: lanes and sessions, newest first.
         errors: of files that could not be read.
-        itself: for a listing that is to outlive its use.
     """
 
-    itself: Listing | None = None
-
     def __init__(self) -> None:
-        self.rows: list[Summary] = []
+        self.rows = Rows.of()
         self.errors: list[CassetteError] = []
 
     def summaries(self, *, oldest_first: bool = False) -> Iterator[Summary]:
@@ -45,16 +44,17 @@ class Listing:
 
     def merge(self) -> None:
         """Make one row of what is in several files: these are read again, for what they have in common."""
-        if len({row.lane_id for row in self.rows}) == len(self.rows):
+        if len(set(self.rows.lane_ids)) == len(self.rows):
             return
-        several = {lane_id for lane_id, count in Counter(row.lane_id for row in self.rows).items() if count > 1}
+        several = {lane_id for lane_id, count in Counter(self.rows.lane_ids).items() if count > 1}
         merged: dict[str, Summary] = {}
         for file in sorted({row.file for row in self.rows if row.lane_id in several}, key=_in_order):
             for lane in _lanes(Path(file)):
                 if lane.id in several:
                     summary, known = summarize(lane)._replace(file=file), merged.get(lane.id)
                     merged[lane.id] = summary if known is None else known.merged(summary)
-        self.rows = newest_first([*(row for row in self.rows if row.lane_id not in several), *merged.values()])
+        once = (row for row in self.rows if row.lane_id not in several)
+        self.rows = Rows.of(chain(once, merged.values()))
 
 
 def collect(place: str) -> Listing:
@@ -70,20 +70,21 @@ def collect(place: str) -> Listing:
         listing = _collect_folder(Path(place))
     else:
         listing = Listing()
-        for path in _paths(place, listing):
-            listing.rows += read_file(path, scratch.named(str(path)), listing) or ()
-        listing.rows = newest_first(listing.rows)
+        paths = _paths(place, listing.errors)
+        listing.rows = Rows.of(
+            row for path in paths for row in read_file(path, scratch.named(str(path)), listing.errors) or ()
+        )
     listing.merge()
     return listing
 
 
-def read_file(path: Path, name: str, listing: Listing) -> list[Summary] | None:
+def read_file(path: Path, name: str, errors: list[CassetteError]) -> list[Summary] | None:
     """Read a file.
 
     Args:
         path: the file.
         name: by which the rows name it.
-        listing: gets the error, if there is one.
+        errors: gets the error, if there is one.
 
     Returns:
         Its rows; None when it cannot be read.
@@ -91,7 +92,7 @@ def read_file(path: Path, name: str, listing: Listing) -> list[Summary] | None:
     try:
         return [summarize(lane)._replace(file=name) for lane in _lanes(path)]
     except CassetteError as error:
-        listing.errors.append(error.with_traceback(None))
+        errors.append(error.with_traceback(None))
         return None
 
 
@@ -103,7 +104,7 @@ def _collect_folder(folder: Path) -> Listing:
         try:
             for name in with_progress(sorted(new), len(new), "reading"):
                 path = Path(name)
-                rows = read_file(path, name, listing) if finding.is_cassette(path) else ()
+                rows = read_file(path, name, listing.errors) if finding.is_cassette(path) else ()
                 if rows is not None:
                     index.take(name, new[name], rows)
         finally:  # also after Ctrl-C: what was read need not be read again
@@ -162,9 +163,12 @@ def _compare(folder: str, handle: int, old: dict[str, Stamp], new: dict[str, Sta
         except OSError:
             continue  # removed meanwhile, or a link that leads nowhere
         path, stamp = base + name, (status.st_size, status.st_mtime_ns, status.st_ino)
-        if old.get(path) == stamp:
-            del old[path]
-        elif stat.S_ISDIR(status.st_mode) and not os.path.islink(path):  # noqa: PTH114 - once a folder
+        known = old.pop(path, None)
+        if known == stamp:
+            continue
+        if known is not None:
+            old[path] = known
+        if stat.S_ISDIR(status.st_mode) and not os.path.islink(path):  # noqa: PTH114 - once a folder
             folders.append(path)
         elif finding.may_be_cassette(name):
             new[path] = stamp
@@ -187,14 +191,12 @@ def lanes(place: str, errors: list[CassetteError]) -> Iterator[Lane]:
     Raises:
         CassetteError: there is nothing of that name.
     """
-    found = Listing()
-    paths = list(_paths(place, found))
+    paths = list(_paths(place, errors))
     for path in with_progress(paths, len(paths), "reading"):
         try:
             yield from _lanes(path)
         except CassetteError as error:
             errors.append(error.with_traceback(None))
-    errors += found.errors
 
 
 def _lanes(path: Path) -> Iterator[Lane]:
@@ -209,7 +211,7 @@ def _lanes(path: Path) -> Iterator[Lane]:
         yield Lane(one.id, one.session_id, [loading.without_payloads(found.span(bone, 0)) for bone in one.bones], path)
 
 
-def _paths(place: str, listing: Listing) -> Iterator[Path]:
+def _paths(place: str, errors: list[CassetteError]) -> Iterator[Path]:
     folder = Path(place)
     if is_url(place):
         yield from finding.find([place], folder)
@@ -220,4 +222,4 @@ def _paths(place: str, listing: Listing) -> Iterator[Path]:
     if not folder.is_dir():
         message = "there is no such directory: record something, name another one, or set TIMETRACER_DIR"
         raise CassetteError(message, file=folder)
-    yield from finding.below(folder, left_out=listing.errors)
+    yield from finding.below(folder, left_out=errors)

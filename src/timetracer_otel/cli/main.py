@@ -82,7 +82,7 @@ def _list(  # noqa: PLR0913, PLR0917 - each is an argument of the command line
     Files that cannot be read are named on stderr, and the exit status is then 2.
     """
     folder = _folder(directory)
-    gc.disable()  # rows by the hundred thousand live until the end
+    gc.disable()  # what is known of a hundred thousand files lives until the end
     now = datetime.now(UTC)
     wanted = choosing.Wanted(
         route=route,
@@ -106,15 +106,8 @@ def _list(  # noqa: PLR0913, PLR0917 - each is an argument of the command line
         typer.echo(f"{output.one_line(folder)}: nothing has been recorded here yet")
     for fault in found.errors:
         output.complain(fault)
-    _leave_to_the_system(found)
     if found.errors:
         raise typer.Exit(2)
-
-
-def _leave_to_the_system(found: listing.Listing) -> None:
-    """Let a listing stand until the process is gone: to free a hundred thousand rows takes a tenth of a second."""
-    found.itself = found
-    gc.freeze()
 
 
 @app.command("show")

@@ -7,7 +7,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
-from timetracer_otel.cli.listing import Listing, changes, read_file
+from timetracer_otel.cli.listing import changes, read_file
+from timetracer_otel.cli.rows import Rows
 from timetracer_otel.cli.summary import Summary
 
 __all__ = ["news"]
@@ -27,13 +28,11 @@ def news(folder: Path) -> Iterator[Summary]:
     while True:
         time.sleep(_PAUSE)
         new, old = changes(str(folder), known, [])
-        listing = Listing()
-        for name in new:
-            listing.rows += read_file(Path(name), name, listing) or ()
+        rows = Rows.of(row for name in new for row in read_file(Path(name), name, []) or ())
         for name in old:
             del known[name]
         known |= new
-        for summary in listing.summaries(oldest_first=True):
+        for summary in reversed(list(rows)):
             if summary.lane_id not in told and summary.kind == "lane":
                 told.add(summary.lane_id)
                 yield summary
