@@ -20,14 +20,15 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         recording.call(recording.entry(target=f"/{number}"), {"ping": 1, "$db": "shop"}, {"ok": 1.0})
         recording.write(tmp_path / "cassettes" / f"{number}" / "lane.jsonl")
     access = os.access
-    monkeypatch.setattr(os, "access", lambda path, mode: not path.endswith("/2") and access(path, mode))
+    monkeypatch.setattr(os, "access", lambda path, mode: not str(path).endswith("/2") and access(path, mode))
     return tmp_path / "cassettes"
 
 
 @pytest.mark.parametrize(
     "command",
     ["list DIR", "show DIR", "search ping DIR", "stats DIR", "timeline DIR", "diff DIR DIR", "bundle DIR -o OUT",
-     "import DIR --to OUT", "clean DIR --older 1m --dry-run"],
+     "import DIR --to OUT", "clean DIR --older 1m --dry-run", "show DIR --curl", "export har DIR -o OUT",
+     "export v1 DIR -o OUT"],
 )  # fmt: skip
 def test_the_others_are_read(
     folder: Path, command: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]

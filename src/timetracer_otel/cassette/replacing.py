@@ -19,8 +19,11 @@ from timetracer_otel.cassette.storage import whole_file
 
 __all__ = ["replace_lanes"]
 
-_IN_ONE_LINE: Final = 100
-"""Spans of a lane that go into one line."""
+_IN_ONE_LINE: Final = 1024 * 1024
+"""Characters of attributes from which on no more spans go into a line: who reads holds a line at a time."""
+
+_SPAN: Final = 1000
+"""Characters of a span beside them, about."""
 
 
 def replace_lanes(path: Path, lanes: Mapping[str, Sequence[Span]]) -> Path:
@@ -67,8 +70,22 @@ def _kept(path: Path, lanes: Mapping[str, Sequence[Span]]) -> Iterator[bytes]:
 
 
 def _write_spans(spans: Sequence[Span], write: Callable[[bytes], object]) -> None:
-    for start in range(0, len(spans), _IN_ONE_LINE):
-        write(dumps({"resourceSpans": list(_resource_spans(spans[start : start + _IN_ONE_LINE]))}) + b"\n")
+    for of_line in _lines(spans):
+        write(dumps({"resourceSpans": list(_resource_spans(of_line))}) + b"\n")
+
+
+def _lines(spans: Sequence[Span]) -> Iterator[list[Span]]:
+    """Part spans into lines that are not long."""
+    line: list[Span] = []
+    size = 0
+    for span in spans:
+        line.append(span)
+        size += _SPAN + sum(len(value) for value in span.attributes.values() if isinstance(value, str | bytes))
+        if size >= _IN_ONE_LINE:
+            yield line
+            line, size = [], 0
+    if line:
+        yield line
 
 
 def _resource_spans(spans: Sequence[Span]) -> Iterator[Json]:

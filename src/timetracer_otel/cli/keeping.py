@@ -13,7 +13,7 @@ from timetracer_otel import config
 from timetracer_otel.cassette import finding
 from timetracer_otel.cli import choosing, lane_table, output, progress
 from timetracer_otel.cli.style import size as in_words
-from timetracer_otel.errors import ConfigError
+from timetracer_otel.errors import CassetteError, ConfigError
 
 __all__ = ["clean", "doctor", "export", "watch"]
 
@@ -34,15 +34,19 @@ def export(
 
     HAR and 1.x have no form for calls that are no HTTP: HAR is without them, 1.x says that there were. Secrets are
     placeholders, but not for otlp, which gets the cassettes as they are, and pytest, which needs them.
+
+    Files that cannot be read are left out and named on stderr; the exit status is then 2.
     """
     from timetracer_otel.cli.export import writing  # noqa: PLC0415 - the other commands need it not
 
     if not to:
         raise ConfigError(f"export {form} has no place to write to: add {writing.HINTS[form]}")
-    files = finding.find(cassettes or ["latest"], config.load().dir)
+    left_out: list[CassetteError] = []
+    files = finding.find(cassettes or ["latest"], config.load().dir, left_out=left_out)
     with progress.while_reading(files):
-        done = writing.export(form, files, to, lane, app)
+        done = writing.export(form, files, to, lane, app, left_out)
     typer.echo(done)
+    output.tell(left_out)
 
 
 def clean(  # noqa: PLR0913, PLR0917 - each is an argument of the command line

@@ -131,15 +131,16 @@ def _show(  # noqa: PLR0913, PLR0917 - each is an argument of the command line
     from timetracer_otel.cli import describing, showing  # noqa: PLC0415 - imports every integration, which list needs not
 
     left_out: list[CassetteError] = []
+    bad = None if strict else left_out
     if forms := [name for name, wanted in (("curl", curl), ("httpie", httpie), ("python", python)) if wanted]:
         if len(forms) > 1 or as_json:
             raise ConfigError(f"--{forms[0]} goes with no other form: leave one out")
-        _print_request(cassette, lane, forms[0], url)
+        _print_request(_lanes(cassette, lane, bad), cassette, forms[0], url)
+        output.tell(left_out)
         return
     if url is not None:
         raise ConfigError("--url goes with --curl, --httpie or --python: add one")
     longest = None if as_json or full or call else showing.LONGEST
-    bad = None if strict else left_out
     files = finding.find([cassette], config.load().dir, left_out=bad)
     with progress.while_reading(files):
         described = describing.lanes(files, lane, bad, longest)
@@ -150,25 +151,27 @@ def _show(  # noqa: PLR0913, PLR0917 - each is an argument of the command line
         output.write_lanes(described.files, ((one.head, one.spans) for one in described.lanes))
     else:
         showing.print_lanes(described.lanes, full=full)
-    _tell(left_out)
+    output.tell(left_out)
 
 
-def _print_request(cassette: str, lane: str | None, form: str, url: str | None) -> None:
+def _print_request(lanes: list[Lane], cassette: str, form: str, url: str | None) -> None:
     from timetracer_otel.cli import requests  # noqa: PLC0415 - stands on the verification, which the others need not
 
-    request = requests.the_request(_lanes(cassette, lane), cassette)
+    request = requests.the_request(lanes, cassette)
     typer.echo(requests.printed(request, requests.FORMS[form], url))
     for name, why in requests.hidden(request).items():
         output.complain(f"{name} is not known here: {why}")
 
 
-def _lanes(cassette: str, lane: str | None) -> list[Lane]:
-    """Give the lanes that are meant by a place and an id."""
+def _lanes(cassette: str, lane: str | None, left_out: list[CassetteError] | None) -> list[Lane]:
+    """Give the lanes that are meant by a place and an id, without the files that cannot be read."""
+    from timetracer_otel.cassette.damaged import reading_on  # noqa: PLC0415 - the others need it not
     from timetracer_otel.cli import describing  # noqa: PLC0415 - imports every integration
 
-    files = finding.find([cassette], config.load().dir)
+    files = finding.find([cassette], config.load().dir, left_out=left_out)
     with progress.while_reading(files):
-        return describing.chosen(loading.load_alone(files), lane)
+        found = reading_on(files, lambda whole, _without: loading.load_alone(whole), left_out)
+        return describing.chosen(found, lane)
 
 
 @app.command("send")
@@ -183,14 +186,18 @@ def _send(
 
     Method, target, headers, cookies and body are as recorded, its secrets too when the key is here. The exit status is
     0 when there is a response, whatever it says; 2 when nobody answers.
+
+    Files that cannot be read are left out and named on stderr; the exit status is then 2.
     """
     from timetracer_otel.cli import requests  # noqa: PLC0415 - stands on the verification, which the others need not
 
-    request = requests.the_request(_lanes(cassette, lane), cassette)
+    left_out: list[CassetteError] = []
+    request = requests.the_request(_lanes(cassette, lane, left_out), cassette)
     answer = requests.send(request, url)
     requests.print_answer(answer)
     for name, why in answer.hidden.items():
         output.complain(f"{name} was not sent as recorded: {why}")
+    output.tell(left_out)
 
 
 @app.command("search")
@@ -222,7 +229,7 @@ def _search(
     else:
         for count, place in enumerate(places, start=1):  # noqa: B007 - how many there were
             searching.print_found(place)
-    _tell(left_out)
+    output.tell(left_out)
     raise typer.Exit(0 if count else 1)
 
 
@@ -249,7 +256,7 @@ def _stats(
         statistics.print_table(routes)
     else:
         typer.echo(f"{output.one_line(folder)}: no request has been recorded here yet")
-    _tell(errors)
+    output.tell(errors)
 
 
 @app.command("timeline")
@@ -273,7 +280,7 @@ def _timeline(
     if html is None:
         for one in lanes:
             timeline.print_timeline(one)
-        _tell(left_out)
+        output.tell(left_out)
         return
     if len(lanes) != 1:
         raise ConfigError(f"{cassette} holds {len(lanes)} lanes: give --lane ID, a page shows one")
@@ -281,7 +288,7 @@ def _timeline(
         html.write_text(timeline.as_html(lanes[0]), encoding="utf-8")
     except OSError as error:
         raise ConfigError(f"{html} cannot be written ({error.strerror}): name another file") from error
-    _tell(left_out)
+    output.tell(left_out)
 
 
 @app.command("diff")
@@ -315,7 +322,7 @@ def _diff(
         output.write_object(diff.as_json()) if as_json else diffing.print_diff(diff)
     except (BrokenPipeError, SystemExit):  # the latter is Rich's, of a pipe that nobody reads any more
         raise differ from None
-    _tell(left_out)
+    output.tell(left_out)
     raise differ
 
 
@@ -345,15 +352,7 @@ def _bundle(
     with progress.while_reading(files):
         count = bundle.bundle(files, file, bad)
     typer.echo(f"{output.one_line(str(file))}: {count} {'file' if count == 1 else 'files'} bundled")
-    _tell(left_out)
-
-
-def _tell(left_out: list[CassetteError]) -> None:
-    """Name files that were left out; then the command ends with status 2."""
-    for error in left_out:
-        output.complain(f"left out: {error}")
-    if left_out:
-        raise typer.Exit(2)
+    output.tell(left_out)
 
 
 @app.command("plugins")

@@ -23,6 +23,7 @@ __all__ = [
     "is_piped",
     "one_line",
     "paragraph",
+    "tell",
     "write_array",
     "write_lanes",
     "write_line",
@@ -84,6 +85,20 @@ def complain(error: object) -> None:
         error: whose text it is.
     """
     print(f"timetracer: {one_line(scratch.named(str(error)))}", file=sys.stderr)  # noqa: T201 - the command speaks to its user
+
+
+def tell(left_out: Iterable[object]) -> None:
+    """Name files that were left out; then the command ends with status 2.
+
+    Args:
+        left_out: their errors.
+    """
+    any_was = False
+    for error in left_out:
+        complain(f"left out: {error}")
+        any_was = True
+    if any_was:
+        sys.exit(2)
 
 
 def write_array(items: Iterable[dict[str, Any]]) -> None:

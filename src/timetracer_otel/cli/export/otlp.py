@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import http.client
 import ssl
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Final
 
@@ -20,12 +20,13 @@ _PATH: Final = "/v1/traces"
 _OK: Final = range(200, 300)
 
 
-def send(files: Iterable[Path], endpoint: str) -> int:
+def send(files: Iterable[Path], endpoint: str, left_out: list[CassetteError] | None = None) -> int:
     """Send files; what was sent twice is for the receiver to tell, by its ids.
 
     Args:
         files: the cassettes.
         endpoint: such as ``http://127.0.0.1:4318``; without a path, that of OTLP/HTTP is added.
+        left_out: gets the errors of files that cannot be read; what is whole of them is sent; None to stop there.
 
     Returns:
         How many messages were taken.
@@ -41,16 +42,28 @@ def send(files: Iterable[Path], endpoint: str) -> int:
     count = 0
     try:
         connection = _connection(parts.scheme, parts.hostname, parts.port)
-        for file in files:
-            for message in read_messages(file):
-                _post(connection, path, encoded(document_of(message, file)), endpoint)
-                count += 1
+        for body in _bodies(files, left_out):
+            _post(connection, path, body, endpoint)
+            count += 1
         connection.close()
     except (OSError, ValueError, http.client.HTTPException) as error:
         raise ConfigError(f"{endpoint} cannot be reached ({error}): is a collector running there?") from error
     if not count:
+        if left_out:
+            raise left_out[0]
         raise CassetteError("nothing was sent: the cassettes are empty")
     return count
+
+
+def _bodies(files: Iterable[Path], left_out: list[CassetteError] | None) -> Iterator[bytes]:
+    for file in files:
+        try:
+            for message in read_messages(file):
+                yield encoded(document_of(message, file))
+        except CassetteError as error:
+            if left_out is None:
+                raise
+            left_out.append(error.with_traceback(None))
 
 
 def _connection(scheme: str, host: str, port: int | None) -> http.client.HTTPConnection:

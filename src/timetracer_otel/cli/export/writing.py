@@ -12,7 +12,7 @@ from timetracer_otel.cassette.model import Lane
 from timetracer_otel.cassette.opening import open_lane
 from timetracer_otel.cassette.shelf import Shelf
 from timetracer_otel.cli.export import har, otlp, pytest_file, version1
-from timetracer_otel.errors import ConfigError
+from timetracer_otel.errors import CassetteError, ConfigError
 from timetracer_otel.replay.verifying.command_line import must_be_writable
 
 __all__ = ["HINTS", "export"]
@@ -25,7 +25,9 @@ HINTS: Final = {
 }
 
 
-def export(form: str, files: Sequence[Path], to: str, only: str | None, app: str) -> str:
+def export(  # noqa: PLR0913, PLR0917 - each is of the command line
+    form: str, files: Sequence[Path], to: str, only: str | None, app: str, left_out: list[CassetteError] | None = None
+) -> str:
     """Write cassettes in a form.
 
     Args:
@@ -34,6 +36,7 @@ def export(form: str, files: Sequence[Path], to: str, only: str | None, app: str
         to: where to.
         only: the id of one lane, or how it begins; None for all.
         app: of a test, as ``module:variable``; empty for the recorded one.
+        left_out: gets the errors of files that cannot be read and are left out; None to stop at the first.
 
     Returns:
         What was done, for people.
@@ -43,8 +46,8 @@ def export(form: str, files: Sequence[Path], to: str, only: str | None, app: str
         ConfigError: there is no such lane, or none that this form has.
     """
     if form == "otlp":
-        return f"{to}: {otlp.send(files, to)} messages sent"
-    lanes = _lanes(files, only)
+        return f"{to}: {otlp.send(files, to, left_out)} messages sent"
+    lanes = _lanes(files, only, left_out)
     if form == "har":
         return _har(lanes, Path(to))
     if form == "v1":
@@ -52,8 +55,8 @@ def export(form: str, files: Sequence[Path], to: str, only: str | None, app: str
     return _pytest(list(lanes), Path(to), app)
 
 
-def _lanes(files: Sequence[Path], only: str | None) -> Iterator[Lane]:
-    shelf = Shelf.of(files)
+def _lanes(files: Sequence[Path], only: str | None, left_out: list[CassetteError] | None) -> Iterator[Lane]:
+    shelf = Shelf.of(files, left_out)
     wanted = [one for one in shelf.catalog.lanes if only is None or one.id.startswith(only.lower())]
     if not wanted:
         raise ConfigError("no lane to export: see `timetracer list`")
