@@ -110,7 +110,7 @@ def doctor(
     vscode: Annotated[
         bool, typer.Option("--vscode", help="Print a launch.json that attaches to timetracer-replay --debug dap.")
     ] = False,
-    port: Annotated[int, typer.Option(min=1, max=65535, help="Of --debug dap:PORT.")] = 5678,
+    port: Annotated[int, typer.Option(min=1, max=65535, help="Of --debug dap:PORT.", metavar="PORT")] = 5678,
 ) -> None:
     """Look at what is installed and active, and whether a recording replays. Exit status 1 when something is wrong."""
     if vscode:

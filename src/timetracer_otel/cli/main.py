@@ -75,7 +75,7 @@ def _list(  # noqa: PLR0913, PLR0917 - each is an argument of the command line
     service: Annotated[str, typer.Option(help="Only of this service.name.", metavar="NAME")] = "",
     text: Annotated[str, typer.Option(help="Only what holds this text, payloads included.", metavar="TEXT")] = "",
     sort: Annotated[choosing.Sort, typer.Option(help="What comes first.")] = "newest",
-    limit: Annotated[int | None, typer.Option(min=1, help="How many at most.")] = None,
+    limit: Annotated[int | None, typer.Option(min=1, help="How many at most.", metavar="N")] = None,
 ) -> None:
     """List the lanes and sessions of a directory, newest first.
 
@@ -121,7 +121,7 @@ def _show(  # noqa: PLR0913, PLR0917 - each is an argument of the command line
     curl: Annotated[bool, typer.Option("--curl", help="Print the request as a curl command, secrets in it.")] = False,
     httpie: Annotated[bool, typer.Option("--httpie", help="Likewise for HTTPie.")] = False,
     python: Annotated[bool, typer.Option("--python", help="Likewise as a Python program.")] = False,
-    url: Annotated[str | None, typer.Option(help="Of these: where the app listens.")] = None,
+    url: Annotated[str | None, typer.Option(help="Of these: where the app listens.", metavar="URL")] = None,
 ) -> None:
     """Show lanes: request, response, and a tree of decoded calls. Long payloads are shortened, but not with --json.
 
@@ -179,7 +179,8 @@ def _send(
     cassette: _Cassette = "latest",
     lane: _LaneId = None,
     url: Annotated[
-        str | None, typer.Option(help="Where the app listens. Default: this machine, at the recorded port.")
+        str | None,
+        typer.Option(help="Where the app listens. Default: this machine, at the recorded port.", metavar="URL"),
     ] = None,
 ) -> None:
     """Send the recorded request to a running app, such as one that timetracer-replay runs, and print its response.

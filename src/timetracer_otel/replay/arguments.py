@@ -34,8 +34,10 @@ class Arguments:
             show_default=False,
         ),
     ] = None
-    live: Annotated[_Names, typer.Option(help="An integration that goes out for real; may be repeated.")] = None
-    mock: Annotated[_Names, typer.Option(help="Answer only this integration; may be repeated.")] = None
+    live: Annotated[
+        _Names, typer.Option(help="An integration that goes out for real; may be repeated.", metavar="NAME")
+    ] = None
+    mock: Annotated[_Names, typer.Option(help="Answer only this integration; may be repeated.", metavar="NAME")] = None
     pace: Annotated[
         Literal["none", "recorded"] | None,
         typer.Option(
@@ -58,7 +60,7 @@ class Arguments:
         str | None,
         typer.Option(help="Debug: stop before the line that makes this recorded call.", metavar="SPAN"),
     ] = None
-    report: Annotated[_File, typer.Option(help="Write the report as JSON to this file.")] = None
+    report: Annotated[_File, typer.Option(help="Write the report as JSON to this file.", metavar="FILE.json")] = None
     strict: Annotated[
         bool, typer.Option("--strict", help="Refuse to run when a cassette cannot be read, instead of leaving it out.")
     ] = False
@@ -85,16 +87,18 @@ class Arguments:
     ignore_file: Annotated[
         _File, typer.Option("--ignore", help="Verify: another ignore list.", metavar="FILE.toml")
     ] = None
-    url: Annotated[str, typer.Option(help="Verify: where the command listens; found out by default.")] = ""
-    concurrency: Annotated[int, typer.Option(min=1, help="Verify: requests under way at a time.")] = 1
+    url: Annotated[
+        str, typer.Option(help="Verify: where the command listens; found out by default.", metavar="URL")
+    ] = ""
+    concurrency: Annotated[int, typer.Option(min=1, help="Verify: requests under way at a time.", metavar="N")] = 1
     order: Annotated[
         Literal["recorded", "cookies"], typer.Option(help="Verify: as recorded, or in order for each Cookie.")
     ] = "recorded"
     workers: Annotated[
-        int, typer.Option(min=1, help="Verify: instances of the command, each on a port of its own.")
+        int, typer.Option(min=1, help="Verify: instances of the command, each on a port of its own.", metavar="N")
     ] = 1
     shard: Annotated[str, typer.Option(help="Verify only one of n equal parts.", metavar="i/n")] = "1/1"
-    service: Annotated[str, typer.Option(help="Verify the requests of this service.name.")] = ""
+    service: Annotated[str, typer.Option(help="Verify the requests of this service.name.", metavar="NAME")] = ""
     header: Annotated[
         _Names, typer.Option(help="Verify: send this header instead of the recorded one.", metavar="'Name: value'")
     ] = None
@@ -102,10 +106,12 @@ class Arguments:
         Literal["error", "warn", "ignore"],
         typer.Option(help="Verify: what recorded calls are that were not asked for."),
     ] = "error"
-    wait: Annotated[float, typer.Option(min=0.0, help="Verify: seconds until the command must listen.")] = 30.0
-    timeout: Annotated[float, typer.Option(min=0.0, help="Verify: seconds that a response, or a script, may take.")] = (
-        60.0
-    )
+    wait: Annotated[
+        float, typer.Option(min=0.0, help="Verify: seconds until the command must listen.", metavar="SECONDS")
+    ] = 30.0
+    timeout: Annotated[
+        float, typer.Option(min=0.0, help="Verify: seconds that a response, or a script, may take.", metavar="SECONDS")
+    ] = 60.0
 
     @property
     def verifies(self) -> bool:
