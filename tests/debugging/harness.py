@@ -17,14 +17,15 @@ from examples.asking import Ask
 from examples.support import Program, free_port
 from tests.debugging.client import PATIENCE, Client
 
-__all__ = ["FASTAPI", "FLASK", "HERE", "Debugged", "environment", "line", "recorded", "under_dap", "until"]
+__all__ = ["DJANGO", "FASTAPI", "FLASK", "HERE", "Debugged", "environment", "line", "recorded", "under_dap", "until"]
 
 ROOT = Path(__file__).parents[2]
 HERE = Path(__file__).parent
-FLASK, FASTAPI = HERE / "shop_flask.py", HERE / "shop_fastapi.py"
+FLASK, FASTAPI, DJANGO = HERE / "shop_flask.py", HERE / "shop_fastapi.py", HERE / "shop_django.py"
 COMMANDS = {
     FLASK: "flask --app tests.debugging.shop_flask run --port {port}",
     FASTAPI: "uvicorn tests.debugging.shop_fastapi:app --port {port}",
+    DJANGO: "uvicorn tests.debugging.shop_django:app --port {port}",
 }
 
 

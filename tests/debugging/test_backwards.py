@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.debugging.harness import FASTAPI, FLASK, Debugged, line, recorded, under_dap
+from tests.debugging.harness import DJANGO, FASTAPI, FLASK, Debugged, line, recorded, under_dap
 
 pytestmark = pytest.mark.system  # every test starts a service, twice
 backwards = pytest.mark.skipif(sys.version_info < (3, 12), reason="Python 3.11 has no way back, which it says")
@@ -15,6 +15,8 @@ KINDS = {
     "flask": (FLASK, "/discount/cup", ""),
     "fastapi": (FASTAPI, "/discount/cup", ""),
     "fastapi in a thread": (FASTAPI, "/sync/cup", " in sync"),
+    "django": (DJANGO, "/sync/cup", " in sync"),
+    "django on the loop": (DJANGO, "/discount/cup", ""),
 }
 
 
