@@ -114,6 +114,46 @@ def odd_parameters(connect: Connect) -> Any:
         ]
 
 
+def adapters_of_the_app(connect: Connect) -> Any:
+    """An adapter is asked once for a value, also where it fails, or changes the list that the value is in."""
+    asked: list[str] = []
+    changing: list[Any] = []
+
+    class Failing:
+        def __conform__(self, _protocol: object) -> str:
+            asked.append("failing")
+            raise LookupError("no", 3)
+
+    class Emptying:
+        def __conform__(self, _protocol: object) -> str:
+            changing.clear()
+            return "emptied"
+
+    with closing(connect()) as connection:
+        seen = [error_of(lambda: connection.execute("SELECT ?, ?", parameters)) for parameters in (
+            (1, Failing()), [Failing(), 1], {"a": 1, "b": Failing()},
+        )]  # fmt: skip
+        changing += [Emptying(), 0]
+        seen.append(error_of(lambda: connection.execute("SELECT ?, ?", changing)))
+        return [*seen, asked, changing]
+
+
+def asked_while_copying(_connect: Connect) -> Any:
+    """A backup's progress may ask the connection that is copied, and is told of each step after that too."""
+    progress: list[tuple[int, ...]] = []
+    with closing(sqlite3.connect(":memory:")) as source, closing(sqlite3.connect(":memory:")) as copy:
+        source.executescript("CREATE TABLE t (a); INSERT INTO t VALUES (1)")
+
+        def stepped(*left: int) -> None:
+            progress.append(left)
+            if len(progress) == 1:
+                source.execute("INSERT INTO t VALUES (2)")
+                source.commit()
+
+        source.backup(copy, pages=1, progress=stepped)
+        return progress, copy.execute("SELECT a FROM t").fetchall()
+
+
 sqlite3.register_converter("divisor", lambda raw: 1 // int(raw))
 
 
@@ -273,7 +313,7 @@ def wrong_factories(connect: Connect) -> Any:
 EDGES = {
     scenario.__name__: scenario
     for scenario in (
-        sizes, wrong_calls, odd_parameters, failing_functions, heard, nothing, expired, one_and_another, constraints,
+        sizes, wrong_calls, odd_parameters, adapters_of_the_app, asked_while_copying, failing_functions, heard, nothing, expired, one_and_another, constraints,
         left_behind, wrong_factories, large,
     )
 }  # fmt: skip

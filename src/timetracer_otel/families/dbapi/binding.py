@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Final
 
 from timetracer_otel.families.dbapi.asking import Parameters
@@ -35,6 +35,29 @@ class _Named(dict[str, Any]):
         return value
 
 
+class _Failing:
+    """Parameters of which one could not be had or adapted: the database gets those before it, then what was raised.
+
+    Args:
+        given: those before it, adapted.
+        count: how many there were, which the database looks at first.
+        error: what was raised.
+    """
+
+    def __init__(self, given: Sequence[Any], count: int, error: Exception) -> None:
+        self._given = given
+        self._count = count
+        self._error = error
+
+    def __len__(self) -> int:
+        return self._count
+
+    def __getitem__(self, number: int) -> Any:
+        if number < len(self._given):
+            return self._given[number]
+        raise self._error
+
+
 class Binding:
     """How a database's module binds parameters.
 
@@ -53,18 +76,22 @@ class Binding:
         """Give parameters as they are recorded, and as the database gets them.
 
         Args:
-            parameters: of one execution. Where adapting them fails the database gets them as they are: it asks the
-                app's adapter again, and raises the same at its own time.
+            parameters: of one execution. What is raised while they are adapted is raised again when the database asks
+                for them: no function of the app is called twice.
         """
+        if isinstance(parameters, dict):
+            taken: dict[str, Any] = {}
+            return taken, _Named(parameters, taken, self._adapted)
+        given: list[Any] = []
+        count = -1
         try:
-            if isinstance(parameters, dict):
-                taken: dict[str, Any] = {}
-                return taken, _Named(parameters, taken, self._adapted)
-            if not isinstance(parameters, tuple | list):
-                parameters = [parameters[number] for number in range(len(parameters))]
-            given = [self._adapted(value) for value in parameters]
-        except Exception:  # noqa: BLE001 - of an adapter of the app, or no parameters at all
-            return [Unknown(type(parameters).__qualname__)], parameters
+            count = len(parameters)
+            for number in range(count):  # by number, as the database does: an adapter may change the app's list
+                given.append(self._adapted(parameters[number]))
+        except Exception as error:  # noqa: BLE001 - of the app's, or no parameters at all: then the database says so
+            has_items = count >= 0 and hasattr(type(parameters), "__getitem__")
+            unknown = [Unknown(type(parameters).__qualname__)]
+            return unknown, _Failing(given, count, error) if has_items else parameters
         return [plain(value) for value in given], given
 
     def watched_many(self, items: Iterable[Any], taken: list[Any]) -> Iterable[Any]:

@@ -35,8 +35,8 @@ class RecordedLink(ConnectionLink):
     def __init__(self, driver: Driver, database: object, *, converts: bool) -> None:
         super().__init__(driver, database)
         self._converts = converts
-        self._told: Told | None = None
-        """The answer to the call that is under way."""
+        self._under_way: list[Told] = []
+        """The answers to the calls that are under way: a callback may ask the connection that calls it."""
 
     def rows(self) -> SeenRows:
         """Give what sees the rows of a new cursor."""
@@ -66,8 +66,8 @@ class RecordedLink(ConnectionLink):
 
         @wraps(callback, updated=())  # the app's name for it stands in what is printed of its exceptions
         def noticed(*args: Any) -> Any:
-            if self._told is not None:
-                self._told.noticed.append([what, *args])
+            if self._under_way:
+                self._under_way[-1].noticed.append([what, *args])
             return callback(*args)
 
         return noticed
@@ -162,7 +162,8 @@ class RecordedLink(ConnectionLink):
 
     def _begin(self, asked: Asked) -> OperationRecording | None:
         under_way = recording.begin(self.driver.plugin, asked)
-        self._told = None if under_way is None else under_way.told
+        if under_way is not None:
+            self._under_way.append(under_way.told)
         return under_way
 
     def _look(self, cursor: Any, told: Told) -> None:
@@ -172,7 +173,7 @@ class RecordedLink(ConnectionLink):
 
     def _look_at(self, connection: Any, told: Told) -> None:
         """See what a replay must show of a connection after a call."""
-        self._told = None
+        self._under_way = [one for one in self._under_way if one is not told]
         try:
             told.in_transaction, told.changes = self.in_transaction(connection), self.changes(connection)
         except self.driver.error:
