@@ -389,6 +389,41 @@ async def ended_by_the_server(dsn: str) -> Any:
 
 
 @scenario
+async def without_names(dsn: str) -> Any:
+    """Without a cache of statements, as behind pgbouncer: each is prepared once more, by itself, to be executed."""
+    async with connected(dsn, statement_cache_size=0) as connection:
+        await connection.execute("DROP TYPE IF EXISTS size; CREATE TYPE size AS ENUM ('small', 'large')")
+        seen = [
+            await connection.fetchval("INSERT INTO item (name) VALUES ($1) RETURNING id", "tea"),
+            await connection.fetch("SELECT id, name FROM item WHERE name = $1", "tea"),
+        ]
+        prepared = await connection.prepare("SELECT $1::int + 1")
+        seen += [await connection.fetchval("SELECT 2"), await prepared.fetchval(3), await prepared.fetchval(4)]
+        async with connection.transaction():
+            cursor = await connection.cursor("SELECT $1::int, 'small'::size", 5)
+            seen.append(await cursor.fetch(2))
+        await connection.executemany("INSERT INTO item (name) VALUES ($1)", [("a",), ("b",)])
+        return [*seen, await connection.fetch("SELECT name FROM item ORDER BY name")]
+
+
+@scenario
+async def broken_off_by_the_client(dsn: str) -> Any:
+    """An ``executemany`` whose parameters fail when some of them were sent is rolled back with them."""
+    async with connected(dsn) as connection:
+        names = ((f"{number} {'x' * 40_000}", 1 // number) for number in range(9, -1, -1))
+        failed = await outcome(connection.executemany("INSERT INTO item (name, price) VALUES ($1, $2)", names))
+        return failed[:2], await connection.fetchval("SELECT count(*) FROM item")
+
+
+@scenario
+async def named_after_its_program(dsn: str) -> Any:
+    """A connection knows the name that its program gave it, before anything is asked of it."""
+    connection = await asyncpg.connect(dsn, server_settings={"application_name": "kiosk"})
+    await connection.close()
+    return connection.get_settings().application_name
+
+
+@scenario
 async def pools(dsn: str) -> Any:
     """A pool: tasks at once, transactions on their connections, connections given back and taken again."""
     async with asyncpg.create_pool(dsn, min_size=1, max_size=4) as pool:

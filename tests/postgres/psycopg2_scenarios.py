@@ -564,6 +564,27 @@ def pools(dsn: str) -> Any:
 
 
 @scenario
+def ended_by_another_thread(dsn: str) -> Any:
+    """A thread commits all the time on the connection by which another asks: each transaction is ended once."""
+    with connected(dsn) as shared:
+        over = threading.Event()
+
+        def committing() -> None:
+            while not over.is_set():
+                shared.commit()
+
+        thread = threading.Thread(target=committing)
+        thread.start()
+        seen: list[Any] = []
+        for number in range(40):
+            seen.append(asked(shared, "SELECT %s", (number,)))
+            shared.commit()
+        over.set()
+        thread.join()
+        return seen
+
+
+@scenario
 def alike_at_once(dsn: str) -> Any:
     """Threads whose transactions ask the same at once: what each reads after its write is its own."""
     barrier = threading.Barrier(3)

@@ -226,7 +226,7 @@ def cursors_of_the_server(dsn: str) -> Any:
 
 @scenario
 def many_rows(dsn: str) -> Any:
-    """5,000 rows written at once and read, streamed, and a value of 3 MB."""
+    """5,000 rows written at once and read, streamed; a value of 3 MB; 40,000 parameters."""
     with connected(dsn) as connection:
         cursor = connection.cursor()
         cursor.executemany("INSERT INTO item (name, price) VALUES (%s, %s)", [(f"n{n}", n % 999) for n in range(5000)])
@@ -235,6 +235,8 @@ def many_rows(dsn: str) -> Any:
         seen.append(list(cursor.stream("SELECT id FROM item ORDER BY id LIMIT %s", (50,))))
         seen.append(cursor.execute("SELECT repeat(%s, 3000000)", ("x",)).fetchone())
         seen.append(cursor.execute("SELECT length(%s)", (b"\0y" * 1_500_000,)).fetchone())
+        places = ", ".join(["%s"] * 40_000)
+        seen.append(cursor.execute(f"SELECT cardinality(ARRAY[{places}])", list(range(40_000))).fetchone())
         made = [("p",), ("q",)]
         cursor.executemany("INSERT INTO item (name) VALUES (%s) RETURNING id, name", made, returning=True)
         seen.append(cursor.fetchall())

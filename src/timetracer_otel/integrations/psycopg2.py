@@ -111,10 +111,15 @@ def _ends(sql: bytes) -> Callable[[Any], Any]:
     def maker(original: Any) -> Any:
         def end(self: Any) -> Any:
             handler = handler_of(self)
-            if handler is None or self.closed or self.status != _IN_TRANSACTION:
+            if handler is None or self.closed:
                 return original(self)
-            tag = b"ROLLBACK" if self.get_transaction_status() == _FAILED else sql
-            return handler.command(self, [(sql, tag)], lambda: original(self))
+
+            def sent() -> list[tuple[bytes, bytes]]:
+                if self.status != _IN_TRANSACTION:
+                    return []
+                return [(sql, b"ROLLBACK" if self.get_transaction_status() == _FAILED else sql)]
+
+            return handler.command(self, sent, lambda: original(self))
 
         return end
 
@@ -176,7 +181,9 @@ def _two_phase(statement: Callable[..., tuple[bytes, bytes] | None]) -> Callable
             handler = handler_of(self)
             sent = None if handler is None or self.closed else statement(self, handler, *args)
             return (
-                original(self, *args) if sent is None else handler.command(self, [sent], lambda: original(self, *args))
+                original(self, *args)
+                if sent is None
+                else handler.command(self, lambda: [sent], lambda: original(self, *args))
             )
 
         return step

@@ -7,7 +7,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import pybase64
 
@@ -19,7 +19,7 @@ from timetracer_otel.families.postgres.asked import SYSTEM, Asked, Described, Pl
 from timetracer_otel.families.postgres.wire import Message
 from timetracer_otel.seams import Call
 
-__all__ = ["CANCELLED", "CLOSED", "Exchange", "Prepared", "encode", "names"]
+__all__ = ["CANCELLED", "CLOSED", "Exchange", "Prepared", "Remembered", "encode", "names"]
 
 CANCELLED: Final = "timetracer.postgresql.cancelled"
 """On a call that the program cancelled: the server's error came of that."""
@@ -27,8 +27,23 @@ CLOSED: Final = "timetracer.postgresql.closed"
 """On a call during which the server closed the connection."""
 _SHORT: Final = 4096
 """Characters of the longest statement that is remembered."""
+_MOST: Final = 64
+"""Statements that are remembered of a connection, of a client that gives them no names."""
 _COPY_BEGINS: Final = b"G"
 _COPIED: Final = frozenset({b"d", b"c", b"f"})
+
+
+_Key = TypeVar("_Key")
+_Value = TypeVar("_Value")
+
+
+class Remembered(dict[_Key, _Value]):
+    """The last few of what was put in."""
+
+    def __setitem__(self, key: _Key, value: _Value) -> None:
+        super().__setitem__(key, value)
+        if len(self) > _MOST:
+            del self[next(iter(self))]
 
 
 @dataclass(slots=True)
@@ -69,6 +84,8 @@ class Exchange:
     server: Mapping[str, Any] | None = None
     size: int = 0
     counts: bool = False
+    begun: bool = False
+    """Whether its call was begun, if it is one."""
     only_described: bool = False
     """Whether the server is asked to describe a statement, and not to be ready again."""
     failed: bool = False

@@ -256,22 +256,25 @@ class Recording(LibpqConnection):
 
     # What the connection itself asks.
 
-    def command(self, conn: Any, statements: Sequence[tuple[bytes, bytes]], run: Callable[[], Any]) -> Any:
+    def command(self, conn: Any, sent: Callable[[], Sequence[tuple[bytes, bytes]]], run: Callable[[], Any]) -> Any:
         """Record statements that the connection sends by itself.
 
         Args:
             conn: the connection.
-            statements: each with the tag that the server answers; none where nothing is sent.
+            sent: gives them when it is the thread's turn, each with the tag that the server answers; none where
+                nothing is sent.
             run: sends them.
         """
         with self._alone(conn):
+            statements = sent()
+            if not statements:
+                return run()
             before = Beside(conn)
-            *earlier, last = statements or [(b"", b"")]
+            *earlier, last = statements
             for sql, tag in earlier:
                 self.query(sql, seams.start)
                 self.answered(self._libpq, [MadeResult(command_status=tag)])
-            if last[0]:
-                self.query(last[0], seams.start)
+            self.query(last[0], seams.start)
             with self._failing(conn, before):
                 result = run()
             self._done(conn, last[1], before)

@@ -190,7 +190,7 @@ class Replaying:
         with self.answering():
             return run(statements)
 
-    def command(self, _conn: Any, _statements: Sequence[tuple[bytes, bytes]], run: Callable[[], Any]) -> Any:
+    def command(self, _conn: Any, _sent: Callable[[], Sequence[tuple[bytes, bytes]]], run: Callable[[], Any]) -> Any:
         """Answer what the connection sends by itself.
 
         Args:

@@ -17,7 +17,7 @@ from timetracer_otel.families.nowhere.recorded import PATIENCE
 from timetracer_otel.families.postgres import asked as questions
 from timetracer_otel.families.postgres import matching, rendering, setting_up, statements, told, wire
 from timetracer_otel.families.postgres.asked import UNKNOWN, Asked, Described, Place
-from timetracer_otel.families.postgres.exchange import CANCELLED, CLOSED
+from timetracer_otel.families.postgres.exchange import CANCELLED, CLOSED, Remembered
 from timetracer_otel.families.postgres.wire import Message, Split
 from timetracer_otel.seams import Responder
 
@@ -27,6 +27,7 @@ _IDLE: Final = b"I"
 _DEFAULTS: Final = {
     "server_version": "15.0", "server_encoding": "UTF8", "client_encoding": "UTF8", "integer_datetimes": "on",
     "DateStyle": "ISO, MDY", "IntervalStyle": "postgres", "standard_conforming_strings": "on", "TimeZone": "UTC",
+    "application_name": "",
 }  # fmt: skip
 _AUTHENTICATED: Final = wire.frame(b"R", bytes(4))
 
@@ -83,6 +84,8 @@ class Server(Dialogue[bytes]):
         self._broken = False
         self._statements: dict[str, Statement] = {}
         self._portals: dict[str, Portal] = {}
+        self._described_before: Remembered[tuple[str, tuple[int, ...]], Described] = Remembered()
+        """What the client was told of a statement, which it prepares once more where it gives it no name."""
         self._cursors: dict[str, str] = {}
         """The recorded cursor that each one of the client stands for, see :attr:`Asked.cursor`."""
         self._batch = _Batch()
@@ -144,9 +147,7 @@ class Server(Dialogue[bytes]):
     def _welcome(self, startup: dict[str, str]) -> Iterator[bytes]:
         facts = self._facts()
         parameters = _DEFAULTS | facts.get("parameters", {})
-        for name in ("application_name", "TimeZone"):
-            if name in startup and name in parameters:
-                parameters[name] = startup[name]
+        parameters |= {name: startup[name] for name in ("application_name", "TimeZone") if name in startup}
         self._parameters = parameters
         statuses = [wire.parameter_status(name, value) for name, value in parameters.items()]
         pid = int(facts.get("pid", 0)) or 1
@@ -201,7 +202,8 @@ class Server(Dialogue[bytes]):
 
     def _parse(self, body: bytes) -> Iterator[Reply[bytes]]:
         name, sql, types = wire.parsed(body)
-        self._statements[name] = self._batch.prepares = Statement(sql, types, name)
+        described = self._described_before.get((sql, types), UNKNOWN)
+        self._statements[name] = self._batch.prepares = Statement(sql, types, name, described)
         return iter(())
 
     def _describe(self, body: bytes) -> Iterator[Reply[bytes]]:
@@ -292,7 +294,7 @@ class Server(Dialogue[bytes]):
         asked = Asked("prepare", statement.sql, statement.types)
         described = self._described(asked)
         if described is not None:
-            statement.described = described
+            statement.described = self._described_before[statement.sql, statement.types] = described
             yield wire.frame(b"1") + described.messages
             self._batch.prepares = None
             return

@@ -11,7 +11,7 @@ from timetracer_otel.families.onlooker import Onlooker
 from timetracer_otel.families.postgres import asked as questions
 from timetracer_otel.families.postgres import statements, wire
 from timetracer_otel.families.postgres.connection import IDLE, RecordedConnection
-from timetracer_otel.families.postgres.exchange import CANCELLED, CLOSED, Exchange, Prepared
+from timetracer_otel.families.postgres.exchange import CANCELLED, CLOSED, Exchange, Prepared, Remembered
 from timetracer_otel.families.postgres.wire import Split
 from timetracer_otel.seams import Call
 
@@ -37,6 +37,8 @@ class Watched(Onlooker, RecordedConnection):
         self._started = self._ready = False
         self._statements: dict[str, Prepared] = {}
         self._portals: dict[str, tuple[Prepared, bytes]] = {}
+        self._described: Remembered[bytes, bytes] = Remembered()
+        """How the server described what was prepared: a client without names prepares it once more to execute it."""
         self._exchange: Exchange | None = None
         self._listening: tuple[contextvars.Context, str] | None = None
 
@@ -90,7 +92,7 @@ class Watched(Onlooker, RecordedConnection):
         for kind, body in found:
             self._asks(kind, body)
         exchange = self._exchange
-        if exchange is not None and exchange.call is None and exchange.context is None:
+        if exchange is not None and not exchange.begun and (exchange.counts or exchange.context is None):
             self._begin(exchange)
 
     def _asks(self, kind: bytes, body: bytes) -> None:
@@ -101,7 +103,9 @@ class Watched(Onlooker, RecordedConnection):
             exchange = self._exchange = Exchange(self.place)
         if kind == b"P":
             name = wire.text(body)[0]
-            exchange.prepared = self._statements[name] = Prepared(body)
+            prepared = self._statements[name] = Prepared(body, self._described.get(body, b""))
+            if not exchange.counts:  # else what ends the transaction of an ``executemany`` that the client breaks off
+                exchange.prepared = prepared
             exchange.ask(kind, body)
         elif kind == b"B":
             self._binds(exchange, body)
@@ -118,7 +122,7 @@ class Watched(Onlooker, RecordedConnection):
     def _binds(self, exchange: Exchange, body: bytes) -> None:
         portal, at = wire.text(body)
         prepared = self._statements[wire.text(body, at)[0]]
-        if exchange.prepared is not prepared:
+        if exchange.prepared is not prepared and not exchange.counts:
             exchange.prepared = prepared
             exchange.ask(b"P", prepared.parse)
         exchange.ask(b"B", body)
@@ -137,6 +141,7 @@ class Watched(Onlooker, RecordedConnection):
     def _begin(self, exchange: Exchange) -> None:
         """Find the call of an exchange, in the context of who asks."""
         if exchange.counts:
+            exchange.begun = True
             self.begin(exchange)
         exchange.context = contextvars.copy_context()
 
@@ -177,7 +182,8 @@ class Watched(Onlooker, RecordedConnection):
         found = list(wire.messages(b"".join(exchange.pieces)))
         kinds = {kind for kind, _ in found}
         if exchange.prepared is not None and kinds & _DESCRIBED:
-            exchange.prepared.described = b"".join(wire.frame(*one) for one in found if one[0] in _DESCRIPTION)
+            described = b"".join(wire.frame(*one) for one in found if one[0] in _DESCRIPTION)
+            exchange.prepared.described = self._described[exchange.prepared.parse] = described
             self._exchange = None
             if exchange.context is not None:
                 exchange.context.run(self._keep, exchange, seams.start, "PREPARE")

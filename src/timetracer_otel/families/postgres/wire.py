@@ -65,6 +65,8 @@ StructError: Final = struct.error
 _HEAD: Final = struct.Struct("!cI")
 _INT16: Final = struct.Struct("!h")
 _INT32: Final = struct.Struct("!i")
+_COUNT: Final = struct.Struct("!H")
+"""Of parameters, of which a statement has up to 65,535."""
 _COLUMN: Final = struct.Struct("!IhIhih")
 _READY: Final = b"Z\0\0\0\5"
 _READY_LENGTH: Final = 6
@@ -256,14 +258,14 @@ def query(sql: str) -> bytes:
 
 def parse(name: str, sql: str, types: Sequence[int] = ()) -> bytes:
     """Make a Parse."""
-    return frame(b"P", _zero(name) + _zero(sql) + struct.pack(f"!h{len(types)}I", len(types), *types))
+    return frame(b"P", _zero(name) + _zero(sql) + struct.pack(f"!H{len(types)}I", len(types), *types))
 
 
 def parsed(body: bytes) -> tuple[str, str, tuple[int, ...]]:
     """Read a Parse: name, statement, types."""
     name, at = text(body)
     sql, at = text(body, at)
-    (count,) = _INT16.unpack_from(body, at)
+    (count,) = _COUNT.unpack_from(body, at)
     return name, sql, struct.unpack_from(f"!{count}I", body, at + 2)
 
 
@@ -288,7 +290,7 @@ class Bound(NamedTuple):
 def bind(one: Bound) -> bytes:
     """Make a Bind."""
     names = b"\0\0" if not one.portal and not one.statement else _zero(one.portal) + _zero(one.statement)
-    pieces = [names, _int16s(one.formats), _INT16.pack(len(one.parameters))]
+    pieces = [names, _int16s(one.formats), _COUNT.pack(len(one.parameters))]
     pack = _INT32.pack
     for value in one.parameters:
         pieces += (_NO_VALUE,) if value is None else (pack(len(value)), value)
@@ -376,7 +378,7 @@ def notification(pid: int, channel: bytes, payload: bytes) -> bytes:
 
 def parameter_types(body: bytes) -> tuple[int, ...]:
     """Read a ParameterDescription."""
-    (count,) = _INT16.unpack_from(body)
+    (count,) = _COUNT.unpack_from(body)
     return struct.unpack_from(f"!{count}I", body, 2)
 
 
@@ -458,7 +460,7 @@ def error_response(fields: dict[str, str], kind: bytes = b"E") -> bytes:
 
 
 def _cells(body: bytes, at: int) -> tuple[list[bytes | None], int]:
-    (count,) = _INT16.unpack_from(body, at)
+    (count,) = _COUNT.unpack_from(body, at)
     at += 2
     found: list[bytes | None] = []
     for _ in range(count):
@@ -471,9 +473,9 @@ def _cells(body: bytes, at: int) -> tuple[list[bytes | None], int]:
 
 @lru_cache(maxsize=256)
 def _int16s(values: tuple[int, ...]) -> bytes:
-    return struct.pack(f"!{len(values) + 1}h", len(values), *values)
+    return struct.pack(f"!H{len(values)}h", len(values), *values)
 
 
 def _read_int16s(body: bytes, at: int) -> tuple[tuple[int, ...], int]:
-    (count,) = _INT16.unpack_from(body, at)
+    (count,) = _COUNT.unpack_from(body, at)
     return struct.unpack_from(f"!{count}h", body, at + 2), at + 2 + 2 * count
