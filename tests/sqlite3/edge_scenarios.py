@@ -130,12 +130,10 @@ def adapters_of_the_app(connect: Connect) -> Any:
             return "emptied"
 
     with closing(connect()) as connection:
-        seen = [error_of(lambda: connection.execute("SELECT ?, ?", parameters)) for parameters in (
-            (1, Failing()), [Failing(), 1], {"a": 1, "b": Failing()},
-        )]  # fmt: skip
+        ask = partial(connection.execute, "SELECT ?, ?")
+        seen = [error_of(partial(ask, given)) for given in ((1, Failing()), [Failing(), 1], {"a": 1, "b": Failing()})]
         changing += [Emptying(), 0]
-        seen.append(error_of(lambda: connection.execute("SELECT ?, ?", changing)))
-        return [*seen, asked, changing]
+        return [*seen, error_of(partial(ask, changing)), asked, changing]
 
 
 def asked_while_copying(_connect: Connect) -> Any:
@@ -313,7 +311,7 @@ def wrong_factories(connect: Connect) -> Any:
 EDGES = {
     scenario.__name__: scenario
     for scenario in (
-        sizes, wrong_calls, odd_parameters, adapters_of_the_app, asked_while_copying, failing_functions, heard, nothing, expired, one_and_another, constraints,
-        left_behind, wrong_factories, large,
+        sizes, wrong_calls, odd_parameters, adapters_of_the_app, asked_while_copying, failing_functions, heard, nothing,
+        expired, one_and_another, constraints, left_behind, wrong_factories, large,
     )
 }  # fmt: skip

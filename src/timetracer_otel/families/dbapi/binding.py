@@ -87,7 +87,7 @@ class Binding:
         try:
             count = len(parameters)
             for number in range(count):  # by number, as the database does: an adapter may change the app's list
-                given.append(self._adapted(parameters[number]))
+                given.append(self._adapted(parameters[number]))  # noqa: PERF401 - those before a failure are kept
         except Exception as error:  # noqa: BLE001 - of the app's, or no parameters at all: then the database says so
             has_items = count >= 0 and hasattr(type(parameters), "__getitem__")
             unknown = [Unknown(type(parameters).__qualname__)]

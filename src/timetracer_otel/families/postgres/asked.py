@@ -221,9 +221,8 @@ class Asked:
         """
         if kind == b"Q":
             self.operation, self.sql = "query", wire.text(body)[0]
-        elif kind == b"P":
-            if not self.sets:  # else what ends the transaction of an ``executemany`` that the client breaks off
-                _, self.sql, self.types = wire.parsed(body)
+        elif kind == b"P" and not self.sets:  # else it ends the transaction of an ``executemany`` that is broken off
+            _, self.sql, self.types = wire.parsed(body)
         elif kind == b"B":
             self.sets.append(wire.bound(body)._replace(portal="", statement=""))
             self.operation = "bind" if self.operation == "prepare" else self.operation
