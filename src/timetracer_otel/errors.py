@@ -21,6 +21,7 @@ __all__ = [
     "OutboundRefused",
     "ReplayMiss",
     "TimetracerError",
+    "in_words",
 ]
 
 
@@ -58,3 +59,13 @@ class ReplayMiss(TimetracerError):  # noqa: N818 - "miss" is the field's word, a
 
 class OutboundRefused(TimetracerError, ConnectionRefusedError):  # noqa: N818 - reads as the event that it is
     """A replayed process tried to reach the network, and no responder owns that connection."""
+
+
+def in_words(error: OSError) -> str:
+    """Say what the system refused, as messages of ours do: where, then what.
+
+    Args:
+        error: that a command met, such as of a file that it was to write.
+    """
+    what = error.strerror or str(error)
+    return what if error.filename is None else f"{error.filename}: {what}"

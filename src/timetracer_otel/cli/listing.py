@@ -1,5 +1,7 @@
 """``timetracer list``: which lanes and sessions were recorded."""
 
+# ruff: noqa: PTH110, PTH112 - pathlib raises on a name too long; os.path answers no
+
 from __future__ import annotations
 
 import os
@@ -66,7 +68,7 @@ def collect(place: str) -> Listing:
     Raises:
         CassetteError: there is nothing of that name.
     """
-    if not is_url(place) and Path(place).is_dir():
+    if not is_url(place) and os.path.isdir(place):
         listing = _collect_folder(Path(place))
     else:
         listing = Listing()
@@ -216,10 +218,10 @@ def _paths(place: str, errors: list[CassetteError]) -> Iterator[Path]:
     if is_url(place):
         yield from finding.find([place], folder)
         return
-    if folder.exists() and not folder.is_dir():  # opening refuses what is no file
+    if os.path.exists(place) and not os.path.isdir(place):  # opening refuses what is no file
         yield folder
         return
-    if not folder.is_dir():
+    if not os.path.isdir(place):
         message = "there is no such directory: record something, name another one, or set TIMETRACER_DIR"
         raise CassetteError(message, file=folder)
     yield from finding.below(folder, left_out=errors)

@@ -18,7 +18,7 @@ from timetracer_otel import __version__, config
 from timetracer_otel.cassette import finding, loading
 from timetracer_otel.cassette.model import Lane
 from timetracer_otel.cli import choosing, examples, keeping, lane_table, listing, output, progress
-from timetracer_otel.errors import CassetteError, ConfigError, TimetracerError
+from timetracer_otel.errors import CassetteError, ConfigError, TimetracerError, in_words
 
 __all__ = ["app", "run"]
 
@@ -436,6 +436,9 @@ def run() -> None:
         if status is None:
             raise
         _leave_pipe(status)
+    except OSError as error:  # of a file that was named, or of stdout: the disk is full
+        output.complain(in_words(error))
+        _leave_pipe(2)
 
 
 def _of_left_pipe(end: BaseException) -> object:

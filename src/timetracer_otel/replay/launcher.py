@@ -20,7 +20,7 @@ import typer
 
 from timetracer_otel import config, sealing
 from timetracer_otel.cassette import scratch, shelf, storage
-from timetracer_otel.errors import CassetteError, ConfigError, TimetracerError
+from timetracer_otel.errors import CassetteError, ConfigError, TimetracerError, in_words
 from timetracer_otel.replay import interpreter, journal
 from timetracer_otel.replay.accepting.asking import Questions, everything
 from timetracer_otel.replay.arguments import (
@@ -191,6 +191,9 @@ def run() -> None:
         app(ours, prog_name="timetracer-replay", obj=command)
     except TimetracerError as error:
         _say(error)
+        sys.exit(2)
+    except OSError as error:
+        _say(in_words(error))
         sys.exit(2)
 
 
