@@ -430,6 +430,9 @@ def copy(dsn: str) -> Any:
         def read(self, _size: int | None = -1) -> str:
             raise ValueError("no more tea")
 
+        def write(self, _text: str) -> int:
+            raise ValueError("no room for tea")
+
     with connected(dsn) as connection:
         cursor = connection.cursor()
         cursor.copy_from(io.StringIO("a\t1\nb\t\\N\n"), "item", columns=(one for one in ("name", "price")))
@@ -451,6 +454,11 @@ def copy(dsn: str) -> Any:
             seen.append(outcome(lambda: cursor.copy_from(file, table, columns=("name", "price"))))  # noqa: B023 - at once
             connection.rollback()
         seen.append(outcome(lambda: cursor.copy_to(io.StringIO(), "nowhere")))
+        connection.rollback()
+        try:
+            cursor.copy_to(Bad(), "item")
+        except ValueError as error:
+            seen.append(str(error))
         connection.rollback()
         try:
             cursor.copy_from(object(), "item")
@@ -560,6 +568,21 @@ def pools(dsn: str) -> Any:
     with connected(dsn) as shared, ThreadPoolExecutor(3) as threads:
         seen.append(list(threads.map(lambda number: asked(shared, "SELECT %s + 1", (number,)), range(9))))
     taken.closeall()
+    return seen
+
+
+@scenario
+def named_at_the_start(dsn: str) -> Any:
+    """What a connection is told to be when it is made holds before anything is asked: how it quotes, its name."""
+    seen: list[Any] = []
+    for strict in ("on", "off"):
+        options = f"-c standard_conforming_strings={strict} -cTimeZone=Asia/Tokyo"
+        with closing(psycopg2.connect(dsn, options=options, application_name="kiosk")) as connection:
+            names = "standard_conforming_strings", "application_name", "TimeZone"
+            seen += map(connection.get_parameter_status, names)
+            text = psycopg2.extensions.adapt("a\\b")
+            text.prepare(connection)
+            seen.append(text.getquoted())
     return seen
 
 

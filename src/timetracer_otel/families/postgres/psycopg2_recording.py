@@ -241,12 +241,14 @@ class Recording(LibpqConnection):
             self.restate(cursor.query)
         conn = cursor.connection
         fields = error_fields(conn, error)
-        if not watched.is_used or not fields:
+        is_the_files = watched.is_used and not watched.is_read and not fields and not conn.closed
+        if not is_the_files and not (watched.is_used and fields):
             self.failed(conn, error, before)
             return
         before.tell(self, conn)
         self._copied(watched)
-        self.copy_ended(self._libpq, MadeResult(FATAL, fields=fields), watched.refused)
+        ended = MadeResult(command_status=b"COPY") if is_the_files else MadeResult(FATAL, fields=fields)
+        self.copy_ended(self._libpq, ended, watched.refused)
 
     def _copied(self, watched: WatchedFile) -> None:
         if self.pending:

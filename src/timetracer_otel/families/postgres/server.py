@@ -29,6 +29,8 @@ _DEFAULTS: Final = {
     "DateStyle": "ISO, MDY", "IntervalStyle": "postgres", "standard_conforming_strings": "on", "TimeZone": "UTC",
     "application_name": "",
 }  # fmt: skip
+_ASKED_FOR: Final = "application_name", "TimeZone", "standard_conforming_strings", "IntervalStyle"
+"""What is as the client asks for it when it connects."""
 _AUTHENTICATED: Final = wire.frame(b"R", bytes(4))
 
 
@@ -147,7 +149,7 @@ class Server(Dialogue[bytes]):
     def _welcome(self, startup: dict[str, str]) -> Iterator[bytes]:
         facts = self._facts()
         parameters = _DEFAULTS | facts.get("parameters", {})
-        parameters |= {name: startup[name] for name in ("application_name", "TimeZone") if name in startup}
+        parameters |= {name: startup[name] for name in _ASKED_FOR if name in startup}
         self._parameters = parameters
         statuses = [wire.parameter_status(name, value) for name, value in parameters.items()]
         pid = int(facts.get("pid", 0)) or 1

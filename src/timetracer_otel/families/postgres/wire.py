@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import struct
 from collections.abc import Iterable, Iterator, Sequence
 from functools import lru_cache
@@ -64,6 +65,8 @@ StructError: Final = struct.error
 """Raised where a message is shorter than it says."""
 _HEAD: Final = struct.Struct("!cI")
 _INT16: Final = struct.Struct("!h")
+_OPTION: Final = re.compile(r"(?:-c\s*|--)(\w+)=((?:\\.|\S)*)")
+"""A parameter of the server among the options that it is connected with."""
 _INT32: Final = struct.Struct("!i")
 _COUNT: Final = struct.Struct("!H")
 """Of parameters, of which a statement has up to 65,535."""
@@ -242,10 +245,11 @@ def _zero(value: str) -> bytes:
 
 
 def startup_parameters(body: bytes) -> dict[str, str]:
-    """Read the parameters of a StartupMessage."""
+    """Read the parameters of a StartupMessage, and those among its options."""
     items = body[_LENGTH:].split(b"\0")
     texts = [item.decode("utf-8", "replace") for item in items]
-    return dict(zip(texts[::2], texts[1::2], strict=False))
+    said = dict(zip(texts[::2], texts[1::2], strict=False))
+    return dict(_OPTION.findall(said.get("options", ""))) | said
 
 
 # What a client says.
