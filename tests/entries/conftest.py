@@ -1,4 +1,4 @@
-"""A runtime in force for a test, and the frameworks patched."""
+"""A runtime in force for a test, and the entries patched."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import pytest
 
 from tests.entries.doubles import NotingRuntime
 from timetracer_otel import seams
-from timetracer_otel.integrations import django, fastapi, flask, starlette
+from timetracer_otel.integrations import asgi, django, fastapi, flask, starlette, wsgi
 from timetracer_otel.seams import patching
 
 
@@ -32,8 +32,8 @@ def replay() -> Iterator[NotingRuntime]:
 
 @pytest.fixture
 def patched() -> Iterator[None]:
-    """The frameworks' entries are patched."""
-    for module in (django, flask, starlette, fastapi):
+    """The entries of frameworks and servers are patched."""
+    for module in (asgi, wsgi, django, flask, starlette, fastapi):
         patching.apply(module.INTEGRATION)
     yield
     patching.undo_all()

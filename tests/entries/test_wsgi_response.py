@@ -225,3 +225,21 @@ def test_a_response_leaves_with_its_first_bytes(
         assert told == (["200 OK"] if chunk else [])
     assert told == ["200 OK"]
     assert runtime.lane.response.complete
+
+
+@pytest.mark.parametrize("begins", ["is called", "is asked for the first piece"])
+def test_a_response_that_was_begun_and_failed_before_its_first_piece_is_none(
+    runtime: NotingRuntime, begins: str
+) -> None:
+    """A server has held its head back (PEP 3333), and answers by itself."""
+
+    def fail() -> bytes:
+        raise ValueError("nothing comes")
+
+    def app(request: Environ, start: Start) -> Iterator[bytes]:
+        body = streaming(fail)(request, start)
+        return iter([next(body)]) if begins == "is called" else body
+
+    serve_wsgi(seamed(app), environ())
+    assert runtime.lane.asked.response is None
+    assert isinstance(runtime.lane.error, ValueError)

@@ -6,7 +6,6 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 
 from timetracer_otel.errors import ReplayMiss
-from timetracer_otel.families.entry import apps
 from timetracer_otel.families.entry.asgi import asgi_call
 from timetracer_otel.families.entry.wsgi import wsgi_call
 from timetracer_otel.integrations import _django_settings
@@ -44,7 +43,7 @@ INTEGRATION = Integration(
     ),
     handlers=(Patch(_HANDLERS, "BaseHandler.make_view_atomic", _watched_view),),
     plumbing=("django.db.backends.base.base",),  # when a connection is too old
-    packages={"django": "django", "channels": "channels", **apps.SERVERS},
+    packages={"django": "django", "channels": "channels"},
     instrumentors=(Instrumentor("django", _HANDLERS),),
     oldest=("django", (4, 2)),
 )

@@ -13,7 +13,7 @@ from timetracer_otel.seams.command_line import PythonCommand
 
 __all__ = ["Command", "recorded_command"]
 
-_SERVERS = frozenset({"daphne", "granian", "gunicorn", "hypercorn", "uvicorn", "waitress-serve"})
+_SERVERS = frozenset({"cheroot", "daphne", "granian", "gunicorn", "hypercorn", "uvicorn", "uwsgi", "waitress-serve"})
 
 
 @dataclass(frozen=True, slots=True)

@@ -297,9 +297,9 @@ class _Child:
 
     @property
     def runs_python(self) -> bool:
-        """Whether it is a Python that runs something: not to print its version."""
+        """Whether it is a Python that runs something of the program's: not to print its version."""
         command = self._command
-        return command is not None and not (command.flags & {"V", "h", "?"} or command.asks)
+        return command is not None and not (command.flags & {"V", "h", "?"} or command.asks or command.tracks)
 
     @property
     def is_reachable(self) -> bool:

@@ -10,12 +10,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Self
 
-__all__ = ["ISOLATING", "WORKER", "PythonCommand", "interpreter_of", "is_this_python"]
+__all__ = ["ISOLATING", "WORKER", "PythonCommand", "interpreter_of", "is_this_python", "of_this_process"]
 
 ISOLATING: Final = frozenset("IES")
 """Flags of an interpreter that does not look for OpenTelemetry's site module."""
 WORKER: Final = "from multiprocessing."
 """How the program of a child of multiprocessing begins, which stands on its command line."""
+_TRACKER: Final = f"{WORKER}resource_tracker import"
 
 _PYTHON: Final = re.compile(r"(?:python|pypy)[0-9.]*t?")
 _WITH_VALUE: Final = "XW"
@@ -74,6 +75,11 @@ class PythonCommand:
         """Whether it only asks the interpreter about itself."""
         return any(one.startswith(("--version", "--help")) for one in self.options)
 
+    @property
+    def tracks(self) -> bool:
+        """Whether it is the process of multiprocessing that cleans up behind others: nobody asks it, it asks nobody."""
+        return self.target[1:] != () and self.target[1].startswith(_TRACKER)
+
     def without(self, letters: frozenset[str]) -> list[str]:
         """The arguments of a command line that lacks some flags; what ``-I`` implies beside ``-E`` stays."""
         implied = ["-P", "-s"] if "I" in letters else []
@@ -84,6 +90,11 @@ class PythonCommand:
             elif rest := "".join(letter for letter in one[1:] if letter not in letters):
                 kept.append(f"-{rest}")
         return [*implied, *kept, *self.target, *self.arguments]
+
+
+def of_this_process() -> list[str]:
+    """The command line of this process; where Python is inside of another program (uWSGI), what that one says."""
+    return sys.orig_argv or list(getattr(sys, "argv", ())) or [sys.executable]
 
 
 def interpreter_of(executable: str) -> list[str]:

@@ -18,10 +18,10 @@ _MADE_ANEW: Final = frozenset({"host", "content-length", "connection", "transfer
 _ASGI_SERVERS: Final = frozenset({"daphne", "granian", "hypercorn", "uvicorn"})
 _SERVERS: Final = _ASGI_SERVERS | {"gunicorn"}
 _LINE: Final = 100
-_CLIENTS: Final = {
-    "wsgi": ("from werkzeug.test import Client", "Client({app})", "open", "data", "data"),
-    "asgi": ("from starlette.testclient import TestClient", "TestClient({app})", "request", "content", "content"),
-}
+_WSGI_CLIENT: Final = ("from werkzeug.test import Client", "Client({app})", "open", "data", "data")
+_ASGI_CLIENT: Final = (
+    "from starlette.testclient import TestClient", "TestClient({app})", "request", "content", "content"
+)  # fmt: skip
 """What to import, a client, its method that sends, the argument with the body, and what has that of the response."""
 _TEMPLATE: Final = '''"""Made by `timetracer export pytest` from {name}: the recorded request, sent to the app again."""
 
@@ -105,7 +105,7 @@ def source(lane: Lane, app: str) -> str:
     if not colon or not re.fullmatch(r"[\w.]+", module) or not variable.isidentifier():
         raise ConfigError(f"--app {app}: give module:variable, such as shop.main:app")
     served = _served(lane)
-    import_client, client, send, sends, content = _CLIENTS["asgi" if _is_asgi(lane) else "wsgi"]
+    import_client, client, send, sends, content = _ASGI_CLIENT if _is_asgi(lane) else _WSGI_CLIENT
     path, headers = served.span.text(spans.HTTP_TARGET) or "/", _headers(lane)
     arguments = [repr(path), f"method={served.method!r}"] if send == "open" else [repr(served.method), repr(path)]
     arguments += [f"headers={headers!r}"] if headers else []

@@ -15,6 +15,7 @@ from typing import Any
 from timetracer_otel import redaction, seams, spans
 from timetracer_otel.cassette import otlp
 from timetracer_otel.config import Settings
+from timetracer_otel.seams.command_line import of_this_process
 
 __all__ = ["ProcessDescription", "describe_process", "program_name"]
 
@@ -61,7 +62,7 @@ def describe_process(settings: Settings) -> dict[str, spans.Attribute]:
         "timetracer.version": _version("timetracer-otel") or "unknown",
         "process.runtime.name": sys.implementation.name,
         "process.runtime.version": platform.python_version(),
-        _COMMAND: redaction.arguments(sys.orig_argv),
+        _COMMAND: redaction.arguments(of_this_process()),
         "timetracer.settings": _settings(settings),
     }
     if sys.flags.hash_randomization and (seed := os.environ.get("PYTHONHASHSEED", "")).isdecimal():
@@ -95,7 +96,7 @@ def _version(library: str) -> str | None:
 
 def program_name() -> str:
     """A short name of the running program: of the script, or of the module after ``-m``."""
-    argv = sys.orig_argv
+    argv = of_this_process()
     if "-m" in argv[1:-1]:
         return argv[argv.index("-m") + 1].rpartition(".")[2]
     return Path(sys.argv[0]).stem if sys.argv and sys.argv[0] not in ("", "-c") else "python"

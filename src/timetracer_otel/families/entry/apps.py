@@ -7,19 +7,16 @@ later. An app of the original class is then no ``flask.Flask`` any more, and ``f
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Final, Protocol, TypeVar
+from typing import Any, Protocol, TypeVar
 
-from timetracer_otel.families.entry import workers
 from timetracer_otel.seams import Instrumentor, Integration, Patch, faults
 from timetracer_otel.seams.door import set_up
 from timetracer_otel.seams.integration import Wrapper
 
-__all__ = ["SERVERS", "AutoSetup", "auto_setup", "entry"]
+__all__ = ["AutoSetup", "auto_setup", "entry"]
 
 _App = TypeVar("_App")
 _IS_INSTRUMENTED = "_is_instrumented_by_opentelemetry"  # what all of OpenTelemetry's instrumentors set on an app
-SERVERS: Final = {"gunicorn": "gunicorn", "hypercorn": "hypercorn", "uvicorn": "uvicorn"}
-"""Servers of any framework's apps, whose versions count as well."""
 
 
 class AutoSetup(Protocol):
@@ -60,13 +57,12 @@ def entry(
     """
     made = Instrumentor(instrumentor or name, patch.module.partition(".")[0], in_code=False)
     init = Patch(patch.module, f"{patch.name.rpartition('.')[0]}.__init__", _instrumenting(made))
-    packages = {name: name} if packages is None else packages
     return Integration(
         name,
-        (patch, *workers.PATCHES),
+        (patch,),
         apps=(init,),
         handlers=handlers,
-        packages={**packages, **SERVERS},
+        packages={name: name} if packages is None else packages,
         instrumentors=(made,),
     )
 

@@ -106,7 +106,7 @@ class Exchange:
         self.request.response = Response(status, headers, body)
         length = next((value for name, value in headers if name.lower() == "content-length"), "")
         self.left = None if (announced := spans.whole_number(length)) is None else announced - sum(map(len, body))
-        if self.place != "wsgi":  # a server of WSGI holds the head back until there is some of the body (PEP 3333)
+        if not self._holds_back():
             _leaves(status)
 
     @_step
@@ -160,6 +160,8 @@ class Exchange:
     @_step
     def _finish(self, ended: bool, error: BaseException | None) -> None:  # noqa: FBT001 - internal half of finish()
         self._carrier.pop(MARK, None)
+        if error is not None and self._holds_back():
+            self.request.response = None  # the server answers by itself, as if the app had begun none
         response = self.request.response
         if response is not None:
             _leaves(response.status)
@@ -167,6 +169,11 @@ class Exchange:
         if self.place == "wsgi":  # an ASGI app goes on behind its response: its own seam sees its end
             self.lane.end_code()
         self.lane.finish(error)
+
+    def _holds_back(self) -> bool:
+        """Whether the response is with us alone: a server of WSGI sends no head before some of the body (PEP 3333)."""
+        response = self.request.response
+        return self.place == "wsgi" and response is not None and not response.body
 
     def _needs_no_more(self, response: Response) -> bool:
         """Whether the body is whole although the app did not say so (RFC 9112, section 6.3)."""

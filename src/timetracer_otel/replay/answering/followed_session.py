@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import re
-import sys
 from collections.abc import Iterable, Mapping, Sequence
 
 from timetracer_otel import redaction, spans
 from timetracer_otel.cassette.model import Lane
 from timetracer_otel.replay.commands import Command, recorded_command
 from timetracer_otel.replay.journal import Journal, followed_by
-from timetracer_otel.seams.command_line import WORKER
+from timetracer_otel.seams.command_line import WORKER, of_this_process
 
 __all__ = ["child_of", "entry_of", "parent_of", "root_of"]
 
@@ -39,9 +38,9 @@ def root_of(sessions: Mapping[str, Lane], journal: Journal) -> Lane | None:
         The session; None when no recorded process ran the same program, and there is not just one.
     """
     roots = [session for session in sessions.values() if parent_of(session) not in sessions]
-    name = Command.of(sys.orig_argv).name
+    name = Command.of(of_this_process()).name
     same = [one for one in roots if (command := recorded_command(one)) is not None and command.name == name]
-    mine = _command(redaction.arguments(sys.orig_argv))
+    mine = _command(redaction.arguments(of_this_process()))
     alike = [one for one in same if _recorded(one) == mine]
     return _first_free([*alike, *same, *(roots if len(roots) == 1 else ())], journal)
 
@@ -63,7 +62,7 @@ def child_of(parent_id: str, place: str, sessions: Mapping[str, Lane], journal: 
     """
     children = [one for one in sessions.values() if parent_of(one) == parent_id]
     children.sort(key=lambda one: one.spans[0].start)
-    mine = _command(redaction.arguments(sys.orig_argv))
+    mine = _command(redaction.arguments(of_this_process()))
     there = [one for one in children if place and one.resource.get(spans.SESSION_PLACE) == place]
     same = [one for one in children if _recorded(one) == mine]
     return _first_free([*(one for one in there if one in same), *same, *there], journal)
