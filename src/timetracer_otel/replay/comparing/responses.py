@@ -34,6 +34,8 @@ _LENGTH: Final = "content-length"
 _NO_BODY: Final = frozenset({204, 304})
 _SERVER_ERROR: Final = 500
 _GLANCE: Final = 40
+_MOST: Final = 64 * 1024 * 1024
+"""Bytes up to which a packed body is unpacked to be looked into."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -204,14 +206,16 @@ def compare_bodies(recorded: ComparedResponse, live: ComparedResponse) -> Iterat
 
 
 def _plain(reply: ComparedResponse) -> bytes:
-    """A body without the content coding that the standard library knows; a damaged one as it is."""
+    """A body without the content coding that the standard library knows; one damaged or very large as it is."""
     coding = next((value.strip().lower() for name, value in reply.headers if name.lower() == "content-encoding"), "")
+    if coding not in {"gzip", "deflate"}:
+        return reply.body
+    inflater = zlib.decompressobj(wbits=47)  # 32 + 15: gzip or zlib, whichever it is
     try:
-        if coding in {"gzip", "deflate"}:
-            return zlib.decompress(reply.body, wbits=47)  # 32 + 15: gzip or zlib, whichever it is
+        plain = inflater.decompress(reply.body, _MOST + 1)
     except zlib.error:
         return reply.body
-    return reply.body
+    return plain if inflater.eof and len(plain) <= _MOST else reply.body
 
 
 def _parsed(body: bytes) -> Any:
