@@ -23,6 +23,7 @@ SYNTAX: dict[str, list[bytes]] = {
     "latin-1": [_HEAD + b"X-N: caf\xe9 \xff\r\n" + _OK],
     "many-fields": [_HEAD + b"".join(b"X-%d: 1\r\n" % number for number in range(150)) + _OK],
     "long-field": [_HEAD + b"X-L: " + b"a" * 70_000 + b"\r\n" + _OK],
+    "very-long-field": [_HEAD + b"X-L: " + b"a" * 100_000 + b"\r\n" + _OK],
     "http-0.9": [b"hello world\n"],
     "http-2": [b"HTTP/2 200 OK\r\n" + _OK],
     "status-99": [b"HTTP/1.1 99 Odd\r\n" + _OK],
@@ -40,10 +41,13 @@ SYNTAX: dict[str, list[bytes]] = {
     "negative-length": [_HEAD + b"Content-Length: -5\r\n\r\nok"],
     "length-with-sign": [_HEAD + b"Content-Length: +2\r\n\r\nok"],
     "length-is-a-word": [_HEAD + b"Content-Length: two\r\n\r\nok"],
+    "length-twice-in-one": [_HEAD + b"Content-Length: 2, 2\r\n\r\nok"],
+    "length-is-nothing": [_HEAD + b"Content-Length: \r\n\r\nok"],
     "body-of-204": [b"HTTP/1.1 204 No Content\r\nContent-Length: 5\r\n\r\nhello"],
     # Transfer codings.
     "coding-twice": [_HEAD + b"Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n\r\n"],
     "coding-gzip": [_HEAD + b"Transfer-Encoding: gzip\r\n\r\nzzzz"],
+    "coding-gzip-of-chunks": [_HEAD + b"Transfer-Encoding: gzip, chunked\r\n\r\n2\r\nok\r\n0\r\n\r\n"],
     "coding-unknown": [_HEAD + b"Transfer-Encoding: foo, chunked\r\n\r\n2\r\nok\r\n0\r\n\r\n"],
     # Chunks.
     "extensions": [_CHUNKED + b'5;a="b;c"\r\nhello\r\n0;last\r\n\r\n'],

@@ -6,6 +6,7 @@ import contextlib
 import http.client
 import urllib.request
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import aiohttp
@@ -13,12 +14,15 @@ import httpx
 import pytest
 import requests
 import urllib3
+from opentelemetry.instrumentation.urllib import URLLibInstrumentor
+from opentelemetry.instrumentation.urllib3 import URLLib3Instrumentor
 from tornado.httpclient import HTTPRequest
 from tornado.simple_httpclient import SimpleAsyncHTTPClient
 
 from tests.http.conftest import Run
 from tests.http.server import ShapeServer
 from tests.http.syntax import SYNTAX
+from timetracer_otel import testing
 
 TIMEOUT = 5
 
@@ -113,3 +117,32 @@ def test_a_peer_that_breaks_the_rules(client: Callable[[str], Any], server: Shap
     assert len(recorded) == len(SYNTAX)
     assert {name: replayed[name] for name in SYNTAX} == recorded
     assert recorded["usual"][0] == 200
+
+
+def _urllib3_anew(url: str) -> Any:
+    with urllib3.PoolManager(retries=False, timeout=TIMEOUT) as pool:
+        response = pool.request("GET", url)
+        return response.status, list(response.headers.items()), response.data
+
+
+LENGTHS = ("usual", "length-is-a-word", "length-is-nothing", "length-twice-in-one", "two-equal-lengths")
+
+
+@pytest.mark.parametrize(
+    ("client", "instrumentor"), [(_urllib, URLLibInstrumentor), (_urllib3_anew, URLLib3Instrumentor)]
+)
+def test_a_length_that_is_no_number_is_the_clients_to_judge(
+    client: Callable[[str], Any], instrumentor: Any, server: ShapeServer, tmp_path: Path
+) -> None:
+    """OpenTelemetry's instrumentors measure responses by it, and raised a ValueError of theirs."""
+
+    def seen() -> list[Any]:
+        return [client(f"{server.url}/syntax?{name}") for name in LENGTHS]
+
+    plain = seen()
+    instrumentor().instrument()
+    try:
+        with testing.record(tmp_path):
+            assert seen() == plain
+    finally:
+        instrumentor().uninstrument()

@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 from timetracer_otel.cassette.version1 import Library
 from timetracer_otel.families.http import http_client
 from timetracer_otel.families.http.family import declared
+from timetracer_otel.families.http.lengths import forgiving
 from timetracer_otel.families.http.messages import Sent
 from timetracer_otel.seams import Instrumentor, Patch
 
@@ -48,6 +49,7 @@ INTEGRATION = declared(
         Patch("urllib3.connectionpool", "HTTPConnectionPool.urlopen", _urlopen),
         Patch("urllib3.connection", "HTTPConnection.connect", http_client.connect),
         Patch("urllib3.connection", "HTTPSConnection.connect", http_client.connect),
+        forgiving("opentelemetry.instrumentation.urllib3"),
     ),
     aliases=("requests",),
     packages={"urllib3": "urllib3", "requests": "requests"},
