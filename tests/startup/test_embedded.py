@@ -19,7 +19,7 @@ def test_the_command_line_is_what_the_program_says(monkeypatch: pytest.MonkeyPat
 
 
 def test_what_cleans_up_behind_processes_is_no_program_of_the_app() -> None:
-    """multiprocessing starts it with any spawned worker; a verification may end before it came up."""
+    """It starts with any worker that multiprocessing spawns; a verification may end before it came up."""
     for code, tracks in (
         ("resource_tracker import main;main(5)", True),
         ("spawn import spawn_main; spawn_main()", False),
