@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextvars
+from collections.abc import Iterator
 
 import pytest
 from opentelemetry.sdk.trace import TracerProvider
@@ -10,6 +12,7 @@ from opentelemetry.sdk.trace import TracerProvider
 from tests.entries.doubles import NotedLane, NotingRuntime, here
 from timetracer_otel import seams
 from timetracer_otel.families.kinds.task import Outcome, Task
+from timetracer_otel.seams import carrying
 
 
 class Consumer:
@@ -82,3 +85,48 @@ def test_a_lane_is_laid_down_in_another_context(runtime: NotingRuntime) -> None:
     assert here() == first.id
     first.lay_down()
     assert here() is None
+
+
+@pytest.fixture
+def _carried() -> Iterator[None]:
+    """Lanes reach what the app starts."""
+    carrying.install()
+    yield
+    carrying.uninstall()
+
+
+@pytest.mark.usefixtures("_carried")
+def test_a_message_that_is_waited_for(runtime: NotingRuntime) -> None:
+    """``wait_for`` asks in a task until Python 3.12: the lane is that of who waits, and of nobody behind the last."""
+
+    async def asks(consumer: Consumer) -> str | None:
+        await asyncio.sleep(0)
+        return consumer.poll()
+
+    async def loop() -> list[str | None]:
+        consumer, seen = Consumer(runtime, ["a", "b"]), list[str | None]()
+        while await asyncio.wait_for(asks(consumer), 60) is not None:
+            seen.append(here())
+        return [*seen, here()]
+
+    seen = asyncio.run(loop())
+    assert seen == [*(lane.id for lane in runtime.lanes), None]
+
+
+@pytest.mark.usefixtures("_carried")
+def test_who_waits_in_another_lane_stays_in_it(runtime: NotingRuntime) -> None:
+    """A request that asks a consumer whose message was not its own."""
+
+    async def asks(consumer: Consumer) -> str | None:
+        return consumer.poll()
+
+    async def loop() -> str | None:
+        consumer = Consumer(runtime, ["a"])
+        await asyncio.create_task(asks(consumer))
+        request = runtime.open_lane(Task("request", "request", [], "made up"))
+        assert request is not None
+        with request.entered():
+            await asyncio.wait_for(asks(consumer), 60)
+            return here()
+
+    assert asyncio.run(loop()) == runtime.lanes[-1].id

@@ -8,14 +8,18 @@ runs what it is handed keeps no lane of its own; what it takes from a queue: :mo
 from __future__ import annotations
 
 import asyncio
+import functools
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import suppress
+from contextvars import ContextVar
 from threading import Thread
 from typing import Any, Final
 
 from timetracer_otel.seams import branches, patching
 from timetracer_otel.seams.branches import Within
 from timetracer_otel.seams.integration import Integration, Patch
+from timetracer_otel.seams.lanes import waiters
 from timetracer_otel.seams.pools import PATCHES as POOLS
 from timetracer_otel.seams.pools import Carried, watch_greenlets
 from timetracer_otel.seams.process_pools import PATCHES as PROCESS_POOLS
@@ -26,6 +30,7 @@ __all__ = ["install", "uninstall"]
 _BRANCH: Final = "_timetracer_branch"
 _ABSENT: Final = object()
 _WAIT_FOR: Final = asyncio.wait_for.__code__ if sys.version_info < (3, 12) else None
+_waiting: Final[ContextVar[list[Callable[[], None]] | None]] = ContextVar("timetracer_waiting", default=None)
 _UP_TO_WAIT_FOR: Final = 4
 """Frames: behind whoever asks come ``create_task``, and two of ``ensure_future``."""
 _WORKERS: Final = (
@@ -128,7 +133,12 @@ def _start_task(original: Callable[..., Any]) -> Callable[..., Any]:
     """Go around ``create_task`` of a loop. The task copies a context that says which branch it is."""
 
     def create_task(self: Any, coro: Any, *args: Any, **kwargs: Any) -> Any:
-        branch = None if _is_waited_for() else branches.started(coro, is_task=True)
+        if _is_waited_for():
+            task = original(self, coro, *args, **kwargs)
+            if (steps := _waiting.get()) is not None:
+                waiters[task] = steps
+            return task
+        branch = branches.started(coro, is_task=True)
         if branch is None:
             return original(self, coro, *args, **kwargs)
         if (context := kwargs.get("context")) is not None:
@@ -149,6 +159,26 @@ def _is_waited_for() -> bool:
     except ValueError:
         return False
     return frame.f_code is _WAIT_FOR
+
+
+def _wait_for(original: Callable[..., Any]) -> Callable[..., Any]:
+    """Go around ``asyncio.wait_for``: a consumer's next message that its task takes is for who waits."""
+    if _WAIT_FOR is None:
+        return original
+
+    @functools.wraps(original)
+    async def wait_for(*args: Any, **kwargs: Any) -> Any:
+        steps: list[Callable[[], None]] = []
+        token = _waiting.set(steps)
+        try:
+            return await original(*args, **kwargs)
+        finally:
+            with suppress(ValueError):  # abandoned, and closed from another context
+                _waiting.reset(token)
+            for step in steps:
+                step()
+
+    return wait_for
 
 
 def _start_in_order(original: Callable[..., Any]) -> Callable[..., Any]:
@@ -188,6 +218,7 @@ _STARTS: Final = Integration(
         Patch("uvloop", "Loop.create_task", maker=_start_task),
         # It creates tasks past the loop where an eager factory of Python's own is set.
         Patch("anyio._backends._asyncio", "TaskGroup._spawn", maker=_start_task, required=False),
+        Patch("asyncio.tasks", "wait_for", maker=_wait_for, everywhere=True),
         Patch("asyncio.tasks", "as_completed", maker=_start_in_order, everywhere=True),
         *POOLS,
         *PROCESS_POOLS,

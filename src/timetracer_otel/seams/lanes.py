@@ -7,6 +7,7 @@ and as a plain context variable, which :mod:`carrying` takes into threads, tasks
 
 from __future__ import annotations
 
+import asyncio
 import os
 import time
 from abc import ABC, abstractmethod
@@ -14,7 +15,8 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from contextvars import Context as Variables
 from contextvars import ContextVar, Token
-from typing import TYPE_CHECKING, Final, NamedTuple, cast
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, cast
+from weakref import WeakKeyDictionary
 
 from opentelemetry import context as otel_context
 from opentelemetry.context import Context
@@ -38,6 +40,7 @@ __all__ = [
     "mark",
     "outside",
     "process",
+    "waiters",
 ]
 
 LANE_KEY = otel_context.create_key("timetracer.lane")
@@ -190,12 +193,14 @@ class Lane(ABC):
         """
         otel_context.attach(otel_context.set_value(LANE_KEY, self))
         _entering.set(self)
+        _tell_waiter(self.take_up)
 
     def lay_down(self) -> None:
         """End what :meth:`take_up` began, in whatever context the loop goes on; of another lane's it ends nothing."""
         if _entering.get() is self:
             otel_context.attach(otel_context.set_value(LANE_KEY, None))
             _entering.set(None)
+        _tell_waiter(self.lay_down)
 
 
 DEEPEST: Final = 32
@@ -284,6 +289,17 @@ class Entered:
             _entering.reset(plain)
         except ValueError:  # an abandoned coroutine is closed from another context, where there is nothing to reset
             return
+
+
+waiters: Final[WeakKeyDictionary[Any, list[Callable[[], None]]]] = WeakKeyDictionary()
+"""Of tasks that do a step of who waits for them, what that one does too: lanes that they took up, or laid down."""
+
+
+def _tell_waiter(step: Callable[[], None]) -> None:
+    if waiters and asyncio._get_running_loop() is not None:  # noqa: SLF001 - public in C only, and never raises
+        steps = waiters.get(asyncio.current_task())
+        if steps is not None:
+            steps.append(step)
 
 
 @contextmanager
