@@ -297,8 +297,9 @@ def _blank(secret: str) -> str:
 
 
 def _header(name: str, value: str, how: Hide) -> str:
-    kind = _kind(name.lower())
-    if name.lower() == "host" and "@" in value:  # some clients send what stands before it in the URL
+    name = name.lower()
+    kind = _kind(name)
+    if name == "host" and "@" in value:  # some clients send what stands before it in the URL
         userinfo, _, host = value.rpartition("@")
         return f"{how(userinfo)}@{host}"
     if not kind:

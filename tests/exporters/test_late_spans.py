@@ -47,15 +47,15 @@ def test_a_span_that_ends_while_the_file_is_written(
     lane: Lane, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It is in the file, once."""
-    write_whole, late = storage.write_whole, threading.Thread(target=call_late, args=(lane,))
+    write_lane, late = storage.write_lane, threading.Thread(target=call_late, args=(lane,))
 
     def write(path: Path, data: bytes) -> None:
         if not late.ident:
             late.start()
             late.join(0.1)  # it may have to wait until the file is written
-        write_whole(path, data)
+        write_lane(path, data)
 
-    monkeypatch.setattr(storage, "write_whole", write)
+    monkeypatch.setattr(storage, "write_lane", write)
     lane.finish(None)
     late.join(60)
     assert calls(tmp_path) == ["late"]

@@ -55,8 +55,12 @@ def lane_path(  # noqa: PLR0913, PLR0917 - the parts of one name, and callers ha
         compression: none, gzip or zstd.
     """
     ids = f"{_safe(trace_id[-16:], 16)}-{_safe(span_id, 16)}"
-    name = f"{_safe(method, _LONGEST_WORD).upper()}__{_safe(route, _LONGEST_ROUTE)}__{ids}{ENDINGS[compression]}"
-    return directory / _hour(start_ns // _HOUR_NS) / name
+    return directory / _hour(start_ns // _HOUR_NS) / f"{_beginning(method, route)}{ids}{ENDINGS[compression]}"
+
+
+@lru_cache(maxsize=1024)
+def _beginning(method: str, route: str) -> str:
+    return f"{_safe(method, _LONGEST_WORD).upper()}__{_safe(route, _LONGEST_ROUTE)}__"
 
 
 def session_path(  # noqa: PLR0913, PLR0917 - the parts of one name, and callers have just these
@@ -118,6 +122,8 @@ def safe_session_id(session_id: str) -> str:
 
 def _safe(text: str, longest: int) -> str:
     """Cut to characters that every filesystem and shell takes, without the ``__`` that separates."""
+    if text.isascii() and text.isalnum():  # an id
+        return text[:longest]
     return _UNSAFE.sub("-", text[: 4 * longest])[:longest].strip("-._") or "root"
 
 

@@ -32,6 +32,7 @@ __all__ = [
     "session_path",
     "whole_file",
     "write_all",
+    "write_lane",
     "write_whole",
 ]
 
@@ -70,6 +71,20 @@ def write_whole(path: Path, data: bytes) -> None:
         write_all(file, data)
 
 
+def write_lane(path: Path, data: bytes) -> None:
+    """Write the file of a lane, whole or absent, as :func:`write_whole` does, but without a look at what is there.
+
+    Args:
+        path: the file, which nobody but us has named.
+        data: all of it, compressed already.
+
+    Raises:
+        CassetteError: as there.
+    """
+    with _put_in_place(path) as file:
+        write_all(file, data)
+
+
 @contextmanager
 def whole_file(path: Path) -> Iterator[int]:
     """Open ``<path>.part``, to become ``path`` when the block ends well, and to be removed when it does not.
@@ -85,12 +100,21 @@ def whole_file(path: Path) -> Iterator[int]:
     Raises:
         CassetteError: any OSError of the block or of ours.
     """
+    if not _is_no_file(path):
+        with _put_in_place(path) as file:
+            yield file
+        return
+    try:
+        with path.open("wb", buffering=0) as special:
+            yield special.fileno()
+    except (OSError, ValueError) as error:
+        raise _cannot_write(path, error) from error
+
+
+@contextmanager
+def _put_in_place(path: Path) -> Iterator[int]:
     part = f"{path}.part"
     try:
-        if _is_no_file(path):
-            with path.open("wb", buffering=0) as special:
-                yield special.fileno()
-            return
         file = _open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
         try:
             try:
@@ -110,7 +134,7 @@ def whole_file(path: Path) -> Iterator[int]:
 def _is_no_file(path: Path) -> bool:
     try:
         mode = path.stat().st_mode
-    except OSError:
+    except (OSError, ValueError):  # opening it says so
         return False
     return not (stat.S_ISREG(mode) or stat.S_ISDIR(mode))
 

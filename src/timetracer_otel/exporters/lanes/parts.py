@@ -113,7 +113,7 @@ class Spill:
 
     def _write_all(self, path: Path, data: bytes) -> None:
         if not self._used:
-            storage.write_whole(path, data)
+            storage.write_lane(path, data)
             return
         with storage.whole_file(path) as file, self._part.open("rb") as spilled:
             storage.write_all(file, data)
