@@ -6,6 +6,7 @@ import asyncio
 import gc
 import socket
 import threading
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
@@ -260,3 +261,26 @@ def test_a_listener_that_leaves_earlier(tmp_path: Path) -> None:
         assert heard.get_message(timeout=5)
         heard.close()
     assert (replay.outcome().misses, replay.outcome().answered) == ([], {"exact": 2 * MESSAGES + 1})
+
+
+def test_a_subscription_that_is_confirmed_late(tmp_path: Path) -> None:
+    """Who looked in vain before that looks in vain as often, and then sees it and the messages behind it."""
+
+    def scenario(port: int, **_: Any) -> list[Any]:
+        with redis.Redis(port=port) as client:
+            heard = client.pubsub()
+            heard.subscribe("first")
+            found: list[Any] = [heard.get_message(timeout=5)]
+            client.execute_command("CLIENT", "PAUSE", 300, "ALL")
+            heard.subscribe("news")
+            while (message := heard.get_message()) is None:
+                found.append(message)
+                time.sleep(0.02)
+            found.append(message)
+            client.publish("news", "1")
+            found.append(heard.get_message(timeout=5))
+            return found
+
+    recorded, replayed = recorded_and_replayed(scenario, tmp_path)
+    assert recorded.count(None)
+    assert identical(replayed, recorded)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import threading
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 from operator import itemgetter
 from typing import Final
 
@@ -14,7 +16,7 @@ from timetracer_otel.seams import Answer, Stream
 __all__ = ["POLLS", "Heard", "polls_before"]
 
 POLLS: Final = "timetracer.redis.polls"
-"""On a message, how often its subscriber looked in vain since the one before; absent for never."""
+"""On a message, and a call that subscribed, how often its subscriber looked in vain since the one before, if it did."""
 _MOMENT: Final = 0.02
 """Seconds to wait where no message came: who looks again and again is not to keep a processor busy."""
 _LATE: Final = 1.0
@@ -47,6 +49,7 @@ class Heard:
         self._say = say
         self._said = said
         self._streams: list[Stream] = []
+        self._unconfirmed: deque[tuple[Span, Iterable[Reply[bytes]]]] = deque()
         self._flows = False
         """Whether the client has something to read that gives what is due."""
         self._waits_for_good = False
@@ -60,6 +63,17 @@ class Heard:
         with self._lock:
             self._streams.append(stream)
         stream.wake(self._go_on)
+
+    def confirm(self, call: Span, said: Iterable[Reply[bytes]]) -> None:
+        """Confirm a subscription when the subscriber has looked in vain as often as then; its messages come behind it.
+
+        Args:
+            call: that was recorded.
+            said: its answer.
+        """
+        with self._lock:
+            self._unconfirmed.append((call, said))
+        self._go_on()
 
     def polled(self) -> None:
         """Count that the subscriber looked in vain."""
@@ -105,23 +119,29 @@ class Heard:
     def _flow(self) -> Iterator[Reply[bytes]]:
         while True:
             with self._lock:
-                stream = self._next()
-                message = None if stream is None else stream.next()
-                if message is None:
+                take = self._next()
+                if take is None:
                     self._flows = False
                     return
                 self._polls, self._spared = 0, 0.0
-            yield from self._said(message)
+                said = take()
+            yield from said
 
-    def _next(self) -> Stream | None:
-        """The subscription whose message is to be said now."""
+    def _next(self) -> Callable[[], Iterable[Reply[bytes]]] | None:
+        """Take what is to be said now, when called."""
+        if self._unconfirmed:
+            is_time = self._has_looked(self._unconfirmed[0][0])
+            return (lambda: self._unconfirmed.popleft()[1]) if is_time else None
         due: list[tuple[int, Stream]] = []
         for stream in self._streams:
             upcoming = stream.upcoming()
-            if (
-                upcoming is not None
-                and stream.is_due()
-                and (self._waits_for_good or polls_before(upcoming) <= self._polls)
-            ):
+            if upcoming is not None and stream.is_due() and self._has_looked(upcoming):
                 due.append((upcoming.start, stream))
-        return min(due, key=itemgetter(0))[1] if due else None
+        return partial(self._told, min(due, key=itemgetter(0))[1]) if due else None
+
+    def _has_looked(self, before: Span) -> bool:
+        return self._waits_for_good or polls_before(before) <= self._polls
+
+    def _told(self, stream: Stream) -> Iterable[Reply[bytes]]:
+        message = stream.next()
+        return () if message is None else self._said(message)

@@ -232,6 +232,8 @@ class Tap(Onlooker):
         if not sent.is_plain:
             self._note_all(sent)
         if sent.call is not None:
+            if sent.context is not None:
+                sent.call.attributes |= self._polls_before()
             sent.call.put_replies(sent.replies)
             sent.call.end()
 

@@ -98,7 +98,12 @@ class Server(Limited):
                 self._listen(command, answer)
         elif self.turns is not None:
             self._hold(self._responder.stream(recorded), self.turns.count)
-        return () if _was_unread(asked, answer) else self._said(answer)
+        if _was_unread(asked, answer):
+            return ()
+        if polls_before(recorded):
+            self._heard.confirm(recorded, self._said(answer))
+            return ()
+        return self._said(answer)
 
     def _recorded_setup(self, asked: list[Command]) -> Answer | None:
         """Give what was recorded of setting a connection up: what an app asked for, and what was refused."""
