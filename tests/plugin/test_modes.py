@@ -6,6 +6,7 @@ import pytest
 
 from tests.plugin.conftest import Server
 from tests.plugin.suites import Suite
+from timetracer_otel.cli import listing
 
 pytest_plugins = ["pytester"]
 
@@ -21,6 +22,8 @@ def test_a_test_is_recorded_once_and_replayed_after(suite: Suite, server: Server
     suite.write(text=ASKS)
     suite.run().assert_outcomes(passed=1)
     assert suite.cassettes() == ["test_it/test_asks.jsonl"]
+    (row,) = (one for one in listing.collect(str(suite.path / "cassettes")).rows if one.kind == "lane")
+    assert (row.error, row.incomplete) == (None, None)
     suite.run().assert_outcomes(passed=1)
     suite.run("--timetracer-mode=none", "--timetracer-strict").assert_outcomes(passed=1)
     assert server.asked == 1

@@ -59,6 +59,7 @@ class Tape(ABC):
     """
 
     mode: str
+    _test: Execution
 
     def __init__(self, cassette: Path, title: str, settings: Mapping[str, Any] | None = None) -> None:
         self.cassette = cassette
@@ -92,6 +93,7 @@ class Tape(ABC):
         try:
             if lane is not None:
                 self._calls = self._calls_so_far()
+                self._test.end(error)
                 lane.end_code()
                 lane.finish(error)
         finally:
@@ -112,7 +114,7 @@ class Tape(ABC):
         lane = None if runtime is None else runtime.open_lane(entry)
         if lane is None:
             raise ConfigError(f"{self.title} is not recorded: see the log for the reason")
-        process.enclosing = self._lane = lane
+        process.enclosing, self._lane, self._test = lane, lane, entry
         return lane
 
     def calls(self, **wanted: str) -> list[Call]:

@@ -73,6 +73,14 @@ class Execution(RunByItself, Ran):
         """The lane that it follows; there are no headers."""
         return self.follows or None if name == spans.LANE_HEADER else None
 
+    def end(self, error: BaseException | None) -> None:
+        """Take the outcome of what gives no value.
+
+        Args:
+            error: that it raised.
+        """
+        self.outcome = Outcome.succeeded(None) if error is None else Outcome.failed(error)
+
     def attributes(self, error: BaseException | None) -> dict[str, spans.Attribute]:
         """Encode what ran, and what came of it."""
         encoded: dict[str, spans.Attribute] = {
