@@ -27,6 +27,9 @@ ENDS = {
     "a library that leaves": ("import wave, leaving\nleaving.leave()", 4, None),
     "os._exit": ("import os, sys\nsys.stdout.flush()\nos._exit(6)", 6, None),
     "a signal": ("import os, signal\nos.kill(os.getpid(), signal.SIGKILL)", -9, None),
+    "exit": ("exit(3)", 3, 3),
+    "quit with a message": ("def main():\n    quit('gone')\nmain()", 1, 1),
+    "an exit that goes on by another": ("try:\n    exit(3)\nexcept SystemExit:\n    raise SystemExit(4)", 4, None),
     "SystemExit": ("def main():\n    return 5\nraise SystemExit(main())", 5, None),
     "an exception": ("raise ValueError('x')", 1, 1),
     "an exit through a handler": (

@@ -1,12 +1,13 @@
 """How the program of this process ends: its exit status, or that it is not known. Never a guess.
 
-Nobody is told the status. What asks for it by ``sys.exit`` is known, and that it was this exception which ended the
-program is seen when it is freed: then no Python code runs any more. A program that ran to its end is told by its
-outermost frame, whose last instruction returns.
+Nobody is told the status. What asks for it by ``sys.exit``, ``exit`` or ``quit`` is known, and that it was this
+exception which ended the program is seen when it is freed: then no Python code runs any more. A program that ran to its
+end is told by its outermost frame, whose last instruction returns.
 """
 
 from __future__ import annotations
 
+import _sitebuiltins
 import dis
 import sys
 import threading
@@ -89,22 +90,29 @@ def watch() -> Callable[[], int | None]:
     ended: list[int] = []
     asked: list[None] = []
     outermost = _Outermost()
-    exit_ = sys.exit
+    exit_, quit_ = sys.exit, _sitebuiltins.Quitter.__call__
 
-    def leaving(status: object = None, /) -> None:
-        asked.append(None)
-        try:
-            exit_(status)  # type: ignore[arg-type]  # any object is allowed: it is printed
-        except SystemExit as error:
-            setattr(error, _MARK, _ExitCode(exit_status(error), sys._getframe(1), ended.append))  # noqa: SLF001 - as above
-            raise
+    def marks(leave: Callable[..., Any]) -> Callable[..., Any]:
+        def leaving(*args: object) -> None:
+            asked.append(None)
+            try:
+                leave(*args)
+            except SystemExit as error:
+                setattr(error, _MARK, _ExitCode(exit_status(error), sys._getframe(1), ended.append))  # noqa: SLF001 - as above
+                raise
 
-    sys.exit = leaving  # type: ignore[assignment]  # same signature, and it never returns either
+        return leaving
+
+    leaving, quitting = marks(exit_), marks(quit_)
+    sys.exit = leaving
+    _sitebuiltins.Quitter.__call__ = quitting  # type: ignore[method-assign]  # it never returns either
     sys.meta_path.insert(0, outermost)
 
     def settle() -> int | None:
         if sys.exit is leaving:
             sys.exit = exit_
+        if _sitebuiltins.Quitter.__call__ is quitting:
+            _sitebuiltins.Quitter.__call__ = quit_  # type: ignore[method-assign]  # as above
         if outermost in sys.meta_path:
             sys.meta_path.remove(outermost)
         if ended:
