@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from pymongo.errors import CursorNotFound
 
 from tests.pymongo.driver import DRIVERS
 from tests.pymongo.harness import ELSEWHERE, run
@@ -56,3 +57,26 @@ def test_cursor_read_further_than_recorded_is_a_miss(mongo_uri: str, tmp_path: P
         with pytest.raises(ReplayMiss, match="getMore many"):
             run(DRIVERS[driver], lambda client: read(client, 12), ELSEWHERE)
     assert ["did not read this cursor so far" in miss["message"] for miss in replay.outcome().misses] == [True]
+
+
+def test_a_killed_cursor_is_refused_as_it_was(mongo_uri: str, tmp_path: Path, driver: str) -> None:
+    """An app that kills a cursor by its id and reads on is told that there is none, as by the server."""
+    get, items = DRIVERS[driver].get, DRIVERS[driver].items
+
+    async def read(client: Any) -> list[Any]:
+        events = client.cursors.killed
+        cursor = events.find({}, batch_size=2)
+        found = await items(cursor, 2)
+        await get(client.cursors.command("killCursors", "killed", cursors=[cursor.cursor_id]))
+        with pytest.raises(CursorNotFound) as refused:
+            await items(cursor)
+        return [found, refused.value.code, await get(events.count_documents({}))]
+
+    with DRIVERS["sync"].client(mongo_uri) as client:
+        client.cursors.killed.drop()
+        client.cursors.killed.insert_many([{"_id": n} for n in range(6)])
+    with testing.record(tmp_path):
+        recorded = run(DRIVERS[driver], read, mongo_uri)
+    with testing.replay(tmp_path) as replay:
+        assert run(DRIVERS[driver], read, ELSEWHERE) == recorded
+    assert (replay.outcome().misses, replay.outcome().unused) == ([], [])

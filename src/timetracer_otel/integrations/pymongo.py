@@ -173,7 +173,7 @@ def _server(conn: Any) -> str:
         limits = ("max_wire_version", "max_bson_size", "max_message_size", "max_write_batch_size")
         traits = {name: getattr(conn, name, None) for name in (*limits, "is_mongos", "is_repl", "is_standalone")}
         if description is not None:
-            traits |= topologies.facts(description)
+            traits |= topologies.facts(description, conn.address)
         known = json.dumps(traits)
         conn._timetracer_server = (description, known)  # noqa: SLF001 - our own name on their object
     return str(known)
@@ -259,7 +259,7 @@ class _Finding:
 def _found(topology: Any, server: Any) -> Any:
     """Keep what the driver knows of the servers when it chooses one, and hand that on."""
     try:
-        topologies.known[server.description.address] = topology.description
+        topologies.keep(topology, server.description.address)
     except Exception as error:  # noqa: BLE001 - recording never breaks the app
         faults.report("pymongo.topology", error)
     return server

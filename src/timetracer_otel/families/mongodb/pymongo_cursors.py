@@ -10,7 +10,7 @@ from timetracer_otel.cassette.model import Span
 from timetracer_otel.families.mongodb import wire
 from timetracer_otel.seams import InStream, Responder
 
-__all__ = ["OpenCursor", "close", "continued", "in_stream", "opened"]
+__all__ = ["OpenCursor", "close", "continued", "in_stream", "killed", "opened"]
 
 _AWAIT_MILLISECONDS = 1000  # how long a server waits for data by default (getMore's maxTimeMS for awaitData cursors)
 _ids = count(1 << 40)
@@ -33,7 +33,8 @@ class OpenCursor:
         body = wire.parse_message(opener.payload(spans.REQUEST) or b"").body
         self._awaits = b"$changeStream\0" in body or b"\x08awaitData\0\1" in body
         self.tailable = self._awaits or b"\x08tailable\0\1" in body
-        self.next = responder.stream(opener, str(recorded_id)).next
+        self._batches = responder.stream(opener, str(recorded_id))
+        self.next = self._batches.next
         """Gives the recorded call with the next batch; None behind the last."""
 
     def patience(self, asked: int | None) -> float:
@@ -45,6 +46,12 @@ class OpenCursor:
         if not self._awaits:
             return 0.0
         return (_AWAIT_MILLISECONDS if asked is None else asked) / 1000
+
+    def is_asked_in_vain(self) -> bool:
+        """Whether the recorded program asked for a batch next, and was told that there is no such cursor."""
+        asked = self._batches.upcoming()
+        reply = None if asked is None else asked.payload(spans.RESPONSE)
+        return reply is not None and not wire.cursor_namespace(reply)
 
 
 def opened(responder: Responder, opener: Span, recorded_id: int, namespace: str) -> OpenCursor:
@@ -70,6 +77,11 @@ def close(live_ids: Iterable[int]) -> None:
     """Forget cursors that the app has closed or read to their end."""
     for live_id in live_ids:
         _open.pop(live_id, None)
+
+
+def killed(live_ids: Iterable[int]) -> None:
+    """Forget cursors that the app has killed, unless it goes on to read them: then it gets the recorded refusal."""
+    close([live_id for live_id in live_ids if (cursor := _open.get(live_id)) and not cursor.is_asked_in_vain()])
 
 
 def in_stream(recorded: Span) -> InStream | None:

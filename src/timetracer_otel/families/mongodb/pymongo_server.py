@@ -55,7 +55,9 @@ _opening = threading.Lock()
 _said: weakref.WeakKeyDictionary[Any, dict[tuple[str, int | None], dict[str, Any]]] = weakref.WeakKeyDictionary()
 """How the servers of a topology have greeted, by its settings."""
 _seeds: dict[tuple[str, int | None], Any] = {}
-"""The topology settings by server address: what the URI wants the server to be."""
+"""The topology settings by server address, of seeds and of members: what the URI wants the server to be."""
+_knew: weakref.WeakKeyDictionary[Any, dict[str, Any]] = weakref.WeakKeyDictionary()
+"""What a topology holds its replica set to, by its settings: it may have met the live one before."""
 
 
 def is_drivers_own(message: wire.Message) -> bool:
@@ -75,7 +77,7 @@ def made_up(message: wire.Message, responder: Responder, address: tuple[str, int
         return _document(_hello(responder, address))
     if message.name == "killCursors":
         killed = _killed(message)
-        cursors.close(killed)
+        cursors.killed(killed)
         return _document(
             {"cursorsKilled": killed, "cursorsNotFound": [], "cursorsAlive": [], "cursorsUnknown": [], "ok": 1.0}
         )
@@ -108,14 +110,20 @@ def _hello(responder: Responder, address: tuple[str, int | None]) -> dict[str, A
     """
     settings = _seeds.get(address)
     said = {} if settings is None else _said.setdefault(settings, {})
-    if address in said:
-        hello = said[address]
-        return hello | {"lastWrite": {"lastWriteDate": datetime.now(UTC)}} if "lastWrite" in hello else hello
-    recorded = responder.facts(SERVER)
-    hello = _greeting(responder, address, json.loads(recorded or "{}"))
-    if recorded is not None:
-        said[address] = hello
-    return hello
+    hello = said.get(address)
+    if hello is None:
+        recorded = responder.facts(SERVER)
+        hello = _greeting(responder, address, json.loads(recorded or "{}"))
+        if recorded is not None:
+            said[address] = hello
+    if "lastWrite" not in hello:
+        return hello
+    return hello | _held_to(settings) | {"lastWrite": {"lastWriteDate": datetime.now(UTC)}}
+
+
+def _held_to(settings: Any) -> dict[str, Any]:
+    """Give what a topology takes a member of its set by: the set's name and last election, where it knows them."""
+    return {} if settings is None else _knew.get(settings, {})
 
 
 def _greeting(responder: Responder, address: tuple[str, int | None], recorded: dict[str, Any]) -> dict[str, Any]:
@@ -125,7 +133,7 @@ def _greeting(responder: Responder, address: tuple[str, int | None], recorded: d
     """
     settings = _seeds.get(address)
     beside = _beside(responder, address)
-    name = getattr(settings, "replica_set_name", None) or ("rs0" if recorded.get("is_repl") else None)
+    name = _set_name(settings) or ("rs0" if recorded.get("is_repl") else None)
     hello: dict[str, Any] = {
         "ok": 1.0, "helloOk": True, "isWritablePrimary": True, "ismaster": True, "minWireVersion": 0,
         "maxWireVersion": recorded.get("max_wire_version") or 21,
@@ -147,8 +155,13 @@ def _greeting(responder: Responder, address: tuple[str, int | None], recorded: d
 
 
 def _beside(responder: Responder, address: tuple[str, int | None]) -> dict[str, Any] | None:
-    set_name = getattr(_seeds.get(address), "replica_set_name", None)
+    set_name = _set_name(_seeds.get(address))
     return topologies.recorded_beside(responder.all_facts(SERVER), address, set_name)
+
+
+def _set_name(settings: Any) -> str | None:
+    """Give the name of the replica set that the URI wants, or that the topology has met."""
+    return getattr(settings, "replica_set_name", None) or _held_to(settings).get("setName")
 
 
 def refuse_if_down(responder: Responder, address: tuple[str, int | None]) -> None:
@@ -188,10 +201,25 @@ def topology(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:
 
 
 def check(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:
-    """Around a monitor's look at its server: likewise, of a topology that was made before the replay."""
+    """Around a monitor's look at its server: likewise, of a topology that was made before the replay, or of a member.
+
+    A member that calls itself otherwise than the URI does greets as before, too, while another cassette is replayed.
+    """
     if seams.responder(NAME) is not None:
         _keep(instance._settings)  # noqa: SLF001 - see above
+        _seeds[instance._server_description.address] = instance._settings  # noqa: SLF001 - see above
+        _knew[instance._settings] = _holds_to(instance._topology.description)  # noqa: SLF001 - see above
     return wrapped(*args, **kwargs)
+
+
+def _holds_to(description: Any) -> dict[str, Any]:
+    """Say what of a set a topology never gives up: a primary of an older election is none to it."""
+    known = {
+        "setName": description.replica_set_name,
+        "setVersion": description.max_set_version,
+        "electionId": description.max_election_id,
+    }
+    return {name: value for name, value in known.items() if value is not None}
 
 
 def _keep(settings: Any) -> None:

@@ -6,12 +6,14 @@ import json
 from collections.abc import Iterable
 from typing import Any, Final
 
-__all__ = ["SERVERS", "facts", "greeting", "hosts", "is_down", "known", "recorded_beside"]
+__all__ = ["SEEDS", "SERVERS", "facts", "greeting", "hosts", "is_down", "keep", "known", "recorded_beside"]
 
 SERVERS = "servers"
 """What each server was, by address, in the facts that a call carries: a name of the driver's server types."""
 SET = "set"
 """The name of the replica set, likewise."""
+SEEDS = "seeds"
+"""The addresses by which the members were found, and which none of them calls itself by."""
 
 _Address = tuple[str, int | None]
 _Facts = dict[str, Any]
@@ -28,17 +30,38 @@ _ROLES: dict[str, dict[str, Any]] = {
 
 known: Final[dict[_Address, Any]] = {}
 """What the driver last knew of the servers when it chose one for a command, by the chosen one's address."""
+_found_by: Final[dict[_Address, list[_Address]]] = {}
+"""The addresses that the URI names, likewise."""
 
 
-def facts(description: Any) -> _Facts:
-    """Give of a description what a replay needs; nothing of a server that stands alone."""
+def keep(topology: Any, address: _Address) -> None:
+    """Keep what the driver knows of the servers now that it chooses one.
+
+    Args:
+        topology: the driver's.
+        address: of the chosen one.
+    """
+    description = topology.description
+    if known.get(address) is not description:
+        _found_by[address] = topology._settings.seeds  # noqa: SLF001 - the driver keeps what the URI names there
+        known[address] = description
+
+
+def facts(description: Any, address: _Address) -> _Facts:
+    """Give of a description what a replay needs; nothing of a server that stands alone.
+
+    Args:
+        description: of all servers.
+        address: of the chosen one.
+    """
     servers = description.server_descriptions()
     if description.replica_set_name is None and len(servers) < 2:  # noqa: PLR2004 - alone
         return {}
+    seeds = [_name(seed) for seed in _found_by.get(address, ()) if seed not in servers]
     return {
         SET: description.replica_set_name,
         SERVERS: {_name(address): server.server_type_name for address, server in servers.items()},
-    }
+    } | ({SEEDS: seeds} if seeds else {})
 
 
 def _name(address: _Address) -> str:
@@ -59,7 +82,7 @@ def recorded_beside(recorded: Iterable[str], address: _Address, set_name: str | 
     beside = [
         described
         for described in _described(recorded)
-        if _name(address) in described[SERVERS] and set_name in {None, described.get(SET)}
+        if _name(address) in (*described[SERVERS], *described.get(SEEDS, ())) and set_name in {None, described.get(SET)}
     ]
     return max(beside, key=_up, default=None)
 
@@ -74,7 +97,11 @@ def hosts(recorded: Iterable[str]) -> list[_Address]:
 
 
 def _described(recorded: Iterable[str]) -> list[_Facts]:
-    return [described for described in map(json.loads, recorded) if isinstance(described.get(SERVERS), dict)]
+    return [
+        described
+        for described in map(json.loads, recorded)
+        if isinstance(described.get(SERVERS), dict) and isinstance(described.get(SEEDS, []), list)
+    ]
 
 
 def _up(described: _Facts) -> int:
@@ -91,13 +118,14 @@ def greeting(described: _Facts, address: _Address) -> dict[str, Any] | None:
 
     Args:
         described: the recorded servers.
-        address: that the driver believes in, one of the recorded.
+        address: that the driver believes in, one of the recorded: behind a seed that no member calls itself by is the
+            primary, as behind a name that leads to any of them.
     """
     if described.get(SET) is None:
         return None
     servers: dict[str, str] = described[SERVERS]
     primary = next((name for name, kind in servers.items() if kind == "RSPrimary"), None)
-    me = _name(address)
+    me = _name(address) if _name(address) in servers else primary or next(iter(servers))
     member: dict[str, Any] = {
         "setName": described[SET], "setVersion": 1, "me": me,
         "hosts": [name for name, kind in servers.items() if kind != "RSArbiter"],
