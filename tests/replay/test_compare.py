@@ -226,6 +226,23 @@ def test_read_of_a_cache_may_move_to_another_lane() -> None:
     assert [kind for kind, _ in kinds(doubled)] == ["extra"]
 
 
+def test_each_process_fills_its_own_cache() -> None:
+    """What two processes keep both ask, and so may requests that come at once; not one behind another."""
+    begun, there, again = ({"what": "lane", "recorded": lane, "request": "GET /"} for lane in ("other", "l", "third"))
+    other, mine = answered("a", lane="other"), answered("a", "borrowed")
+    its_end = unused(lane="other")
+    assert kinds(notes(begun, other, its_end, *({**one, "pid": 2} for one in (there, mine, unused())))) == []
+    assert kinds(notes(begun, there, mine, other, its_end, unused())) == []
+    assert [kind for kind, _ in kinds(notes(begun, other, its_end, there, mine, unused()))] == ["extra"]
+    assert [kind for kind, _ in kinds(notes(there, mine, unused(), begun, other, its_end))] == ["extra"]
+    late = [{**one, "pid": 2, "lane": "third"} for one in (again, mine, unused())]
+    twice = notes(begun, other, its_end, *({**one, "pid": 2} for one in (there, mine, unused())), *late)
+    assert [[kind for kind, _ in kinds(twice, lane)] for lane in ("l", "third")] == [["extra"], ["extra"]]
+    left = unused("b")
+    left["unused"][0]["kept"] = True
+    assert kinds(notes(left)) == []
+
+
 def test_order_counts_for_writes_that_came_one_after_the_other() -> None:
     """Writes that overlapped in the recording may come in any order, others not; reads always may."""
     first, second, beside = answered("1", write=[0, 10]), answered("2", write=[20, 30]), answered("3", write=[5, 25])

@@ -152,3 +152,24 @@ def test_replies_are_compared_without_what_is_new_each_time() -> None:
     assert digest("a", [1], operationTime=bson.Timestamp(1, 1)) == digest("b", [1], operationTime=bson.Timestamp(2, 1))
     assert digest("a", [1]) != digest("b", [2])
     assert digest("a", [1], cursor=5) != digest("b", [1], cursor=5)
+
+
+def read(lane: str, process: str, began: int, over: int) -> Seen:
+    """The same question of a lane."""
+    return Seen(
+        lane, f"span-{lane}", mongo(FIND), began, over, b"same", lends=True, process=process, lasted=(began, over)
+    )
+
+
+def test_what_was_first_of_its_process_has_others_beside_it() -> None:
+    """Each process asks what it keeps, and so do requests at once; one behind another asks because it wants to."""
+    lending = Lending([read("a", "p", 0, 10), read("b", "p", 5, 20), read("c", "p", 30, 40), read("d", "q", 50, 60)])
+
+    def beside(lane: str) -> list[str]:
+        return [one.lane for one in lending.beside_first(f"span-{lane}", mongo(FIND))]
+
+    assert beside("a") == ["b", "c", "d"]
+    assert beside("b") == ["a", "c", "d"]
+    assert beside("c") == []
+    assert beside("d") == ["a", "b", "c"]
+    assert lending.beside_first("span-of-nobody", mongo(FIND)) == []

@@ -28,6 +28,8 @@ class Seen(NamedTuple):
         end: likewise.
         answer: digest of what it was told; empty when that was an error.
         lends: whether it is a lane's: what a session knows is asked before.
+        process: the session of the process that made it.
+        lasted: when its lane began and was over, nanoseconds since the epoch.
     """
 
     lane: str
@@ -37,6 +39,8 @@ class Seen(NamedTuple):
     end: int
     answer: bytes
     lends: bool
+    process: str = ""
+    lasted: tuple[int, int] = (0, 0)
 
 
 class Candidate(NamedTuple):
@@ -46,6 +50,8 @@ class Candidate(NamedTuple):
     span: str
     start: int
     end: int
+    process: str = ""
+    lasted: tuple[int, int] = (0, 0)
 
 
 @dataclass(slots=True)
@@ -100,7 +106,7 @@ class Lending:
             elif call.lends:
                 found = self._reads[call.description.identity]
                 found.answers.add(call.answer)
-                found.candidates.append(Candidate(call.lane, call.span, call.start, call.end))
+                found.candidates.append(Candidate(*call[:2], call.start, call.end, call.process, call.lasted))
         for found in self._reads.values():
             found.candidates.sort(key=lambda one: one.start)
 
@@ -123,6 +129,23 @@ class Lending:
         place = bisect_left(found.candidates, at, key=lambda one: one.start)
         nearest = found.candidates[max(place - 1, 0) : place + 1]
         return next((one for one in nearest if not self._written(asked, min(one.start, at), max(one.end, at))), None)
+
+    def beside_first(self, span: str, description: Description) -> list[Candidate]:
+        """Give the identical reads of other lanes, where one was the first that its process made.
+
+        A process keeps what it was told for all its requests: it asks once, or more often where requests came at once.
+
+        Args:
+            span: the read's id.
+            description: what it asked.
+        """
+        found = self._reads.get(description.identity)
+        own = None if found is None else next((one for one in found.candidates if one.span == span), None)
+        if found is None or own is None:
+            return []
+        others = [one for one in found.candidates if one.lane != own.lane]
+        was_known = any(one.process == own.process and one.lasted[1] <= own.lasted[0] for one in others)
+        return [] if was_known else others
 
     def _written(self, asked: Description, start: int, end: int) -> bool:
         times = [self._below.get(subject) for subject in asked.concerns]

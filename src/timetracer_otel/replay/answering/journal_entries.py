@@ -181,18 +181,23 @@ def _volatile(span: model.Span) -> frozenset[str]:
     return integration.volatile if integration is not None else frozenset()
 
 
-def unused(calls: Iterable[Recorded], *, detailed: bool) -> list[dict[str, Any]]:
+def unused(
+    calls: Iterable[Recorded], *, detailed: bool, kept: Callable[[Recorded], bool] | None = None
+) -> list[dict[str, Any]]:
     """Give the note of recorded calls that were not asked for.
 
     Args:
         calls: the calls.
         detailed: whether to say what they asked.
+        kept: whether the process may know the answer of one already.
     """
     noted: list[dict[str, Any]] = []
     for call in calls:
         facts: dict[str, Any] = {"key": call.description.key, "span": call.span.span_id, "start": call.span.start}
         if detailed:
             facts["shown"] = bounded(rendered(call.span))
+        if kept is not None and kept(call):
+            facts["kept"] = True
         noted.append(facts | _how_often(call))
     return noted
 

@@ -20,7 +20,6 @@ from timetracer_otel.config import Settings
 from timetracer_otel.errors import ReplayMiss
 from timetracer_otel.nondeterminism import Given
 from timetracer_otel.replay.answering import (
-    borrowing,
     brought_values,
     described_calls,
     followed_session,
@@ -33,6 +32,7 @@ from timetracer_otel.replay.answering.facts import SEARCHED, Facts
 from timetracer_otel.replay.answering.lookup import look_up, meanings
 from timetracer_otel.replay.answering.matching import Match, Matcher, reached
 from timetracer_otel.replay.answering.peers import Names, Peers
+from timetracer_otel.replay.answering.reads_of_all import ReadsOfAll
 from timetracer_otel.replay.answering.recorded_calls import Index, Recorded
 from timetracer_otel.replay.answering.script_notes import ScriptNotes
 from timetracer_otel.replay.answering.streams import History, LiveStream, WatchedStreams
@@ -92,13 +92,17 @@ class ReplayLane(Lane):
         journal = self.player.journal
         with self.entered():
             self.player.watched.settle(self.matcher)
-        unused = journal_entries.unused(self.matcher.unused(), detailed=journal.detailed)
+        kept = self._is_kept if journal.detailed else None
+        unused = journal_entries.unused(self.matcher.unused(), detailed=journal.detailed, kept=kept)
         outcome = journal_entries.outcome(self.entry, error) if journal.detailed else {}
         outcome |= {"inherited": True} if self.inherited else {}
         if journal.accepting:
             outcome["entry"] = self.entry.attributes(error)
         of_children = {"of_children": journal_entries.of_children(found)} if (found := self._of_children()) else {}
         journal.note("end", lane=self.id, request=self.entry.name, unused=unused, **outcome, **of_children)
+
+    def _is_kept(self, call: Recorded) -> bool:
+        return self.player.reads.is_kept(call, self.id)
 
     def _of_children(self) -> Sequence[Recorded]:
         return self.player.of_children.get(self.id, ()) if self.player.journal.detailed else ()
@@ -136,6 +140,7 @@ class PluginResponder:
         if lane.assumed:
             facts["assumed"] = True
         if journal.detailed:
+            player.reads.asked(recorded.span_id, lane.id)
             # Where nondeterminism was recorded nothing of a call may differ, a value neither.
             facts |= journal_entries.details(lane, match, description, asked, strict=lane.draws is not None)
         if journal.accepting:
@@ -256,6 +261,7 @@ class Player:
         self._lock = threading.RLock()
         calls = [span for session in cassette.sessions.values() for span in session.calls]
         self.session_calls = sorted(calls, key=lambda span: span.start)
+        self.reads = ReadsOfAll(cassette, self.session_calls)
         self._drawn = [(session, drawn_by_session(session)) for session in cassette.sessions.values()]
         self.names = Names(
             settings.hosts, self._was_recorded, lambda name, peer: journal.note("stands_for", name=name, peer=peer)
@@ -412,24 +418,12 @@ class Player:
         return None
 
     def _borrowed(self, lane: ReplayLane, asked: Description) -> Recorded | None:
-        lender = self._lending.lender(asked, reached(lane.recorded, lane.matcher))
+        lender = self.reads.lending.lender(asked, reached(lane.recorded, lane.matcher))
         found = self.cassette.lane(lender.lane) if lender is not None else None
         if lender is None or found is None:
             return None
         lent = self._index(found).by_span.get(lender.span)
         return lent if lent is not None and lent.description == asked else None
-
-    @cached_property
-    def _lending(self) -> borrowing.Lending:
-        """What the lanes may lend one another; built when one asks what only another has."""
-        return borrowing.Lending(self._seen())
-
-    def _seen(self) -> Iterable[borrowing.Seen]:
-        for lends, calls in chain([(False, self.session_calls)], ((True, lane.calls) for lane in self.cassette.lanes)):
-            for span, description in described_calls.descriptions(calls):
-                failed = spans.ERROR in span.attributes
-                answer = b"" if failed or not description.read else described_calls.answer(span)
-                yield borrowing.Seen(span.lane_id, span.span_id, description, span.start, span.end, answer, lends)
 
     def matchers(self, lane: ReplayLane) -> list[Matcher]:
         """What may answer a live lane: that of the lane that it follows, and the session's."""
@@ -438,7 +432,7 @@ class Player:
 
     def why_not_borrowed(self, lane: ReplayLane, asked: Description) -> str:
         """Say of identical reads of other lanes why none of them answers; empty when there are none."""
-        return self._lending.why_not(asked) if asked.read and lane.matcher is not None else ""
+        return self.reads.lending.why_not(asked) if asked.read and lane.matcher is not None else ""
 
     def refuse(self, lane: ReplayLane, key: tuple[str, ...], message: str, asked: object = None) -> NoReturn:
         """Note a miss for the report, and raise it."""

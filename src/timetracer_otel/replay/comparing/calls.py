@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import chain
 from typing import Any, Literal, TypeAlias
 
@@ -28,6 +29,25 @@ AGAIN = ("repeated", "session again")
 
 
 @dataclass(frozen=True, slots=True)
+class Stay:
+    """When a live lane was there.
+
+    Attributes:
+        process: its process.
+        began: the number of the note of its beginning.
+        over: likewise of its end; infinite when that was not seen.
+    """
+
+    process: int
+    began: int
+    over: float = math.inf
+
+    def knows_of(self, other: Stay) -> bool:
+        """Whether one of two lanes came behind the other in the same process, which may have kept what it was told."""
+        return self.process == other.process and (self.over <= other.began or other.over <= self.began)
+
+
+@dataclass(frozen=True, slots=True)
 class Everywhere:
     """What all lanes of a replay were answered, whoever asked.
 
@@ -35,11 +55,15 @@ class Everywhere:
         own: the recorded calls that the lanes they belong to asked for.
         borrowed: the recorded reads that answered another lane.
         settled: what calls asked that processes make at their first need; see :attr:`Description.settles`.
+        askers: the lanes that asked a call which several asked.
+        stays: when each lane was there.
     """
 
     own: frozenset[str] = frozenset()
     borrowed: frozenset[str] = frozenset()
     settled: frozenset[str] = frozenset()
+    askers: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    stays: Mapping[str, Stay] = field(default_factory=dict)
 
     def has(self, unused: _Note) -> bool:
         """Whether another lane asked what one left out, or nobody need ask it.
@@ -47,7 +71,12 @@ class Everywhere:
         Args:
             unused: the note of that call.
         """
-        return "probe" in unused or unused["span"] in self.borrowed or unused.get("settles") in self.settled
+        return (
+            "probe" in unused
+            or "kept" in unused
+            or unused["span"] in self.borrowed
+            or unused.get("settles") in self.settled
+        )
 
     def too_often(self, answered: _Note) -> bool:
         """Whether a call was one too many.
@@ -57,7 +86,18 @@ class Everywhere:
         """
         if "settles" in answered or "probe" in answered:
             return False
-        return answered["how"] in AGAIN or (answered["how"] == "borrowed" and answered["span"] in self.own)
+        if answered["how"] in AGAIN:
+            return True
+        return answered["how"] == "borrowed" and answered["span"] in self.own and self._was_known(answered)
+
+    def _was_known(self, answered: _Note) -> bool:
+        """Whether the process that made a call had the answer, or had one to come later by a call of its own.
+
+        What a process keeps for all its requests each process asks, and requests that come at once may all ask.
+        """
+        stay = self.stays.get(answered["lane"])
+        others = [self.stays.get(lane) for lane in self.askers[answered["span"]] - {answered["lane"]}]
+        return stay is None or any(other is None or stay.knows_of(other) for other in others)
 
 
 @dataclass(slots=True)
@@ -71,6 +111,7 @@ class LaneNotes:
         entry: the attributes of the live entry, where a new recording is to be made of it.
         out: the calls that went out because they were not recorded.
         of_children: the calls that processes made in the recording which the entry had started.
+        stay: when it was there; None where its beginning was not noted.
     """
 
     answered: list[_Note] = field(default_factory=list)
@@ -84,6 +125,7 @@ class LaneNotes:
     entry: Mapping[str, Any] | None = None
     out: list[_Note] = field(default_factory=list)
     of_children: list[_Note] = field(default_factory=list)
+    stay: Stay | None = None
 
     def still_unused(self) -> list[_Note]:
         """The recorded calls that nothing asked for, also after the response."""
@@ -152,11 +194,14 @@ class Notes:
         if note["recorded"] is None:
             self.strangers.append(f"{note['request']}: {remark}" if (remark := note.get("remark")) else note["request"])
         else:
-            self.lanes[note["recorded"]].opened = True
+            lane = self.lanes[note["recorded"]]
+            lane.opened, lane.stay = True, Stay(note["pid"], note["number"])
 
     def _add_end(self, note: _Note) -> None:
         lane = self.lanes[note["lane"]]
         lane.ended = True
+        if lane.stay is not None:
+            lane.stay = replace(lane.stay, over=note["number"])
         lane.unused = note["unused"]
         lane.outcome = note.get("outcome")
         lane.entry = note.get("entry")
@@ -167,10 +212,17 @@ class Notes:
     def everywhere(self) -> Everywhere:
         """What all lanes were answered."""
         answered = [note for lane in self.lanes.values() for note in lane.answered]
+        borrowed = frozenset(note["span"] for note in answered if note["how"] == "borrowed")
+        askers = defaultdict[str, set[str]](set)
+        for note in answered:
+            if note["span"] in borrowed:
+                askers[note["span"]].add(note["lane"])
         return Everywhere(
             own=frozenset(note["span"] for note in answered if note["how"] != "borrowed"),
-            borrowed=frozenset(note["span"] for note in answered if note["how"] == "borrowed"),
+            borrowed=borrowed,
             settled=frozenset(note["settles"] for note in answered if "settles" in note),
+            askers={span: frozenset(lanes) for span, lanes in askers.items()},
+            stays={name: lane.stay for name, lane in self.lanes.items() if lane.stay is not None},
         )
 
 
