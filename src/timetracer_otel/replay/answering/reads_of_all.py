@@ -22,21 +22,15 @@ class ReadsOfAll:
     Args:
         cassette: the recording.
         session_calls: the calls of its processes outside of lanes.
+
+    Attributes:
+        asked_by: by the ids of recorded calls that were asked, the live lane that was the first to ask.
     """
 
     def __init__(self, cassette: shelf.Shelf, session_calls: Sequence[Span]) -> None:
         self._cassette = cassette
         self._session_calls = session_calls
-        self._asked_by: dict[str, str] = {}
-
-    def asked(self, span_id: str, lane_id: str) -> None:
-        """Take note of a recorded call that a lane of this process asks.
-
-        Args:
-            span_id: the call's.
-            lane_id: the live lane's.
-        """
-        self._asked_by.setdefault(span_id, lane_id)
+        self.asked_by: dict[str, str] = {}
 
     def is_kept(self, call: Recorded, lane_id: str) -> bool:
         """Whether what a lane does not ask any more may be known to this process from another lane.
@@ -51,7 +45,7 @@ class ReadsOfAll:
         if not call.description.read:
             return False
         others = self.lending.beside_first(call.span.span_id, call.description)
-        return any(self._asked_by.get(one.span, lane_id) != lane_id for one in others)
+        return any(self.asked_by.get(one.span, lane_id) != lane_id for one in others)
 
     @cached_property
     def lending(self) -> Lending:

@@ -140,7 +140,7 @@ class PluginResponder:
         if lane.assumed:
             facts["assumed"] = True
         if journal.detailed:
-            player.reads.asked(recorded.span_id, lane.id)
+            player.reads.asked_by.setdefault(recorded.span_id, lane.id)
             # Where nondeterminism was recorded nothing of a call may differ, a value neither.
             facts |= journal_entries.details(lane, match, description, asked, strict=lane.draws is not None)
         if journal.accepting:

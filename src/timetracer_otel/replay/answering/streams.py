@@ -6,6 +6,7 @@ import threading
 from bisect import bisect_right
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import suppress
 from functools import partial
 from heapq import merge
 from types import MappingProxyType
@@ -81,27 +82,12 @@ class History:
         return iter(held) if rest is None else merge(held, rest, key=lambda span: span.start)
 
 
-class WatchedStreams:
+class WatchedStreams(list["LiveStream"]):
     """The streams of a process that give by themselves what they have."""
-
-    def __init__(self) -> None:
-        self._streams: list[LiveStream] = []
-
-    def __bool__(self) -> bool:
-        return bool(self._streams)
-
-    def add(self, stream: LiveStream) -> None:
-        """Watch a stream."""
-        self._streams.append(stream)
-
-    def drop(self, stream: LiveStream) -> None:
-        """Watch it no more."""
-        if stream in self._streams:
-            self._streams.remove(stream)
 
     def tell(self) -> None:
         """Let them give what is due: something was answered."""
-        for stream in tuple(self._streams):
+        for stream in tuple(self):
             stream.tell_if_due()
 
     def settle(self, matcher: Matcher | None) -> None:
@@ -110,7 +96,7 @@ class WatchedStreams:
         Args:
             matcher: of the lane.
         """
-        for stream in tuple(self._streams):
+        for stream in tuple(self):
             if stream.matcher is matcher:
                 stream.settle()
 
@@ -158,7 +144,7 @@ class LiveStream:
     def wake(self, told: Callable[[], object]) -> None:
         """Have it known that the next one is due."""
         self._wake = told
-        self._watched.add(self)
+        self._watched.append(self)
         self.tell_if_due()
 
     def tell_if_due(self) -> None:
@@ -178,7 +164,8 @@ class LiveStream:
         if self._wake is not None:
             self.settle()
         self._wake = None
-        self._watched.drop(self)
+        with suppress(ValueError):  # it never gave anything by itself
+            self._watched.remove(self)
 
     def _give(self, tell: Callable[[Answer], object]) -> None:
         with self._lock:
