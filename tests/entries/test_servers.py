@@ -9,12 +9,18 @@ from pathlib import Path
 from wsgiref.simple_server import WSGIServer, make_server
 
 import pytest
+from flask import Flask
+from werkzeug.test import Client
+from werkzeug.wrappers import Response
 
 from examples.asking import Ask
 from examples.support import Program, free_port
 from tests.entries.doubles import NotingRuntime
 from tests.support.commands import OTEL, REPLAY
 from tests.support.serving import Telling, serving
+from timetracer_otel import seams
+from timetracer_otel.integrations import flask, wsgi
+from timetracer_otel.seams import Integration, patching
 
 HERE = Path(__file__).parent
 RUN_SIMPLE = "import sys, plain_app, werkzeug.serving as s; s.run_simple('127.0.0.1', int(sys.argv[1]), plain_app.wsgi)"
@@ -78,3 +84,22 @@ def test_an_app_is_gone_around_once(runtime: NotingRuntime) -> None:
         assert server.get_app() is None
     assert type(server) is WSGIServer
     assert not runtime.lanes
+
+
+@pytest.mark.usefixtures("patched")
+@pytest.mark.parametrize("integration", [wsgi.INTEGRATION, flask.INTEGRATION], ids=lambda one: one.name)
+def test_an_app_that_is_served_can_be_left_alone(
+    integration: Integration, runtime: NotingRuntime, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Switching off the framework that made it does so, though its server's integration is on."""
+    monkeypatch.setitem(seams.integrations, integration.name, integration)
+    app = Flask("shop") if integration is flask.INTEGRATION else Response("hello")
+    with make_server("127.0.0.1", 0, app) as server:
+        served = server.get_app()
+        assert served is not None
+        Client(served).get("/a")
+        assert len(runtime.lanes) == 1
+        monkeypatch.setattr(seams.runtime, "switched_off", {integration.name})
+        patching.undo(integration.name)
+        Client(served).get("/a")
+    assert len(runtime.lanes) == 1

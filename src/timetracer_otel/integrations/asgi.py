@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from functools import partial
+from typing import Final
+
 from timetracer_otel.families.entry import workers
 from timetracer_otel.families.entry.asgi import TimeTracerMiddleware, asgi_call
 from timetracer_otel.families.entry.serving import given_first, kept_as
@@ -9,14 +12,18 @@ from timetracer_otel.seams import Integration, Patch
 
 __all__ = ["INTEGRATION", "TimeTracerMiddleware"]
 
+NAME: Final = "asgi"
+
+_kept_as = partial(kept_as, entry=asgi_call, plugin=NAME)
+
 INTEGRATION = Integration(
-    "asgi",
+    NAME,
     (
-        Patch("uvicorn.config", "Config.load", kept_as("loaded_app", asgi_call)),
-        Patch("hypercorn.app_wrappers", "ASGIWrapper.__init__", kept_as("app", asgi_call)),
-        Patch("daphne.server", "Server.__init__", kept_as("application", asgi_call)),
-        Patch("granian.asgi", "_callback_wrapper", given_first(asgi_call)),
-        Patch("gunicorn.workers.gasgi", "ASGIWorker.load_wsgi", kept_as("asgi", asgi_call)),
+        Patch("uvicorn.config", "Config.load", _kept_as("loaded_app")),
+        Patch("hypercorn.app_wrappers", "ASGIWrapper.__init__", _kept_as("app")),
+        Patch("daphne.server", "Server.__init__", _kept_as("application")),
+        Patch("granian.asgi", "_callback_wrapper", given_first(asgi_call, NAME)),
+        Patch("gunicorn.workers.gasgi", "ASGIWorker.load_wsgi", _kept_as("asgi")),
         *workers.PATCHES,
     ),
     packages={name: name for name in ("daphne", "granian", "gunicorn", "hypercorn", "uvicorn")},
