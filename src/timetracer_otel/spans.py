@@ -100,6 +100,9 @@ ENDED = "timetracer.ended"
 BRANCH = "timetracer.branch"
 """On a call of a thread or a task of its lane: the branches that led to it, ``0@1700000000000000000 2@…``. Each is a
 number among those that the one before started, and when it was started, in nanoseconds since 1970."""
+CONNECTED = "timetracer.connected"
+"""On a connection that failed: when the attempts of its lane began that were before it and had not failed, in
+nanoseconds since 1970, with blanks between."""
 CLIENT_LEFT = "timetracer.client.left"
 """On an entry whose client left before the exchange was over: during its ``request`` or the ``response``."""
 CLIENT_LEFT_TIME = "timetracer.client.left.time"

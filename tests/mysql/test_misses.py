@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 from typing import Any
 
+import aiomysql
+import asyncmy
 import pymysql
 import pytest
 
 from tests.support.mysql import ELSEWHERE, MysqlServer
-from tests.support.recordings import recorded_each
+from tests.support.recordings import assert_nothing_changes, recorded_each
 from timetracer_otel import testing
 from timetracer_otel.errors import ReplayMiss
 
@@ -88,3 +91,45 @@ def test_what_the_server_is_asked_about_itself_begins_no_transaction(installed: 
     with testing.replay(tmp_path) as replay:
         writing(ELSEWHERE, asks_before=True)
     assert replay.outcome().misses == []
+
+
+def _failing(connect: Any) -> Any:
+    def fails(address: dict[str, Any]) -> Any:
+        connection = connect(**address)
+        try:
+            connect(**address | {"password": "wrong"})
+        except Exception as error:  # noqa: BLE001 - each driver has its own class
+            return type(error)
+        finally:
+            connection.close()
+
+    return fails
+
+
+def _failing_async(connect: Any) -> Any:
+    async def fails(address: dict[str, Any]) -> Any:
+        address = {"db" if name == "database" else name: value for name, value in address.items()}
+        connection = await connect(**address)
+        try:
+            await connect(**address | {"password": "wrong"})
+        except Exception as error:  # noqa: BLE001 - as above
+            return type(error)
+        finally:
+            connection.close()
+
+    return lambda address: asyncio.run(fails(address))
+
+
+FAILING = {
+    "pymysql": _failing(pymysql.connect),
+    "aiomysql": _failing_async(aiomysql.connect),
+    "asyncmy": _failing_async(asyncmy.connect),
+}
+
+
+def test_the_connection_fails_that_failed(installed: MysqlServer, tmp_path_factory: pytest.TempPathFactory) -> None:
+    """And not the one that was made before it and asked nothing."""
+    recorded = recorded_each(installed, installed.address, FAILING, tmp_path_factory.mktemp)
+    for name, program in FAILING.items():
+        assert recorded[name][0] is not None
+        assert_nothing_changes(program, ELSEWHERE, recorded[name])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import io
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +13,10 @@ import psycopg
 import psycopg2
 import pytest
 import uvloop
+from psycopg2.extras import wait_select
 
 from tests.support.postgres import PostgresServer
-from tests.support.recordings import recorded_each
+from tests.support.recordings import assert_nothing_changes, recorded_each
 from timetracer_otel import testing
 from timetracer_otel.errors import ReplayMiss
 
@@ -155,3 +157,69 @@ def test_the_way_does_not_count(name: str, recorded: dict[str, tuple[Any, Path]]
         with testing.replay(folder) as replay:
             assert ASKING[name](dsn) == then
         assert (replay.outcome().misses, replay.outcome().unused) == ([], [])
+
+
+def _failing_by_psycopg2(dsn: str) -> Any:
+    with closing(psycopg2.connect(dsn)):
+        try:
+            psycopg2.connect(dsn + "_that_is_not_there", connect_timeout=3)
+        except psycopg2.OperationalError as error:
+            return type(error)
+    return None
+
+
+def _failing_later(dsn: str) -> Any:
+    with closing(psycopg2.connect(dsn, async_=1)) as connection:
+        wait_select(connection)
+        try:
+            wait_select(psycopg2.connect(dsn + "_that_is_not_there", async_=1))
+        except psycopg2.OperationalError as error:
+            return type(error)
+    return None
+
+
+def _failing_by_psycopg(dsn: str) -> Any:
+    with closing(psycopg.connect(dsn)):
+        try:
+            psycopg.connect(dsn + "_that_is_not_there")
+        except psycopg.OperationalError as error:
+            return type(error)
+    return None
+
+
+async def _failing_by_asyncpg(dsn: str) -> Any:
+    connection = await asyncpg.connect(dsn)
+    try:
+        await asyncpg.connect(dsn + "_that_is_not_there")
+    except asyncpg.InvalidCatalogNameError as error:
+        return type(error), str(error)
+    finally:
+        await connection.close()
+
+
+async def _failing_together(dsn: str) -> Any:
+    """Connect three times at once, once in vain, and again."""
+    asked = [asyncpg.connect(dsn), asyncpg.connect(dsn + "_that_is_not_there"), asyncpg.connect(dsn)]
+    made = await asyncio.gather(*asked, return_exceptions=True)
+    again = await asyncio.gather(asyncpg.connect(dsn + "_nor_that"), return_exceptions=True)
+    for one in made:
+        if isinstance(one, asyncpg.Connection):
+            await one.close()
+    return [type(one).__name__ for one in (*made, *again)]
+
+
+FAILING: dict[str, Any] = {
+    "psycopg2": _failing_by_psycopg2,
+    "psycopg2, asynchronous": _failing_later,
+    "psycopg": _failing_by_psycopg,
+    "asyncpg": lambda dsn: asyncio.run(_failing_by_asyncpg(dsn)),
+    "together": lambda dsn: asyncio.run(_failing_together(dsn)),
+}
+
+
+def test_the_connection_fails_that_failed(installed: PostgresServer, tmp_path_factory: pytest.TempPathFactory) -> None:
+    """And not the one that was made before it and asked nothing."""
+    recorded = recorded_each(installed, installed.dsn, FAILING, tmp_path_factory.mktemp)
+    for name, program in FAILING.items():
+        assert recorded[name][0] is not None
+        assert_nothing_changes(program, ELSEWHERE, recorded[name])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import subprocess
 import time
 from collections.abc import Callable, Iterator
@@ -12,6 +13,10 @@ from typing import Any
 
 import pytest
 import redis
+import redis.asyncio
+import redis.retry
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
 from redis.cache import CacheConfig
 from redis.cluster import ClusterNode, RedisCluster
 from redis.connection import CacheProxyConnection
@@ -19,6 +24,7 @@ from redis.sentinel import Sentinel
 
 from examples.support import free_port
 from tests.redis.conftest import serving
+from tests.support.recordings import assert_nothing_changes
 from timetracer_otel import testing
 
 pytestmark = pytest.mark.system  # redis-server is no Python package
@@ -187,3 +193,35 @@ def test_a_client_that_keeps_replies(tmp_path: Path, monkeypatch: pytest.MonkeyP
     with testing.replay(tmp_path / "cassettes") as replay:
         assert scenario(NOWHERE, lambda _value: None) == recorded
     assert (replay.outcome().misses, replay.outcome().unused) == ([], [])
+
+
+def refused(ports: tuple[int, int]) -> Any:
+    """Connect, ask nothing there, and fail to connect elsewhere."""
+    with redis.Redis(port=ports[0], single_connection_client=True):
+        try:
+            redis.Redis(port=ports[1], single_connection_client=True, retry=redis.retry.Retry(NoBackoff(), 0))
+        except redis.ConnectionError as error:
+            return type(error)
+    return None
+
+
+async def refused_async(ports: tuple[int, int]) -> Any:
+    """The same."""
+    one, two = (redis.asyncio.Connection(port=port, retry=Retry(NoBackoff(), 0)) for port in ports)
+    await one.connect()  # type: ignore[no-untyped-call]  # the driver's
+    try:
+        await two.connect()  # type: ignore[no-untyped-call]  # the driver's
+    except redis.ConnectionError as error:
+        return type(error)
+    finally:
+        await one.disconnect()
+    return None
+
+
+@pytest.mark.parametrize("program", [refused, lambda ports: asyncio.run(refused_async(ports))], ids=["plain", "async"])
+def test_the_connection_fails_that_failed(program: Callable[[Any], Any], tmp_path: Path) -> None:
+    """And not the one that was made before it and asked nothing."""
+    with serving(tmp_path) as port, testing.record(tmp_path / "cassettes"):
+        then = program((port, free_port()))
+    assert then is redis.ConnectionError
+    assert_nothing_changes(program, (NOWHERE, NOWHERE + 1), (then, tmp_path / "cassettes"))

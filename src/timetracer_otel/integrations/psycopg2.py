@@ -7,6 +7,7 @@ from contextvars import ContextVar
 from typing import Any, Final
 
 from timetracer_otel import seams
+from timetracer_otel.families.failures import Attempt
 from timetracer_otel.families.postgres import connecting, family
 from timetracer_otel.families.postgres import psycopg2_statements as texts
 from timetracer_otel.families.postgres.psycopg2_cursors import METHODS, Attribute, making
@@ -39,9 +40,11 @@ def _connect(wrapped: Any, _instance: Any, args: Any, kwargs: Any) -> Any:
     with lifted(driver()):
         if seams.is_off(NAME):
             return wrapped(*args, **kwargs)
-        with connecting.attempt(NAME):
+        with connecting.attempt(NAME) as going:
             conn = wrapped(*args, **kwargs)
     if conn.async_:
+        if going is not None:
+            going.forget()  # it begins when the program looks first
         seen[conn] = _Connecting()
     else:
         _record(conn)
@@ -59,10 +62,13 @@ class _Connecting:
     """Waits until a connection is made that does not wait for that itself."""
 
     entered = False
+    _going: Attempt | None = None
 
     def polled(self, conn: Any, run: Callable[[], int]) -> int:
         """Look whether it is."""
-        with connecting.attempt(NAME):
+        if self._going is not None:
+            self._going.forget()  # it is the same attempt
+        with connecting.attempt(NAME) as self._going:
             state = run()
         if state == _POLL_OK:
             _record(conn)

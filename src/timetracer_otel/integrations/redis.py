@@ -35,6 +35,8 @@ _TAP: Final = "_timetracer_tap"
 _SENDS: Final = "_timetracer_sends"
 """Where a connection has what it is about to send."""
 _CONNECTS: Final = "_timetracer_connects"
+_REFUSED: Final = "CONNECT", {"db.system.name": matching.SYSTEM, "db.operation.name": "CONNECT"}
+"""Names the span of a connection that could not be made."""
 _SETS_UP: Final = "_timetracer_sets_up"
 """True while a driver sets a connection up, or asks by itself whether it lives."""
 _PLUMBING: Final = (
@@ -199,10 +201,8 @@ def _connect(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:
         return sock
     instance.__dict__[_CONNECTS] = True
     try:
-        sock = wrapped(*args, **kwargs)
-    except Exception as error:
-        _record_refused(error)
-        raise
+        with failures.recorded(NAME, {}, _REFUSED):
+            sock = wrapped(*args, **kwargs)
     finally:
         del instance.__dict__[_CONNECTS]
     tap = _tap(instance)
@@ -337,16 +337,6 @@ class _Poll:
             self._seen.polls += 1
 
 
-# Connections that fail.
-
-
-def _record_refused(error: Exception) -> None:
-    call = seams.start(NAME, lambda: ("CONNECT", {"db.system.name": matching.SYSTEM, "db.operation.name": "CONNECT"}))
-    if call is not None:
-        call.fail(error)
-        call.end()
-
-
 # Connections of asyncio.
 
 
@@ -361,10 +351,8 @@ async def _connect_async(wrapped: Any, instance: Any, args: Any, kwargs: Any) ->
         return None
     instance.__dict__[_CONNECTS] = True
     try:
-        result = await wrapped(*args, **kwargs)
-    except Exception as error:
-        _record_refused(error)
-        raise
+        with failures.recorded(NAME, {}, _REFUSED):
+            result = await wrapped(*args, **kwargs)
     finally:
         del instance.__dict__[_CONNECTS]
     _look_at_streams(instance)

@@ -15,6 +15,7 @@ from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Se
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
+from timetracer_otel import spans
 from timetracer_otel.cassette.model import Lane, Span
 from timetracer_otel.replay.answering.long_streams import Told
 from timetracer_otel.replay.answering.recorded_calls import Buckets, Index, Recorded
@@ -76,6 +77,26 @@ class Bindings(Mapping[Value, Value]):
 
 
 @dataclass
+class _Connected:
+    """The connections that a lane has made behind its latest call."""
+
+    since: int = 0
+    """The end of that call, as it was recorded."""
+    reached: int = 0
+    """The same, or the end of the last failure to connect behind it."""
+    made: int = 0
+
+    def is_first(self, reached: int, failure: Span) -> bool:
+        if reached != self.reached:
+            self.since, self.reached, self.made = reached, reached, 0
+        begun = map(int, (failure.text(spans.CONNECTED) or "").split())
+        is_first = self.made < sum(one > self.since for one in begun)
+        self.made += is_first
+        self.reached = reached if is_first else max(reached, failure.end)
+        return is_first
+
+
+@dataclass
 class Matcher:
     """One live lane that follows a recorded one: what is used up, and which live value stands for which recorded one.
 
@@ -102,6 +123,7 @@ class Matcher:
     _known: set[Value] = field(default_factory=set)
     _began: int = field(default_factory=_now)
     _first: dict[object, int] = field(default_factory=dict)
+    _connected: _Connected = field(default_factory=_Connected)
     _lock: threading.RLock = field(default_factory=threading.RLock)
 
     def __post_init__(self) -> None:
@@ -215,6 +237,14 @@ class Matcher:
         with self._lock:
             asked = self._next_unused(None, self.index.calls)
             return self._told.next(math.inf if asked is None else asked.span.start) or asked
+
+    def connects_first(self, failure: Span) -> bool:
+        """Whether a connection is made before a recorded one fails, as one was behind the call before; it counts.
+
+        Where calls came between, they tell the order: a live pool may need fewer connections than the recorded one.
+        """
+        with self._lock:
+            return self._connected.is_first(self.reached, failure)
 
     def has_reached(self, span: Span) -> bool:
         """Whether all is answered that the recorded lane had asked before a call which nothing asked for."""

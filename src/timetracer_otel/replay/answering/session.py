@@ -166,7 +166,7 @@ class PluginResponder:
                 continue
             upcoming = matcher.next() if in_turn else matcher.upcoming(meant)
             if upcoming is not None and upcoming.description == meant:
-                return self.serve(upcoming.span)
+                return None if in_turn and matcher.connects_first(upcoming.span) else self.serve(upcoming.span)
         return None
 
     def is_next(self, is_such: Callable[[Description], bool]) -> bool:
