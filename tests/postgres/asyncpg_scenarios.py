@@ -11,7 +11,7 @@ import uuid
 from collections.abc import Awaitable, Callable
 from contextlib import asynccontextmanager
 from decimal import Decimal
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import asyncpg
 
@@ -21,9 +21,10 @@ __all__ = ["SCENARIOS", "Scenario"]
 
 Scenario = Callable[[str], Awaitable[Any]]
 SCENARIOS: Final[dict[str, Scenario]] = {}
+_S = TypeVar("_S", bound=Callable[..., Awaitable[Any]])
 
 
-def scenario(function: Scenario) -> Scenario:
+def scenario(function: _S) -> _S:
     """Let a function be one of the scenarios."""
     SCENARIOS[function.__name__] = function
     return function
@@ -412,6 +413,16 @@ async def broken_off_by_the_client(dsn: str) -> Any:
     async with connected(dsn) as connection:
         names = ((f"{number} {'x' * 40_000}", 1 // number) for number in range(9, -1, -1))
         failed = await outcome(connection.executemany("INSERT INTO item (name, price) VALUES ($1, $2)", names))
+        return failed[:2], await connection.fetchval("SELECT count(*) FROM item")
+
+
+@scenario
+async def refused_midway(dsn: str, first: str = "0") -> Any:
+    """The driver sends the rows of an ``executemany`` until it hears that the server has refused one."""
+    async with connected(dsn) as connection:
+        rows = [(f"{number} {'x' * 40_000}", 0 if number == 3 else 1) for number in range(400)]
+        rows[0] = first, 1
+        failed = await outcome(connection.executemany("INSERT INTO item (name, price) VALUES ($1, 1 / $2::int)", rows))
         return failed[:2], await connection.fetchval("SELECT count(*) FROM item")
 
 

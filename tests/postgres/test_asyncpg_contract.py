@@ -10,9 +10,10 @@ from typing import Any
 import asyncpg
 import pytest
 
-from tests.postgres.asyncpg_scenarios import SCENARIOS, Scenario
+from tests.postgres.asyncpg_scenarios import SCENARIOS, Scenario, refused_midway
 from tests.support.postgres import PostgresServer
 from tests.support.recordings import assert_nothing_changes, recorded_each
+from timetracer_otel import testing
 
 pytestmark = pytest.mark.system
 
@@ -41,3 +42,10 @@ def test_nothing_changes(name: str, recorded: dict[str, tuple[Any, Path]]) -> No
     protocol = asyncpg.protocol.Protocol
     assert_nothing_changes(partial(run, SCENARIOS[name]), ELSEWHERE, recorded[name])
     assert asyncpg.protocol.Protocol is protocol
+
+
+def test_rows_that_the_server_refused_are_those_that_were_recorded(recorded: dict[str, tuple[Any, Path]]) -> None:
+    """Another row among them is a miss, which closes the connection."""
+    with testing.replay(recorded["refused_midway"][1]) as replay, pytest.raises(asyncpg.InterfaceError):
+        run(partial(refused_midway, first="other"), ELSEWHERE)
+    assert len(replay.outcome().misses) == 1

@@ -19,7 +19,7 @@ from timetracer_otel.families.postgres import matching, rendering, setting_up, s
 from timetracer_otel.families.postgres.asked import UNKNOWN, Asked, Described, Place
 from timetracer_otel.families.postgres.exchange import CANCELLED, CLOSED, Remembered
 from timetracer_otel.families.postgres.wire import Message, Split
-from timetracer_otel.seams import Responder
+from timetracer_otel.seams import Description, Responder
 
 __all__ = ["Portal", "Server", "Statement"]
 
@@ -325,6 +325,8 @@ class Server(Dialogue[bytes]):
         if name and not declares:
             asked.cursor = self._cursors.get(name, f"{self._place.connection} {name}")
         others = matching.describe_otherwise(asked)
+        if len(asked.sets) > 1:
+            others = (*others, *self._broken_off(asked))
         if self._sets_up and setting_up.is_around(asked.sql):
             others = (matching.describe(replace(asked, first=True)), *others)
         self._sets_up = self._sets_up and setting_up.goes_on(asked.sql)
@@ -349,6 +351,19 @@ class Server(Dialogue[bytes]):
                 connection=question.place.connection, transaction=question.place.transaction
             )
         return recorded, told.rebound(recorded, answer.bindings)
+
+    def _broken_off(self, asked: Asked) -> Iterator[Description]:
+        """Describe an ``executemany`` by its first rows, as many as were recorded of one that the server refused.
+
+        The client stops when it hears of that, which in a replay is when all is sent.
+        """
+        for span in self._responder.recorded_with(questions.STATEMENT, statements.digest(asked.sql)):
+            question = questions.read(span)
+            if question is None or not 0 < len(question.sets) < len(asked.sets):
+                continue
+            if any(kind == b"E" for kind, _ in told.messages(span)):
+                yield matching.describe(replace(asked, sets=asked.sets[: len(question.sets)]))
+                return
 
     def _answer(self, asked: Asked) -> Iterator[Reply[bytes]]:
         recorded, messages = self._recorded(asked)
