@@ -427,6 +427,21 @@ async def refused_midway(dsn: str, first: str = "0") -> Any:
 
 
 @scenario
+async def processes_of_the_server(dsn: str) -> Any:
+    """Each connection knows its own, also where the one that was made last asks first; so does a notification."""
+    one, two, silent = [await asyncpg.connect(dsn) for _ in range(3)]
+    heard: asyncio.Queue[Any] = asyncio.Queue()
+    try:
+        await two.fetchval("SELECT 1")
+        await one.add_listener("news", lambda _connection, pid, *_: heard.put_nowait(pid))
+        await two.execute("NOTIFY news")
+        return one.get_server_pid(), two.get_server_pid(), await heard.get()
+    finally:
+        for connection in (one, two, silent):
+            await connection.close()
+
+
+@scenario
 async def named_after_its_program(dsn: str) -> Any:
     """A connection knows the name that its program gave it, before anything is asked of it."""
     connection = await asyncpg.connect(dsn, server_settings={"application_name": "kiosk"})

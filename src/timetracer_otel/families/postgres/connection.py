@@ -92,6 +92,7 @@ class RecordedConnection:
             exchange.server = {
                 "peer": peer_of(self.address, self.database),
                 "pid": self.pid,
+                "connection": self._id,
                 "parameters": dict(self.parameters),
             }
 

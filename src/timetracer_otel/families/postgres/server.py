@@ -15,7 +15,7 @@ from timetracer_otel.families import failures
 from timetracer_otel.families.nowhere import END, Dialogue, Fail, Reply, Say, Wait
 from timetracer_otel.families.nowhere.recorded import PATIENCE
 from timetracer_otel.families.postgres import asked as questions
-from timetracer_otel.families.postgres import matching, rendering, setting_up, statements, told, wire
+from timetracer_otel.families.postgres import matching, pids, rendering, setting_up, statements, told, wire
 from timetracer_otel.families.postgres.asked import UNKNOWN, Asked, Described, Place
 from timetracer_otel.families.postgres.exchange import CANCELLED, CLOSED, Remembered
 from timetracer_otel.families.postgres.wire import Message, Split
@@ -152,7 +152,7 @@ class Server(Dialogue[bytes]):
         parameters |= {name: startup[name] for name in _ASKED_FOR if name in startup}
         self._parameters = parameters
         statuses = [wire.parameter_status(name, value) for name, value in parameters.items()]
-        pid = int(facts.get("pid", 0)) or 1
+        pid = pids.next_pid(self._responder, self._known, self._place.peer)
         key = wire.frame(b"K", pid.to_bytes(4) + self._secret.to_bytes(4))
         yield b"".join((_AUTHENTICATED, *statuses, key, wire.ready(_IDLE)))
 
