@@ -97,6 +97,7 @@ class Reader:
             "MONGODB_URI": server.uri,
             "FLASK_RUN_PORT": str(self._port),
             "UVICORN_PORT": str(self._port),
+            "GUNICORN_CMD_ARGS": f"--bind=127.0.0.1:{self._port}",
             **({} if database is None else {database.variable: database.dsn}),
         }
 
