@@ -130,6 +130,8 @@ _SAMPLED = 4096
 
 DEFLATED: Final = 1024
 """Bytes from which on it is worth looking whether a binary payload becomes shorter."""
+UNPACKED: Final = 64 * 1024 * 1024
+"""Bytes up to which a packed body is unpacked to be looked into: somebody may send one that unpacks to all memory."""
 _WORTH: Final = 0.75
 _FASTEST: Final = 1
 
@@ -203,16 +205,25 @@ def deflated(data: Payload) -> bytes | None:
     return shorter if len(shorter) <= size * _WORTH else None
 
 
-def _inflated(data: bytes, size: int) -> bytes:
-    """The bytes of :func:`deflated`, and no more than one beyond what they should be."""
-    inflater = zlib.decompressobj()
+def inflated(data: bytes, most: int, wbits: int = zlib.MAX_WBITS) -> bytes:
+    """Decompress, by zlib, no more than one byte beyond a bound: little may have been made to unpack to all memory.
+
+    Args:
+        data: the compressed bytes, such as of :func:`deflated`.
+        most: the bound, in bytes.
+        wbits: the format, as :func:`zlib.decompressobj` has it.
+
+    Raises:
+        ValueError: they are damaged, or their end is missing.
+    """
+    inflater = zlib.decompressobj(wbits)
     try:
-        inflated = inflater.decompress(data, max(size, 0) + 1)
+        plain = inflater.decompress(data, max(most, 0) + 1)
     except zlib.error as error:
         raise ValueError(str(error)) from error
-    if not inflater.eof and len(inflated) <= size:
+    if not inflater.eof and len(plain) <= most:
         raise ValueError("its end is missing")
-    return inflated
+    return plain
 
 
 def encode_headers(name: str, pairs: Iterable[tuple[str, str]]) -> dict[str, Attribute]:
@@ -254,7 +265,7 @@ def decode_payload(attributes: Mapping[str, object], name: str) -> bytes | None:
         elif codec == "base64":
             data = pybase64.b64decode(text, validate=True)
         elif codec == "zlib+base64":
-            data = _inflated(pybase64.b64decode(text, validate=True), size)
+            data = inflated(pybase64.b64decode(text, validate=True), size)
         else:
             raise CassetteError(f"{name} has the unknown codec {codec!r}: read it with a newer timetracer-otel")
     except ValueError as error:

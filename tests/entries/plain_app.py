@@ -30,7 +30,7 @@ def wsgi(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterabl
 async def asgi(scope: dict[str, Any], receive: Callable[..., Any], send: Callable[..., Any]) -> None:
     """The same, asked from a thread."""
     if scope["type"] != "http":
-        raise NotImplementedError(scope["type"])
+        raise NotImplementedError(scope["type"])  # so the specification of ASGI: a server goes on without it
     body, more = b"", True
     while more:
         message = await receive()

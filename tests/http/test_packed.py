@@ -10,8 +10,8 @@ import brotli  # type: ignore[import-untyped] # ships no types
 import pytest
 import zstandard
 
+from timetracer_otel import spans
 from timetracer_otel.families.http import bodies
-from timetracer_otel.replay.comparing import responses
 from timetracer_otel.replay.comparing.responses import ComparedResponse, compare_response
 
 MOST = 100_000
@@ -36,7 +36,7 @@ CODINGS: dict[str, tuple[str, Callable[[bytes], bytes]]] = {
 @pytest.mark.parametrize("coding", CODINGS)
 def test_a_body_is_unpacked_up_to_a_bound(coding: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """One that is larger counts as it came."""
-    monkeypatch.setattr(bodies, "MOST", MOST)
+    monkeypatch.setattr(spans, "UNPACKED", MOST)
     header, pack = CODINGS[coding]
     assert bodies.unpacked(pack(b"a" * MOST), header) == b"a" * MOST
     bomb = pack(b"a" * (MOST + 1))
@@ -47,7 +47,7 @@ def test_a_body_is_unpacked_up_to_a_bound(coding: str, monkeypatch: pytest.Monke
 
 def test_responses_are_unpacked_up_to_a_bound(monkeypatch: pytest.MonkeyPatch) -> None:
     """Of larger ones the packed bytes are compared."""
-    monkeypatch.setattr(responses, "_MOST", MOST)
+    monkeypatch.setattr(spans, "UNPACKED", MOST)
 
     def packed(size: int, level: int) -> ComparedResponse:
         return ComparedResponse(200, [("Content-Encoding", "gzip")], gzip.compress(b"a" * size, level, mtime=0))

@@ -6,7 +6,7 @@ import asyncio
 import threading
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -53,6 +53,24 @@ def replica_set(mongo_uri: str) -> Iterator[ReplicaSet]:
         yield ReplicaSet(**addresses, stack=stack)
 
 
+def recorded_alike(once: Callable[[], Any], folder: Path, between: Callable[[], object] = lambda: None) -> Any:
+    """Record what is given once, replay it, and give it when both are equal and nothing was missed.
+
+    Args:
+        once: runs the program.
+        folder: for its cassettes.
+        between: called before the replay, such as to end the servers.
+    """
+    with testing.record(folder):
+        recorded = once()
+    between()
+    with testing.replay(folder) as replay:
+        replayed = once()
+    assert replay.outcome().misses == []
+    assert replayed == recorded
+    return recorded
+
+
 async def topology(client: Any, driver: str, *, nodes: int) -> dict[str, Any]:
     """What an app can ask of the servers, once the driver has found so many of them."""
     get = DRIVERS[driver].get
@@ -85,13 +103,7 @@ def test_a_replica_set(driver: str, seed: str, replica_set: ReplicaSet, tmp_path
     def once() -> Any:
         return run(DRIVERS[driver], lambda client: topology(client, driver, nodes=3), uri)
 
-    with testing.record(tmp_path):
-        recorded = once()
-    replica_set.stack.close()
-    with testing.replay(tmp_path) as replay:
-        replayed = once()
-    assert replay.outcome().misses == []
-    assert replayed == recorded
+    recorded = recorded_alike(once, tmp_path, between=replica_set.stack.close)
     assert recorded["set"] == "shop"
     assert len(recorded["nodes"]) == 3
     assert recorded["servers"]["127.0.0.1", 9] == "Unknown"
@@ -106,12 +118,7 @@ def test_a_server_alone(options: str, mongo_uri: str, tmp_path: Path) -> None:
         where = mongo_uri.rstrip("/") + "/" + options
         return run(DRIVERS["sync"], lambda client: topology(client, "sync", nodes=1), where)
 
-    with testing.record(tmp_path):
-        recorded = once()
-    with testing.replay(tmp_path) as replay:
-        replayed = once()
-    assert replay.outcome().misses == []
-    assert replayed == recorded
+    recorded = recorded_alike(once, tmp_path)
     assert len(recorded["nodes"]) == 1
 
 
@@ -123,12 +130,7 @@ def test_a_set_is_found_by_a_name_that_no_member_has(driver: str, mongo_uri: str
     def once() -> Any:
         return run(DRIVERS[driver], lambda client: topology(client, driver, nodes=1), uri)
 
-    with testing.record(tmp_path):
-        recorded = once()
-    with testing.replay(tmp_path) as replay:
-        replayed = once()
-    assert replay.outcome().misses == []
-    assert replayed == recorded
+    recorded = recorded_alike(once, tmp_path)
     assert recorded["address"][0] == "127.0.0.1"
 
 

@@ -165,12 +165,9 @@ def _compare(folder: str, handle: int, old: dict[str, Stamp], new: dict[str, Sta
         except OSError:
             continue  # removed meanwhile, or a link that leads nowhere
         path, stamp = base + name, (status.st_size, status.st_mtime_ns, status.st_ino)
-        known = old.pop(path, None)
-        if known == stamp:
-            continue
-        if known is not None:
-            old[path] = known
-        if stat.S_ISDIR(status.st_mode) and not os.path.islink(path):  # noqa: PTH114 - once a folder
+        if old.get(path) == stamp:
+            del old[path]
+        elif stat.S_ISDIR(status.st_mode) and not os.path.islink(path):  # noqa: PTH114 - once a folder
             folders.append(path)
         elif finding.may_be_cassette(name):
             new[path] = stamp

@@ -6,7 +6,7 @@ import json
 import os
 import re
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 import orjson
@@ -87,17 +87,15 @@ def complain(error: object) -> None:
     print(f"timetracer: {one_line(scratch.named(str(error)))}", file=sys.stderr)  # noqa: T201 - the command speaks to its user
 
 
-def tell(left_out: Iterable[object]) -> None:
+def tell(left_out: Collection[object]) -> None:
     """Name files that were left out; then the command ends with status 2.
 
     Args:
         left_out: their errors.
     """
-    any_was = False
     for error in left_out:
         complain(f"left out: {error}")
-        any_was = True
-    if any_was:
+    if left_out:
         sys.exit(2)
 
 

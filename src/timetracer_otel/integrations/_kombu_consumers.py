@@ -40,13 +40,13 @@ class _State:
 
     Attributes:
         deliveries: that functions are at work on.
-        kept: by delivery tag, the queue of messages that wait for who asks for them, and whether they are settled.
+        kept: by delivery tag, the queue of messages that wait for who asks for them.
         asked: the message that the app has asked for last.
     """
 
     def __init__(self) -> None:
         self.deliveries = Deliveries(NAME)
-        self.kept: dict[Any, tuple[str, bool]] = {}
+        self.kept: dict[Any, str] = {}
         self.asked = Consumption()
 
 
@@ -112,7 +112,7 @@ class _Receiver:
         if _answers(self._queue, came):
             return None
         if _module(self._callback).startswith(_KEEPERS):
-            state.kept[tag] = self._queue, self._is_settled
+            state.kept[tag] = self._queue
             return None
         follows = BROKER.lane_of(tag)
         if seams.responder(NAME) is not None and not follows:
@@ -200,7 +200,7 @@ def _polls(original: Any) -> Any:
             BROKER.consume(self.channel, self.name)
         message = original(self, no_ack, *args, **kwargs)
         if message is not None and not (entering() is not None or _answers(self.name, _message(message))):
-            state.kept[message.delivery_tag] = self.name, bool(self.no_ack if no_ack is None else no_ack)
+            state.kept[message.delivery_tag] = self.name
             faults.guarded("celery.get", _give, message)
         return message
 
@@ -238,7 +238,7 @@ def _closes(original: Any) -> Any:
 def _give(message: Any) -> None:
     """Let what the app does from here on belong to a message that it has asked for."""
     state = _state_of(message.channel)
-    queue, _is_settled = state.kept.pop(message.delivery_tag, ("", True))
+    queue = state.kept.pop(message.delivery_tag, "")
     follows = BROKER.lane_of(message.delivery_tag)
     if not queue or (seams.responder(NAME) is not None and not follows):
         return

@@ -12,16 +12,15 @@ from urllib.parse import parse_qsl
 
 import orjson
 
+from timetracer_otel import spans
 from timetracer_otel.families.http.volatile import BODY_PATTERNS, ignored_field
 from timetracer_otel.seams.values import Blanker
 
-__all__ = ["MOST", "canonical", "media_type", "packed", "pairs_of", "shown", "unpacked"]
+__all__ = ["canonical", "media_type", "packed", "pairs_of", "shown", "unpacked"]
 
 _CUT = re.compile(b"|".join(BODY_PATTERNS))
 _SEARCHED = 4 * 1024 * 1024
 """Bytes of text up to which ids are looked for; what is larger counts byte by byte."""
-MOST = 64 * 1024 * 1024
-"""Bytes up to which a packed body is unpacked to look into it: somebody may send one that unpacks to all memory."""
 _BROTLI_PIECE = 64
 
 Fields = frozenset[str]
@@ -37,7 +36,7 @@ def media_type(content_type: str) -> tuple[str, dict[str, str]]:
 
 
 def unpacked(body: bytes, content_encoding: str) -> bytes:
-    """Undo the content codings that we can; a body in another one, damaged or beyond :data:`MOST`, stays as it is."""
+    """Undo the content codings that we can; a body in another one, damaged or very large, stays as it is."""
     for coding in reversed([name.strip().lower() for name in content_encoding.split(",") if name.strip()]):
         undo = _CODINGS.get(coding)
         if undo is None:
@@ -46,29 +45,21 @@ def unpacked(body: bytes, content_encoding: str) -> bytes:
             plain = undo(body)
         except Exception:  # noqa: BLE001 - each decoder has errors of its own; a damaged body compares as it is
             return body
-        if len(plain) > MOST:
+        if len(plain) > spans.UNPACKED:
             return body
         body = plain
     return body
 
 
-def _inflated(body: bytes, bits: int, *, whole: bool = True) -> bytes:
-    inflater = zlib.decompressobj(bits)
-    plain = inflater.decompress(body, MOST + 1)
-    if whole and not inflater.eof and len(plain) <= MOST:
-        raise zlib.error("incomplete")
-    return plain
-
-
 def _gunzip(body: bytes) -> bytes:
-    return _inflated(body, 47, whole=False)
+    return zlib.decompressobj(wbits=47).decompress(body, spans.UNPACKED + 1)
 
 
 def _inflate(body: bytes) -> bytes:
     try:
-        return _inflated(body, zlib.MAX_WBITS)
-    except zlib.error:  # some peers send it without the zlib frame (RFC 9110, section 8.4.1.2)
-        return _inflated(body, -zlib.MAX_WBITS)
+        return spans.inflated(body, spans.UNPACKED)
+    except ValueError:  # some peers send it without the zlib frame (RFC 9110, section 8.4.1.2)
+        return spans.inflated(body, spans.UNPACKED, -zlib.MAX_WBITS)
 
 
 def _zstd() -> Any:
@@ -77,7 +68,7 @@ def _zstd() -> Any:
 
 
 def _unzstd(body: bytes) -> bytes:
-    unpacked: bytes = _zstd().ZstdDecompressor().stream_reader(body).read(MOST + 1)
+    unpacked: bytes = _zstd().ZstdDecompressor().stream_reader(body).read(spans.UNPACKED + 1)
     return unpacked
 
 
@@ -97,7 +88,7 @@ def _unbrotli(body: bytes) -> bytes:
     for start in range(0, len(body), _BROTLI_PIECE):
         pieces.append(step(body[start : start + _BROTLI_PIECE]))
         size += len(pieces[-1])
-        if size > MOST:
+        if size > spans.UNPACKED:
             return b"".join(pieces)
     if not decoder.is_finished():
         raise EOFError("incomplete")

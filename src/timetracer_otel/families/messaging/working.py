@@ -35,8 +35,6 @@ _T = TypeVar("_T")
 
 def to_json(value: object) -> str:
     """Give a value as JSON; what that does not know is said as a text."""
-    if value is None:  # as most of what can be said of a task
-        return "null"
     try:
         return encoding.dumps(value, default=str).decode()
     except TypeError:  # keys that are no texts, numbers of more than 64 bits

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 
 from timetracer_otel.families import failures
 from timetracer_otel.families.failures import Attempt
@@ -14,16 +13,14 @@ from timetracer_otel.families.mysql.exchange import names
 __all__ = ["attempt"]
 
 
-@contextmanager
-def attempt(plugin: str) -> Iterator[Attempt | None]:
+def attempt(plugin: str) -> AbstractContextManager[Attempt | None]:
     """Around all that a driver does to connect: its failure is recorded, and raised again in its turn.
 
     Args:
         plugin: the integration's name.
 
-    Yields:
-        the attempt, while calls are recorded.
+    Returns:
+        what gives the attempt, while calls are recorded.
     """
     named = names(QUERY, "", "", ("", None), kind="CONNECT")
-    with failures.attempt(plugin, matching.CONNECT, matching.CONNECTING, named) as going:
-        yield going
+    return failures.attempt(plugin, matching.CONNECT, matching.CONNECTING, named)

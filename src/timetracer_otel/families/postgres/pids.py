@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from operator import itemgetter
 from typing import Any
 from weakref import WeakKeyDictionary
 
@@ -26,23 +27,24 @@ def next_pid(responder: Responder, known: Sequence[Mapping[str, Any]], peer: str
         the id; 1 where nothing is known.
     """
     made = _made.setdefault(responder, {})
-    number = made[peer] = made.get(peer, 0) + 1
+    number = made.get(peer, 0)
+    made[peer] = number + 1
     same = [one for one in known if one.get("peer") == peer] or known[:1]
-    pids = list(dict.fromkeys(int(one.get("pid", 0)) or 1 for one in sorted(same, key=_place(same))))
-    return pids[number - 1] if number <= len(pids) else next((int(one.get("pid", 0)) or 1 for one in same), 1)
+    found = list(dict.fromkeys(_in_order(same)))
+    if number < len(found):
+        return found[number]
+    return _pid(same[0]) if same else 1
 
 
-def _place(known: Sequence[Mapping[str, Any]]) -> Any:
-    """Sort by the order in which a process made its connections: which of them asks first may be another one."""
-    processes = list(dict.fromkeys(_split(one)[0] for one in known))
+def _in_order(known: Iterable[Mapping[str, Any]]) -> Iterator[int]:
+    """Give the ids in the order in which each process made its connections: which of them asks first may be another."""
+    processes: dict[str, list[tuple[int, int]]] = {}
+    for one in known:
+        process, _, number = str(one.get("connection", "")).rpartition("-")
+        processes.setdefault(process, []).append((int(number) if number.isdigit() else 0, _pid(one)))
+    for made in processes.values():
+        yield from (pid for _, pid in sorted(made, key=itemgetter(0)))
 
-    def key(one: Mapping[str, Any]) -> tuple[int, int]:
-        process, number = _split(one)
-        return processes.index(process), number
 
-    return key
-
-
-def _split(one: Mapping[str, Any]) -> tuple[str, int]:
-    process, _, number = str(one.get("connection", "")).rpartition("-")
-    return process, int(number) if number.isdigit() else 0
+def _pid(one: Mapping[str, Any]) -> int:
+    return int(one.get("pid", 0)) or 1

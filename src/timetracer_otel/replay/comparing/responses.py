@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-import zlib
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -34,8 +33,6 @@ _LENGTH: Final = "content-length"
 _NO_BODY: Final = frozenset({204, 304})
 _SERVER_ERROR: Final = 500
 _GLANCE: Final = 40
-_MOST: Final = 64 * 1024 * 1024
-"""Bytes up to which a packed body is unpacked to be looked into."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -210,12 +207,11 @@ def _plain(reply: ComparedResponse) -> bytes:
     coding = next((value.strip().lower() for name, value in reply.headers if name.lower() == "content-encoding"), "")
     if coding not in {"gzip", "deflate"}:
         return reply.body
-    inflater = zlib.decompressobj(wbits=47)  # 32 + 15: gzip or zlib, whichever it is
     try:
-        plain = inflater.decompress(reply.body, _MOST + 1)
-    except zlib.error:
+        plain = spans.inflated(reply.body, spans.UNPACKED, wbits=47)  # 32 + 15: gzip or zlib, whichever it is
+    except ValueError:
         return reply.body
-    return plain if inflater.eof and len(plain) <= _MOST else reply.body
+    return plain if len(plain) <= spans.UNPACKED else reply.body
 
 
 def _parsed(body: bytes) -> Any:
