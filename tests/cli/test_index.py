@@ -34,10 +34,10 @@ def reads(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     return names
 
 
-def written(folder: Path, number: int, target: str = "/a", name: str = "") -> Path:
+def written(folder: Path, number: int, target: str = "/a", name: str = "", method: str = "GET") -> Path:
     """Write a lane."""
     recording = Recording(number)
-    recording.call(recording.entry(target=target), {"ping": 1, "$db": "shop"}, {"ok": 1.0})
+    recording.call(recording.entry(method, target), {"ping": 1, "$db": "shop"}, {"ok": 1.0})
     return recording.write(folder / "2026-11-18" / "11" / f"{name or number}.jsonl")
 
 
@@ -172,10 +172,12 @@ def test_a_link_that_leads_nowhere_hides_no_other(tmp_path: Path) -> None:
 
 
 def test_columns_come_back_as_they_were(tmp_path: Path) -> None:
-    """Also those of few values, of which each row has a number, and names of several files in one."""
+    """Also those of one value, those of few, of which each row has a number, and names of several files in one."""
     for number in range(1, 10):
-        written(tmp_path, number, f"/{number}")
+        written(tmp_path, number, f"/{number}", method="GET" if number % 2 else "POST")
     first = [(one.as_json(), one.whole, one.end) for one in listing.collect(str(tmp_path)).summaries()]
     again = [(one.as_json(), one.whole, one.end) for one in listing.collect(str(tmp_path)).summaries()]
-    assert b'"numbers":[' in (tmp_path / index.NAME).read_bytes()
+    known = (tmp_path / index.NAME).read_bytes()
+    assert b'"numbers":[' in known
+    assert b'"kind":{"all":["lane"]}' in known
     assert again == first

@@ -28,7 +28,7 @@ __all__ = ["NAME", "Index", "Stamp"]
 
 NAME: Final = ".timetracer-index"
 """Hidden, so that no directory takes it for a cassette."""
-_FORMAT: Final = 2
+_FORMAT: Final = 3
 _WORTH: Final = 100
 """Files or rows that must have changed before the index is written again: reading them costs less than writing it."""
 _AS_MUCH: Final = 50_000
@@ -113,10 +113,12 @@ class Index:
         numbers = {name: number for number, name in enumerate(self.stamps)}
         columns = dict(zip(_COLUMNS, self.rows.columns, strict=False))
         columns["file"] = [numbers[name] for name in columns["file"]]
+        lane_ids = columns.pop("lane_id")
         stamps = list(self.stamps.values())
         return {
             "names": [name[base:] for name in numbers],
             "stamps": [[stamp[part] for stamp in stamps] for part in range(3)],
+            "lane_ids": lane_ids,
             "rows": {name: _packed(column) for name, column in columns.items()},
         }
 
@@ -132,15 +134,19 @@ def _base(folder: Path) -> str:
 
 
 def _packed(column: Sequence[Any]) -> dict[str, Sequence[Any]]:
-    """A column as it is, or, where few values repeat, as these and the number of each row's."""
+    """A column as it is, or, where few values repeat, as these and the number of each row's; one alone stands for all."""
     values = list(dict.fromkeys(column))
+    if len(values) == 1:
+        return {"all": values}
     if len(values) * _FEW > len(column):
         return {"values": column}
     numbers = {value: number for number, value in enumerate(values)}
     return {"values": values, "numbers": [numbers[value] for value in column]}
 
 
-def _unpacked(column: dict[str, list[Any]]) -> list[Any]:
+def _unpacked(column: dict[str, list[Any]], count: int) -> list[Any]:
+    if "all" in column:
+        return column["all"] * count
     values, numbers = column["values"], column.get("numbers")
     return values if numbers is None else list(map(values.__getitem__, numbers))
 
@@ -148,8 +154,9 @@ def _unpacked(column: dict[str, list[Any]]) -> list[Any]:
 def _of_columns(folder: Path, known: dict[str, Any]) -> Index:
     base = _base(folder)
     names = [base + name for name in known["names"]]
-    columns = [_unpacked(known["rows"][name]) for name in _COLUMNS]
+    lane_ids, rows = known["lane_ids"], known["rows"]
+    columns = [lane_ids if name == "lane_id" else _unpacked(rows[name], len(lane_ids)) for name in _COLUMNS]
     columns[_FILE] = list(map(names.__getitem__, columns[_FILE]))
-    no_calls = [frozenset[int]()] * len(columns[0])
+    no_calls = [frozenset[int]()] * len(lane_ids)
     stamps = zip(*known["stamps"], strict=True)
     return Index(folder, dict(zip(names, stamps, strict=True)), Rows([*columns, no_calls]))
