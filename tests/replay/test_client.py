@@ -54,19 +54,27 @@ def server(answer: bytes) -> Iterator[tuple[Target, list[bytes]]]:
 
 
 def test_headers_go_out_in_order_with_duplicates() -> None:
-    """Method, target and headers are the recorded ones, byte for byte, but for those of the connection."""
+    """Method, target and headers are the recorded ones, byte for byte: an app may give its headers back."""
     headers = [
         ("Host", "shop.example"),
         ("X-One", "1"),
         ("x-two", "é"),
         ("X-One", "again"),
         ("Connection", "keep-alive"),
+        ("TE", "trailers"),
     ]
     request = recorded_request(entry("PATCH", "/a%2Fb?q=\xe9&q=", headers), "lane", [])
     assert request.head == (
         "PATCH /a%2Fb?q=\xe9&q= HTTP/1.1\r\nHost: shop.example\r\nX-One: 1\r\nx-two: é\r\nX-One: again\r\n"
-        "x-timetracer-lane: lane\r\nConnection: close\r\n\r\n"
+        "Connection: keep-alive\r\nTE: trailers\r\nx-timetracer-lane: lane\r\n\r\n"
     ).encode("latin-1")
+
+
+def test_no_other_protocol_is_asked_for() -> None:
+    """What would begin one is left out, and so is what names it."""
+    headers = [("Host", "a"), ("Connection", "Upgrade, HTTP2-Settings"), ("Upgrade", "h2c"), ("HTTP2-Settings", "AA")]
+    head = recorded_request(entry("GET", "/", [*headers, ("Expect", "100-continue")]), "lane", []).head
+    assert head == b"GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\nx-timetracer-lane: lane\r\n\r\n"
 
 
 @pytest.mark.parametrize(

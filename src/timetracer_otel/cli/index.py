@@ -134,7 +134,7 @@ def _base(folder: Path) -> str:
 
 
 def _packed(column: Sequence[Any]) -> dict[str, Sequence[Any]]:
-    """A column as it is, or, where few values repeat, as these and the number of each row's; one alone stands for all."""
+    """A column as it is; where few values repeat, these and the number of each row's; one alone stands for all."""
     values = list(dict.fromkeys(column))
     if len(values) == 1:
         return {"all": values}

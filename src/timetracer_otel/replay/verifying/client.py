@@ -14,20 +14,12 @@ from timetracer_otel.seams import Headers
 
 __all__ = ["Sending", "Stay", "Target", "given_header", "hidden_places", "parse_url", "recorded_request"]
 
-_HOP_BY_HOP: Final = frozenset(
-    {
-        "connection",
-        "keep-alive",
-        "proxy-connection",
-        "te",
-        "trailer",
-        "upgrade",
-        "expect",
-        "content-length",
-        "transfer-encoding",
-    }
-)
-"""Headers that belong to one connection (RFC 9110, section 7.6.1), or are made anew with the body."""
+_MADE_ANEW: Final = frozenset({"content-length", "transfer-encoding"})
+"""Headers that go with the bytes of the body."""
+_NEGOTIATED: Final = frozenset({"upgrade", "http2-settings", "expect", "trailer"})
+"""Headers by which a client asks for what this one does not do: another protocol, a pause before the body, fields
+behind it (RFC 9110, sections 6.5, 7.8 and 10.1.1)."""
+_LEFT_OUT: Final = _MADE_ANEW | _NEGOTIATED
 _LAST_CHUNK: Final = b"0\r\n\r\n"
 _FILLER: Final = bytes(64 * 1024)
 
@@ -115,7 +107,7 @@ def given_header(text: str) -> tuple[str, str]:
 
 
 def recorded_request(entry: Span, lane_id: str, given: Sequence[tuple[str, str]]) -> Sending:
-    """Make the request of an entry again: method, target and headers as received, but for those of the connection.
+    """Make the request of an entry again: as it was received, but for what this client does not do.
 
     Args:
         entry: the recorded one.
@@ -130,12 +122,12 @@ def recorded_request(entry: Span, lane_id: str, given: Sequence[tuple[str, str]]
     names = {name.lower() for name, _ in recorded}
     given = [pair for pair in given if pair[0].lower() in names]
     replaced = {name.lower() for name, _ in given}
-    headers = [pair for pair in recorded if pair[0].lower() not in replaced | _HOP_BY_HOP]
+    headers = [pair for pair in map(_without_upgrade, recorded) if pair[0].lower() not in replaced | _LEFT_OUT]
     if not any(name.lower() == "host" for name, _ in [*headers, *given]):
         headers.insert(0, ("Host", "localhost"))
     framing, body, lacking, last = _framed(entry, recorded)
     headers += framing
-    headers += [*given, (spans.LANE_HEADER, lane_id), ("Connection", "close")]
+    headers += [*given, (spans.LANE_HEADER, lane_id)]
     method = entry.text(spans.HTTP_METHOD) or "GET"
     lines = [
         f"{method} {entry.text(spans.HTTP_TARGET) or '/'} HTTP/1.1",
@@ -143,6 +135,12 @@ def recorded_request(entry: Span, lane_id: str, given: Sequence[tuple[str, str]]
     ]
     head = "\r\n".join([*lines, "", ""]).encode("latin-1", "replace")
     return Sending(method, head, body, lacking, last, _stay(entry))
+
+
+def _without_upgrade(header: tuple[str, str]) -> tuple[str, str]:
+    """A header as it was; ``Connection: Upgrade, …`` names headers that are left out, and asks to end it instead."""
+    name, value = header
+    return (name, "close") if name.lower() == "connection" and "upgrade" in value.lower() else header
 
 
 def _framed(entry: Span, recorded: Headers) -> tuple[Headers, bytes, int, bytes]:
