@@ -41,8 +41,17 @@ def replaced(self: Any, number: int) -> None:
     raise self.replace(group(add.s(number, 1), add.s(number, 2 if "CHANGED" not in os.environ else 3)))
 
 
+@app.task(bind=True, max_retries=1)
+def asking(self: Any, number: int) -> str:
+    """Ask for another one, at the second try."""
+    if not self.request.retries:
+        raise self.retry(countdown=0)
+    return str(add.delay(number, 1).id)
+
+
 def send() -> None:
     """Ask for tasks of each kind."""
+    asking.delay(number=8)
     replaced.delay(4)
     chord([add.s(1, 1), failing.s(7)], total.s().on_error(told.s()))()
     add.apply_async((2, 3), compression="gzip")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -19,7 +20,7 @@ pytestmark = pytest.mark.system  # redis-server is no Python package
 WORKER = ("celery", "-A", "payments", "worker", "--pool", "prefork", "-c", "1", "-l", "info")
 SEND = "from payments import double, killed; double.delay(number=1); killed.delay(order_id=7)"
 EXECUTIONS = 3
-TASKS = 10
+TASKS = 13
 """What ``canvas.send`` comes to."""
 OF_THE_BROKER = ("ZADD", "ZREM", "HSET", "HDEL", "LPUSH")
 """How a message waits, is taken and is acknowledged."""
@@ -44,7 +45,11 @@ def test_what_keeps_the_queues_is_not_recorded(tmp_path: Path) -> None:
 
 
 def test_what_celery_asks_of_its_backend_is_in_the_lanes(tmp_path: Path) -> None:
-    """Of a task that is replaced by a group, of a chord that fails, behind a publish; a compressed message too."""
+    """Of a task that is replaced by a group, of a chord that fails, behind a publish; a compressed message too.
+
+    One that is called here, outside of any worker, follows its lanes: it does not subscribe to what it asks for, and
+    its retry is the other lane.
+    """
     cassettes, worker = tmp_path / "cassettes", tuple(word.replace("payments", "canvas") for word in WORKER)
     with serving(tmp_path) as port:
         env = environment(BROKER_URL=f"redis://127.0.0.1:{port}", TIMETRACER_DIR=str(cassettes))
@@ -65,3 +70,9 @@ def test_what_celery_asks_of_its_backend_is_in_the_lanes(tmp_path: Path) -> None
     status, said = replay(cassettes, "", "--verify", command=worker, BROKER_URL="redis://redis.invalid", CHANGED="1")
     assert "changed messaging kombu publish celery canvas.add" in said, said
     assert status == 1, said
+    code = "from canvas import asking; print('asked', asking.apply((8,)).get())"
+    status, said = replay(cassettes, "", command=("python", "-c", code), BROKER_URL="redis://redis.invalid")
+    _, again = [lane for lane in lanes if lane.entry and lane.entry.text(task.NAME) == "canvas.asking"]
+    assert again.entry is not None
+    assert f"asked {json.loads(again.entry.payload(task.OUTCOME) or b'')['value']}" in said, said
+    assert (status, "2 requests, 2 of them recorded" in said, "0 missed" in said) == (0, True, True), said

@@ -94,11 +94,11 @@ def test_a_change_is_found_and_named(recorded: Recorded, changed: str, told: str
 
 
 def test_called_as_a_function(recorded: Recorded) -> None:
-    """A plain call follows the lane of that actor with those arguments, by position or by name."""
+    """A plain call follows the lane of that actor with those arguments, by position or by name; of an async one too."""
     [parent] = recorded.lanes("parent")
-    status, said = recorded.called("import shop; print(shop.parent(7), shop.fetch(order_id=9))")
+    status, said = recorded.called("import shop; print(shop.parent(7), shop.fetch(order_id=9), shop.waits(0.01))")
     assert status == 0, said
-    assert f"{outcome(parent)['value']} at /orders/9\n" in said, said
+    assert f"{outcome(parent)['value']} at /orders/9 waited\n" in said, said
     status, said = recorded.called("import shop; shop.fetch(10)")
     assert status != 0, said
     assert "ReplayMiss" in said, said

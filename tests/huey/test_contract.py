@@ -86,6 +86,8 @@ def test_called_as_a_function(recorded: Recorded) -> None:
     status, said = recorded.called("import shop; print(shop.parent.call_local(7), shop.fetch.call_local(order_id=9))")
     assert status == 0, said
     assert f"{outcome(parent)['value']} at /orders/9\n" in said, said
+    status, said = recorded.called("import shop; shop.flaky.call_local(12345, task=shop.flaky.s())")  # its own task
+    assert (status, "1 requests, 1 of them recorded" in said) == (1, True), said
     status, said = recorded.called("import shop; shop.fetch.call_local(10)")
     assert status != 0, said
     assert "ReplayMiss" in said, said

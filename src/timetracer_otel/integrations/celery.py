@@ -293,23 +293,29 @@ def _called(original: Any) -> Any:
 
 
 def _applied(original: Any) -> Any:
-    """Around ``Task.apply``, which runs a task here and now."""
+    """Around ``Task.apply``, which runs a task here and now, and inside of that a retry of it: of another lane."""
 
     def apply(self: Any, args: Any = None, kwargs: Any = None, *more: Any, **options: Any) -> Any:
-        return _followed(self, args or (), kwargs or {}, lambda: original(self, args, kwargs, *more, **options))
+        is_retry = bool(options.get("retries"))
+        return _followed(
+            self, args or (), kwargs or {}, lambda: original(self, args, kwargs, *more, **options), is_retry=is_retry
+        )
 
     return apply
 
 
-def _followed(task: Any, args: Sequence[Any], kwargs: Mapping[str, Any], run: Callable[[], _T]) -> _T:
+def _followed(
+    task: Any, args: Sequence[Any], kwargs: Mapping[str, Any], run: Callable[[], _T], *, is_retry: bool = False
+) -> _T:
     responder = seams.responder(NAME)
-    if responder is None or entering() is not None:
+    if responder is None or (entering() is not None and not is_retry):
         return run()
     entry = Task(task.name, "", tasks.plain(_by_name(task.name, args, kwargs)), NAME)
     lane = responder.follow(entry)
     if lane is None:
         return run()
-    with Running(entry, lane) as running:
+    # As in a worker, where a task that asks for others does not subscribe to their results.
+    with Running(entry, lane) as running, importlib.import_module("celery.result").denied_join_result():
         result = run()
         running.returned(result)
     return result

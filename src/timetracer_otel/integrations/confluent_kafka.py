@@ -12,131 +12,34 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
-from functools import cache, partial
-from types import SimpleNamespace
+from functools import partial
 from typing import Any, Final, NamedTuple
 
 from timetracer_otel.families.kafka import calls, producing
 from timetracer_otel.families.kafka.methods import Client
 from timetracer_otel.families.kafka.producing import NOTHING, Report, Sending
 from timetracer_otel.families.kafka.taking import POLL_SECONDS, Taken
-from timetracer_otel.families.kafka.values import Forms
 from timetracer_otel.families.kinds.message import Record
+from timetracer_otel.integrations._confluent_classes import MODULE, forms, made
 from timetracer_otel.seams import Instrumentor, Integration, Patch
 
 __all__ = ["INTEGRATION", "NAME"]
 
 NAME: Final = "confluent-kafka"
-_MODULE: Final = "confluent_kafka.cimpl"
 _GROUP: Final = "_timetracer_group"
 _ADDRESSES: Final = ("bootstrap.servers", "metadata.broker.list")
 _READS: Final = (
-    "assignment", "cluster_id", "committed", "get_watermark_offsets", "list_topics", "memberid", "offsets_for_times",
-    "position",
+    "assignment", "cluster_id", "committed", "consumer_group_metadata", "get_watermark_offsets", "list_topics",
+    "memberid", "offsets_for_times", "position",
 )  # fmt: skip
 _TELLS: Final = ("commit", "seek", "store_offsets")
 _OF_PRODUCERS: Final = (
     "abort_transaction", "begin_transaction", "commit_transaction", "init_transactions", "send_offsets_to_transaction",
 )  # fmt: skip
-_METADATA: Final = ("BrokerMetadata", "ClusterMetadata", "PartitionMetadata", "TopicMetadata")
-_OF_PARTITIONS: Final = ("topic", "partition", "offset", "metadata", "leader_epoch")
+_ENDS: Final = ("abort_transaction", "commit_transaction")
 _PARAMETERS: Final = ("topic", "value", "key", "partition", "callback", "on_delivery", "timestamp", "headers")
 """Of ``Producer.produce``, in order."""
-
-
-# --- the library's classes ---
-
-
-@cache
-def _forms() -> Forms:
-    library = importlib.import_module(_MODULE)
-    admin = importlib.import_module("confluent_kafka.admin")
-    plain_classes = {name: getattr(admin, name) for name in _METADATA if hasattr(admin, name)}
-    makes: dict[str, Callable[..., Any]] = {
-        "TopicPartition": _partition,
-        "KafkaError": lambda code, reason, *, fatal, retriable: library.KafkaError(code, reason, fatal, retriable),
-        "Message": SimpleNamespace,
-        **{name: partial(_filled, kind) for name, kind in plain_classes.items()},
-    }
-    fields: dict[str, Callable[[Any], Mapping[str, Any]]] = {
-        "TopicPartition": lambda one: {name: getattr(one, name, None) for name in (*_OF_PARTITIONS, "error")},
-        "KafkaError": lambda one: {
-            "code": one.code(), "reason": one.str(), "fatal": one.fatal(), "retriable": one.retriable(),
-        },
-        "Message": lambda one: {"topic": one.topic(), "partition": one.partition(), "offset": one.offset()},
-        **dict.fromkeys(plain_classes, vars),
-    }  # fmt: skip
-    return Forms(makes, fields)
-
-
-def _partition(error: Any = None, **fields: Any) -> Any:
-    """Make a partition; what the broker said against it is its to say only."""
-    made = importlib.import_module(_MODULE).TopicPartition
-    given = {name: one for name, one in fields.items() if one is not None}
-    return made(**given) if error is None else _Refused(made(**given), error)
-
-
-class _Refused:
-    """A partition with an error, which only the library itself can give to one of its own.
-
-    Args:
-        partition: as the library has it.
-        error: of it.
-    """
-
-    def __init__(self, partition: Any, error: Any) -> None:
-        self._partition = partition
-        self.error = error
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._partition, name)
-
-
-def _filled(kind: Any, **fields: Any) -> Any:
-    made = kind.__new__(kind)
-    vars(made).update(fields)
-    return made
-
-
-_CLIENT: Final = Client(NAME, _forms, lambda instance: instance.__dict__.get(_GROUP, ""))
-
-
-class Message:
-    """A message as the app asks for it, where the library's version makes none for others.
-
-    Args:
-        told: what it says, by the names of its methods.
-    """
-
-    def __init__(self, **told: Any) -> None:
-        self._told = told
-
-    def __getattr__(self, name: str) -> Any:
-        if name.startswith("_") or name not in self._told:
-            raise AttributeError(name)
-        return lambda: self._told[name]
-
-    def __len__(self) -> int:
-        return len(self._told["value"] or b"")
-
-    def set_headers(self, value: Any) -> None:
-        """Exchange the headers."""
-        self._told["headers"] = value
-
-    def set_key(self, value: Any) -> None:
-        """Exchange the key."""
-        self._told["key"] = value
-
-    def set_value(self, value: Any) -> None:
-        """Exchange the value."""
-        self._told["value"] = value
-
-
-def _made(**told: Any) -> Any:
-    try:
-        return importlib.import_module(_MODULE).Message(**{name: one for name, one in told.items() if one is not None})
-    except TypeError:  # before 2.12
-        return Message(**told)
+_CLIENT: Final = Client(NAME, forms, lambda instance: instance.__dict__.get(_GROUP, ""))
 
 
 # --- consumers ---
@@ -164,8 +67,8 @@ def _bytes(value: Any) -> bytes | None:
 def _message(came: Record) -> Any:
     """Give a recorded message as the app gets it."""
     told = came.properties
-    error = importlib.import_module(_MODULE).KafkaError(*told["error"]) if "error" in told else None
-    return _made(
+    error = importlib.import_module(MODULE).KafkaError(*told["error"]) if "error" in told else None
+    return made(
         topic=came.destination or None,
         partition=told["partition"] if told["partition"] >= 0 else None,
         offset=told["offset"],
@@ -371,7 +274,7 @@ def _producer(base: Any) -> type:  # noqa: C901 - a class of short methods
             given.pop("on_delivery", None)
             if (responder := _CLIENT.responder) is not None:
                 sent = _sent(**given)
-                waits = _Sent(sent, producing.answered(responder, sent, _forms()), callback)
+                waits = _Sent(sent, producing.answered(responder, sent, forms()), callback)
                 if callback is not None or not waits.is_due:
                     self.__dict__["_timetracer_sent"].append(waits)
                 return
@@ -406,8 +309,21 @@ def _producer(base: Any) -> type:  # noqa: C901 - a class of short methods
 
     if not hasattr(base, "produce_batch"):
         del Producer.produce_batch
-    reads = ("cluster_id", "list_topics")
-    return _completed(Producer, base, reads=reads, tells=_OF_PRODUCERS)
+    completed = _completed(Producer, base, reads=("cluster_id", "list_topics"), tells=_OF_PRODUCERS)
+    for name in _ENDS:
+        setattr(completed, name, _reporting(getattr(completed, name)))
+    return completed
+
+
+def _reporting(asked: Callable[..., Any]) -> Callable[..., Any]:
+    """Around what ends a transaction, before which the library reports every message of it, as a flush does."""
+
+    def end(self: Any, *args: Any, **kwargs: Any) -> Any:
+        if _CLIENT.responder is not None:
+            _report_all(self.__dict__["_timetracer_sent"])
+        return asked(self, *args, **kwargs)
+
+    return end
 
 
 def _sent(topic: str, **given: Any) -> Record:
@@ -429,7 +345,7 @@ def _send(
     ran_out: Callable[[], int],
 ) -> None:
     """Send a message, and record it with the broker's report, and how many flushes ran out of time before that."""
-    sending, before = producing.begin(NAME, str(given.get("topic")), _forms()), ran_out()
+    sending, before = producing.begin(NAME, str(given.get("topic")), forms()), ran_out()
     try:
         produce(**given, on_delivery=lambda *told: _delivered(sending, callback, ran_out() - before, *told))
     except BaseException as error:
@@ -458,7 +374,7 @@ def _report_all(sent: deque[_Sent]) -> int:
         count += 1
         if one.callback is not None:
             record, told = one.record, dict(one.report.told)
-            message = _made(topic=record.destination, key=record.key, value=record.body, headers=None, **told)
+            message = made(topic=record.destination, key=record.key, value=record.body, headers=None, **told)
             one.callback(told["error"], message)
     return count
 
@@ -478,10 +394,10 @@ def _unrecorded(base: Any) -> type:
 INTEGRATION = Integration(
     name=NAME,
     patches=(
-        Patch(_MODULE, "Consumer", maker=_consumer, everywhere=True),
-        Patch(_MODULE, "Producer", maker=_producer, everywhere=True),
-        Patch(_MODULE, "ShareConsumer", maker=_unrecorded, everywhere=True, required=False),
-        Patch(_MODULE, "_AdminClientImpl", maker=_unrecorded, everywhere=True),
+        Patch(MODULE, "Consumer", maker=_consumer, everywhere=True),
+        Patch(MODULE, "Producer", maker=_producer, everywhere=True),
+        Patch(MODULE, "ShareConsumer", maker=_unrecorded, everywhere=True, required=False),
+        Patch(MODULE, "_AdminClientImpl", maker=_unrecorded, everywhere=True),
     ),
     describe=calls.describe,
     answer=calls.answer,

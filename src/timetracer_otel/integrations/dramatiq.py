@@ -7,12 +7,16 @@ recorded messages, and no broker is asked; a stub broker, which is memory of the
 
 from __future__ import annotations
 
+import importlib
+import inspect
 import json
+import logging
 import os
 import signal
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
 from contextvars import ContextVar
 from dataclasses import replace
 from typing import Any, Final
@@ -119,9 +123,11 @@ def _called(original: Any) -> Any:
         if entry is None:
             given = lambda: working.arguments(self.fn, args, kwargs)  # noqa: E731 - two words for two arguments
             with working.followed(NAME, self.actor_name, given) as running:
-                value = original(self, *args, **kwargs)
-                if running is not None:
-                    running.returned(value)
+                if running is None:
+                    return original(self, *args, **kwargs)
+                with _loop() if inspect.iscoroutinefunction(inspect.unwrap(self.fn)) else nullcontext():
+                    value = original(self, *args, **kwargs)
+                running.returned(value)
                 return value
         token = _is_outermost.set(False)
         try:
@@ -135,6 +141,23 @@ def _called(original: Any) -> Any:
         return value
 
     return call
+
+
+@contextmanager
+def _loop() -> Iterator[None]:
+    """Run the event loop that a worker has for async actors, in a thread of its own, unless the program does."""
+    loops = importlib.import_module("dramatiq.asyncio")
+    if loops.get_event_loop_thread() is not None:
+        yield
+        return
+    thread = loops.EventLoopThread(logging.getLogger(loops.__name__))
+    thread.start()
+    loops.set_event_loop_thread(thread)
+    try:
+        yield
+    finally:
+        loops.set_event_loop_thread(None)
+        thread.stop()
 
 
 # --- messages that are enqueued ---

@@ -8,6 +8,7 @@ storage.
 
 from __future__ import annotations
 
+import functools
 import importlib
 import json
 import signal
@@ -41,6 +42,8 @@ _RAW: Final = "_timetracer_raw"
 """Where a task that came by a queue has its message."""
 _FUNCTION: Final = "_timetracer_function"
 """Where a class of tasks has the app's function."""
+_CONTEXT: Final = "task"
+"""By what name a function gets its own task, where it asks for that: none of the arguments that it was asked with."""
 _POLL_SECONDS: Final = 0.05
 
 
@@ -107,7 +110,8 @@ def _created(original: Any) -> Any:
 
     def create_task(self: Any, func: Any, *args: Any, **kwargs: Any) -> Any:
         made = original(self, func, *args, **kwargs)
-        setattr(made, _FUNCTION, staticmethod(func))
+        function = functools.partial(func, **{_CONTEXT: None}) if made.context else func
+        setattr(made, _FUNCTION, staticmethod(function))
         return made
 
     return create_task
@@ -118,7 +122,9 @@ def _called(original: Any) -> Any:
 
     def call_local(self: Any, *args: Any, **kwargs: Any) -> Any:
         target = f"{self.task_class.__module__}.{self.task_class.__name__}"
-        with working.followed(NAME, target, lambda: working.arguments(self.func, args, kwargs)) as running:
+        given = {name: value for name, value in kwargs.items() if name != _CONTEXT or not self.task_class.context}
+        function = getattr(self.task_class, _FUNCTION, None)
+        with working.followed(NAME, target, lambda: working.arguments(function, args, given)) as running:
             value = original(self, *args, **kwargs)
             if running is not None:
                 running.returned(value)
