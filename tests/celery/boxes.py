@@ -1,4 +1,4 @@
-"""Programs on kombu without Celery. ``CHANGED`` makes them others; the first argument says what one does."""
+"""Programs on kombu without tasks of Celery. ``CHANGED`` makes them others; the first argument says what one does."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import uuid
 from typing import Any
 
 import kombu.common
+from celery import Celery
 from kombu.connection import Connection
 from kombu.entity import Exchange, Queue
 from kombu.message import Message
@@ -196,7 +197,26 @@ def ask(conn: Connection) -> None:
         print("square", replies)
 
 
-DOES = {one.__name__: one for one in (send, callbacks, on_message, drain, simple, forever, poll, iterate, serve, ask)}
+def events(conn: Connection) -> None:
+    """Watch Celery's events, those of this process."""
+    app, producer, left = Celery(set_as_current=False), conn.Producer(), [ORDERS]
+
+    def failed(event: Any) -> None:
+        print("failed", event["uuid"], flush=True)
+        producer.publish({"failed": event["uuid"], "changed": CHANGED}, exchange=SHOP, routing_key="done")
+        left[0] -= 1
+        receiver.should_stop = bool(os.environ.get("STOPS")) and not left[0]
+
+    receiver = app.events.Receiver(conn, handlers={"task-failed": failed})
+    receiver.queue(receiver.channel).declare()
+    with app.events.Dispatcher(conn) as dispatcher:
+        for number in range(ORDERS):
+            dispatcher.send("task-failed", uuid=f"task {number}")
+    receiver.capture(limit=None, timeout=None, wakeup=False)
+
+
+_WAYS = (send, callbacks, on_message, drain, simple, forever, poll, iterate, serve, ask, events)
+DOES = {one.__name__: one for one in _WAYS}
 
 
 def main() -> None:

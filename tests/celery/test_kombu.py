@@ -124,6 +124,17 @@ def test_every_way_of_taking_messages(rabbit: Rabbit, tmp_path: Path, does: str)
 
 
 @pytest.mark.system
+def test_events_of_celery_that_an_app_takes(tmp_path: Path) -> None:
+    """A monitor by ``app.events.Receiver`` has a lane for each event, and ends behind the last recorded one."""
+    recorded = record(tmp_path, "events", BROKER_URL="memory://")
+    assert [len(lane.calls) for lane in recorded.lanes()] == [1] * ORDERS
+    status, said = recorded.replayed("--verify")
+    assert (status, f"{ORDERS} checked, {ORDERS} passed" in said) == (0, True), said
+    status, said = recorded.replayed("--verify", CHANGED="body")
+    assert (status, "changed messaging kombu publish shop/done: $.body.changed" in said) == (1, True), said
+
+
+@pytest.mark.system
 def test_an_answer_belongs_to_its_request(rabbit: Rabbit, tmp_path: Path) -> None:
     """It comes when the request has been sent, to a queue of another name, with the id of that request."""
     log, answers = tmp_path / "log", tmp_path / "answers"

@@ -29,6 +29,8 @@ _STATE: Final = "_timetracer"
 _DELIVERY: Final = "_timetracer_delivery"
 """Where a message that the app has asked for has its entry."""
 _CELERYS: Final = ("celery.", "kombu.pidbox")
+_MONITOR: Final = "celery.events.receiver"
+"""By which an app takes Celery's events, as a monitor does; its workers have functions of their own for that."""
 _KEEPERS: Final = ("kombu.simple", "kombu.common")
 """Whose functions only keep a message for who asks for it."""
 _NOT_COUNTED: Final = frozenset({"application_headers", "body_encoding", "delivery_tag", "delivery_info"})
@@ -126,7 +128,8 @@ class _Receiver:
 
 
 def _is_celerys(callback: Any) -> bool:
-    return _module(callback).startswith(_CELERYS)
+    module = _module(callback)
+    return module.startswith(_CELERYS) and module != _MONITOR
 
 
 def _module(callback: Any) -> str:
