@@ -263,24 +263,55 @@ def test_a_listener_that_leaves_earlier(tmp_path: Path) -> None:
     assert (replay.outcome().misses, replay.outcome().answered) == ([], {"exact": 2 * MESSAGES + 1})
 
 
-def test_a_subscription_that_is_confirmed_late(tmp_path: Path) -> None:
-    """Who looked in vain before that looks in vain as often, and then sees it and the messages behind it."""
+def waited_for(heard: Any) -> list[Any]:
+    """What a subscriber sees that looks again and again until there is something."""
+    found: list[Any] = []
+    while not found or found[-1] is None:
+        found.append(heard.get_message())
+        time.sleep(0.02)
+    return found
 
-    def scenario(port: int, **_: Any) -> list[Any]:
-        with redis.Redis(port=port) as client:
+
+@pytest.mark.parametrize("protocol", [2, 3])
+def test_what_is_confirmed_late(protocol: int, tmp_path: Path) -> None:
+    """Who looked in vain before that looks in vain as often, and then sees it and what comes behind it in order."""
+
+    def scenario(port: int, **options: Any) -> list[Any]:
+        with redis.Redis(port=port, **options) as client:
             heard = client.pubsub()
             heard.subscribe("first")
-            found: list[Any] = [heard.get_message(timeout=5)]
+            found = [heard.get_message(timeout=5)]
+            for do in (heard.unsubscribe, heard.subscribe):
+                client.execute_command("CLIENT", "PAUSE", 300, "ALL")
+                do("first")
+                found += waited_for(heard)
             client.execute_command("CLIENT", "PAUSE", 300, "ALL")
+            heard.psubscribe("n*")
             heard.subscribe("news")
-            while (message := heard.get_message()) is None:
-                found.append(message)
-                time.sleep(0.02)
-            found.append(message)
+            heard.unsubscribe("first")
+            heard.ping("x")
+            found += waited_for(heard) + [heard.get_message(timeout=5) for _ in range(3)]
             client.publish("news", "1")
-            found.append(heard.get_message(timeout=5))
-            return found
+            return [*found, *(heard.get_message(timeout=5) for _ in range(2))]
 
-    recorded, replayed = recorded_and_replayed(scenario, tmp_path)
-    assert recorded.count(None)
+    recorded, replayed = recorded_and_replayed(scenario, tmp_path, protocol=protocol)
+    assert recorded.count(None) > 3
+    assert identical(replayed, recorded)
+
+
+def test_a_subscriber_whose_connection_another_task_closes(tmp_path: Path) -> None:
+    """It connects anew behind that task: connecting takes a turn of the loop in a replay, too."""
+
+    async def scenario(port: int) -> list[Any]:
+        async with redis.asyncio.Redis(port=port) as client, client.pubsub() as heard:
+            await heard.subscribe("news")
+            found = [await heard.get_message(timeout=5)]
+            listening = asyncio.create_task(heard.get_message(timeout=None))
+            await asyncio.sleep(0.05)
+            assert heard.connection is not None
+            await heard.connection.disconnect()
+            return [*found, await asyncio.wait_for(listening, 5)]
+
+    recorded, replayed = recorded_and_replayed(lambda port, **_: asyncio.run(scenario(port)), tmp_path)
+    assert [one["type"] for one in recorded] == ["subscribe", "subscribe"]
     assert identical(replayed, recorded)

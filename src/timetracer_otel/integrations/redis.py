@@ -347,6 +347,7 @@ async def _connect_async(wrapped: Any, instance: Any, args: Any, kwargs: Any) ->
     if responder is not None:
         if not is_brokering():
             failures.raise_upcoming(responder, matching.CONNECT)
+        await asyncio.sleep(0)  # connecting takes time: who is behind a task that does comes first
         instance._reader, instance._writer = streams(_server(instance, responder))  # noqa: SLF001 - where the driver has them
         return None
     instance.__dict__[_CONNECTS] = True

@@ -34,7 +34,8 @@ class Description:
             begins with the other.
         settles: whether each process asks it when it first needs what the call makes, such as an index, and is told the
             same however often it is asked: which request comes first is chance.
-        probe: whether it only sees if a connection lives, which pools ask of one that has waited, and of no new one.
+        probe: whether an app may ask it more or less often, such as whether a connection lives, which pools ask of one
+            that has waited, and of no new one.
         kept_twice: whether it is in its lane and in the session, see :mod:`first_needs`, and answers as often as it was
             recorded.
         peer: who is asked, where the app may have another name for the same one in another run; it stands in the key

@@ -45,11 +45,11 @@ _SETUP: Final = frozenset({"ASKING", "AUTH", "HELLO", "PING", "QUIT", "READONLY"
 _CLIENT_SETUP: Final = frozenset(
     {"CACHING", "MAINT_NOTIFICATIONS", "NO-EVICT", "NO-TOUCH", "SETINFO", "SETNAME", "TRACKING"}
 )
-_ASKED_BY_APPS: Final = frozenset({"AUTH", "HELLO", "PING", "SELECT"})
 _HEALTH_CHECK: Final = b"-py-health-check"
 """What redis-py and valkey-py have a subscription's connection say again, to see whether it lives."""
 SUBSCRIBES: Final = frozenset({"PSUBSCRIBE", "SSUBSCRIBE", "SUBSCRIBE"})
 UNSUBSCRIBES: Final = frozenset({"PUNSUBSCRIBE", "SUNSUBSCRIBE", "UNSUBSCRIBE"})
+_ASKED_BY_APPS: Final = frozenset({"AUTH", "HELLO", "PING", "SELECT"}) | UNSUBSCRIBES
 _NO_DATA: Final = _words("ECHO INFO LASTSAVE MONITOR PUBLISH PUBSUB ROLE SCRIPT SPUBLISH TIME WAIT") | SUBSCRIBES
 _ONE_KEY: Final = _words(
     "APPEND DECR DECRBY EXPIRE EXPIREAT GEOADD GETDEL GETEX GETSET HDEL HINCRBY HINCRBYFLOAT HMSET HSET HSETNX INCR"
@@ -136,7 +136,7 @@ def keys(command: Command) -> list[bytes] | None:
         command: its name and its arguments.
     """
     word = name(command)
-    if word in _NO_DATA or is_settling(command):
+    if word in _NO_DATA or is_settling(command) or is_setup(command):
         return []
     if word in _ALL_KEYS:
         return command[1:]

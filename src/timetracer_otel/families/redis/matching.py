@@ -75,6 +75,7 @@ def describe(asked: list[Command], database: str = "0", *, connecting: bool = Fa
         b"" if database == "0" else database.encode(),
         subjects=_subjects(asked),
         settles=settles,
+        probe=all(known.name(command) in known.UNSUBSCRIBES for command in asked),
     )
 
 

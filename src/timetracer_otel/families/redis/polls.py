@@ -49,7 +49,7 @@ class Heard:
         self._say = say
         self._said = said
         self._streams: list[Stream] = []
-        self._unconfirmed: deque[tuple[Span, Iterable[Reply[bytes]]]] = deque()
+        self._unconfirmed: deque[tuple[int, Iterable[Reply[bytes]]]] = deque()
         self._flows = False
         """Whether the client has something to read that gives what is due."""
         self._waits_for_good = False
@@ -64,16 +64,19 @@ class Heard:
             self._streams.append(stream)
         stream.wake(self._go_on)
 
-    def confirm(self, call: Span, said: Iterable[Reply[bytes]]) -> None:
-        """Confirm a subscription when the subscriber has looked in vain as often as then; its messages come behind it.
+    def confirm(self, polls: int, said: Iterable[Reply[bytes]]) -> Iterable[Reply[bytes]]:
+        """Give what confirms a command now; where it is to come later, behind others that are, it is said then.
 
         Args:
-            call: that was recorded.
-            said: its answer.
+            polls: how often the subscriber looks in vain before it; messages come behind it.
+            said: the answer.
         """
         with self._lock:
-            self._unconfirmed.append((call, said))
+            if not polls and not self._unconfirmed:
+                return said
+            self._unconfirmed.append((polls, said))
         self._go_on()
+        return ()
 
     def polled(self) -> None:
         """Count that the subscriber looked in vain."""
@@ -97,7 +100,7 @@ class Heard:
             due = [stream.is_due() for stream in self._streams]
             upcoming = [stream.upcoming() for stream in self._streams]
             comes = any(one is not None and polls_before(one) <= self._polls for one in upcoming)
-            if comes and not any(due):
+            if comes and not any(due) and not self._unconfirmed:
                 return timeout + self._spared + _LATE
             if waits:
                 return timeout
@@ -130,17 +133,19 @@ class Heard:
     def _next(self) -> Callable[[], Iterable[Reply[bytes]]] | None:
         """Take what is to be said now, when called."""
         if self._unconfirmed:
-            is_time = self._has_looked(self._unconfirmed[0][0])
-            return (lambda: self._unconfirmed.popleft()[1]) if is_time else None
+            return self._confirmed if self._has_looked(self._unconfirmed[0][0]) else None
         due: list[tuple[int, Stream]] = []
         for stream in self._streams:
             upcoming = stream.upcoming()
-            if upcoming is not None and stream.is_due() and self._has_looked(upcoming):
+            if upcoming is not None and stream.is_due() and self._has_looked(polls_before(upcoming)):
                 due.append((upcoming.start, stream))
         return partial(self._told, min(due, key=itemgetter(0))[1]) if due else None
 
-    def _has_looked(self, before: Span) -> bool:
-        return self._waits_for_good or polls_before(before) <= self._polls
+    def _has_looked(self, polls: int) -> bool:
+        return self._waits_for_good or polls <= self._polls
+
+    def _confirmed(self) -> Iterable[Reply[bytes]]:
+        return self._unconfirmed.popleft()[1]
 
     def _told(self, stream: Stream) -> Iterable[Reply[bytes]]:
         message = stream.next()

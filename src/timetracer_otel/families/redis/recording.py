@@ -30,6 +30,7 @@ UNSENT: Final = "timetracer.redis.unsent"
 """True on a call whose error was raised while it was sent."""
 _MESSAGES: Final = frozenset({"message", "pmessage", "smessage"})
 _MONITOR: Final = "MONITOR"
+_OPENS: Final = known.SUBSCRIBES | {_MONITOR}
 _INVALIDATES: Final = b">2\r\n$10\r\ninvalidate\r\n"
 
 
@@ -49,7 +50,7 @@ class Place:
 
 
 class _Unread:
-    """A subscription whose reply nobody has read: that is done with the first message, or never.
+    """A subscription, or its end, whose reply nobody has read: that is done with the first message, or never.
 
     Its call belongs to its lane all the same, so it ends with what was sent, and the reply comes late.
     """
@@ -133,9 +134,9 @@ class Tap(Onlooker):
         self._ask(call, asked, data)
         if is_setup and call is not None:
             call.attributes[ASKED] = True
-        opens = any(known.name(command) in known.SUBSCRIBES | {_MONITOR} for command in asked)
-        context = copy_context() if opens and call is not None else None
-        if opens and call is not None and call.own:
+        words = set(map(known.name, asked))
+        context = copy_context() if words & _OPENS and call is not None else None
+        if words & (_OPENS | known.UNSUBSCRIBES) and call is not None and call.own:
             call.under_way = _UNREAD
             call.span.end()
         self._waiting.append(_Sent(asked, sum(map(self._count, asked)), call, context, connecting=connecting))
@@ -232,7 +233,7 @@ class Tap(Onlooker):
         if not sent.is_plain:
             self._note_all(sent)
         if sent.call is not None:
-            if sent.context is not None:
+            if not sent.is_plain:
                 sent.call.attributes |= self._polls_before()
             sent.call.put_replies(sent.replies)
             sent.call.end()
@@ -256,7 +257,7 @@ class Tap(Onlooker):
             for reply in sent.replies:
                 told = decoded(reply)
                 self._streams.pop(told[1] if isinstance(told, list) else None, None)
-        elif sent.call is not None and sent.context is not None and word in known.SUBSCRIBES | {_MONITOR}:
+        elif sent.call is not None and sent.context is not None and word in _OPENS:
             # One for all that a lane subscribes to here: in a replay its messages come in the order in which they came.
             stream = self._opened.setdefault(sent.call.lane.id, _Stream(sent.call.span_id, sent.context))
             names = [_MONITOR] if word == _MONITOR else [_text(name) for name in command[1:]]

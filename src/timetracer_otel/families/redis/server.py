@@ -78,10 +78,10 @@ class Server(Limited):
             return forgetful.replies(asked, self._protocol)
         if is_setup:
             answer = None if is_brokering() else self._recorded_setup(asked)
-            if answer is not None:
-                self._agreed(asked[0], answer)
-                return self._said(answer)
-            return [reply for command in asked for reply in self._made_up(command)]
+            if answer is None or _was_unread(asked, answer):
+                return self._heard.confirm(0, [reply for command in asked for reply in self._made_up(command)])
+            self._agreed(asked[0], answer)
+            return self._heard.confirm(polls_before(answer.recorded), self._said(answer))
         answer = self._responder.answer(
             describe_sent(data, self._database),
             lambda: shown(asked),
@@ -100,10 +100,7 @@ class Server(Limited):
             self._hold(self._responder.stream(recorded), self.turns.count)
         if _was_unread(asked, answer):
             return ()
-        if polls_before(recorded):
-            self._heard.confirm(recorded, self._said(answer))
-            return ()
-        return self._said(answer)
+        return self._heard.confirm(polls_before(recorded), self._said(answer))
 
     def _recorded_setup(self, asked: list[Command]) -> Answer | None:
         """Give what was recorded of setting a connection up: what an app asked for, and what was refused."""
@@ -184,10 +181,13 @@ class Server(Limited):
         """Take what is to hold for the connection from now on, where the server agreed to it."""
         if not answer.replies or answer.replies[0].startswith(b"-"):
             return
-        if known.name(command) == "SELECT":
+        word = known.name(command)
+        if word == "SELECT":
             self._select(command)
-        elif known.name(command) == "HELLO":
+        elif word == "HELLO":
             self._protocol = _protocol(command)
+        elif word in known.UNSUBSCRIBES:
+            self._leave(word, command[1:])
 
     def _select(self, command: Command) -> None:
         self._database = command[1].decode() if len(command) > 1 else "0"
@@ -207,15 +207,22 @@ class Server(Limited):
             return packed([b"pong", *(command[1:] or [b""])])
         return _value(command[1]) if len(command) > 1 else b"+PONG\r\n"
 
-    def _left(self, word: str, names: list[bytes]) -> Iterable[Reply[bytes]]:
-        """Confirm that channels are left, each with the number of those that stay."""
+    def _leave(self, word: str, names: list[bytes]) -> list[tuple[bytes | None, int]]:
+        """Leave channels, all without names; give each with the number of those that stay."""
         channels = self._channels[word.replace("UNSUB", "SUB")]
+        counted = [channels] if word == "SUNSUBSCRIBE" else [self._channels[one] for one in _COUNTED]
+        left: list[tuple[bytes | None, int]] = []
+        for name in names or [*channels]:
+            channels.pop(name, None)
+            left.append((name, sum(map(len, counted))))
+        return left or [(None, sum(map(len, counted)))]
+
+    def _left(self, word: str, names: list[bytes]) -> Iterator[Reply[bytes]]:
+        """Confirm that channels are left."""
         kind, nothing = (b">3\r\n", b"_\r\n") if self._protocol == _MAPS else (b"*3\r\n", b"$-1\r\n")
-        for name in names or list[bytes | None](channels) or [None]:
-            if name is not None:
-                channels.pop(name, None)
-            left = len(channels) if word == "SUNSUBSCRIBE" else sum(len(self._channels[one]) for one in _COUNTED)
-            yield kind + _value(word.lower().encode()) + (nothing if name is None else _value(name)) + b":%d\r\n" % left
+        for name, count in self._leave(word, names):
+            told = nothing if name is None else _value(name)
+            yield kind + _value(word.lower().encode()) + told + b":%d\r\n" % count
 
     def awaited(self) -> Iterable[Reply[bytes]]:
         """Stay silent; who waits waits as long as then, where that is wanted."""
@@ -227,9 +234,9 @@ class Server(Limited):
 
 
 def _was_unread(asked: Iterable[Command], answer: Answer) -> bool:
-    """Whether the app subscribed, and did not look for messages after that: what it was answered is not known."""
+    """Whether an app (un)subscribed, and did not look for messages after that: what it was answered is not known."""
     is_open = not answer.replies and not {spans.ERROR, CLOSED} & answer.recorded.attributes.keys()
-    return is_open and all(known.name(command) in known.SUBSCRIBES for command in asked)
+    return is_open and all(known.name(command) in known.SUBSCRIBES | known.UNSUBSCRIBES for command in asked)
 
 
 def _waits_as_recorded() -> bool:

@@ -126,10 +126,10 @@ class Index:
 
     @cached_property
     def asked(self) -> Mapping[str, list[Recorded]]:
-        """The calls without those that nothing asked for, by lane: a session's index has other processes' too."""
+        """The calls that a lane cannot but ask, by lane: a session's index has other processes' too."""
         found: dict[str, list[Recorded]] = defaultdict(list)
         for call in self.calls:
-            if spans.FOLLOWS not in call.span.attributes:
+            if spans.FOLLOWS not in call.span.attributes and not call.description.probe:
                 found[call.span.lane_id].append(call)
         return found
 
