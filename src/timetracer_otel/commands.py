@@ -8,7 +8,7 @@ from typing import Final
 
 __all__ = ["replay", "timetracer"]
 
-_LIBRARIES: Final = frozenset({"rich", "typer"})
+_LIBRARIES: Final = frozenset({"click", "rich"})
 
 
 def timetracer() -> None:

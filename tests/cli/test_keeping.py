@@ -142,7 +142,7 @@ def test_doctor_records_and_replays(timetracer: Command) -> None:
 def test_commands_say_which_extra_lacks(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], command: object
 ) -> None:
-    """Without typer or rich: one line, exit status 2. Another module that lacks is no reason to say so."""
+    """Without click or rich: one line, exit status 2. Another module that lacks is no reason to say so."""
     assert callable(command)
 
     def lacking(name: str) -> object:

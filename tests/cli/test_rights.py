@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.cli.conftest import Recording
+from timetracer_otel import usage
 from timetracer_otel.cli import main
 
 
@@ -51,7 +52,7 @@ def test_a_name_that_no_file_can_have_is_one_line(
     """Whatever the system says of a name that was given, it is no traceback."""
     words = {"DIR": str(folder / "1"), "LONG": "x" * 300}
     monkeypatch.setattr(sys, "argv", ["timetracer", *(words.get(word, word) for word in command.split())])
-    monkeypatch.setattr(main, "_leave_pipe", sys.exit)  # stdout is pytest's
+    monkeypatch.setattr(usage, "leave_pipe", sys.exit)  # stdout is pytest's
     with pytest.raises(SystemExit) as ended:
         main.run()
     error = capsys.readouterr().err

@@ -5,31 +5,43 @@ from __future__ import annotations
 from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated, Literal
 
-import typer
+import click
+from click.exceptions import Exit
 
 from timetracer_otel import config
 from timetracer_otel.cassette import finding
 from timetracer_otel.cli import choosing, lane_table, output, progress
 from timetracer_otel.cli.style import size as in_words
 from timetracer_otel.errors import CassetteError, ConfigError
+from timetracer_otel.usage import PLACE, Command, argument
 
 __all__ = ["clean", "doctor", "export", "watch"]
 
 
-def export(
-    form: Annotated[Literal["otlp", "har", "v1", "pytest"], typer.Argument(help="otlp, har, v1 or pytest.")],
-    cassettes: Annotated[
-        list[str] | None,
-        typer.Argument(help="Files, directories, globs, URLs. Default: latest.", metavar="[CASSETTE…]"),
-    ] = None,
-    to: Annotated[
-        str, typer.Option("--output", "-o", help="A file; of v1 a directory, of otlp an endpoint.", metavar="PLACE")
-    ] = "",
-    lane: Annotated[str | None, typer.Option("--lane", metavar="ID", help="Only this lane.")] = None,
-    app: Annotated[str, typer.Option(help="Of pytest: the app. Default: as recorded.", metavar="MODULE:NAME")] = "",
-) -> None:
+@click.command("export", cls=Command)
+@argument(
+    "form", metavar="FORM", type=click.Choice(["otlp", "har", "v1", "pytest"]), meaning="otlp, har, v1 or pytest."
+)
+@argument(
+    "cassettes",
+    metavar="[CASSETTE…]",
+    nargs=-1,
+    type=PLACE,
+    meaning="Files, directories, globs, URLs. Default: latest.",
+)
+@click.option(
+    "--output",
+    "-o",
+    "to",
+    metavar="PLACE",
+    type=PLACE,
+    default="",
+    help="A file; of v1 a directory, of otlp an endpoint.",
+)
+@click.option("--lane", metavar="ID", help="Only this lane.")
+@click.option("--app", metavar="MODULE:NAME", default="", help="Of pytest: the app. Default: as recorded.")
+def export(*, form: str, cassettes: tuple[str, ...], to: str, lane: str | None, app: str) -> None:
     """Write cassettes in the form of another tool: an OTLP endpoint, a HAR file, timetracer 1.x, a pytest file.
 
     HAR and 1.x have no form for calls that are no HTTP: HAR is without them, 1.x says that there were. Secrets are
@@ -45,17 +57,19 @@ def export(
     files = finding.find(cassettes or ["latest"], config.load().dir, left_out=left_out)
     with progress.while_reading(files):
         done = writing.export(form, files, to, lane, app, left_out)
-    typer.echo(done)
+    click.echo(done)
     output.tell(left_out)
 
 
-def clean(  # noqa: PLR0913, PLR0917 - each is an argument of the command line
-    directory: Annotated[str | None, typer.Argument(help="Default: TIMETRACER_DIR.", metavar="[DIR]")] = None,
-    older: Annotated[str, typer.Option(help="Those that began so long ago: 12h, 7d.", metavar="TIME")] = "",
-    status: Annotated[str, typer.Option(help="Those of this status: 2xx, 404.", metavar="STATUS")] = "",
-    route: Annotated[str, typer.Option(help="Those of this route: '/health'.", metavar="GLOB")] = "",
-    keep: Annotated[str, typer.Option(help="The oldest, until so much stays: 500MB, 10GB.", metavar="SIZE")] = "",
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would go.")] = False,
+@click.command("clean", cls=Command)
+@argument("directory", metavar="[DIR]", type=PLACE, required=False, meaning="Default: TIMETRACER_DIR.")
+@click.option("--older", metavar="TIME", default="", help="Those that began so long ago: 12h, 7d.")
+@click.option("--status", metavar="STATUS", default="", help="Those of this status: 2xx, 404.")
+@click.option("--route", metavar="GLOB", default="", help="Those of this route: '/health'.")
+@click.option("--keep", metavar="SIZE", default="", help="The oldest, until so much stays: 500MB, 10GB.")
+@click.option("--dry-run", is_flag=True, help="Only say what would go.")
+def clean(  # noqa: PLR0913 - each is an argument of the command line
+    *, directory: str | None, older: str, status: str, route: str, keep: str, dry_run: bool
 ) -> None:
     """Remove cassettes by age, status, route and size. With several, those that are all of it go, then by size.
 
@@ -75,22 +89,22 @@ def clean(  # noqa: PLR0913, PLR0917 - each is an argument of the command line
     planned = cleaning.plan(folder, wanted, config.size("--keep", keep) if keep else None)
     if dry_run:
         for file in planned.files:
-            typer.echo(output.one_line(str(file)))
+            click.echo(output.one_line(str(file)))
     else:
         cleaning.carry_out(folder, progress.with_progress(planned.files, len(planned.files), "removing"))
     done = "would go" if dry_run else "removed"
     files = f"{len(planned.files)} file{'' if len(planned.files) == 1 else 's'}"
-    typer.echo(f"{files}, {in_words(planned.size)} {done}; {planned.kept} stay")
+    click.echo(f"{files}, {in_words(planned.size)} {done}; {planned.kept} stay")
     for error in planned.errors:
         output.complain(error)
     if planned.errors:
-        raise typer.Exit(2)
+        raise Exit(2)
 
 
-def watch(
-    directory: Annotated[str | None, typer.Argument(help="Default: TIMETRACER_DIR.", metavar="[DIR]")] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print an object a line.")] = False,
-) -> None:
+@click.command("watch", cls=Command)
+@argument("directory", metavar="[DIR]", type=PLACE, required=False, meaning="Default: TIMETRACER_DIR.")
+@click.option("--json", "as_json", is_flag=True, help="Print an object a line.")
+def watch(*, directory: str | None, as_json: bool) -> None:
     """Print each lane as it is recorded, until Ctrl-C."""
     from timetracer_otel.cli import watching  # noqa: PLC0415 - the other commands need it not
 
@@ -104,19 +118,24 @@ def watch(
             output.flush()
 
 
-def doctor(
-    as_json: Annotated[bool, typer.Option("--json", help="Print a JSON array, an object a finding.")] = False,
-    no_self_test: Annotated[bool, typer.Option("--no-self-test", help="Without recording a program.")] = False,
-    vscode: Annotated[
-        bool, typer.Option("--vscode", help="Print a launch.json that attaches to timetracer-replay --debug dap.")
-    ] = False,
-    port: Annotated[int, typer.Option(min=1, max=65535, help="Of --debug dap:PORT.", metavar="PORT")] = 5678,
-) -> None:
+@click.command("doctor", cls=Command)
+@click.option("--json", "as_json", is_flag=True, help="Print a JSON array, an object a finding.")
+@click.option("--no-self-test", is_flag=True, help="Without recording a program.")
+@click.option("--vscode", is_flag=True, help="Print a launch.json that attaches to timetracer-replay --debug dap.")
+@click.option(
+    "--port",
+    metavar="PORT",
+    type=click.IntRange(1, 65535),
+    default=5678,
+    show_default=True,
+    help="Of --debug dap:PORT.",
+)
+def doctor(*, as_json: bool, no_self_test: bool, vscode: bool, port: int) -> None:
     """Look at what is installed and active, and whether a recording replays. Exit status 1 when something is wrong."""
     if vscode:
         from timetracer_otel.debugging.launch_json import launch_json  # noqa: PLC0415 - only this needs it
 
-        typer.echo(launch_json(port))
+        click.echo(launch_json(port))
         return
     from timetracer_otel.cli import doctor as examination  # noqa: PLC0415 - imports every library
 
@@ -127,4 +146,4 @@ def doctor(
         good = all(one.state != "error" for one in found)
     else:
         good = examination.print_findings(findings)
-    raise typer.Exit(0 if good else 1)
+    raise Exit(0 if good else 1)

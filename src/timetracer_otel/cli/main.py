@@ -2,80 +2,101 @@
 
 from __future__ import annotations
 
-import contextlib
 import gc
 import io
-import os
 import sys
 from datetime import UTC, datetime
 from itertools import chain
 from pathlib import Path
-from typing import Annotated
+from typing import get_args
 
-import typer
+import click
+from click.exceptions import Exit
 
-from timetracer_otel import __version__, config
+from timetracer_otel import __version__, config, usage
 from timetracer_otel.cassette import finding, loading
 from timetracer_otel.cassette.model import Lane
-from timetracer_otel.cli import choosing, examples, keeping, lane_table, listing, output, progress
+from timetracer_otel.cli import choosing, completion, examples, keeping, lane_table, listing, output, progress
 from timetracer_otel.errors import CassetteError, ConfigError, TimetracerError, in_words
+from timetracer_otel.usage import FILE, PLACE, Commands, argument
 
 __all__ = ["app", "run"]
 
-_Strict = Annotated[
-    bool, typer.Option("--strict", help="Stop at a file that cannot be read, instead of leaving it out.")
-]
-
-_Cassette = Annotated[
-    str, typer.Argument(help="A file, directory, glob, URL; by default the latest.", metavar="[CASSETTE]")
-]
-_LaneId = Annotated[
-    str | None,
-    typer.Option("--lane", metavar="ID", help="Only this lane or session: its id, trace id, or how one begins."),
-]
-
-app = typer.Typer(
-    name="timetracer",
-    no_args_is_help=True,
-    context_settings={"help_option_names": ["--help", "-h"]},
-    rich_markup_mode=None,
-    pretty_exceptions_enable=False,
-    help="Look at cassettes: recorded requests and the calls that they made.",
+_strict = click.option("--strict", is_flag=True, help="Stop at a file that cannot be read, instead of leaving it out.")
+_cassette = argument(
+    "cassette",
+    metavar="[CASSETTE]",
+    type=PLACE,
+    default="latest",
+    meaning="A file, directory, glob, URL; by default the latest.",
 )
+_directory = argument(
+    "directory",
+    metavar="[DIR]",
+    type=PLACE,
+    required=False,
+    meaning="A directory, one cassette, or a URL. Default: TIMETRACER_DIR.",
+)
+_lane = click.option("--lane", metavar="ID", help="Only this lane or session: its id, trace id, or how one begins.")
 
 
-def _version(wanted: bool) -> None:
-    if wanted:
-        typer.echo(f"timetracer-otel {__version__}")
-        raise typer.Exit
-
-
-@app.callback()
-def _main(
-    _version: Annotated[
-        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
-    ] = False,
-) -> None:
-    pass
+@click.group(cls=Commands, context_settings={"help_option_names": ["--help", "-h"]})
+@click.version_option(
+    __version__, prog_name="timetracer-otel", message="%(prog)s %(version)s", help="Print the version."
+)
+@click.option(
+    "--install-completion",
+    is_flag=True,
+    is_eager=True,
+    expose_value=False,
+    callback=completion.install,
+    help="Install completion for the current shell.",
+)
+@click.option(
+    "--show-completion",
+    is_flag=True,
+    is_eager=True,
+    expose_value=False,
+    callback=completion.show,
+    help="Show completion for the current shell, to copy it or customize the installation.",
+)
+def app() -> None:
+    """Look at cassettes: recorded requests and the calls that they made."""
 
 
 @app.command("list")
-def _list(  # noqa: PLR0913, PLR0917 - each is an argument of the command line
-    directory: Annotated[
-        str | None,
-        typer.Argument(help="A directory, one cassette, or a URL. Default: TIMETRACER_DIR.", metavar="[DIR]"),
-    ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print a JSON array, an object a lane.")] = False,
-    route: Annotated[str, typer.Option(help="Only these: '/orders/*', 'POST /login'.", metavar="GLOB")] = "",
-    status: Annotated[str, typer.Option(help="Only these: 404, 5xx, 400-499.", metavar="STATUS")] = "",
-    error: Annotated[bool, typer.Option("--error", help="Only what failed.")] = False,
-    slower: Annotated[str, typer.Option(help="Only what took as long: 250ms, 1.5s.", metavar="TIME")] = "0ms",
-    since: Annotated[str, typer.Option(help="Only what began after: 30m, 2026-11-21T14:00.", metavar="TIME")] = "",
-    until: Annotated[str, typer.Option(help="Only what began before.", metavar="TIME")] = "",
-    service: Annotated[str, typer.Option(help="Only of this service.name.", metavar="NAME")] = "",
-    text: Annotated[str, typer.Option(help="Only what holds this text, payloads included.", metavar="TEXT")] = "",
-    sort: Annotated[choosing.Sort, typer.Option(help="What comes first.")] = "newest",
-    limit: Annotated[int | None, typer.Option(min=1, help="How many at most.", metavar="N")] = None,
+@_directory
+@click.option("--json", "as_json", is_flag=True, help="Print a JSON array, an object a lane.")
+@click.option("--route", metavar="GLOB", default="", help="Only these: '/orders/*', 'POST /login'.")
+@click.option("--status", metavar="STATUS", default="", help="Only these: 404, 5xx, 400-499.")
+@click.option("--error", is_flag=True, help="Only what failed.")
+@click.option("--slower", metavar="TIME", default="0ms", show_default=True, help="Only what took as long: 250ms, 1.5s.")
+@click.option("--since", metavar="TIME", default="", help="Only what began after: 30m, 2026-11-21T14:00.")
+@click.option("--until", metavar="TIME", default="", help="Only what began before.")
+@click.option("--service", metavar="NAME", default="", help="Only of this service.name.")
+@click.option("--text", metavar="TEXT", default="", help="Only what holds this text, payloads included.")
+@click.option(
+    "--sort",
+    type=click.Choice(get_args(choosing.Sort)),
+    default="newest",
+    show_default=True,
+    help="What comes first.",
+)
+@click.option("--limit", metavar="N", type=click.IntRange(min=1), help="How many at most.")
+def _list(  # noqa: PLR0913 - each is an argument of the command line
+    *,
+    directory: str | None,
+    as_json: bool,
+    route: str,
+    status: str,
+    error: bool,
+    slower: str,
+    since: str,
+    until: str,
+    service: str,
+    text: str,
+    sort: choosing.Sort,
+    limit: int | None,
 ) -> None:
     """List the lanes and sessions of a directory, newest first.
 
@@ -101,27 +122,38 @@ def _list(  # noqa: PLR0913, PLR0917 - each is an argument of the command line
     elif (first := next(summaries, None)) is not None:
         lane_table.print_table(chain([first], summaries))
     elif found.rows:
-        typer.echo(f"{output.one_line(folder)}: none of {len(found.rows)} is of that kind")
+        click.echo(f"{output.one_line(folder)}: none of {len(found.rows)} is of that kind")
     elif not found.errors:
-        typer.echo(f"{output.one_line(folder)}: nothing has been recorded here yet")
+        click.echo(f"{output.one_line(folder)}: nothing has been recorded here yet")
     for fault in found.errors:
         output.complain(fault)
     if found.errors:
-        raise typer.Exit(2)
+        raise Exit(2)
 
 
 @app.command("show")
-def _show(  # noqa: PLR0913, PLR0917 - each is an argument of the command line
-    cassette: _Cassette = "latest",
-    as_json: Annotated[bool, typer.Option("--json", help="Print everything as one JSON object.")] = False,
-    lane: _LaneId = None,
-    call: Annotated[str | None, typer.Option(metavar="ID", help="Only this call, whole: how its id begins.")] = None,
-    full: Annotated[bool, typer.Option("--full", help="Everything, unshortened; also how things travelled.")] = False,
-    strict: _Strict = False,
-    curl: Annotated[bool, typer.Option("--curl", help="Print the request as a curl command, secrets in it.")] = False,
-    httpie: Annotated[bool, typer.Option("--httpie", help="Likewise for HTTPie.")] = False,
-    python: Annotated[bool, typer.Option("--python", help="Likewise as a Python program.")] = False,
-    url: Annotated[str | None, typer.Option(help="Of these: where the app listens.", metavar="URL")] = None,
+@_cassette
+@click.option("--json", "as_json", is_flag=True, help="Print everything as one JSON object.")
+@_lane
+@click.option("--call", metavar="ID", help="Only this call, whole: how its id begins.")
+@click.option("--full", is_flag=True, help="Everything, unshortened; also how things travelled.")
+@_strict
+@click.option("--curl", is_flag=True, help="Print the request as a curl command, secrets in it.")
+@click.option("--httpie", is_flag=True, help="Likewise for HTTPie.")
+@click.option("--python", is_flag=True, help="Likewise as a Python program.")
+@click.option("--url", metavar="URL", help="Of these: where the app listens.")
+def _show(  # noqa: PLR0913 - each is an argument of the command line
+    *,
+    cassette: str,
+    as_json: bool,
+    lane: str | None,
+    call: str | None,
+    full: bool,
+    strict: bool,
+    curl: bool,
+    httpie: bool,
+    python: bool,
+    url: str | None,
 ) -> None:
     """Show lanes: request, response, and a tree of decoded calls. Long payloads are shortened, but not with --json.
 
@@ -158,7 +190,7 @@ def _print_request(lanes: list[Lane], cassette: str, form: str, url: str | None)
     from timetracer_otel.cli import requests  # noqa: PLC0415 - stands on the verification, which the others need not
 
     request = requests.the_request(lanes, cassette)
-    typer.echo(requests.printed(request, requests.FORMS[form], url))
+    click.echo(requests.printed(request, requests.FORMS[form], url))
     for name, why in requests.hidden(request).items():
         output.complain(f"{name} is not known here: {why}")
 
@@ -175,14 +207,10 @@ def _lanes(cassette: str, lane: str | None, left_out: list[CassetteError] | None
 
 
 @app.command("send")
-def _send(
-    cassette: _Cassette = "latest",
-    lane: _LaneId = None,
-    url: Annotated[
-        str | None,
-        typer.Option(help="Where the app listens. Default: this machine, at the recorded port.", metavar="URL"),
-    ] = None,
-) -> None:
+@_cassette
+@_lane
+@click.option("--url", metavar="URL", help="Where the app listens. Default: this machine, at the recorded port.")
+def _send(*, cassette: str, lane: str | None, url: str | None) -> None:
     """Send the recorded request to a running app, such as one that timetracer-replay runs, and print its response.
 
     Method, target, headers, cookies and body are as recorded, its secrets too when the key is here. The exit status is
@@ -202,14 +230,16 @@ def _send(
 
 
 @app.command("search")
-def _search(
-    text: Annotated[str, typer.Argument(help="In any case of its letters.", metavar="TEXT")],
-    cassettes: Annotated[
-        list[str] | None,
-        typer.Argument(help="Files, directories, globs, URLs. Default: TIMETRACER_DIR.", metavar="[CASSETTE…]"),
-    ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print a JSON array, an object a place.")] = False,
-) -> None:
+@argument("text", metavar="TEXT", meaning="In any case of its letters.")
+@argument(
+    "cassettes",
+    metavar="[CASSETTE…]",
+    nargs=-1,
+    type=PLACE,
+    meaning="Files, directories, globs, URLs. Default: TIMETRACER_DIR.",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print a JSON array, an object a place.")
+def _search(*, text: str, cassettes: tuple[str, ...], as_json: bool) -> None:
     """Look for a text in requests, responses and the decoded calls. Exit status 1 when it is nowhere.
 
     Files that cannot be read are named on stderr, and the exit status is then 2.
@@ -231,17 +261,13 @@ def _search(
         for count, place in enumerate(places, start=1):  # noqa: B007 - how many there were
             searching.print_found(place)
     output.tell(left_out)
-    raise typer.Exit(0 if count else 1)
+    raise Exit(0 if count else 1)
 
 
 @app.command("stats")
-def _stats(
-    directory: Annotated[
-        str | None,
-        typer.Argument(help="A directory, one cassette, or a URL. Default: TIMETRACER_DIR.", metavar="[DIR]"),
-    ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print a JSON array, an object a route.")] = False,
-) -> None:
+@_directory
+@click.option("--json", "as_json", is_flag=True, help="Print a JSON array, an object a route.")
+def _stats(*, directory: str | None, as_json: bool) -> None:
     """Sum up routes: how often, how long, how many calls, and calls that a lane repeats (N+1 suspects).
 
     Files that cannot be read are named on stderr, and the exit status is then 2.
@@ -256,18 +282,15 @@ def _stats(
     elif routes:
         statistics.print_table(routes)
     else:
-        typer.echo(f"{output.one_line(folder)}: no request has been recorded here yet")
+        click.echo(f"{output.one_line(folder)}: no request has been recorded here yet")
     output.tell(errors)
 
 
 @app.command("timeline")
-def _timeline(
-    cassette: _Cassette = "latest",
-    lane: _LaneId = None,
-    html: Annotated[
-        Path | None, typer.Option("--html", metavar="FILE.html", help="Write a page, instead of printing.")
-    ] = None,
-) -> None:
+@_cassette
+@_lane
+@click.option("--html", metavar="FILE.html", type=FILE, help="Write a page, instead of printing.")
+def _timeline(*, cassette: str, lane: str | None, html: Path | None) -> None:
     """Print when each span of a lane began and ended, as bars.
 
     Files that cannot be read are left out and named on stderr; the exit status is then 2.
@@ -293,15 +316,12 @@ def _timeline(
 
 
 @app.command("diff")
-def _diff(
-    first: Annotated[str, typer.Argument(help="A file, directory, glob, URL, or 'latest'.", metavar="A")],
-    second: Annotated[str, typer.Argument(help="Likewise: another recording, or the trace of a replay.", metavar="B")],
-    as_json: Annotated[bool, typer.Option("--json", help="Print everything as one JSON object.")] = False,
-    slower: Annotated[
-        str | None, typer.Option(help="Spans that took so much longer differ too: 50ms, 20%.", metavar="TIME|SHARE")
-    ] = None,
-    strict: _Strict = False,
-) -> None:
+@argument("first", metavar="A", type=PLACE, meaning="A file, directory, glob, URL, or 'latest'.")
+@argument("second", metavar="B", type=PLACE, meaning="Likewise: another recording, or the trace of a replay.")
+@click.option("--json", "as_json", is_flag=True, help="Print everything as one JSON object.")
+@click.option("--slower", metavar="TIME|SHARE", help="Spans that took so much longer differ too: 50ms, 20%.")
+@_strict
+def _diff(*, first: str, second: str, as_json: bool, slower: str | None, strict: bool) -> None:
     """Compare two recordings, request by request: responses and calls. Exit status 1 when they differ.
 
     Of requests that differ the spans stand side by side, with the time that each took in A and in B: "+" only B has it,
@@ -318,7 +338,7 @@ def _diff(
     one, other = (finding.find([place], directory, left_out=bad) for place in (first, second))
     with progress.while_reading([*one, *other]):
         diff = diffing.compare(one, other, bad, is_slower)
-    differ = typer.Exit(0 if diff.equal else 1)
+    differ = Exit(0 if diff.equal else 1)
     try:
         output.write_object(diff.as_json()) if as_json else diffing.print_diff(diff)
     except (BrokenPipeError, SystemExit):  # the latter is Rich's, of a pipe that nobody reads any more
@@ -328,15 +348,25 @@ def _diff(
 
 
 @app.command("bundle")
-def _bundle(
-    cassettes: Annotated[
-        list[str], typer.Argument(help="Files, directories, globs, URLs, or 'latest'.", metavar="CASSETTE…")
-    ],
-    file: Annotated[
-        Path, typer.Option("--output", "-o", metavar="FILE", help="Compressed when it ends in .gz or .zst.")
-    ],
-    strict: _Strict = False,
-) -> None:
+@argument(
+    "cassettes",
+    metavar="CASSETTE…",
+    nargs=-1,
+    required=True,
+    type=PLACE,
+    meaning="Files, directories, globs, URLs, or 'latest'.",
+)
+@click.option(
+    "--output",
+    "-o",
+    "file",
+    metavar="FILE",
+    type=FILE,
+    required=True,
+    help="Compressed when it ends in .gz or .zst.",
+)
+@_strict
+def _bundle(*, cassettes: tuple[str, ...], file: Path, strict: bool) -> None:
     """Put cassettes and the sessions that they name into one file, to carry away.
 
     Files that cannot be read are left out and named on stderr; the exit status is then 2.
@@ -352,14 +382,13 @@ def _bundle(
     files = finding.find(cassettes, config.load().dir, left_out=bad)
     with progress.while_reading(files):
         count = bundle.bundle(files, file, bad)
-    typer.echo(f"{output.one_line(str(file))}: {count} {'file' if count == 1 else 'files'} bundled")
+    click.echo(f"{output.one_line(str(file))}: {count} {'file' if count == 1 else 'files'} bundled")
     output.tell(left_out)
 
 
 @app.command("plugins")
-def _plugins(
-    as_json: Annotated[bool, typer.Option("--json", help="Print a JSON array, an object a library.")] = False,
-) -> None:
+@click.option("--json", "as_json", is_flag=True, help="Print a JSON array, an object a library.")
+def _plugins(*, as_json: bool) -> None:
     """List the libraries that are recorded and replayed, with their installed versions."""
     from timetracer_otel.cli import plugins  # noqa: PLC0415 - the others need it not
     from timetracer_otel.integrations import discover  # noqa: PLC0415 - imports every integration
@@ -372,17 +401,16 @@ def _plugins(
 
 
 @app.command("import")
-def _import(
-    sources: Annotated[
-        list[str],
-        typer.Argument(
-            help="Files, directories, globs, URLs; cassettes of timetracer 1.x and vcrpy too.", metavar="SOURCE…"
-        ),
-    ],
-    to: Annotated[
-        Path | None, typer.Option(help="The directory to write. Default: TIMETRACER_DIR.", metavar="DIR")
-    ] = None,
-) -> None:
+@argument(
+    "sources",
+    metavar="SOURCE…",
+    nargs=-1,
+    required=True,
+    type=PLACE,
+    meaning="Files, directories, globs, URLs; cassettes of timetracer 1.x and vcrpy too.",
+)
+@click.option("--to", metavar="DIR", type=FILE, help="The directory to write. Default: TIMETRACER_DIR.")
+def _import(*, sources: tuple[str, ...], to: Path | None) -> None:
     """Write a collector's files, traces of a backend, or cassettes of timetracer 1.x or vcrpy as a cassette directory.
 
     Of damaged files what is whole is taken; what is not is named on stderr, and the exit status is then 2.
@@ -399,15 +427,13 @@ def _import(
         done = importing.import_all(
             sources, settings.dir, directory, settings.compression, libraries, execution.imported("pytest")
         )
-    raise typer.Exit(tell(done, directory))
+    raise Exit(tell(done, directory))
 
 
-app.command("export")(keeping.export)
-app.command("clean")(keeping.clean)
-app.command("watch")(keeping.watch)
-app.command("doctor")(keeping.doctor)
-for _command in app.registered_commands:
-    _command.epilog = examples.below(_command.name or "")
+for _kept in (keeping.export, keeping.clean, keeping.watch, keeping.doctor):
+    app.add_command(_kept)
+for _name, _command in app.commands.items():
+    _command.epilog = examples.below(_name)
 
 
 def _folder(directory: str | None) -> str:
@@ -421,11 +447,12 @@ def run() -> None:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
-    if sys.argv[2:] == ["--version"] and any(one.name == sys.argv[1] for one in app.registered_commands):
+    if sys.argv[2:] == ["--version"] and sys.argv[1] in app.commands:
         del sys.argv[1]  # all commands have one version
     try:
         try:
-            app(prog_name="timetracer")
+            completion.answer(app)
+            usage.run(app, "timetracer", sys.argv[1:])
         finally:
             sys.stdout.flush()
     except TimetracerError as error:
@@ -435,29 +462,21 @@ def run() -> None:
         status = _of_left_pipe(end)
         if status is None:
             raise
-        _leave_pipe(status)
+        usage.leave_pipe(status)
     except OSError as error:  # of a file that was named, or of stdout: the disk is full
         output.complain(in_words(error))
-        _leave_pipe(2)
+        usage.leave_pipe(2)
 
 
 def _of_left_pipe(end: BaseException) -> object:
     """Give the status of a command whose reader left, None where nobody did.
 
-    Click and Rich end one that was still writing with 1; one that had ended by itself keeps its status.
+    Rich ends one that was still writing with 1; one that had ended by itself keeps its status.
     """
     before = end.__context__
     if isinstance(end, BrokenPipeError):
         return before.code if isinstance(before, SystemExit) else 0
     return 0 if isinstance(before, BrokenPipeError) else None
-
-
-def _leave_pipe(status: object) -> None:
-    """End without a word: the reader of our output, such as ``head``, has what it wanted."""
-    nowhere = os.open(os.devnull, os.O_WRONLY)
-    with contextlib.suppress(OSError):  # stdout may be closed already
-        os.dup2(nowhere, sys.stdout.fileno())
-    sys.exit(status if isinstance(status, int) else 0)
 
 
 if __name__ == "__main__":

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import inspect
+import math
 from collections.abc import Callable
-from dataclasses import MISSING, dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal, get_type_hints
+from typing import Any, Final, Literal, TypeVar
 
-import typer
+import click
 
 from timetracer_otel.errors import ConfigError
+from timetracer_otel.usage import FILE, PLACE, argument
 
 __all__ = ["Arguments", "refuse_options_of_verify", "refuse_what_contradicts", "takes_arguments"]
 
@@ -18,100 +19,154 @@ _ONLY_VERIFY = (
     "junit", "html", "trace", "log", "ignore_file", "url", "concurrency", "order", "workers", "shard", "service",
     "header", "unused", "wait", "timeout", "accept", "interactive",
 )  # fmt: skip
-_File = Path | None
-_Names = list[str] | None
+_Declared = TypeVar("_Declared", bound=Callable[..., Any])
+
+
+class _Seconds(click.FloatRange):
+    """Seconds, of which there are none or more: not a number is neither."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        seconds = super().convert(value, param, ctx)
+        if math.isnan(seconds):
+            self.fail(f"{value!r} is no number of seconds.", param, ctx)
+        return float(seconds)
+
+
+_SECONDS: Final = _Seconds(min=0.0)
+_COUNT: Final = click.IntRange(min=1)
+_DECLARED: Final = (
+    argument(
+        "cassettes",
+        metavar="[CASSETTE…]",
+        nargs=-1,
+        type=PLACE,
+        meaning="Files, directories, globs, URLs, or 'latest': the newest lane or script, which is the default.",
+    ),
+    click.option(
+        "--live", metavar="NAME", multiple=True, help="An integration that goes out for real; may be repeated."
+    ),
+    click.option("--mock", metavar="NAME", multiple=True, help="Answer only this integration; may be repeated."),
+    click.option(
+        "--pace",
+        type=click.Choice(["none", "recorded"]),
+        help="Answer at once, or after the time that each call took in the recording.",
+    ),
+    click.option(
+        "--on-miss",
+        type=click.Choice(["fail", "nearest", "live"]),
+        help="At a call that was not recorded: fail (the default), answer with the nearest recorded call of that "
+        "address and mark what rests on it as assumed, or let it go out live.",
+    ),
+    click.option("--debug", metavar="pdb|dap[:PORT]", help="Run one lane under a debugger, see docs/debugging.md."),
+    click.option("--break-at", metavar="SPAN", help="Debug: stop before the line that makes this recorded call."),
+    click.option("--report", metavar="FILE.json", type=FILE, help="Write the report as JSON to this file."),
+    click.option(
+        "--strict", is_flag=True, help="Refuse to run when a cassette cannot be read, instead of leaving it out."
+    ),
+    click.option("--verify", is_flag=True, help="Send the recorded requests; compare responses and calls."),
+    click.option(
+        "--accept",
+        is_flag=True,
+        help="Verify; write what differs into the cassettes. The old ones stay beside them, as .old.",
+    ),
+    click.option("--interactive", "-i", is_flag=True, help="Accept: ask for each difference (y, n, all, quit)."),
+    click.option("--learn", is_flag=True, help="Verify twice; propose a list of what may differ."),
+    click.option("--junit", metavar="FILE.xml", type=FILE, help="Verify: write JUnit XML."),
+    click.option("--html", metavar="FILE.html", type=FILE, help="Verify: write an HTML page."),
+    click.option("--trace", metavar="DIR", type=FILE, help="Verify: write the replay's own trace as cassettes."),
+    click.option("--log", metavar="FILE", type=FILE, help="Verify: keep what the command prints."),
+    click.option("--ignore", "ignore_file", metavar="FILE.toml", type=FILE, help="Verify: another ignore list."),
+    click.option("--url", metavar="URL", default="", help="Verify: where the command listens; found out by default."),
+    click.option(
+        "--concurrency",
+        metavar="N",
+        type=_COUNT,
+        default=1,
+        show_default=True,
+        help="Verify: requests under way at a time.",
+    ),
+    click.option(
+        "--order",
+        type=click.Choice(["recorded", "cookies"]),
+        default="recorded",
+        show_default=True,
+        help="Verify: as recorded, or in order for each Cookie.",
+    ),
+    click.option(
+        "--workers",
+        metavar="N",
+        type=_COUNT,
+        default=1,
+        show_default=True,
+        help="Verify: instances of the command, each on a port of its own.",
+    ),
+    click.option("--shard", metavar="i/n", default="1/1", show_default=True, help="Verify only one of n equal parts."),
+    click.option("--service", metavar="NAME", default="", help="Verify the requests of this service.name."),
+    click.option(
+        "--header",
+        metavar="'Name: value'",
+        multiple=True,
+        help="Verify: send this header instead of the recorded one.",
+    ),
+    click.option(
+        "--unused",
+        type=click.Choice(["error", "warn", "ignore"]),
+        default="error",
+        show_default=True,
+        help="Verify: what recorded calls are that were not asked for.",
+    ),
+    click.option(
+        "--wait",
+        metavar="SECONDS",
+        type=_SECONDS,
+        default=30.0,
+        show_default=True,
+        help="Verify: seconds until the command must listen.",
+    ),
+    click.option(
+        "--timeout",
+        metavar="SECONDS",
+        type=_SECONDS,
+        default=60.0,
+        show_default=True,
+        help="Verify: seconds that a response, or a script, may take.",
+    ),
+)
+"""The arguments and options, in the order of ``--help``."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Arguments:
-    """The arguments and options, as Typer has read them; their help says what they mean."""
+    """The arguments and options, as click has read them; their help says what they mean."""
 
-    cassettes: Annotated[
-        _Names,
-        typer.Argument(
-            help="Files, directories, globs, URLs, or 'latest': the newest lane or script, which is the default.",
-            metavar="[CASSETTE…]",
-            show_default=False,
-        ),
-    ] = None
-    live: Annotated[
-        _Names, typer.Option(help="An integration that goes out for real; may be repeated.", metavar="NAME")
-    ] = None
-    mock: Annotated[_Names, typer.Option(help="Answer only this integration; may be repeated.", metavar="NAME")] = None
-    pace: Annotated[
-        Literal["none", "recorded"] | None,
-        typer.Option(
-            help="Answer at once, or after the time that each call took in the recording.", show_default=False
-        ),
-    ] = None
-    on_miss: Annotated[
-        Literal["fail", "nearest", "live"] | None,
-        typer.Option(
-            help="At a call that was not recorded: fail (the default), answer with the nearest recorded call of that "
-            "address and mark what rests on it as assumed, or let it go out live.",
-            show_default=False,
-        ),
-    ] = None
-    debug: Annotated[
-        str | None,
-        typer.Option(help="Run one lane under a debugger, see docs/debugging.md.", metavar="pdb|dap[:PORT]"),
-    ] = None
-    break_at: Annotated[
-        str | None,
-        typer.Option(help="Debug: stop before the line that makes this recorded call.", metavar="SPAN"),
-    ] = None
-    report: Annotated[_File, typer.Option(help="Write the report as JSON to this file.", metavar="FILE.json")] = None
-    strict: Annotated[
-        bool, typer.Option("--strict", help="Refuse to run when a cassette cannot be read, instead of leaving it out.")
-    ] = False
-    verify: Annotated[
-        bool, typer.Option("--verify", help="Send the recorded requests; compare responses and calls.")
-    ] = False
-    accept: Annotated[
-        bool,
-        typer.Option(
-            "--accept",
-            help="Verify; write what differs into the cassettes. The old ones stay beside them, as .old.",
-        ),
-    ] = False
-    interactive: Annotated[
-        bool, typer.Option("--interactive", "-i", help="Accept: ask for each difference (y, n, all, quit).")
-    ] = False
-    learn: Annotated[bool, typer.Option("--learn", help="Verify twice; propose a list of what may differ.")] = False
-    junit: Annotated[_File, typer.Option(help="Verify: write JUnit XML.", metavar="FILE.xml")] = None
-    html: Annotated[_File, typer.Option(help="Verify: write an HTML page.", metavar="FILE.html")] = None
-    trace: Annotated[_File, typer.Option(help="Verify: write the replay's own trace as cassettes.", metavar="DIR")] = (
-        None
-    )
-    log: Annotated[_File, typer.Option(help="Verify: keep what the command prints.", metavar="FILE")] = None
-    ignore_file: Annotated[
-        _File, typer.Option("--ignore", help="Verify: another ignore list.", metavar="FILE.toml")
-    ] = None
-    url: Annotated[
-        str, typer.Option(help="Verify: where the command listens; found out by default.", metavar="URL")
-    ] = ""
-    concurrency: Annotated[int, typer.Option(min=1, help="Verify: requests under way at a time.", metavar="N")] = 1
-    order: Annotated[
-        Literal["recorded", "cookies"], typer.Option(help="Verify: as recorded, or in order for each Cookie.")
-    ] = "recorded"
-    workers: Annotated[
-        int, typer.Option(min=1, help="Verify: instances of the command, each on a port of its own.", metavar="N")
-    ] = 1
-    shard: Annotated[str, typer.Option(help="Verify only one of n equal parts.", metavar="i/n")] = "1/1"
-    service: Annotated[str, typer.Option(help="Verify the requests of this service.name.", metavar="NAME")] = ""
-    header: Annotated[
-        _Names, typer.Option(help="Verify: send this header instead of the recorded one.", metavar="'Name: value'")
-    ] = None
-    unused: Annotated[
-        Literal["error", "warn", "ignore"],
-        typer.Option(help="Verify: what recorded calls are that were not asked for."),
-    ] = "error"
-    wait: Annotated[
-        float, typer.Option(min=0.0, help="Verify: seconds until the command must listen.", metavar="SECONDS")
-    ] = 30.0
-    timeout: Annotated[
-        float, typer.Option(min=0.0, help="Verify: seconds that a response, or a script, may take.", metavar="SECONDS")
-    ] = 60.0
+    cassettes: tuple[str, ...]
+    live: tuple[str, ...]
+    mock: tuple[str, ...]
+    pace: Literal["none", "recorded"] | None
+    on_miss: Literal["fail", "nearest", "live"] | None
+    debug: str | None
+    break_at: str | None
+    report: Path | None
+    strict: bool
+    verify: bool
+    accept: bool
+    interactive: bool
+    learn: bool
+    junit: Path | None
+    html: Path | None
+    trace: Path | None
+    log: Path | None
+    ignore_file: Path | None
+    url: str
+    concurrency: int
+    order: Literal["recorded", "cookies"]
+    workers: int
+    shard: str
+    service: str
+    header: tuple[str, ...]
+    unused: Literal["error", "warn", "ignore"]
+    wait: float
+    timeout: float
 
     @property
     def verifies(self) -> bool:
@@ -119,29 +174,18 @@ class Arguments:
         return self.verify or self.learn
 
 
-def takes_arguments(command: Callable[..., None]) -> Callable[..., None]:
-    """Let Typer give a command, besides its context, the fields of :class:`Arguments` as keywords.
+def takes_arguments(command: _Declared) -> _Declared:
+    """Let click give a command the fields of :class:`Arguments` as keywords.
 
     Args:
-        command: takes the context, then whatever the fields are.
+        command: takes whatever the fields are.
     """
-    kinds = get_type_hints(Arguments, include_extras=True)
-    context = inspect.Parameter("context", inspect.Parameter.POSITIONAL_OR_KEYWORD, annotation=typer.Context)
-    options = [
-        inspect.Parameter(
-            field.name,
-            inspect.Parameter.KEYWORD_ONLY,
-            default=inspect.Parameter.empty if field.default is MISSING else field.default,
-            annotation=kinds[field.name],
-        )
-        for field in fields(Arguments)
-    ]
-    signature: Any = inspect.Signature([context, *options])
-    command.__signature__ = signature  # type: ignore[attr-defined]  # where inspect.signature() looks first
+    for declare in reversed(_DECLARED):
+        command = declare(command)
     return command
 
 
-def refuse_options_of_verify(context: typer.Context) -> None:
+def refuse_options_of_verify(context: click.Context) -> None:
     """Refuse what only means something with ``--verify``.
 
     Args:

@@ -15,10 +15,11 @@ from pathlib import Path
 from types import FrameType
 from typing import Any, Final
 
+import click
 import orjson
-import typer
+from click.exceptions import Exit
 
-from timetracer_otel import config, sealing
+from timetracer_otel import config, sealing, usage
 from timetracer_otel.cassette import scratch, shelf, storage
 from timetracer_otel.errors import CassetteError, ConfigError, TimetracerError, in_words
 from timetracer_otel.replay import interpreter, journal
@@ -40,13 +41,6 @@ from timetracer_otel.replay.verifying.process import BOOT
 from timetracer_otel.replay.verifying.report import write
 
 __all__ = ["run", "split_command"]
-
-app = typer.Typer(
-    add_completion=False,
-    rich_markup_mode=None,
-    pretty_exceptions_enable=False,
-    context_settings={"help_option_names": ["--help", "-h"]},
-)
 
 
 def split_command(argv: Sequence[str]) -> tuple[list[str], list[str]]:
@@ -73,9 +67,10 @@ Examples:
   timetracer-replay --verify cassettes --junit report.xml -- flask run"""
 
 
-@app.command(epilog=_EXAMPLES)
+@click.command(cls=usage.Command, context_settings={"help_option_names": ["--help", "-h"]}, epilog=_EXAMPLES)
 @takes_arguments
-def _replay(context: typer.Context, **given: Any) -> None:
+@click.pass_context
+def _replay(context: click.Context, /, **given: Any) -> None:
     """Run COMMAND; its calls are answered from the cassettes. The exit status is the command's own.
 
     With --verify: 0 when everything matched, 1 when anything did not, 2 when the command line is wrong.
@@ -89,23 +84,23 @@ def _replay(context: typer.Context, **given: Any) -> None:
     for name, closest in config.misspelt():
         _say(config.told(name, closest))
     settings = config.load()
-    arguments = replace(arguments, cassettes=arguments.cassettes or [settings.cassette])
+    arguments = replace(arguments, cassettes=arguments.cassettes or (settings.cassette,))
     directory = settings.dir
     sealing.check()
-    catalog = _catalog(arguments.cassettes or [], directory, strict=arguments.strict)
+    catalog = _catalog(arguments.cassettes, directory, strict=arguments.strict)
     command_line.must_be_writable(arguments.report, arguments.junit, arguments.html, arguments.log)
     chosen = {"TIMETRACER_PACE": arguments.pace, "TIMETRACER_ON_MISS": arguments.on_miss}
     surroundings = environment(
         {**os.environ, **{name: value for name, value in chosen.items() if value}},
-        arguments.live or [],
-        arguments.mock or [],
+        arguments.live,
+        arguments.mock,
         detailed=arguments.verifies,
         accepting=arguments.accept,
         traced=arguments.trace,
     )
     if arguments.verifies:
-        raise typer.Exit(_verify(command, catalog, surroundings, arguments, directory))
-    raise typer.Exit(_run(command, catalog, surroundings, arguments))
+        raise Exit(_verify(command, catalog, surroundings, arguments, directory))
+    raise Exit(_run(command, catalog, surroundings, arguments))
 
 
 def _catalog(cassettes: Sequence[str], directory: Path, *, strict: bool) -> shelf.Catalog:
@@ -129,7 +124,7 @@ def _verify(
     lists = (
         [arguments.ignore_file]
         if arguments.ignore_file is not None
-        else command_line.ignore_files(arguments.cassettes or [], directory)
+        else command_line.ignore_files(arguments.cassettes, directory)
     )
     options = Options(
         command=command,
@@ -140,7 +135,7 @@ def _verify(
         workers=arguments.workers,
         shard=command_line.parse_shard(arguments.shard),
         service=arguments.service,
-        headers=tuple(map(given_header, arguments.header or [])),
+        headers=tuple(map(given_header, arguments.header)),
         unused=arguments.unused,
         wait=arguments.wait,
         timeout=arguments.timeout,
@@ -188,10 +183,12 @@ def run() -> None:
         return
     try:
         ours, command = split_command(sys.argv[1:])
-        app(ours, prog_name="timetracer-replay", obj=command)
+        usage.run(_replay, "timetracer-replay", ours, command)
     except TimetracerError as error:
         _say(error)
         sys.exit(2)
+    except BrokenPipeError:
+        usage.leave_pipe(1)
     except OSError as error:
         _say(in_words(error))
         sys.exit(2)
