@@ -20,8 +20,7 @@ from timetracer_otel.cassette.model import Cassette, Lane, Span
 from timetracer_otel.cassette.skeletons import Bone, Skeleton, Skeletons
 from timetracer_otel.cli.summary import error_text, iso, summarize
 from timetracer_otel.errors import CassetteError, ConfigError
-from timetracer_otel.integrations import discover
-from timetracer_otel.seams import Integration
+from timetracer_otel.integrations import named
 
 __all__ = ["Described", "DescribedLane", "chosen", "describe", "lanes", "one_span", "title"]
 
@@ -104,9 +103,8 @@ def lanes(
         ConfigError: likewise.
     """
     skeletons = Skeletons(files, left_out)
-    integrations = discover()
     described = [
-        _lane(skeletons, skeleton, integrations, longest)
+        _lane(skeletons, skeleton, longest)
         for skeleton in _pick(skeletons.lanes, lambda one: (one.id, *one.trace_ids), only)
     ]
     return Described([scratch.named(str(file)) for file in skeletons.files], described)
@@ -176,9 +174,7 @@ def _ids(lane: Lane) -> tuple[str, ...]:
     return (lane.id,) if lane.entry is None else (lane.id, lane.entry.trace_id)
 
 
-def _lane(
-    skeletons: Skeletons, skeleton: Skeleton, integrations: Mapping[str, Integration], longest: int | None
-) -> DescribedLane:
+def _lane(skeletons: Skeletons, skeleton: Skeleton, longest: int | None) -> DescribedLane:
     heads = skeletons.heads(skeleton, longest)
     calls = [bone for bone in skeleton.bones if bone.is_call]
     summary = summarize(heads)._replace(calls=len(calls))
@@ -188,7 +184,7 @@ def _lane(
     bones = {bone.span_id: bone for bone in skeleton.bones}
 
     def span(bone: Bone) -> Json:
-        return _span(skeletons.span(bone, longest), bone, skeleton.bones[0].start, integrations, longest)
+        return _span(skeletons.span(bone, longest), bone, skeleton.bones[0].start, longest)
 
     return DescribedLane(summary.as_json() | _head(heads, bones, longest), skeleton.bones, span)
 
@@ -273,7 +269,7 @@ def _text_or_base64(data: bytes, *, is_beginning: bool) -> Json:
         return {"base64": pybase64.b64encode_as_string(data)}
 
 
-def _span(span: Span, bone: Bone, start: int, integrations: Mapping[str, Integration], longest: int | None) -> Json:
+def _span(span: Span, bone: Bone, start: int, longest: int | None) -> Json:
     decoded = _decoded()
     described: Json = {
         "span_id": span.span_id,
@@ -293,7 +289,7 @@ def _span(span: Span, bone: Bone, start: int, integrations: Mapping[str, Integra
         "links": [{"trace_id": link.trace_id, "span_id": link.span_id} for link in span.links],
     }
     if span.is_call:
-        described |= _call(_Payloads(span, bone, longest), integrations)
+        described |= _call(_Payloads(span, bone, longest))
     return described
 
 
@@ -301,10 +297,10 @@ def _event(name: str, time: int, attributes: Mapping[str, object]) -> Json:
     return {"name": name, "time": iso(time), "attributes": _plain(dict(attributes))}
 
 
-def _call(payloads: _Payloads, integrations: Mapping[str, Integration]) -> Json:
+def _call(payloads: _Payloads) -> Json:
     """A call's payloads, decoded by its integration when we have that, and their sizes in bytes."""
     span, longest = payloads.span, payloads.longest
-    integration = integrations.get(span.text(names.PLUGIN) or "")
+    integration = named(span.text(names.PLUGIN))
     sides = {"request": payloads.get(names.REQUEST), "response": payloads.get(names.RESPONSE)}
     described: Json = {"plugin": span.text(names.PLUGIN), "decoded": False, **sides}
     described |= {f"{side}_size": payload and payload.get("size") for side, payload in sides.items()}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict, deque
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -17,13 +17,12 @@ from timetracer_otel.cli import side_by_side
 from timetracer_otel.cli.output import console, one_line
 from timetracer_otel.cli.side_by_side import IsSlower, Row
 from timetracer_otel.errors import CassetteError
-from timetracer_otel.integrations import discover
+from timetracer_otel.integrations import named
 from timetracer_otel.replay.answering.journal_entries import without_volatile
 from timetracer_otel.replay.answering.trace import REPLAY_ASKED, REPLAY_CALL, REPLAY_KEY, REPLAY_OF
 from timetracer_otel.replay.comparing.differences import Difference
 from timetracer_otel.replay.comparing.entry_ends import compare_ends
 from timetracer_otel.replay.comparing.pairing import PairedCall, compare_lists, pairs
-from timetracer_otel.seams import Integration
 
 __all__ = ["Diff", "compare", "print_diff"]
 
@@ -106,7 +105,7 @@ def compare(
         CassetteError: a file cannot be read, with ``left_out`` none of a recording can.
     """
     mine, theirs = Shelf.of(first, left_out), Shelf.of(second, left_out)
-    comparison = _Comparison(discover(), is_slower)
+    comparison = _Comparison(is_slower)
     diff = comparison.diff
     seen: set[str] = set()
     for one, other in _pairs(mine, theirs):
@@ -143,9 +142,8 @@ def _pairs(first: Shelf, second: Shelf) -> Iterator[tuple[Outline | None, Outlin
 class _Comparison:
     """What was compared so far."""
 
-    def __init__(self, integrations: Mapping[str, Integration], is_slower: IsSlower | None) -> None:
+    def __init__(self, is_slower: IsSlower | None) -> None:
         self.diff = Diff()
-        self._integrations = integrations
         self._is_slower = is_slower
 
     def take(self, name: str, first: Lane, second: Lane) -> None:
@@ -163,18 +161,18 @@ class _Comparison:
             self.diff.differing.append(Pair(name, first.id, second.id, differences, rows))
 
     def _calls(self, lane: Lane) -> list[PairedCall]:
-        asked = (_asked(span, self._integrations) for span in lane.calls)
+        asked = (_asked(span) for span in lane.calls)
         return [call for call in asked if call is not None]
 
 
-def _asked(span: Span, integrations: Mapping[str, Integration]) -> PairedCall | None:
+def _asked(span: Span) -> PairedCall | None:
     """A call as it is compared; None for what is none, such as a driver's own."""
     answered_by = span.text(REPLAY_CALL) or ""
     if (key := span.text(REPLAY_KEY)) is not None:
         told = spans.json_or_text(key)
         missed = tuple(map(str, told)) if isinstance(told, list) else (key,)
         return PairedCall(span.span_id, missed, span.span_id, _asked_json(span), False, span.start, span.end)  # noqa: FBT003 - a field
-    integration = integrations.get(span.text(spans.PLUGIN) or "")
+    integration = named(span.text(spans.PLUGIN))
     if integration is None or integration.describe is None or integration.render is None:
         return None
     if REPLAY_ASKED in span.attributes:  # a changed value, so not the recorded bytes

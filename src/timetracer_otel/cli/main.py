@@ -160,7 +160,7 @@ def _show(  # noqa: PLR0913 - each is an argument of the command line
     How things travelled (lsid, $clusterTime, headers of the connection) is hidden, but not with --full. Files that
     cannot be read are left out and named on stderr; the exit status is then 2.
     """
-    from timetracer_otel.cli import describing, showing  # noqa: PLC0415 - imports every integration, which list needs not
+    from timetracer_otel.cli import describing, showing  # noqa: PLC0415 - imports integrations, which list needs not
 
     left_out: list[CassetteError] = []
     bad = None if strict else left_out
@@ -198,7 +198,7 @@ def _print_request(lanes: list[Lane], cassette: str, form: str, url: str | None)
 def _lanes(cassette: str, lane: str | None, left_out: list[CassetteError] | None) -> list[Lane]:
     """Give the lanes that are meant by a place and an id, without the files that cannot be read."""
     from timetracer_otel.cassette.damaged import reading_on  # noqa: PLC0415 - the others need it not
-    from timetracer_otel.cli import describing  # noqa: PLC0415 - imports every integration
+    from timetracer_otel.cli import describing  # noqa: PLC0415 - as above
 
     files = finding.find([cassette], config.load().dir, left_out=left_out)
     with progress.while_reading(files):
@@ -244,7 +244,7 @@ def _search(*, text: str, cassettes: tuple[str, ...], as_json: bool) -> None:
 
     Files that cannot be read are named on stderr, and the exit status is then 2.
     """
-    from timetracer_otel.cli import searching  # noqa: PLC0415 - imports every integration, which list needs not
+    from timetracer_otel.cli import searching  # noqa: PLC0415 - imports integrations, which list needs not
 
     if not text:
         raise ConfigError("there is no text to look for: give one")
@@ -295,7 +295,7 @@ def _timeline(*, cassette: str, lane: str | None, html: Path | None) -> None:
 
     Files that cannot be read are left out and named on stderr; the exit status is then 2.
     """
-    from timetracer_otel.cli import describing, timeline  # noqa: PLC0415 - imports every integration
+    from timetracer_otel.cli import describing, timeline  # noqa: PLC0415 - as above
 
     left_out: list[CassetteError] = []
     files = finding.find([cassette], config.load().dir, left_out=left_out)
@@ -329,7 +329,7 @@ def _diff(*, first: str, second: str, as_json: bool, slower: str | None, strict:
 
     Files that cannot be read are left out and named on stderr; the exit status is then 2.
     """
-    from timetracer_otel.cli import diffing, side_by_side  # noqa: PLC0415 - imports every integration
+    from timetracer_otel.cli import diffing, side_by_side  # noqa: PLC0415 - as above
 
     is_slower = side_by_side.threshold(slower) if slower is not None else None
     directory = config.load().dir

@@ -13,7 +13,7 @@ from timetracer_otel.cli.output import console, one_line, paragraph
 from timetracer_otel.cli.plumbing import without_plumbing
 from timetracer_otel.cli.style import milliseconds, size, status_style
 from timetracer_otel.cli.styled import Printer, Styled
-from timetracer_otel.integrations import discover
+from timetracer_otel.integrations import named
 
 __all__ = ["LONGEST", "print_call", "print_lanes"]
 
@@ -159,7 +159,6 @@ class _Look:
 
     def __init__(self, *, full: bool) -> None:
         self._full = full
-        self._integrations = discover()
 
     def print_section(self, out: Printer, title: str, side: Json) -> None:
         hidden = 0
@@ -211,7 +210,7 @@ class _Look:
         hidden = 0
         if not span["decoded"]:
             return Styled((f"{side} ", "dim")).extend(self._payload(value))
-        integration = self._integrations.get(span["plugin"])
+        integration = named(span["plugin"])
         if not self._full and isinstance(value, dict) and integration is not None:
             value, hidden = without_plumbing(value, integration)
         text = Styled((f"{side} ", "dim")).extend(self._shortened(paragraph(laid_out(value))))

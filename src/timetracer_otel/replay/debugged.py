@@ -14,7 +14,6 @@ from typing import Final
 
 from timetracer_otel.cassette.shelf import Catalog, Shelf
 from timetracer_otel.debugging.calls import call_named
-from timetracer_otel.debugging.proxy import Proxy
 from timetracer_otel.debugging.settings import VARIABLE, Settings, parse
 from timetracer_otel.errors import ConfigError
 from timetracer_otel.replay.arguments import Arguments
@@ -78,6 +77,8 @@ def debugged(arguments: Arguments, catalog: Catalog, folder: Path) -> Iterator[D
     if kind == "pdb":
         yield Debugger(_variables(Settings(kind, lane, call)))
         return
+    from timetracer_otel.debugging.proxy import Proxy  # noqa: PLC0415 - speaks a protocol that only an editor needs
+
     with _door(folder) as door, Proxy(port, door, call, lambda: os.kill(os.getpid(), signal.SIGTERM)) as proxy:
         print(f"timetracer-replay: a debugger may attach to 127.0.0.1:{port}", file=sys.stderr)  # noqa: T201 - the command speaks to its user
         yield Debugger(_variables(Settings(kind, lane, call, str(door))), proxy.close)

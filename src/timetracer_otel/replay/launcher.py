@@ -36,7 +36,6 @@ from timetracer_otel.replay.debugged import debugged
 from timetracer_otel.replay.env import Environment, environment
 from timetracer_otel.replay.verifying import command_line
 from timetracer_otel.replay.verifying.client import given_header
-from timetracer_otel.replay.verifying.options import Options
 from timetracer_otel.replay.verifying.process import BOOT
 from timetracer_otel.replay.verifying.report import write
 
@@ -117,6 +116,8 @@ def _verify(
     command: Sequence[str], catalog: shelf.Catalog, surroundings: Environment, arguments: Arguments, directory: Path
 ) -> int:
     """Send the recorded requests, compare, and give the exit status."""
+    from timetracer_otel.replay.verifying.options import Options  # noqa: PLC0415 - stands on all of the verification
+
     if arguments.trace is not None:
         command_line.must_be_folder(arguments.trace)
     if arguments.ignore_file is not None and not arguments.learn:

@@ -18,7 +18,7 @@ from timetracer_otel.cassette.model import Lane, Span
 from timetracer_otel.cassette.urls import split
 from timetracer_otel.cli.export.exchanges import Exchange, of_call, of_entry
 from timetracer_otel.cli.summary import error_text
-from timetracer_otel.integrations import discover
+from timetracer_otel.integrations import named
 
 __all__ = ["document", "file_name"]
 
@@ -140,8 +140,8 @@ def _database(call: Span) -> Json:
 
 def _library(call: Span) -> str:
     """The library by the name that 1.x has for it."""
-    plugin = call.text(spans.PLUGIN) or ""
-    integration = discover().get(plugin)
+    plugin = call.text(spans.PLUGIN)
+    integration = named(plugin)
     if integration is not None and integration.version1:
         return integration.version1[0].name
     return plugin or call.text("db.system.name") or "unknown"

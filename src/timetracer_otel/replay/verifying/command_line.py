@@ -9,13 +9,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
+from typing import TYPE_CHECKING
 
 from timetracer_otel.cassette.shelf import Catalog
 from timetracer_otel.errors import ConfigError
-from timetracer_otel.replay.accepting.accept import accept
 from timetracer_otel.replay.comparing import ignore
-from timetracer_otel.replay.verifying import report, verify
-from timetracer_otel.replay.verifying.options import Options
+
+if TYPE_CHECKING:
+    from timetracer_otel.replay.verifying.options import Options
 
 __all__ = [
     "Reports",
@@ -113,6 +114,9 @@ def check(catalog: Catalog, options: Options, reports: Reports, learned: Path | 
         ConfigError: a wrong option, or a report that cannot be written.
         CassetteError: a cassette that cannot be read.
     """
+    from timetracer_otel.replay.accepting.accept import accept  # noqa: PLC0415 - a replay alone does not wait for it
+    from timetracer_otel.replay.verifying import report, verify  # noqa: PLC0415 - as above
+
     signal.signal(signal.SIGTERM, _end)
     result = verify.learn(catalog, options, learned) if learned is not None else verify.verify(catalog, options)
     print(report.as_text(result))  # noqa: T201 - the command speaks to its user
