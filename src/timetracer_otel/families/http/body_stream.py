@@ -50,6 +50,15 @@ class Body:
         """Bytes held in memory."""
         return self._held
 
+    @property
+    def has_left(self) -> bool:
+        """Whether some of it is in memory no more."""
+        return bool(self._parts)
+
+    def held(self) -> bytes:
+        """What is in memory."""
+        return b"".join(self._pieces)
+
     def add(self, piece: _Piece, *, continues: bool = False, at: int | None = None) -> None:
         """Take what has passed.
 

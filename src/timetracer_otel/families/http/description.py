@@ -10,6 +10,7 @@ from urllib.parse import parse_qsl, unquote, urlsplit
 from timetracer_otel import redaction, seams
 from timetracer_otel.families.http import bodies
 from timetracer_otel.families.http.messages import Sent
+from timetracer_otel.families.http.process_needs import is_process_need
 from timetracer_otel.families.http.volatile import ignored_field, ignored_header, ignored_query
 from timetracer_otel.seams import Description, web_tokens
 from timetracer_otel.seams.values import Blanker
@@ -58,8 +59,9 @@ def describe_both(request: Sent) -> tuple[Description, Description]:
         bodies.pairs_of(_counted_query(query, settings.ignore_query), in_head),
         bodies.pairs_of(_counted_headers(request, settings.ignore_headers), in_head),
     ))  # fmt: skip
-    values, read = (*in_path.values, *in_head.values), request.method.upper() in _SAFE
-    whom = _preference(request)
+    values, whom = (*in_path.values, *in_head.values), _preference(request)
+    settles = is_process_need(request.method, url, request.body)
+    read = settles or request.method.upper() in _SAFE
     subjects = (("http", origin, *path.strip("/").split("/")),)
     unsent = Description(
         key,
@@ -68,13 +70,15 @@ def describe_both(request: Sent) -> tuple[Description, Description]:
         read,
         whom,
         subjects=subjects,
+        settles=settles,
         peer=origin,
     )
     kind, coding = request.header("content-type"), request.header("content-encoding")
     body = bodies.canonical(request.body, kind, coding, in_body, frozenset(settings.ignore_fields))
     digest = blake2b(head + b"\0\0\0" + body, digest_size=16, person=b"whole").digest()
     values = (*values, *in_body.values)
-    return Description(key, digest, values, read, whom, subjects=subjects, peer=origin), unsent
+    whole = Description(key, digest, values, read, whom, subjects=subjects, settles=settles, peer=origin)
+    return whole, unsent
 
 
 def describe_blind(request: Sent) -> tuple[Description, ...]:

@@ -16,7 +16,8 @@ from timetracer_otel import redaction, seams, spans
 from timetracer_otel.families.http import messages
 from timetracer_otel.families.http.body_stream import Body
 from timetracer_otel.families.http.messages import Sent
-from timetracer_otel.seams import Call, exceptions, faults
+from timetracer_otel.families.http.process_needs import is_process_need
+from timetracer_otel.seams import Call, exceptions, faults, first_needs
 
 __all__ = ["Recording", "begin", "in_exchange", "suppressed", "within"]
 
@@ -288,4 +289,15 @@ class Recording:
         for body in (self._request_body, self._response_body):
             if body is not None and not body.complete:
                 body.end(failed=not response)
+        if response and spans.INCOMPLETE not in call.attributes:
+            self._keep_for_others()
         call.end()
+
+    def _keep_for_others(self) -> None:
+        """Keep in the session, too, what other requests of the process know from this one."""
+        request, sent = self.request, self._request_body
+        if any(body is not None and body.has_left for body in (sent, self._response_body)):
+            return
+        asked = request.method, request.url, request.body if sent is None else sent.held()
+        if is_process_need(*asked):
+            first_needs.keep(self.call, lambda: (request.method, _span_attributes(request)), asked)
