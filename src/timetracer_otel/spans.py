@@ -103,6 +103,8 @@ number among those that the one before started, and when it was started, in nano
 CONNECTED = "timetracer.connected"
 """On a connection that failed: when the attempts of its lane began that were before it and had not failed, in
 nanoseconds since 1970, with blanks between."""
+FIRST_NEED = "timetracer.first_need"
+"""True on a call that each process makes when it first needs the answer, which it keeps for all requests."""
 CLIENT_LEFT = "timetracer.client.left"
 """On an entry whose client left before the exchange was over: during its ``request`` or the ``response``."""
 CLIENT_LEFT_TIME = "timetracer.client.left.time"

@@ -18,7 +18,7 @@ def test_each_request_is_verified_alone(driver: str, installed: PostgresServer, 
     assert_each_is_verified_alone(f"postgresql+{driver}", installed, tmp_path)
 
 
-@pytest.mark.parametrize("driver", ["psycopg", "psycopg2"])
+@pytest.mark.parametrize("driver", ["psycopg", "psycopg2", "asyncpg"])
 def test_a_pool_may_see_whether_a_connection_lives(driver: str, installed: PostgresServer, tmp_path: Path) -> None:
     """It asks that of one that has waited: the first request of a process does not."""
     assert_each_is_verified_alone(f"postgresql+{driver}", installed, tmp_path, PRE_PING="yes")

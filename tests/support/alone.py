@@ -16,7 +16,8 @@ from tests.support.commands import OTEL, REPLAY
 __all__ = ["assert_each_is_verified_alone"]
 
 HERE = Path(__file__).parent
-SERVED = (sys.executable, "-m", "flask", "--app", "sqlalchemy_app", "run", "--port")
+FLASK = (sys.executable, "-m", "flask", "--app", "sqlalchemy_app", "run", "--port")
+UVICORN = (sys.executable, "-m", "uvicorn", "sqlalchemy_asyncio_app:app", "--port")
 ELSEWHERE = "somebody:else@db.nowhere.example:6543/warehouse"
 
 
@@ -30,14 +31,15 @@ def assert_each_is_verified_alone(scheme: str, server: Any, folder: Path, **sett
         settings: of the environment.
     """
     port = free_port()
+    program, served = ("sqlalchemy_asyncio_app.py", UVICORN) if "asyncpg" in scheme else ("sqlalchemy_app.py", FLASK)
     server.start()
     try:
         url = f"{scheme}://{server.dsn.partition('://')[2]}"
         env = {**os.environ, "DATABASE_URL": url, "TIMETRACER_DIR": str(folder / "cassettes"), **settings}
-        subprocess.run([sys.executable, "sqlalchemy_app.py"], cwd=HERE, env=env, check=True, timeout=60)
-        command = [*OTEL, "--traces_exporter", "timetracer", *SERVED, str(port)]
-        with Program(command, log=folder / "log", env=env, cwd=HERE) as program:
-            program.wait_for_port(port)
+        subprocess.run([sys.executable, program], cwd=HERE, env=env, check=True, timeout=60)
+        command = [*OTEL, "--traces_exporter", "timetracer", *served, str(port)]
+        with Program(command, log=folder / "log", env=env, cwd=HERE) as running:
+            running.wait_for_port(port)
             asks = [Ask("POST", "/notes", {"text": "first"}), Ask("GET", "/notes/1")]
             asks += [Ask("POST", "/notes", {"text": "second"}), Ask("GET", "/notes/2")]
             assert [ask.send(port).status for ask in asks] == [200] * 4
@@ -49,7 +51,7 @@ def assert_each_is_verified_alone(scheme: str, server: Any, folder: Path, **sett
     lanes = [*(folder / "cassettes").rglob("POST__*.jsonl"), *(folder / "cassettes").rglob("GET__*.jsonl")]
     assert len(lanes) == 16
     for chosen, concurrency in ((lanes, 1), (lanes, 8), *(([lane], 1) for lane in (*lanes[:3], lanes[-1]))):
-        words = [*REPLAY, "--verify", *map(str, chosen), "--concurrency", str(concurrency), "--", *SERVED, "0"]
+        words = [*REPLAY, "--verify", *map(str, chosen), "--concurrency", str(concurrency), "--", *served, "0"]
         done = subprocess.run(words, cwd=HERE, env=env, capture_output=True, text=True, timeout=120, check=False)
         assert done.returncode == 0, done.stdout + done.stderr
         assert f"{len(chosen)} checked, {len(chosen)} passed" in done.stdout

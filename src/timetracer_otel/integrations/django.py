@@ -9,7 +9,7 @@ from timetracer_otel.errors import ReplayMiss
 from timetracer_otel.families.entry.asgi import asgi_call
 from timetracer_otel.families.entry.wsgi import wsgi_call
 from timetracer_otel.integrations import _django_settings
-from timetracer_otel.seams import Instrumentor, Integration, Patch
+from timetracer_otel.seams import Instrumentor, Integration, Patch, first_needs
 from timetracer_otel.seams.door import install, set_up
 from timetracer_otel.seams.handlers import watched
 
@@ -17,6 +17,16 @@ __all__ = ["INTEGRATION", "TimeTracerMiddleware", "auto_setup"]
 
 _Handler = TypeVar("_Handler", bound=Callable[..., Any])
 _HANDLERS = "django.core.handlers.base"
+_KEPT = {
+    "django.contrib.contenttypes.models": (
+        "ContentTypeManager.get_by_natural_key",
+        "ContentTypeManager.get_for_id",
+        "ContentTypeManager.get_for_model",
+        "ContentTypeManager.get_for_models",
+    ),
+    "django.contrib.sites.models": ("SiteManager.get_current",),
+}
+"""Managers that keep what they were told for all requests of the process."""
 
 
 def _watched_view(wrapped: Any, _instance: object, args: Any, kwargs: Any) -> Any:
@@ -39,6 +49,7 @@ INTEGRATION = Integration(
         Patch("django.core.handlers.asgi", "ASGIHandler.__call__", asgi_call),
         Patch("channels.routing", "ProtocolTypeRouter.__call__", asgi_call),
         Patch("django.db.utils", "DatabaseErrorWrapper.__exit__", _call_ends),
+        *(Patch(module, name, first_needs.for_all_requests) for module, names in _KEPT.items() for name in names),
         *_django_settings.PATCHES,
     ),
     handlers=(Patch(_HANDLERS, "BaseHandler.make_view_atomic", _watched_view),),

@@ -121,13 +121,14 @@ def _write_bytes(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:
     watched = instance.__dict__.get(WATCHED)
     if watched is None:
         return wrapped(*args, **kwargs)
-    watched.wrote(args[0])
     try:
-        return wrapped(*args, **kwargs)
-    except BaseException as error:
+        wrapped(*args, **kwargs)
+    except BaseException as error:  # the driver has closed the connection, which is no end of a statement
         cause = error.__context__
-        watched.broke(cause if isinstance(cause, OSError) else error, sends=True)
+        watched.not_sent(args[0], cause if isinstance(cause, OSError) else error)
         raise
+    watched.wrote(args[0])  # nothing is read before that
+    return None
 
 
 INTEGRATION = family.declared(

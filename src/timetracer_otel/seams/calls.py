@@ -23,6 +23,7 @@ __all__ = [
     "CallLane",
     "Named",
     "begin",
+    "ending",
     "instrumented",
     "pending",
     "start",
@@ -187,6 +188,8 @@ class Call:
 
     def end(self) -> None:
         """Say that nothing more will be put, and end the span if it is ours; what is late for it gets child spans."""
+        if (shown := ending.get()) is not None:
+            shown(self)
         is_late, self.under_way, self.over = self.under_way is not None, None, True
         if self.on_span:
             self.lane.complete(self)
@@ -212,6 +215,8 @@ class Call:
         faults.report(where, error)
 
 
+ending: ContextVar[Callable[[Call], None] | None] = ContextVar("timetracer_ending", default=None)
+"""Is shown each call that ends in this context, with all its payloads."""
 CARRIED: Final = "_timetracer_call"
 """Where a span has its call, for who started it."""
 pending: ContextVar[Call | None] = ContextVar("timetracer_pending", default=None)

@@ -8,14 +8,15 @@ from __future__ import annotations
 
 from collections.abc import Hashable
 from contextvars import Context as Variables
-from typing import Final
+from typing import Any, Final
 
 from timetracer_otel import spans
-from timetracer_otel.seams import calls, runtime
+from timetracer_otel.cassette import otlp
+from timetracer_otel.seams import calls, faults, runtime
 from timetracer_otel.seams.calls import Call, Named
 from timetracer_otel.seams.lanes import process
 
-__all__ = ["keep", "keep_again"]
+__all__ = ["for_all_requests", "keep", "keep_again"]
 
 _MOST: Final = 1000
 """Calls of one process that are kept: a program may ask for the catalogs of very many tables."""
@@ -65,3 +66,26 @@ def _record_again(call: Call, named: Named) -> None:
         again.payloads = list(call.payloads)
         again.attributes |= {name: value for name, value in call.attributes.items() if name not in _OF_THE_LANE}
         again.end()
+
+
+def for_all_requests(wrapped: Any, _instance: object, args: Any, kwargs: Any) -> Any:
+    """Go around a function of which a process keeps what it gave, as the wrapper of a :class:`Patch`.
+
+    Such as an object mapper's cache: the calls that it makes are those of a first need.
+    """
+    before = calls.ending.set(_shown)
+    try:
+        return wrapped(*args, **kwargs)
+    finally:
+        calls.ending.reset(before)
+
+
+def _shown(call: Call) -> None:
+    faults.guarded("first_needs", _keep_shown, call)
+
+
+def _keep_shown(call: Call) -> None:
+    call.attributes[spans.FIRST_NEED] = True
+    span = call.span
+    asked = [encode(name, payload) for encode, name, payload in call.payloads if name == spans.REQUEST]
+    keep(call, lambda: (span.name, otlp.own_attributes(span)), repr(asked))

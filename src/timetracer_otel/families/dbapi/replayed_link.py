@@ -98,7 +98,8 @@ class ReplayedLink(ConnectionLink):
         told, error = replaying.ask(self.responder(), asked)
         if hold is not None:
             hold(told)
-        self._state = told.in_transaction, told.changes
+        stays = error is None and asked.operation == "execute" and asked.outline.reads  # whoever had asked it
+        self._state = asked.in_transaction if stays else told.in_transaction, told.changes
         for what, *args in told.noticed:
             callback = self.callbacks.get(what)
             if callback is not None:

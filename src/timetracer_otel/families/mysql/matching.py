@@ -16,7 +16,7 @@ from timetracer_otel.families.mysql.asked import INIT_DB, QUERY, SYSTEM, Asked
 from timetracer_otel.seams import Description, Value
 from timetracer_otel.seams.values import Blanker
 
-__all__ = ["CONNECT", "CONNECTING", "describe", "describe_otherwise", "describe_recorded"]
+__all__ = ["CONNECT", "CONNECTING", "describe", "describe_otherwise", "describe_recorded", "sets_up"]
 
 _KEPT: Final = 4096
 """Characters of the longest statement that is remembered."""
@@ -31,7 +31,7 @@ CONNECT: Final = Description((SYSTEM, "CONNECT", ""), b"", (), read=False, subje
 """Of a connection that could not be made."""
 
 
-def describe(asked: Asked, *, aside: bool = False) -> Description:
+def describe(asked: Asked, *, aside: bool = False, first: bool = False) -> Description:
     """Say what is asked, so that the same asked in another run compares equal.
 
     The key is the system, the verb of the statement and its table. The text of the statement counts, which has the
@@ -41,9 +41,10 @@ def describe(asked: Asked, *, aside: bool = False) -> Description:
     Args:
         asked: recorded or live.
         aside: whether it looks after its connection, which no program asks for: it is another question then.
+        first: whether it sets its connection up, as the first call in its lane of one that was there before.
     """
     text, values = _statement(asked.compact) if len(asked.compact) <= _KEPT else _statement.__wrapped__(asked.compact)
-    shape = [asked.command, text if asked.command == QUERY else asked.argument, aside]
+    shape = [asked.command, text if asked.command == QUERY else asked.argument, aside, first]
     if asked.file is not None:
         shape.append(blake2b(asked.file, digest_size=16).digest())
     digest = blake2b(repr(shape).encode("utf-8", "surrogatepass"), digest_size=16).digest()
@@ -83,12 +84,15 @@ def _of_binary(found: re.Match[str], blanker: Blanker) -> str:
 
 
 def describe_otherwise(asked: Asked) -> tuple[Description, ...]:
-    """As :func:`describe`, without the secrets, which a recording may have hidden for good; mostly none.
+    """As :func:`describe`, in the other forms in which a recording may have it; mostly none.
+
+    Without the secrets, which may be hidden for good; as the first on its connection.
 
     Args:
         asked: live.
     """
-    return (describe(asked.blanked()),) if asked.secrets() else ()
+    first = (describe(asked, first=True),) if sets_up(asked) else ()
+    return (*first, describe(asked.blanked())) if asked.secrets() else first
 
 
 def describe_recorded(recorded: Span) -> Description | None:
@@ -107,7 +111,17 @@ def describe_recorded(recorded: Span) -> Description | None:
     aside = bool(recorded.attributes.get(questions.ASIDE))
     if not aside and not asked.place.inside and statements.is_end(asked.sql):
         return None  # of an earlier version's recordings
-    return describe(asked.blanked() if asked.secret else asked, aside=aside)
+    first = questions.SERVER in recorded.attributes and not aside and sets_up(asked)
+    return describe(asked.blanked() if asked.secret else asked, aside=aside, first=first)
+
+
+def sets_up(asked: Asked) -> bool:
+    """Whether a call only sets its connection up.
+
+    Args:
+        asked: recorded or live.
+    """
+    return asked.command == QUERY and statements.is_set_up(asked.compact)
 
 
 def _about(asked: Asked) -> tuple[str, str]:

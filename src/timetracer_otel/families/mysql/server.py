@@ -28,6 +28,11 @@ __all__ = ["Server", "recorded_connections"]
 _QUIT: Final = 1
 _AUTOCOMMIT: Final = 0x0002
 _SETS_AUTOCOMMIT: Final = re.compile(r"(?i)\bautocommit\s*=\s*(\w+)")
+_SETS_MODES: Final = re.compile(r"(?i)\bsql_mode\s*=")
+_NO_BACKSLASHES: Final = 0x0200
+"""Whether a backslash means nothing in a text, by which drivers choose how they quote."""
+_SWITCHES: Final = re.compile(r"(?i)\s*SET\s+(?:SESSION\s+|@@(?:session\.)?)?autocommit\s*=\s*\w+\s*;?\s*")
+"""Says only who ends transactions; outside of one nothing comes of it before the next statement."""
 _known: dict[int, tuple[Responder, Known]] = {}
 """By the address of a responder, with that, so that the address is no other's."""
 
@@ -69,6 +74,8 @@ class Server(Dialogue[bytes]):
         self._greeted = self._logged_in = self._broken = False
         self._connected = False
         self._sets_up = True
+        self._was_there = False
+        """Whether the recorded connection was there before its lane, so that it was set up by calls."""
         self._loading: tuple[Asked, list[bytes]] | None = None
         self._partial = False
         self._tail: Iterable[Reply[bytes]] = ()
@@ -151,6 +158,8 @@ class Server(Dialogue[bytes]):
         asked = Asked(command, packet.payload[1:], place=self._place)
         if self._is_upkeep(asked):
             yield from self._looks_after(asked)
+        elif self._switches(asked):
+            yield from self._switched(asked)
         elif (begins := self._file_wanted(asked)) is not None:
             self._loading = asked, []
             yield begins
@@ -167,15 +176,40 @@ class Server(Dialogue[bytes]):
 
     def _looks_after(self, asked: Asked) -> Iterator[Reply[bytes]]:
         """Answer what is no call: yes, unless it went otherwise in its turn."""
-        found = self._responder.next_in_lane(matching.describe(asked, aside=True)) if self._connected else None
+        found = None
+        if self._connected:
+            took = self._responder.next_in_lane
+            found = took(matching.describe(asked, aside=True))
+            if found is None and matching.sets_up(asked):
+                found = took(matching.describe(asked, first=not self._was_there))
+                self._was_there = self._was_there or found is not None
         if found is not None:
             yield from self._answer(asked, found, 1)
-            return
+        else:
+            yield self._agrees(asked)
+
+    def _switches(self, asked: Asked) -> bool:
+        return asked.command == QUERY and not self._place.inside and _SWITCHES.fullmatch(asked.compact) is not None
+
+    def _switched(self, asked: Asked) -> Iterator[Reply[bytes]]:
+        """Answer who ends transactions; the recorded connection may have been new, where that is no call."""
+        forms = matching.describe(asked), matching.describe(asked, first=True)
+        took = (self._responder.next_in_lane(one, in_turn=False) for one in forms)
+        found = next((one for one in took if one is not None), None)
+        if found is not None:
+            yield from self._answer(asked, found, 1)
+        else:
+            yield self._agrees(asked)
+
+    def _agrees(self, asked: Asked) -> bytes:
         if sets := _SETS_AUTOCOMMIT.search(asked.compact):
             on = sets[1].lower() in {"1", "on", "true"}
             self._status = self._status | _AUTOCOMMIT if on else self._status & ~_AUTOCOMMIT
+        if _SETS_MODES.search(asked.compact):
+            plain = "NO_BACKSLASH_ESCAPES" in asked.compact.upper()
+            self._status = self._status | _NO_BACKSLASHES if plain else self._status & ~_NO_BACKSLASHES
         says = wire.eof(self._status) if asked.command == SET_OPTION else wire.ok(self._status)
-        yield wire.frame(says, 1)
+        return wire.frame(says, 1)
 
     # Files of the client.
 
@@ -243,14 +277,20 @@ class Server(Dialogue[bytes]):
         followed = course.Following(went)
         followed.feed(recorded.payload(spans.RESPONSE) or b"")
         if went.status is not None:
-            self._status = went.status
-        if asked.command == QUERY and statements.is_catalog(asked.compact):
-            # It begins and ends no transaction, and what answers may have been asked outside of this one.
-            self._status = self._status & ~IN_TRANSACTION | (IN_TRANSACTION if self._place.inside else 0)
+            self._status = self._as_it_stands(asked, went.status) if went.error is None else went.status
         inside = bool(self._status & IN_TRANSACTION)
         wrote = inside and (self._place.wrote or statements.writes(asked.compact))
         self._place = self._place._replace(inside=inside, wrote=wrote)
         return went.ended
+
+    def _as_it_stands(self, asked: Asked, status: int) -> int:
+        """A read ends no transaction, and one that commits by itself begins none, whoever had asked what answers."""
+        if asked.command != QUERY or not (statements.is_catalog(asked.compact) or statements.is_read(asked.compact)):
+            return status
+        commits = self._status & _AUTOCOMMIT or statements.is_catalog(asked.compact)
+        begun = 0 if commits else status & IN_TRANSACTION
+        inside = IN_TRANSACTION if self._place.inside else begun
+        return status & ~(IN_TRANSACTION | _AUTOCOMMIT) | inside | self._status & _AUTOCOMMIT
 
 
 def _after_file(said: bytes, number: int) -> bytes:

@@ -111,7 +111,7 @@ class Watched(Onlooker):
         self._look(f"{self.plugin}.watch", self._wrote_packet, packet)
 
     def not_sent(self, packet: bytes, error: BaseException) -> None:
-        """Take a packet that could not be sent: the connection was known to be at its end.
+        """Take a packet that could not be sent.
 
         Args:
             packet: whole.
@@ -127,14 +127,13 @@ class Watched(Onlooker):
         """
         self._look(f"{self.plugin}.watch", self._arrived_bytes if data else self._ended, data)
 
-    def broke(self, error: BaseException, *, sends: bool = False) -> None:
-        """Take what reading or sending raised.
+    def broke(self, error: BaseException) -> None:
+        """Take what reading raised.
 
         Args:
             error: the exception.
-            sends: whether sending did.
         """
-        self._look(f"{self.plugin}.watch", partial(self._failed, sends=sends), error)
+        self._look(f"{self.plugin}.watch", partial(self._failed, sends=False), error)
 
     def left(self) -> None:
         """Take that the client has given the connection up."""

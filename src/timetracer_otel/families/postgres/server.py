@@ -20,6 +20,7 @@ from timetracer_otel.families.postgres.asked import UNKNOWN, Asked, Described, P
 from timetracer_otel.families.postgres.exchange import CANCELLED, CLOSED, Remembered
 from timetracer_otel.families.postgres.wire import Message, Split
 from timetracer_otel.seams import Description, Responder
+from timetracer_otel.seams.brokering import is_brokering
 
 __all__ = ["Portal", "Server", "Statement"]
 
@@ -32,6 +33,8 @@ _DEFAULTS: Final = {
 _ASKED_FOR: Final = "application_name", "TimeZone", "standard_conforming_strings", "IntervalStyle"
 """What is as the client asks for it when it connects."""
 _AUTHENTICATED: Final = wire.frame(b"R", bytes(4))
+_NOTHING: Final = wire.frame(b"t", bytes(2)) + wire.frame(b"n")
+"""Describes a statement without parameters that gives no rows."""
 
 
 @dataclass(slots=True)
@@ -177,7 +180,7 @@ class Server(Dialogue[bytes]):
 
     def _query(self, body: bytes) -> Iterator[Reply[bytes]]:
         asked = Asked("query", wire.text(body)[0])
-        if statements.is_upkeep(asked.sql):
+        if statements.is_upkeep(asked.sql) or is_brokering():
             yield self._tidied(asked.sql)
             return
         if statements.outline(asked.sql).verb == "COPY" and (begins := self._copy_begins(asked)):
@@ -195,6 +198,9 @@ class Server(Dialogue[bytes]):
             back = [wire.parameter_status(name, self._parameters.get(name, "")) for name in self._changed]
             self._changed = {}
         tag = sql.split(maxsplit=1)[0] if sql.startswith("D") else "RESET"
+        if setting_up.is_around(sql):
+            tag = statements.outline(sql).verb
+            return wire.command_complete(tag) + self._ready(b"T" if tag == "BEGIN" else _IDLE)
         return b"".join(back) + wire.command_complete(tag) + self._ready(self._status)
 
     def _copy_begins(self, asked: Asked) -> bytes:
@@ -248,6 +254,9 @@ class Server(Dialogue[bytes]):
             yield self._passed(batch.failed)
             return
         asked = self._asked(batch)
+        if asked is not None and is_brokering():
+            yield wire.frame(b"2") + self._tidied(asked.sql)
+            return
         if asked is None:
             yield wire.frame(b"3") * batch.closes + self._ready(self._status)
             return
@@ -294,7 +303,7 @@ class Server(Dialogue[bytes]):
     def _prepare(self, statement: Statement) -> Iterator[bytes]:
         """Describe a statement as it was described, wherever that was recorded; or refuse it as it was refused."""
         asked = Asked("prepare", statement.sql, statement.types)
-        described = self._described(asked)
+        described = Described(_NOTHING) if is_brokering() else self._described(asked)
         if described is not None:
             statement.described = self._described_before[statement.sql, statement.types] = described
             yield wire.frame(b"1") + described.messages
@@ -350,7 +359,15 @@ class Server(Dialogue[bytes]):
             self._place = self._place._replace(
                 connection=question.place.connection, transaction=question.place.transaction
             )
-        return recorded, told.rebound(recorded, answer.bindings)
+        return recorded, self._as_it_stands(asked, told.rebound(recorded, answer.bindings))
+
+    def _as_it_stands(self, asked: Asked, said: Iterator[Message]) -> Iterator[Message]:
+        """A read leaves a transaction as it is, also where one answers that was asked outside of it, or in another."""
+        is_read, failed = statements.is_read(asked.sql) or statements.is_catalog(asked.sql), False
+        for kind, body in said:
+            failed = failed or kind == b"E"
+            stays = is_read and not failed and kind == b"Z"
+            yield (kind, wire.ready(self._status)) if stays else (kind, body)
 
     def _broken_off(self, asked: Asked) -> Iterator[Description]:
         """Describe an ``executemany`` by its first rows, as many as were recorded of one that the server refused.

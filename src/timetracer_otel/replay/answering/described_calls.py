@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 
 from timetracer_otel import seams, spans
 from timetracer_otel.cassette import model
@@ -55,7 +56,7 @@ def descriptions(calls: Iterable[model.Span]) -> Iterator[tuple[model.Span, Desc
             continue
         description = integration.describe(span)
         if description is not None:
-            yield span, description
+            yield span, replace(description, settles=True) if spans.FIRST_NEED in span.attributes else description
 
 
 def answer(span: model.Span) -> bytes:
