@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import tempfile
 import threading
+import time
 import uuid
 import warnings
 from collections.abc import Callable, Iterator
@@ -250,6 +251,15 @@ def lost(address: dict[str, Any]) -> Any:
 
 
 @scenario
+def gone(address: dict[str, Any]) -> Any:
+    """A connection that the server has closed while nothing was asked, so that the next statement cannot be sent."""
+    with connected(address) as connection:
+        connection.cursor().execute("SET SESSION wait_timeout = 1")
+        time.sleep(2)
+        return [outcome(lambda: connection.cursor().execute("SELECT 1")), connection.open]
+
+
+@scenario
 def several_results(address: dict[str, Any]) -> Any:
     """Several statements at once, procedures, what is left unread."""
     seen: list[Any] = []
@@ -355,6 +365,11 @@ def charsets(address: dict[str, Any]) -> Any:
         seen.append(cursor.fetchall())
         cursor.execute("SELECT @@sql_mode")
         seen.append(cursor.fetchall())
+    with pymysql.connect(**address) as connection:
+        cursor = connection.cursor()
+        cursor.execute("SET SESSION sql_mode = 'NO_BACKSLASH_ESCAPES'")
+        cursor.execute("SELECT %s", ("it's \\ here",))
+        seen += [connection.escape("it's"), cursor.fetchall()]
     return seen
 
 
