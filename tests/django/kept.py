@@ -1,4 +1,4 @@
-"""A Django project that asks for content types, by a program that sends it requests: ``kept.py PATH…``."""
+"""A Django project that asks for content types and its site, by a program that sends it requests: ``kept.py PATH…``."""
 
 from __future__ import annotations
 
@@ -30,13 +30,15 @@ if not settings.configured:
                 "CONN_MAX_AGE": None,
             }
         },
-        INSTALLED_APPS=["django.contrib.contenttypes"],
+        INSTALLED_APPS=["django.contrib.contenttypes", "django.contrib.sites"],
         ROOT_URLCONF=__name__,
         SECRET_KEY="of the tests",
+        SITE_ID=1,
     )
     django.setup()
 
 from django.contrib.contenttypes.models import ContentType
+from django.contrib.sites.models import Site
 from django.core.handlers.wsgi import WSGIHandler
 from django.core.management import call_command
 from django.db import transaction
@@ -44,16 +46,21 @@ from django.http import HttpRequest, HttpResponse
 from django.urls import path
 
 
+def known() -> str:
+    """Ask what Django keeps."""
+    return f"{ContentType.objects.get_for_model(ContentType).model}@{Site.objects.get_current().domain}"
+
+
 def kind(_request: HttpRequest) -> HttpResponse:
     """Ask outside of any transaction."""
-    return HttpResponse(f"{ContentType.objects.get_for_model(ContentType).model};")
+    return HttpResponse(f"{known()};")
 
 
 def made(_request: HttpRequest) -> HttpResponse:
     """Ask in a transaction that has written, and goes on."""
     with transaction.atomic():
         one = ContentType.objects.create(app_label="made", model="first")
-        name = ContentType.objects.get_for_model(ContentType).model
+        name = known()
         other = ContentType.objects.create(app_label=name, model="second")
     deleted, _ = ContentType.objects.filter(pk__in=(one.pk, other.pk)).delete()
     return HttpResponse(f"{name} {other.pk - one.pk} {deleted};")

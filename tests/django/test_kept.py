@@ -16,7 +16,7 @@ from tests.support.postgres import PostgresServer
 pytestmark = pytest.mark.system
 
 PROGRAM = (sys.executable, str(Path(__file__).with_name("kept.py")))
-KIND, MADE = "contenttype;", "contenttype 1 2;"
+KIND, MADE = "contenttype@example.com;", "contenttype@example.com 1 2;"
 
 
 @pytest.fixture(scope="module", params=["sqlite3", "postgresql", "mysql"])
