@@ -204,6 +204,8 @@ def test_requests_and_answers(rabbit: Rabbit, tmp_path: Path, name: str) -> None
     status, said = client.replayed()
     assert status == 0, said
     assert "0 missed, 0 unused" in said
+    status, said = client.replayed("--verify")  # as a script, with all that it prints
+    assert (status, "1 checked, 1 passed" in said) == (0, True), said
     status, said = Recorded(tmp_path / "server", program(name, "serve"), "").replayed("--verify")
     assert (status, "0 differ" in said) == (0, True), said
 

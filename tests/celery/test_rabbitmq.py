@@ -72,3 +72,22 @@ def test_the_tasks_are_verified_with_no_broker(cassettes: Path) -> None:
     status, said = replay(cassettes, "", "--verify", command=WORKER, BROKER_URL=NOWHERE, CHANGED="1")
     assert status == 1
     assert said.count("DIFFERS TASK payments.double") == 5, said
+
+
+def test_a_client_gets_its_results_by_messages(tmp_path: Path) -> None:
+    """Of the backend ``rpc://``: each answers the message that asked for it, so that nobody waits in vain."""
+    client, recording = (sys.executable, "results.py"), ("opentelemetry-instrument", "--traces_exporter", "timetracer")
+    with running() as rabbit:
+        env = environment(BROKER_URL=rabbit.url, TIMETRACER_DIR=str(tmp_path / "cassettes"))
+        worker = ["celery", "-A", "results", "worker", "--pool", "solo", "-l", "error"]
+        with Program(worker, log=tmp_path / "worker.log", env=env, cwd=HERE):
+            done = subprocess.run(
+                (*recording, *client), cwd=HERE, env=env, capture_output=True, text=True, timeout=90, check=False
+            )
+    assert (done.returncode, done.stdout) == (0, "[2, 'KeyError(7)', 0, 2, 4]\n"), done.stderr
+    status, said = replay(tmp_path / "cassettes", "", command=client, BROKER_URL=NOWHERE)
+    assert (status, done.stdout in said, "0 missed, 0 unused" in said) == (0, True, True), said
+    status, said = replay(tmp_path / "cassettes", "", "--verify", command=client, BROKER_URL=NOWHERE)
+    assert (status, "1 checked, 1 passed" in said) == (0, True), said
+    status, said = replay(tmp_path / "cassettes", "", "--verify", command=client, BROKER_URL=NOWHERE, CHANGED="1")
+    assert (status, "changed messaging kombu publish celery results.add" in said) == (1, True), said

@@ -149,21 +149,24 @@ class _Broker:
         self._lanes: dict[Any, str] = {}
         self._expected: set[str] = set()
         """Queues that the app takes messages of, and that may have another one."""
+        self._for_answers: set[str] = set()
+        """Queues by which the results of tasks come."""
         self._pushed: defaultdict[str, deque[Message]] = defaultdict(deque)
         self._moved = _clock()
         self._told: WeakKeyDictionary[Any, int] = WeakKeyDictionary()
 
     # What the seam says.
 
-    def consume(self, channel: Any, queue: str) -> None:
+    def consume(self, channel: Any, queue: str, *, is_for_answers: bool = False) -> None:
         """Take that the app takes messages of a queue.
 
         Args:
             channel: by which.
             queue: its name.
+            is_for_answers: whether nothing but answers comes by it.
         """
         self.queues(channel).add(queue)
-        self._expected.add(queue)
+        (self._for_answers if is_for_answers else self._expected).add(queue)
 
     def queues(self, channel: Any) -> set[str]:
         """Give the queues that the app takes messages of, on a channel.
@@ -232,6 +235,8 @@ class _Broker:
         given = tag()
         if self._pushed.get(queue):
             return _raw_message(self._pushed[queue].popleft(), given)
+        if queue in self._for_answers:
+            raise Empty
         asking, responder = entering(), seams.responder(NAME)
         if asking is not None and responder is not None and not is_messages(asking):
             responder.refuse(f"what a lane takes from {queue} by itself is not recorded")

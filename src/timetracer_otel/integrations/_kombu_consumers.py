@@ -22,13 +22,15 @@ from timetracer_otel.seams import Patch, faults
 from timetracer_otel.seams.brokering import AppsWork, is_brokering
 from timetracer_otel.seams.lanes import entering, outside
 
-__all__ = ["AWAITED", "PATCHES"]
+__all__ = ["AWAITED", "PATCHES", "RESULTS"]
 
 AWAITED: Final = Awaited()
 _STATE: Final = "_timetracer"
 _DELIVERY: Final = "_timetracer_delivery"
 """Where a message that the app has asked for has its entry."""
 _CELERYS: Final = ("celery.", "kombu.pidbox")
+RESULTS: Final = "celery.backends.rpc"
+"""By which results come as messages, each an answer to the message that asked for the task."""
 _MONITOR: Final = "celery.events.receiver"
 """By which an app takes Celery's events, as a monitor does; its workers have functions of their own for that."""
 _KEEPERS: Final = ("kombu.simple", "kombu.common")
@@ -92,7 +94,11 @@ class _Receiver:
         self._is_settled = is_settled
         functools.update_wrapper(self, callback, updated=())
         if seams.responder(NAME) is not None and not _is_celerys(callback):
-            BROKER.consume(self._channel, self._queue)
+            BROKER.consume(self._channel, self._queue, is_for_answers=self._is_for_results)
+
+    @property
+    def _is_for_results(self) -> bool:
+        return _module(self._callback) == RESULTS
 
     def __call__(self, raw: Any) -> Any:
         if seams.is_off(NAME) or _is_celerys(self._callback):
@@ -111,7 +117,8 @@ class _Receiver:
 
     def _begun(self, raw: Any) -> Handled | None:
         state, tag, came = _state_of(self._channel), raw.delivery_tag, _message(raw)
-        if _answers(self._queue, came):
+        is_result = self._is_for_results  # whose task may have told of its progress before
+        if _answers(self._queue, came, is_last=not is_result) or is_result:
             return None
         if _module(self._callback).startswith(_KEEPERS):
             state.kept[tag] = self._queue
@@ -129,7 +136,7 @@ class _Receiver:
 
 def _is_celerys(callback: Any) -> bool:
     module = _module(callback)
-    return module.startswith(_CELERYS) and module != _MONITOR
+    return module.startswith(_CELERYS) and module not in {_MONITOR, RESULTS}
 
 
 def _module(callback: Any) -> str:
@@ -165,9 +172,9 @@ def _message(raw: Any) -> Message:
     )
 
 
-def _answers(queue: str, came: Message) -> bool:
+def _answers(queue: str, came: Message, *, is_last: bool = True) -> bool:
     """Whether a message answers a request of a lane that is recorded: then it belongs to that."""
-    request = AWAITED.request(queue, came)
+    request = AWAITED.request(queue, came, is_last=is_last)
     if request is not None:
         passed(NAME, request, queue, came)
     return request is not None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import sys
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any, Final
@@ -14,7 +15,7 @@ from timetracer_otel.families.messaging import publishing
 from timetracer_otel.families.messaging.publishing import Published
 from timetracer_otel.families.messaging.working import to_json
 from timetracer_otel.integrations._celery_broker import BROKER, NAME
-from timetracer_otel.integrations._kombu_consumers import AWAITED
+from timetracer_otel.integrations._kombu_consumers import AWAITED, RESULTS
 from timetracer_otel.seams import Description, Responder, faults
 from timetracer_otel.seams.brokering import BrokersWork
 
@@ -90,9 +91,12 @@ def _message(  # noqa: PLR0913, PLR0917 - as kombu calls it
 
 
 def _request(message: Published, *args: Any) -> tuple[str, str] | None:
-    """Where a message wants to be answered, and by which id; None of one that does not, and of Celery's tasks."""
+    """Where a message wants to be answered, and by which id; None of one that does not.
+
+    A task of Celery's names its process, whether or not its result comes by a message.
+    """
     properties = args[5]
-    if message.name or not properties.get("reply_to"):
+    if not properties.get("reply_to") or (message.name and RESULTS not in sys.modules):
         return None
     to = properties["reply_to"]
     return str(getattr(to, "name", to)), str(properties.get("correlation_id") or "")

@@ -269,14 +269,16 @@ class Awaited:
             while len(self._calls) > _MOST_AWAITED:
                 self._calls.popitem(last=False)
 
-    def request(self, queue: str, answer: Message) -> Call | None:
+    def request(self, queue: str, answer: Message, *, is_last: bool = True) -> Call | None:
         """Give the request that a message answers; None when it answers none.
 
         Args:
             queue: that it came by.
             answer: the message.
+            is_last: whether no other answer is to come.
         """
-        return self._calls.pop((queue, answer.correlation_id), None) if self._calls else None
+        taken = self._calls.pop if is_last else self._calls.get
+        return taken((queue, answer.correlation_id), None) if self._calls else None
 
 
 def passed(plugin: str, opener: Call, queue: str, came: Message) -> None:

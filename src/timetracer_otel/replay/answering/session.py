@@ -211,10 +211,14 @@ class PluginResponder:
         return self._player.journal.has_left(self._player.lane().id)
 
     def hand_out(self, kind: str) -> Iterator[model.Lane]:
-        player = self._player
-        player.script.is_server()
-        player.journal.note("drives", kind=kind)
-        return player.entries.to_drive(kind, self._plugin)
+        self._player.journal.note("drives", kind=kind)
+        return self._handed_out(kind)
+
+    def _handed_out(self, kind: str) -> Iterator[model.Lane]:
+        """A broker's client asks for messages whether or not its program takes any: only one that does is a server."""
+        for lane in self._player.entries.to_drive(kind, self._plugin):
+            self._player.script.is_server()
+            yield lane
 
     def takes_requests(self, kind: str) -> bool:
         return self._player.cassette.catalog.takes_requests(kind)
