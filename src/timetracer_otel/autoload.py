@@ -206,12 +206,12 @@ def uninstall() -> None:
 def uninstall_for_test() -> None:
     """End what :func:`install_for_test` began."""
     steps: tuple[Callable[[], object], ...] = (
+        partial(seams.set_active, None),  # first, so that what is patched no more is refused no more
         carrying.uninstall,
         patching.undo_all,
         imports.stop,
         _undoing.close,
         nondeterminism.uninstall,
-        partial(seams.set_active, None),
         seams.integrations.clear,
         runtime_module.switched_off.clear,
         _forget,
@@ -262,10 +262,11 @@ def _set_up(settings: Settings, *, from_code: bool = False, for_test: bool = Fal
 def _begin(settings: Settings, known: dict[str, Integration], provider: TracerProvider) -> None:
     seams.integrations.update(known)
     seams.set_settings(settings)
+    refuse_outbound = None
     if settings.mode == "record":
         _record(settings, provider)
     else:
-        _replay(settings, provider)
+        refuse_outbound = _replay(settings, provider)
     imports.start()
     with patching.together():
         for integration in known.values():
@@ -273,6 +274,8 @@ def _begin(settings: Settings, known: dict[str, Integration], provider: TracerPr
     carrying.install()
     draw = nondeterminism.note if settings.mode == "record" else nondeterminism.give
     nondeterminism.install(settings.draws, draw, settings.app_packages, known.values())
+    if refuse_outbound is not None:
+        refuse_outbound()
 
 
 def _check_plugins(settings: Settings, known: set[str]) -> None:
@@ -281,8 +284,9 @@ def _check_plugins(settings: Settings, known: set[str]) -> None:
             raise IntegrationError(f"there is no integration {name!r}; known: {', '.join(sorted(known))}")
 
 
-def _replay(settings: Settings, provider: TracerProvider) -> None:
-    from timetracer_otel.replay.answering.start import start  # noqa: PLC0415 - only a replay pays for loading cassettes
+def _replay(settings: Settings, provider: TracerProvider) -> Callable[[], None]:
+    """Answer from now on; give what refuses all that would leave, for when the libraries are patched."""
+    from timetracer_otel.replay.answering.start import guard, start  # noqa: PLC0415 - only a replay pays for it
     from timetracer_otel.seams import tracing  # noqa: PLC0415 - a process in mode off does not pay for the SDK
 
     player = start(settings)
@@ -290,6 +294,7 @@ def _replay(settings: Settings, provider: TracerProvider) -> None:
     _undoing.callback(children.prepare(player.script.child_started))
     unheard = partial(tracing.Unheard, provider=provider)
     _undoing.callback(tracing.attach(provider, tracing.LaneMarker(player), unheard))
+    return partial(guard, player)
 
 
 def _make_key() -> None:

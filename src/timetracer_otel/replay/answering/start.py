@@ -1,4 +1,4 @@
-"""The beginning of a replay in this process: the cassette is loaded, and nothing reaches the network any more."""
+"""The beginning of a replay in this process: the cassette is loaded, then nothing reaches the network any more."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from timetracer_otel.replay.answering.trace import attach
 from timetracer_otel.replay.journal import Journal
 from timetracer_otel.seams import children, forks, patching
 
-__all__ = ["start"]
+__all__ = ["guard", "start"]
 
 
 def start(settings: Settings) -> Player:
@@ -36,10 +36,6 @@ def start(settings: Settings) -> Player:
     journal = Journal(Path(folder) if folder else None, detailed=detailed, accepting=variables.ACCEPT in os.environ)
     player = Player(settings, loaded_shelf(settings), journal)
     forks.after_in_child(player._after_fork)  # noqa: SLF001 - a test's player is let go before its process ends
-    refuse_outbound(
-        lambda address: journal.note("refused", address=address, lane=player.lane().id, thread=threading.get_ident()),
-        while_=lambda: seams.active() is player,
-    )
     watch_unseen(lambda name: journal.note("unseen", library=name), while_=lambda: seams.active() is player)
     redaction.closed = cache(lambda why: journal.note("sealed", why=why))
     seams.set_active(player)
@@ -54,6 +50,21 @@ def start(settings: Settings) -> Player:
     elif detailed:
         atexit.register(_end_session, player)
     return player
+
+
+def guard(player: Player) -> None:
+    """Let nothing leave this process any more, once its libraries are patched.
+
+    Before that a thread of theirs that has been there for longer would be refused what it is about to be answered.
+
+    Args:
+        player: that answers.
+    """
+    journal = player.journal
+    refuse_outbound(
+        lambda address: journal.note("refused", address=address, lane=player.lane().id, thread=threading.get_ident()),
+        while_=lambda: seams.active() is player,
+    )
 
 
 def _end_session(player: Player) -> None:
