@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import importlib
 import sys
+from importlib import util
 from typing import Final
 
 __all__ = ["replay", "timetracer"]
 
-_LIBRARIES: Final = frozenset({"click", "rich"})
+_LIBRARIES: Final = "click", "rich"
+"""Looked for at the start: Flask brings the first one along, and rich is imported only where something is printed."""
 
 
 def timetracer() -> None:
@@ -22,11 +24,7 @@ def replay() -> None:
 
 
 def _run(command: str, module: str) -> None:
-    try:
-        run = importlib.import_module(module).run
-    except ModuleNotFoundError as error:
-        if (error.name or "").partition(".")[0] not in _LIBRARIES:
-            raise
+    if any(util.find_spec(name) is None for name in _LIBRARIES):
         sys.stderr.write(f"{command}: the command line is not installed: pip install 'timetracer-otel[cli]'\n")
         sys.exit(2)
-    run()
+    importlib.import_module(module).run()
