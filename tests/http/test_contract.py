@@ -14,10 +14,15 @@ from tests.http.server import ShapeServer
 from tests.http.shapes import SHAPES, Shape
 
 Client = Callable[[str, Shape], Any]
+EVERY_CLIENT = [
+    # Tornado's have tests of their own, and here a fifth of the time.
+    pytest.param(client, id=name, marks=[pytest.mark.system] if name.startswith("tornado") else [])
+    for name, client in CLIENTS.items()
+]
 
 
 @pytest.mark.parametrize("shape", SHAPES, ids=lambda shape: shape.name.replace(" ", "-"))
-@pytest.mark.parametrize("client", CLIENTS.values(), ids=CLIENTS.keys())
+@pytest.mark.parametrize("client", EVERY_CLIENT)
 def test_exchange(client: Client, shape: Shape, server: ShapeServer, both: Run) -> None:
     """Status, headers, bytes, history or the exception are as recorded."""
     recorded, replayed = both(lambda: client(server.url, shape))

@@ -24,6 +24,8 @@ from tests.http.secured import CLIENTS, Trust
 from tests.http.server import ShapeServer
 from tests.http.test_routes import Http2Server
 
+pytestmark = pytest.mark.system  # seventy servers with certificates of their own, and minutes of one processor
+
 Client = Callable[[str, Trust], Any]
 LONG_AGO = datetime.now(UTC) - timedelta(days=60)
 every_client = pytest.mark.parametrize("client", CLIENTS.values(), ids=CLIENTS.keys())

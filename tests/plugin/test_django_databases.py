@@ -11,6 +11,7 @@ import pytest
 from tests.plugin.conftest import Server
 from tests.plugin.suites import Suite
 
+pytestmark = pytest.mark.system  # suites that run suites in several workers
 pytest_plugins = ["pytester"]
 
 SETTINGS = """
