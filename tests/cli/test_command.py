@@ -42,6 +42,19 @@ def on_terminal(*arguments: str | Path, columns: int = 100, **env: str) -> str:
     return printed.decode("utf-8")
 
 
+def test_a_wide_terminal_gets_colours(tmp_path: Path) -> None:
+    """Names bold, a status by its class, the file dim; the columns stand as they do without colours."""
+    for number, (method, status) in enumerate((("GET", 200), ("POST", 404)), 1):
+        recording = Recording(number)
+        recording.entry(method, "/a", status)
+        recording.write(tmp_path / f"{number}.jsonl")
+    header, second, first = on_terminal("list", tmp_path, columns=200).splitlines()
+    assert header.startswith("\x1b[1mSTART (UTC)            \x1b[0m  \x1b[1mMETHOD\x1b[0m")
+    assert "  \x1b[1mGET   \x1b[0m  /a      \x1b[32m   200\x1b[0m  " in first
+    assert "  \x1b[1mPOST  \x1b[0m  /a      \x1b[33m   404\x1b[0m  " in second
+    assert first.endswith(f"\x1b[2m{tmp_path}/1.jsonl\x1b[0m")
+
+
 def test_version(timetracer: Command) -> None:
     """``--version`` prints the installed version, behind any command too."""
     for arguments in (["--version"], ["show", "--version"]):

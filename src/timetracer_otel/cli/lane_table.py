@@ -78,8 +78,8 @@ def _print_lines(
         if out.width - rest < _SHORTEST_TARGET:
             first, rest = 1, rest - widths[0] - len(_GAP)
         widths[_TARGET] = min(widths[_TARGET], max(out.width - rest, _SHORTEST_TARGET))
-    elif not has_colours and all("".join(column).isascii() for column in columns):
-        _write_plainly(columns, widths)
+    elif all("".join(column).isascii() for column in columns):
+        _write_plainly(_painted(out, columns, of, widths) if out is not None and has_colours else columns, widths)
         return
     for texts, summary in zip(zip(*columns, strict=True), of, strict=True):
         styles = _styles(summary)
@@ -99,6 +99,35 @@ def _print_styled(out: Console, cells: Sequence[Cell]) -> None:
     from rich.text import Text  # noqa: PLC0415 - only colours need it
 
     out.print(Text.assemble(*cells), soft_wrap=True)
+
+
+def _painted(
+    out: Console, columns: Sequence[Column], of: Sequence[Summary | None], widths: Sequence[int]
+) -> list[Column]:
+    """Pad texts, and put the codes of their colours around them: ten times as fast as to have Rich print each."""
+    painted: list[Column] = []
+    every_style = zip(*map(_styles, of), strict=True)
+    for number, (texts, width, styles) in enumerate(zip(columns, widths, every_style, strict=True)):
+        codes = {style: _codes(out, style) for style in {*styles} if style}
+        cell = "%s" if number == _FILE else f"%{'' if number in _RIGHT else '-'}{width}s"
+        cells = [cell % text for text in texts]
+        if codes:
+            cells = [_between(codes.get(style), text) for style, text in zip(styles, cells, strict=True)]
+        painted.append(cells)
+    return painted
+
+
+@lru_cache
+def _codes(out: Console, style: str) -> tuple[str, str]:
+    """What begins a style on a terminal, and what ends it."""
+    with out.capture() as captured:
+        out.print("|", style=style, end="", markup=False, highlight=False)
+    before, _, after = captured.get().partition("|")
+    return before, after
+
+
+def _between(codes: tuple[str, str] | None, text: str) -> str:
+    return text if codes is None or not text else f"{codes[0]}{text}{codes[1]}"
 
 
 def _write_plainly(columns: Iterable[Column], widths: Sequence[int]) -> None:
