@@ -89,16 +89,9 @@ def _print_lines(
             below = (*range(first), _FILE, _ERROR)
             more = [(texts[column], styles[column]) for column in below if texts[column]]
             cells += [("\n    ", ""), *(part for one in more for part in (one, (_GAP, "")))][:-1]
-        if out is None or not has_colours:
-            sys.stdout.write("".join(text for text, _ in cells) + "\n")
-        else:
-            _print_styled(out, cells)
-
-
-def _print_styled(out: Console, cells: Sequence[Cell]) -> None:
-    from rich.text import Text  # noqa: PLC0415 - only colours need it
-
-    out.print(Text.assemble(*cells), soft_wrap=True)
+        if out is not None and has_colours:
+            cells = [(_between(_codes(out, style), text), style) for text, style in cells]
+        sys.stdout.write("".join(text for text, _ in cells) + "\n")
 
 
 def _painted(
@@ -108,26 +101,25 @@ def _painted(
     painted: list[Column] = []
     every_style = zip(*map(_styles, of), strict=True)
     for number, (texts, width, styles) in enumerate(zip(columns, widths, every_style, strict=True)):
-        codes = {style: _codes(out, style) for style in {*styles} if style}
         cell = "%s" if number == _FILE else f"%{'' if number in _RIGHT else '-'}{width}s"
         cells = [cell % text for text in texts]
-        if codes:
-            cells = [_between(codes.get(style), text) for style, text in zip(styles, cells, strict=True)]
+        if any(styles):
+            cells = [_between(_codes(out, style), text) for style, text in zip(styles, cells, strict=True)]
         painted.append(cells)
     return painted
 
 
 @lru_cache
 def _codes(out: Console, style: str) -> tuple[str, str]:
-    """What begins a style on a terminal, and what ends it."""
+    """What begins a style on a terminal, and what ends it; nothing of none."""
     with out.capture() as captured:
         out.print("|", style=style, end="", markup=False, highlight=False)
     before, _, after = captured.get().partition("|")
     return before, after
 
 
-def _between(codes: tuple[str, str] | None, text: str) -> str:
-    return text if codes is None or not text else f"{codes[0]}{text}{codes[1]}"
+def _between(codes: tuple[str, str], text: str) -> str:
+    return f"{codes[0]}{text}{codes[1]}" if text else ""
 
 
 def _write_plainly(columns: Iterable[Column], widths: Sequence[int]) -> None:

@@ -57,7 +57,7 @@ class Body:
 
     def held(self) -> bytes:
         """What is in memory."""
-        return b"".join(self._pieces)
+        return b"".join(list(self._pieces))
 
     def add(self, piece: _Piece, *, continues: bool = False, at: int | None = None) -> None:
         """Take what has passed.
@@ -102,7 +102,7 @@ class Body:
         """The payload as it is so far."""
         attributes: dict[str, spans.Attribute] = {}
         if not self._parts:
-            attributes |= spans.encode_payload(self._name, b"".join(list(self._pieces)))
+            attributes |= spans.encode_payload(self._name, self.held())
         elif self.complete and spans.LOST not in self._call.attributes:
             attributes[self._name + spans.PARTS] = self._parts
         if self._timed and 1 < len(self._timed) < MOST_PIECES:
