@@ -194,7 +194,8 @@ def serving(server: MailServer | None = None, path: str | None = None) -> Iterat
         for one in listening:
             one.close()
         for writer in server.writers:
-            writer.transport.abort()
+            with suppress(AttributeError):  # of Python before 3.11.3, where its TLS is over
+                writer.transport.abort()
         await asyncio.gather(*server.sessions)
 
     stop = asyncio.Event()
